@@ -54,8 +54,8 @@ def describe(  # noqa: PLR0913, PLR0917 - the command's options
 
     It reports as a problem: an image that cannot be decoded, a class folder without images, a class
     that has test images but no training images, the same image in training and test data or in two
-    classes, and a duplicate file name. The fingerprint is the one that MLflow shows. Unlabelled
-    images are counted as a run of the experiment would use them. The command reads every image once
+    classes, and a duplicate file name. The fingerprint is the one that MLflow shows. Images without
+    labels are counted as a run of the experiment would use them. The command reads every image once
     and changes nothing.
 
     With `--run`, it also lists the labels that the run's last teacher and student find least

@@ -61,7 +61,7 @@ def retrain(  # noqa: PLR0913, PLR0917 - the command's options
                 "Replay the Parquet files of FOLDER (local, s3:// or gs://) as ticks, and show how"
                 " the gate would have decided at each. Registry, journal, aliases and webhook are"
                 " not touched; stages are kept in the stage store. The same command resumes a"
-                " killed backtest. All unlabelled images are available from the first tick."
+                " killed backtest. All images without labels are available from the first tick."
             ),
             rich_help_panel=_BACKTEST,
         ),

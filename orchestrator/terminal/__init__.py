@@ -1,1 +1,1 @@
-"""What a person sees in the terminal: one module for each command that shows something."""
+"""Terminal output: one module for each command that shows something."""

@@ -1,4 +1,4 @@
-"""Show a backtest: progress with the time left, one line a tick, tables at the end."""
+"""Show a backtest: progress with the remaining time, one line per tick, tables at the end."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def backtest_listener() -> TerminalBacktestListener:
 
 
 class TerminalBacktestListener:
-    """Shows a bar where there is a terminal, and one line a tick everywhere."""
+    """Show one line per tick and, in a terminal, a progress bar."""
 
     def __init__(self, console: Console, lines: LineWriter) -> None:
-        """Show nothing yet.
+        """Create the listener without showing anything.
 
         Args:
             console: For the bar and the tables.
-            lines: For ticks where there is no terminal.
+            lines: For the ticks if there is no terminal.
         """
         self._console = console
         self._lines = lines
@@ -54,11 +54,11 @@ class TerminalBacktestListener:
 
     @property
     def learning(self) -> RunListener:
-        """Names the epoch beside the bar."""
+        """Return a listener that shows the current epoch next to the bar."""
         return _Learning(self)
 
     def backtest_started(self, num_arrivals: int, num_replays: int, num_finished: int) -> None:
-        """Say what is replayed, and put up the bar."""
+        """Print the number of arrivals and replays, and start the bar."""
         earlier = f", {num_finished} of them finished earlier" if num_finished else ""
         self._print(f"{num_arrivals} arrivals, {num_replays} replays{earlier}")
         if self._console.is_terminal and num_finished < num_replays:
@@ -70,21 +70,21 @@ class TerminalBacktestListener:
     def tick_started(
         self, planned: PlannedReplay, arrival: Arrival, progress: BacktestProgress
     ) -> None:
-        """Name the tick beside the bar."""
+        """Show the tick's name next to the bar."""
         self._tick = f"{_place(planned, progress)} {arrival.name}{_left(progress)}"
         self.learns("")
         if self._bar:
             self._bar.update(TaskID(0), completed=progress.num_done)
 
     def learns(self, what: str) -> None:
-        """Name what is learned beside the bar."""
+        """Show the stage and epoch in progress next to the bar."""
         if self._bar:
             self._bar.update(TaskID(0), description=f"{self._tick}  {what}")
 
     def tick_finished(
         self, planned: PlannedReplay, tick: ReplayedTick, progress: BacktestProgress
     ) -> None:
-        """Write one line."""
+        """Print the tick's outcome on one line."""
         wrong = f", {tick.num_wrong:,} wrong labels" if tick.num_wrong else ""
         self._print(
             f"{_place(planned, progress)} {tick.arrival} {{{_some(tick.classes)}}}{wrong}:"
@@ -92,7 +92,7 @@ class TerminalBacktestListener:
         )
 
     def backtest_finished(self, content: Mapping[str, Any], output_dir: Path) -> None:
-        """Show the ticks, the summary, and where the files are."""
+        """Show the ticks, the summary and the paths of the files."""
         self.close()
         if is_read_by_programs():
             for row in content["summary"]:
@@ -108,7 +108,7 @@ class TerminalBacktestListener:
         self._print(f"report   {output_dir / output_files.BACKTEST_REPORT_FILE}")
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar:
             self._bar.stop()
             self._bar = None
@@ -121,7 +121,7 @@ class TerminalBacktestListener:
 
 
 class _Learning(SilentRunListener):
-    """Passes the names of stages and epochs on."""
+    """Forward the names of stages and epochs."""
 
     def __init__(self, listener: TerminalBacktestListener) -> None:
         self._listener = listener
@@ -137,8 +137,9 @@ class _Learning(SilentRunListener):
 
 
 def ticks_table(replay: Mapping[str, Any], content: Mapping[str, Any]) -> Table:
-    """Return one row a tick: what arrived, the outcome, and each condition; those of teacher and
-    student share a column.
+    """Return a table with one row per tick: the arrival, the outcome and each condition.
+
+    The conditions of teacher and student share a column.
     """
     columns = condition_columns([replay])
     table = Table(title=replay_name(replay, content), title_justify="left")
@@ -160,7 +161,7 @@ def ticks_table(replay: Mapping[str, Any], content: Mapping[str, Any]) -> Table:
 
 
 def summary_table(content: Mapping[str, Any]) -> Table:
-    """Return one row for each setting and share of wrong labels."""
+    """Return a table with one row for each setting and share of wrong labels."""
     outcomes = outcomes_of(content)
     table = Table(
         title=f"Errors of the gate, with intervals at {percent(content['confidence'])}",
@@ -185,7 +186,7 @@ def summary_table(content: Mapping[str, Any]) -> Table:
 
 
 def summary_line(row: Mapping[str, Any]) -> str:
-    """Return a row of the summary in one line."""
+    """Return one row of the summary as a line of text."""
     setting = f"{row['setting']}, " if row["setting"] else ""
     if row["misses"] is None:
         return f"{setting}no wrong labels: false alarms {rate_text(row['false_alarms'])}"

@@ -1,4 +1,4 @@
-"""What a person sees of jobs on Kubernetes."""
+"""Show jobs on Kubernetes."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _RESUMED = '{"spec": {"suspend": false}}'
 
 
 class TerminalJobListener:
-    """Prints a job's states and its output, and where it is in MLflow.
+    """Print a job's states, its output and its page in MLflow.
 
     Args:
-        lines: Where to.
+        lines: The writer to print to.
         tracking: MLflow's addresses.
     """
 
@@ -35,7 +35,7 @@ class TerminalJobListener:
         self._last = ""
 
     def submitted(self, submission: Submission, before: JobState | None) -> None:
-        """Says what is in the cluster now, and how to go on with it."""
+        """Print what was submitted, or the state of the same job submitted earlier."""
         name = submission.name
         if before is None:
             self._lines.write(
@@ -43,36 +43,36 @@ class TerminalJobListener:
                 " ends it"
             )
         elif not before.is_over:
-            self._lines.write(f"{name}: the same job was submitted before and is {before.words}")
+            self._lines.write(f"{name}: the same job was submitted earlier and is {before.words}")
         elif before.exit_code:
             self._lines.write(
-                f"{name}: the same job has {before.words} before; submitted again, to go on from"
-                " what is stored"
+                f"{name}: the same job was submitted earlier and has {before.words}; submitted"
+                " again, reusing the stored stages"
             )
         else:
             self._lines.write(
-                f"{name}: the same job has {before.words} before; `orchestrator cancel {name}`"
-                " forgets it"
+                f"{name}: the same job was submitted earlier and has {before.words};"
+                f" `orchestrator cancel {name}` removes it"
             )
 
     def scheduled(self, schedule: Manifest, replaced: str) -> None:
-        """Say when ticks start, or that none does, and what has gone."""
+        """Print when ticks start, that the schedule is suspended, and what it replaces."""
         name, spec = schedule["metadata"]["name"], schedule["spec"]
         if replaced:
             self._lines.write(f"{name}: replaces the {replaced} of this name, which is removed")
         self._lines.write(
             f"{name}: scheduled at {spec['schedule']} {spec['timeZone']}; `orchestrator cancel"
-            f" {name}` ends that"
+            f" {name}` removes it"
         )
         if spec.get("suspend"):
             resume = f"kubectl patch {schedule['kind'].lower()} {name} --type merge --patch"
             self._lines.write(
-                f"{name}: is suspended and starts no tick; `{resume} '{_RESUMED}'` resumes it",
+                f"{name}: suspended, so no tick starts; `{resume} '{_RESUMED}'` resumes it",
                 "warning",
             )
 
     def state_changed(self, state: JobState) -> None:
-        """Write one line a state; states that are the same in words are one."""
+        """Print the state on one line, unless it reads the same as the previous one."""
         cluster = (
             f", RayCluster {state.ray_cluster}"
             if state.ray_cluster and state.phase == "Initializing"
@@ -84,17 +84,17 @@ class TerminalJobListener:
         self._last = line
 
     def said(self, line: str) -> None:
-        """A line of the job; the message alone of one that is JSON."""
+        """Print one line of the job's output; of a JSON line only its message."""
         if page := re.search(rf"{re.escape(self._tracking.uri.rstrip('/'))}(/#/\S+)", line):
             self._page = page[1].rstrip('",')
         self._lines.write(_message(line))
 
     def warned(self, text: str) -> None:
-        """One line."""
+        """Print a warning on one line."""
         self._lines.write(text, "warning")
 
     def finished(self, state: JobState) -> None:
-        """Why it failed, if it did; the job in MLflow."""
+        """Print the reason of a failure, if any, and the job's page in MLflow."""
         if state.exit_code and state.message:
             self._lines.write(state.message.strip().splitlines()[0], "error")
         base = (self._tracking.ui_url or self._tracking.uri).rstrip("/")
@@ -102,7 +102,7 @@ class TerminalJobListener:
 
 
 def jobs_table(jobs: Jobs) -> Table:
-    """All jobs and schedules of a namespace."""
+    """Return a table of all jobs and schedules in a namespace."""
     table = Table("name", "kind", "state", "since", "schedule")
     for schedule in jobs.schedules:
         table.add_row(
@@ -124,7 +124,7 @@ def jobs_table(jobs: Jobs) -> Table:
 
 
 def state_lines(found: JobState | Manifest) -> Iterator[str]:
-    """One job or schedule at length."""
+    """Yield the details of one job or schedule."""
     if not isinstance(found, JobState):
         spec = found["spec"]
         yield f"schedule {spec['schedule']} {spec.get('timeZone', '')}".rstrip()
@@ -147,20 +147,20 @@ def state_lines(found: JobState | Manifest) -> Iterator[str]:
 
 
 def cancelled_lines(found: Sequence[Manifest], ticks: Iterable[JobState]) -> Iterator[str]:
-    """Say what was cancelled, and what goes on."""
+    """Yield a line for each cancelled object, and for each tick that is still running."""
     first = found[0]
     name = first["metadata"]["name"]
     if first["kind"] == "RayJob":
         kind = first["metadata"].get("labels", {}).get(KIND_LABEL, "job")
         yield (
-            f"{name}: {kind} cancelled; what it has stored stays, submitting it again goes on from"
-            " there"
+            f"{name}: {kind} cancelled; its stored stages remain, and submitting it again reuses"
+            " them"
         )
     else:
         both = f" ({' and '.join(each['kind'] for each in found)})" if len(found) > 1 else ""
         yield f"{name}: schedule cancelled{both}"
     for tick in ticks:
-        yield f"{tick.name}: this tick goes on; `orchestrator cancel {tick.name}` ends it"
+        yield f"{tick.name}: this tick keeps running; `orchestrator cancel {tick.name}` ends it"
 
 
 def _message(line: str) -> str:

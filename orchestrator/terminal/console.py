@@ -1,4 +1,4 @@
-"""The kind of console on which everything is shown."""
+"""The console that all terminal output goes to."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from orchestrator.terminal.printable import printable
 
 
 class _PrintableConsole(Console):
-    """Show no character that a terminal would take for a command, but for our own styles."""
+    """Console that escapes terminal control characters, except those of its own styles."""
 
     def render_str(self, text: str, **options: Any) -> Text:  # noqa: ANN401 - Rich's
-        """Return a text as Rich lays it out."""
+        """Return the escaped text as Rich lays it out."""
         return super().render_str(printable(text), **options)
 
 
 def new_console(width_elsewhere: int = 120, *, stderr: bool = False) -> Console:
-    """Shows text as it is: a class may be called `[red]`, a run `:cat:`, and neither is a style of
-    ours.
+    """Return a console that shows text literally: a class named `[red]` is not a style, and a run
+    named `:cat:` not an emoji.
 
     Args:
-        width_elsewhere: Where the output is no terminal, there is no width to keep to.
-        stderr: Whether it writes to the standard error output.
+        width_elsewhere: Width in characters if the output is not a terminal.
+        stderr: Whether to write to standard error.
     """
     stream = sys.stderr if stderr else sys.stdout
     return _PrintableConsole(

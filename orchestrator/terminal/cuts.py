@@ -1,4 +1,4 @@
-"""Show the cuts of a teacher's backbone to a person."""
+"""Show the points at which a teacher's backbone can be cut for its student."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _COLUMNS = (
 
 
 def cuts_table(cuts: Cuts, chosen: str | None) -> Table:
-    """Show the size and cost of a student for each stage until which it could inherit.
+    """Return a table of the student's size and cost for each stage up to which it could inherit.
 
     Args:
-        cuts: All of them.
-        chosen: The stage that the experiment names; None where its student inherits nothing.
+        cuts: All cuts of the backbone.
+        chosen: The stage that the experiment names; None if its student inherits nothing.
     """
-    title = "What a student can inherit: layers without classifier"
+    title = "Layers that a student can inherit, without classifier"
     table = Table(title=title, title_justify="left", caption=_caption(cuts), caption_justify="left")
     for column in _COLUMNS:
         table.add_column(column, justify="left" if column in _LEFT else "right")
@@ -42,15 +42,15 @@ def cuts_table(cuts: Cuts, chosen: str | None) -> Table:
 
 
 def cut_line(cuts: Cuts, chosen: str) -> str:
-    """Say which stages the student inherits, what they cost, and how to see the others."""
+    """Return a line with the inherited stages, their cost, and how to see the other cuts."""
     [cost] = [cut.cost for cut in cuts.cuts if cut.stage == chosen]
     parameters = percent(cost.num_parameters / cuts.whole.num_parameters)
     work = percent(cost.num_multiply_adds / cuts.whole.num_multiply_adds)
     hint = "; --cuts shows the other cuts" if len(cuts.cuts) == 1 else ""
     return (
         f"inherits until {chosen}: {count(cost.num_parameters)} parameters ({parameters} of the"
-        f" teacher's), {short_count(cost.num_multiply_adds)} multiply-adds an image ({work})"
-        + (", in two looks" if cuts.mirrored else "")
+        f" teacher's), {short_count(cost.num_multiply_adds)} multiply-adds per image ({work})"
+        + (", in two passes" if cuts.mirrored else "")
         + hint
     )
 
@@ -67,5 +67,5 @@ def _cells(cost: Cost, whole: Cost) -> tuple[str, ...]:
 
 
 def _caption(cuts: Cuts) -> str:
-    looks = "; the backbone looks at it twice, as it is and mirrored" if cuts.mirrored else ""
-    return f"Multiply-adds and latency of one image, on one thread of this machine{looks}."
+    looks = "; the backbone processes it twice, as it is and mirrored" if cuts.mirrored else ""
+    return f"Multiply-adds and latency per image, on one thread of this machine{looks}."

@@ -1,4 +1,4 @@
-"""What a person sees of what a data set holds."""
+"""Show the description of a data set."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MAX_DOUBTED = 20
 
 
 def show_description(description: Description, console: Console) -> None:
-    """Counts by class, facts, and what a person should look at."""
+    """Show images per class, the facts about the data set, and its problems."""
     survey = description.survey
     console.print(_class_table(description.name, survey))
     for line in _facts(description):
@@ -32,7 +32,7 @@ def show_description(description: Description, console: Console) -> None:
 
 
 def show_doubted(doubted: DoubtedByRun, description: Description, console: Console) -> None:
-    """The labels that a run doubts most, and how many there are."""
+    """Show the labels that a run finds most suspicious, and their counts."""
     counts, shown = doubted.counts, doubted.labels[:_MAX_DOUBTED]
     table = Table(
         title=f"run {doubted.run_id}: the {len(shown)} most doubted labels", title_justify="left"
@@ -62,11 +62,13 @@ def show_doubted(doubted: DoubtedByRun, description: Description, console: Conso
         soft_wrap=True,
     )
     if description.table is None or description.table.fingerprint != doubted.fingerprint:
-        console.print("note: the run learned from other images; rows may differ", soft_wrap=True)
+        console.print(
+            "note: the run learned from other images; row numbers may differ", soft_wrap=True
+        )
 
 
 def show_unlabeled(found: UnlabeledDescription, console: Console) -> None:
-    """Counts, sizes and modes of images without labels, and what a run would leave out."""
+    """Show count, sizes and modes of unlabelled images, and how many a run would skip."""
     for line in _unlabeled_facts(found):
         console.print(line, soft_wrap=True)
 

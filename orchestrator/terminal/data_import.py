@@ -1,4 +1,4 @@
-"""What a person sees of an import; apart from other data commands, as it needs no torch."""
+"""Show the result of an import; separate from the other data commands, as it needs no torch."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from orchestrator.reporting.quantities import count
 
 
 def import_lines(report: ImportReport) -> Iterator[str]:
-    """What is there now, what was left out, and how to use it."""
+    """Yield the written files, the number of skipped images, and how to use the files."""
     if report.survey is None:
-        yield "nothing new: all of it has been imported before"
+        yield "nothing new: everything was imported earlier"
     for half in HALVES:
         yield f"{half:5}  {count(report.num_images[half]):>9} images  {report.files[half]}"
     if report.num_bad:
-        yield f"left out {report.num_bad:>7,} images  {report.bad_files}"
+        yield f"skipped  {report.num_bad:>7,} images  {report.bad_files}"
     yield from (f"note: {finding}" for finding in report.notes)
     yield (
         f"use it:  data: {{kind: parquet, train: {report.files['train']}, test:"

@@ -1,6 +1,4 @@
-"""What a person sees of an export: progress, then the file beside the original and the other role's
-model.
-"""
+"""Show an export: its progress, then the exported file next to the other role's model."""
 
 from __future__ import annotations
 
@@ -17,13 +15,13 @@ from orchestrator.reporting.quantities import count, percent, size
 
 
 class TerminalExportListener:
-    """A bar with the time left where there is a terminal; a line a step elsewhere."""
+    """Show a bar with the remaining time in a terminal, and one line per step elsewhere."""
 
     def __init__(self, console: Console) -> None:
-        """Shows nothing yet.
+        """Start the bar, without a step yet.
 
         Args:
-            console: Where to show it.
+            console: The console to show it on.
         """
         self._console = console
         columns = (
@@ -39,37 +37,35 @@ class TerminalExportListener:
         self._progress.start()
 
     def step(self, what: str) -> None:
-        """Says what begins."""
+        """Show the step that begins."""
         if self._console.is_terminal:
             self._progress.reset(self._task, description=what, total=None)
         else:
             self._console.print(what, soft_wrap=True)
 
     def progress(self, done: int, total: int) -> None:
-        """Moves the bar."""
+        """Advance the bar."""
         self._progress.update(self._task, completed=done, total=total)
 
     def close(self) -> None:
-        """Takes the bar away."""
+        """Remove the bar."""
         self._progress.stop()
 
 
 def show_export(exported: Exported, console: Console) -> None:
-    """A table, what the comparisons gave, and last the file's path."""
+    """Show the table, the results of the comparisons, and last the path of the file."""
     console.print(_table(exported))
     for line in _lines(exported):
         console.print(line, soft_wrap=True)
 
 
 def loss_warning(exported: Exported) -> str:
-    """What is to be said on stderr of an int8 file that has lost accuracy; empty where it has
-    not.
-    """
+    """Return the warning about an int8 file that loses accuracy; empty if it does not."""
     if exported.loss <= TOLERATED_LOSS:
         return ""
     return (
         f"warning: int8 costs {100 * exported.loss:.1f} percentage points of accuracy; "
-        "without --quantize the file is larger and exact (small networks lose most)"
+        "without --quantize the file is larger and exact (small networks lose the most)"
     )
 
 
@@ -103,7 +99,7 @@ def _rows(measured: list[Measured], runtime: str) -> dict[str, list[str]]:
 
 
 def _lines(exported: Exported) -> Iterator[str]:
-    yield f"against the original on {exported.judged_on}: {_agreement(exported.comparison)}"
+    yield f"compared with the original on {exported.judged_on}: {_agreement(exported.comparison)}"
     if exported.quantized:
         yield f"{exported.quantized.how}: {_agreement(exported.quantized.comparison)}"
     yield str(exported.path)
@@ -111,6 +107,6 @@ def _lines(exported: Exported) -> Iterator[str]:
 
 def _agreement(comparison: Comparison) -> str:
     return (
-        f"largest difference of a logit {comparison.largest_difference:.2g}, equal predictions"
+        f"largest logit difference {comparison.largest_difference:.2g}, equal predictions"
         f" {percent(comparison.equal_predictions)}"
     )

@@ -17,10 +17,10 @@ _MOST_ROWS = 15
 
 
 def front_table(front: Sequence[LedgerTrial], summary: Mapping[str, Any]) -> Table:
-    """Return the trials of a front: each objective, and the parameters that differ.
+    """Return a table of the trials of a front: each objective, and the parameters that differ.
 
     Args:
-        front: The best by the first objective first.
+        front: Its trials, the best by the first objective first.
         summary: The content of summary.json.
     """
     left_out = f"; the first {_MOST_ROWS}" if len(front) > _MOST_ROWS else ""
@@ -42,16 +42,16 @@ def front_table(front: Sequence[LedgerTrial], summary: Mapping[str, Any]) -> Tab
 
 
 def value_text(trial: LedgerTrial, search_space: SearchSpace) -> str:
-    """Return the objective of a finished trial, or each of several, in their units."""
+    """Return a finished trial's objective, or all its objectives, with their units."""
     if not trial.values:
         return objective_text(trial.value, metric_text(search_space.metric))
     return ", ".join(objective_text(value, name) for name, value in trial.values.items())
 
 
 def no_choice_text(summary: Mapping[str, Any]) -> str:
-    """Return why no trial of the front was chosen, and what to do about it."""
+    """Return why no trial of the front was chosen, and the next step."""
     if summary["choose"] is None:
         return (
-            "the search space has no `choose`; take a file of front/, or add the rule and --resume"
+            "the search space has no `choose`; use a file of front/, or add `choose` and --resume"
         )
-    return "no trial of the front keeps the bounds of `choose`; loosen them and --resume"
+    return "no trial of the front satisfies the bounds of `choose`; relax them and --resume"

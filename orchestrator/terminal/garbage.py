@@ -1,4 +1,4 @@
-"""What a person sees of a clean-up of the stage store."""
+"""Show a clean-up of the stage store."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ _WIDTH = max(map(len, Kind))
 
 
 def garbage_lines(report: GarbageReport, dry_run: bool) -> list[str]:
-    """What went from a store, by kind, and what is left; in a dry run, each thing that would go."""
+    """Return what was removed from a store and what is left, by kind; in a dry run also each part
+    that would be removed.
+    """
     if report.parts is None:
-        return [f"{report.uri}: there is no store; nothing is removed"]
+        return [f"{report.uri}: no stage store here; nothing to remove"]
     listed = (
         [f"would remove  {part.path}  {size(part.num_bytes)}" for part in report.parts if part.goes]
         if dry_run

@@ -1,4 +1,4 @@
-"""How far work on many images is: a bar in a terminal, elsewhere a line now and again."""
+"""Show the progress of work on many images: a bar in a terminal, occasional lines elsewhere."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ _LINE_SECONDS = 10.0
 
 
 class ImageProgress:
-    """Appears with the first image and goes with the last; without a terminal it says a line every
-    ten seconds, none if it takes less.
+    """Progress display that appears with the first image and disappears with the last.
+
+    Without a terminal it prints a line every ten seconds, and none if the work takes less.
     """
 
     def __init__(self, console: Console, what: str) -> None:
-        """Shows nothing yet.
+        """Create the display without showing anything.
 
         Args:
-            console: Where to show it.
-            what: What is done, such as `decoding`.
+            console: The console to show it on.
+            what: The work, such as `decoding`.
         """
         self._console = console
         self._what = what
@@ -31,7 +32,7 @@ class ImageProgress:
         self._start = self._said = 0.0
 
     def __call__(self, done: int, total: int) -> None:
-        """Shows how many images are done, of how many."""
+        """Show the number of images done and in total."""
         now = time.monotonic()
         self._start = self._start or now
         if self._console.is_terminal:
@@ -44,7 +45,7 @@ class ImageProgress:
             self.close()
 
     def close(self) -> None:
-        """Takes the bar away; the next image begins anew."""
+        """Remove the bar; the next image starts a new one."""
         if self._bar:
             self._bar.stop()
         self._bar, self._start = None, 0.0

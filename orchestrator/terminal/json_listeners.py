@@ -1,5 +1,5 @@
-"""What a run, a sweep and a retraining say in a pod: the same as to people, a line each, with run,
-task and stage as fields.
+"""Listeners for pods: they report a run, a sweep and a retraining as JSON lines, with run, task and
+stage as fields.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from orchestrator.tuning.ledger import LedgerTrial
 
 
 class JsonRunListener:
-    """One line when a stage begins, and one when it is over."""
+    """Write one line when a stage starts, and one when it has finished."""
 
     def __init__(self) -> None:
-        """Knows no run yet."""
+        """Create the listener; `run_started` sets its run."""
         self._lines = JsonLines()
         self._run = ""
         self.images_decoded = ImageProgress(new_console(), "decoding")
@@ -40,7 +40,7 @@ class JsonRunListener:
     def run_started(
         self, experiment: Experiment, scenario: Scenario, stages: Sequence[Stage], run_id: str
     ) -> None:
-        """Says what is run."""
+        """Write the experiment, its data and its page in MLflow."""
         self._run = run_id
         text = (
             f"{experiment.name}: {experiment.method.kind} on {scenario.table.name},"
@@ -51,13 +51,13 @@ class JsonRunListener:
         self._name_run(experiment.tracking.uri, run_id)
 
     def ray_starts(self, address: str | None) -> None:
-        """Says so."""
+        """Write that Ray starts or a cluster is joined."""
         self._lines.write(ray_line(address), "info", self._run)
 
     def stage_started(self, stage: Stage) -> None:
-        """Says which."""
+        """Write role and task of the stage."""
         self._lines.write(
-            f"{stage.role} begins task {stage.task.index + 1}",
+            f"{stage.role} starts task {stage.task.index + 1}",
             "info",
             self._run,
             stage.task.index,
@@ -65,17 +65,17 @@ class JsonRunListener:
         )
 
     def features_computed(self, stage: Stage, num_done: int, num_images: int) -> None:
-        """Says so when all are done."""
+        """Write a line when all images are done."""
         if num_done == num_images:
             self._lines.write(
                 f"features of {num_images} images", "info", self._run, stage.task.index, stage.name
             )
 
     def epoch_finished(self, stage: Stage, report: EpochReport) -> None:
-        """Says nothing: a run has hundreds, and MLflow has them all."""
+        """Write nothing: a run has hundreds of epochs, and MLflow records them all."""
 
     def stage_finished(self, result: StageResult, record: RunRecord) -> None:
-        """Says how well, and how long it took."""
+        """Write the accuracy on each task, and the stage's duration."""
         stage = result.stage
         numbers = " ".join(f"{100 * accuracy:.1f}" for accuracy in record.matrix(stage.role)[-1])
         took = "from the store" if result.finished.cached else f"{result.finished.seconds:.1f} s"
@@ -88,7 +88,7 @@ class JsonRunListener:
     def run_finished(
         self, summary: dict[str, Any], output_dir: Path, experiment: Experiment, view_url: str
     ) -> None:
-        """Says the final numbers, and where to look further."""
+        """Write the final metrics, and the run's pages."""
         for role in ROLES:
             measures = ", ".join(
                 f"{name} {percent(summary[role][name])}"
@@ -103,25 +103,25 @@ class JsonRunListener:
             self._lines.write(line, "info", summary["run_id"])
 
     def close(self) -> None:
-        """Does nothing."""
+        """Do nothing."""
 
     def _name_run(self, uri: str, run_id: str) -> None:
         self._lines.write(run_line(uri, run_id), "info", run_id)
 
 
 class JsonTickListener(JsonRunListener):
-    """A run's listener that leaves the end to `show_outcome`."""
+    """Run listener of a tick: `show_outcome` writes the result, not `run_finished`."""
 
     def run_finished(
         self, summary: dict[str, Any], output_dir: Path, experiment: Experiment, view_url: str
     ) -> None:
-        """Says nothing yet."""
+        """Write nothing yet."""
 
     def _name_run(self, uri: str, run_id: str) -> None:
-        """Says nothing: in a dry run there is no run."""
+        """Write nothing: a dry run has no MLflow run."""
 
     def show_outcome(self, outcome: RetrainingOutcome) -> None:
-        """Findings and conditions, and as the last line `OUTCOME: reason`."""
+        """Write findings and conditions, and as the last line `OUTCOME: reason`."""
         run = outcome.run_id or ""
         for finding in outcome.findings:
             self._lines.write(
@@ -138,13 +138,13 @@ class JsonTickListener(JsonRunListener):
 
 
 class JsonSweepListener:
-    """One line when a trial begins or ends."""
+    """Write one line when a trial starts or ends."""
 
     def __init__(self, tracking_uri: str) -> None:
-        """Knows no trial yet.
+        """Create the listener, without trials yet.
 
         Args:
-            tracking_uri: Of the MLflow store, for its page.
+            tracking_uri: Address of the MLflow store, to link its pages.
         """
         self._lines = JsonLines()
         self._tracking_uri = tracking_uri
@@ -158,7 +158,7 @@ class JsonSweepListener:
         known: list[LedgerTrial],
         sweep_id: str,
     ) -> None:
-        """Says what is swept."""
+        """Write the search space, the number of trials and the sweep's page in MLflow."""
         self._search_space = search_space
         self._statuses = {trial.number: trial.status.value for trial in known}
         number = "all combinations" if num_trials is None else f"{num_trials} trials"
@@ -169,11 +169,11 @@ class JsonSweepListener:
         self._lines.write(run_line(self._tracking_uri, sweep_id), "info", sweep_id)
 
     def ray_starts(self, address: str | None) -> None:
-        """Says so."""
+        """Write that Ray starts or a cluster is joined."""
         self._lines.write(ray_line(address))
 
     def trial_changed(self, trial: LedgerTrial) -> None:
-        """Says how it stands, when that is new."""
+        """Write the trial's status if it has changed."""
         if self._statuses.get(trial.number) != trial.status.value:
             self._statuses[trial.number] = trial.status.value
             value = (
@@ -189,10 +189,10 @@ class JsonSweepListener:
             )
 
     def tick(self) -> None:
-        """Says nothing."""
+        """Do nothing."""
 
     def sweep_finished(self, summary: dict[str, Any], output_dir: Path, view_url: str) -> None:
-        """Says the best trial, and where to look further."""
+        """Write the best trial, the front, and the sweep's pages."""
         best, run = summary["best"], summary["sweep_id"]
         if best is not None:
             self._lines.write(
@@ -208,4 +208,4 @@ class JsonSweepListener:
             self._lines.write(line, "info", run)
 
     def close(self) -> None:
-        """Does nothing."""
+        """Do nothing."""

@@ -1,5 +1,5 @@
-"""Lines of progress: text for people, and JSON in a pod, where programs collect them and people
-search them by field.
+"""Progress lines: plain text for people, and JSON in a pod, where log collectors index them by
+field.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from orchestrator.terminal.printable import PrintableFormatter, say
 
 Level = Literal["info", "warning", "error"]
 
-# What is said as progress, apart from what is logged about trouble.
+# The logger of progress, separate from the loggers of warnings and errors.
 _PROGRESS = "orchestrator.progress"
 _LEVELS: dict[Level, int] = {
     "info": logging.INFO,
@@ -27,7 +27,7 @@ _LEVELS: dict[Level, int] = {
 
 
 class LineWriter(Protocol):
-    """Takes one line after the other."""
+    """Writer of progress lines."""
 
     def write(
         self,
@@ -37,19 +37,19 @@ class LineWriter(Protocol):
         task: int | None = None,
         stage: str = "",
     ) -> None:
-        """Writes a line.
+        """Write one line.
 
         Args:
-            message: It.
-            level: How much it matters.
-            run: Id of the run it is about, if it is known.
+            message: The text of the line.
+            level: Its severity.
+            run: Id of the run that it is about, if known.
             task: Number of the task, from 0.
             stage: Name of the stage, such as `teacher[0]`.
         """
 
 
 class PlainLines:
-    """For people: the message alone."""
+    """Writer for people: only the message."""
 
     def write(
         self,
@@ -59,12 +59,12 @@ class PlainLines:
         task: int | None = None,
         stage: str = "",
     ) -> None:
-        """Prints it."""
+        """Print the message."""
         say(message)
 
 
 class JsonLines:
-    """For programs: one JSON object a line; `log_as_json` has been called before."""
+    """Writer for programs: one JSON object per line. Call `log_as_json` first."""
 
     def write(
         self,
@@ -74,32 +74,30 @@ class JsonLines:
         task: int | None = None,
         stage: str = "",
     ) -> None:
-        """Prints it with time, level, run, task and stage."""
+        """Log the message with time, level, run, task and stage."""
         logging.getLogger(_PROGRESS).log(
             _LEVELS[level], message, extra={"run": run, "task": task, "stage": stage}
         )
 
 
 def is_read_by_programs() -> bool:
-    """Whether this is a pod whose output is collected; in a terminal within one, somebody looks
-    on.
-    """
+    """Return whether this is a pod whose output is collected, and not a terminal within a pod."""
     return "KUBERNETES_SERVICE_HOST" in os.environ and not sys.stdout.isatty()
 
 
 def line_writer() -> LineWriter:
-    """What suits whoever reads."""
+    """Return the writer for the reader of the output: a program or a person."""
     return JsonLines() if is_read_by_programs() else PlainLines()
 
 
 def log_without_secrets() -> None:
-    """Hide the secrets of addresses in all that this process logs, libraries included."""
+    """Hide secrets within addresses in everything that this process logs, libraries included."""
     logging.setLogRecordFactory(_masked_record)
 
 
 def _masked_record(*values: Any, **named: Any) -> logging.LogRecord:  # noqa: ANN401 - as logging calls it
     record = logging.LogRecord(*values, **named)
-    with suppress(TypeError, ValueError, KeyError):  # whoever formats it says what is wrong with it
+    with suppress(TypeError, ValueError, KeyError):  # the formatter reports a wrong format string
         message = record.getMessage()
         if "://" in message:
             record.msg, record.args = masked(message), ()
@@ -109,7 +107,7 @@ def _masked_record(*values: Any, **named: Any) -> logging.LogRecord:  # noqa: AN
 
 
 def log_as_text() -> None:
-    """Holds on to how Python logs at first: warnings, as they are, on stderr. Else MLflow's PyTorch
+    """Keep Python's default logging: warnings on stderr, unformatted. Otherwise MLflow's PyTorch
     flavour would hide all of them.
     """
     if logging.lastResort is not None:
@@ -118,9 +116,7 @@ def log_as_text() -> None:
 
 
 def log_as_json() -> None:
-    """Turns all that this process logs, warnings included, into JSON lines: progress on stdout, the
-    rest on stderr.
-    """
+    """Log as JSON lines, warnings included: progress to stdout, everything else to stderr."""
     formatter, progress = _JsonFormatter(), logging.getLogger(_PROGRESS)
     trouble = logging.StreamHandler(sys.stderr)
     trouble.setFormatter(formatter)
@@ -134,7 +130,7 @@ def log_as_json() -> None:
 
 
 class _JsonFormatter(logging.Formatter):
-    """Knows the run once a line has named it: what other modules log after that belongs to it."""
+    """Formatter that remembers the last run id, and adds it to later records of other modules."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The listener of a run, a sweep or a retraining: a person's terminal, or JSON lines in a pod."""
+"""Choose the listener of a run, a sweep or a retraining: for a terminal, or JSON lines in a pod."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def run_listener() -> TerminalRunListener | JsonRunListener:
 
 
 def sweep_listener(tracking_uri: str) -> TerminalSweepListener | JsonSweepListener:
-    """Return the listener of a sweep, whose MLflow store it names at the end."""
+    """Return the listener of a sweep; at the end it links the pages of the MLflow store."""
     return (
         JsonSweepListener(tracking_uri)
         if is_read_by_programs()
@@ -35,7 +35,7 @@ def tick_listener() -> TickListener | JsonTickListener:
 
 
 def show(outcome: RetrainingOutcome) -> None:
-    """Show how a tick has ended."""
+    """Show the outcome of a tick."""
     if is_read_by_programs():
         JsonTickListener().show_outcome(outcome)
     else:

@@ -1,4 +1,4 @@
-"""What a person sees of a tracking store: a table for each kind of record."""
+"""Show the records of a tracking store: one table for each kind."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NUMBERS = {"took", "last", "average", "classes"}
 
 
 def show_listing(listing: Listing, console: Console) -> None:
-    """Show a table of each kind that has records, and how to see more."""
+    """Show a table for each kind that has records, and how to see more."""
     tables = {
         "runs": _runs(listing.runs),
         "sweeps": _sweeps(listing.sweeps),
@@ -114,7 +114,7 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _moment(moment: datetime | None) -> str:
-    """Return `2026-11-22 06:06`, in UTC: short, and sorted as text."""
+    """Return a time as `2026-11-22 06:06` in UTC, which sorts as text."""
     return NOTHING if moment is None else f"{moment:%Y-%m-%d %H:%M}"
 
 

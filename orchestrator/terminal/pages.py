@@ -1,4 +1,4 @@
-"""Where a person looks further: the lines at the end of a run or a sweep."""
+"""Links to MLflow at the end of a run or a sweep."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from orchestrator.tracking.uris import SERVER_SCHEMES, ui_command, uri_scheme
 
 
 def page_lines(uri: str, view_url: str) -> Iterator[str]:
-    """How to see runs in MLflow: a page of its server, or the command that starts one and then the
-    page.
+    """Yield how to see runs in MLflow: a page of its server, or the command that starts a server
+    and then the page.
 
     Args:
         uri: The tracking store.
-        view_url: The page that compares them; empty where there is none.
+        view_url: The page that compares the runs; empty if there is none.
     """
     if uri_scheme(uri) in SERVER_SCHEMES:
         yield f"MLflow   {view_url or ui_command(uri)}"
@@ -27,8 +27,8 @@ def page_lines(uri: str, view_url: str) -> Iterator[str]:
 
 
 def on_this_machine(command: str) -> str:
-    """The command with the full path of a program that is not on the search path, such as one in an
-    inactive environment.
+    """Return the command, with the program's full path if it is not on the search path, such as in
+    an inactive environment.
     """
     program, _, arguments = command.partition(" ")
     beside = Path(sys.executable).with_name(program)

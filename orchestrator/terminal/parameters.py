@@ -1,4 +1,4 @@
-"""Parameters of trials as one short line."""
+"""Format the parameters of trials as one short line."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 def parameters_text(
     parameters: Mapping[str, Any], all_parameters: Sequence[Mapping[str, Any]]
 ) -> str:
-    """`learning_rate=0.012 radius=1.3`: the parameters that are not the same everywhere, without
-    the paths that lead there.
+    """Return the parameters that differ between trials, by their last path component, such as
+    `learning_rate=0.012 radius=1.3`; all parameters if none differs.
     """
     differ = [
         path

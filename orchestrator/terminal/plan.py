@@ -1,4 +1,4 @@
-"""What a person sees of a plan, of a run or of a sweep."""
+"""Show the plan of a run or of a sweep."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _CERTAIN = 1.05
 
 
 def show_plan(plan: Plan, console: Console) -> None:
-    """Says what a run would compute, roughly how long that takes, and whether there is room for
-    it.
+    """Show what a run would compute, a rough estimate of its time, and whether the machine has room
+    for it.
     """
     console.print(plan_table(plan))
     for line in plan_lines(plan):
@@ -38,8 +38,8 @@ def show_cuts(plan: Plan, console: Console) -> None:
 
 
 def plan_table(plan: Plan) -> Table:
-    """One row a stage: what it learns from, its key, whether it is stored, and roughly how long it
-    takes.
+    """Return a table with one row per stage: its classes and images, its key, whether it is stored,
+    and a rough estimate of its time.
     """
     title = (
         f"{plan.work.experiment.name}: {plan.work.experiment.method.kind}, seed"
@@ -66,7 +66,7 @@ def plan_table(plan: Plan) -> Table:
 
 
 def plan_lines(plan: Plan) -> list[str]:
-    """The sums: stages, cost, resources; and what stands against the run."""
+    """Return the totals: stages, cost and resources; and a shortage of resources, if any."""
     counts = ", ".join(f"{plan.num_in(state)} {state}" for state in StageState)
     lines = [f"stages     {counts}"]
     lines += [
@@ -78,19 +78,19 @@ def plan_lines(plan: Plan) -> list[str]:
         lines.append(f"features   {_features(plan)}")
     if plan.worker_seconds is not None and plan.wall_seconds is not None:
         how = (
-            "both lanes at the same time, the start of Ray not counted"
+            "both lanes in parallel, without the start of Ray"
             if _is_on_ray(plan)
             else "one stage after another"
         )
         lines.append(
-            f"cost       roughly {duration(plan.worker_seconds)} of workers,"
+            f"cost       roughly {duration(plan.worker_seconds)} of worker time,"
             f" {duration(plan.wall_seconds)} of wall time: {how}"
         )
         if plan.cost_factor > _CERTAIN and plan.wall_seconds > 0:
             low, high = plan.wall_seconds / plan.cost_factor, plan.wall_seconds * plan.cost_factor
             lines.append(
-                f"cost       {duration(low)} to {duration(high)} of wall time: what the store has"
-                " measured varies, or is of other networks or sizes of images"
+                f"cost       {duration(low)} to {duration(high)} of wall time: the measured stages"
+                " vary, or have other networks or image sizes"
             )
     lines += _lines_without_estimate(plan.kinds_without_estimate)
     lines.append(f"resources  {_resources(plan)}")
@@ -101,10 +101,10 @@ def plan_lines(plan: Plan) -> list[str]:
 
 def _features(plan: Plan) -> str:
     rate = plan.images_per_second
-    # slow extractors need a digit behind the point
-    speed = "" if rate is None else f", {rate:,.{0 if rate >= 10 else 1}f} images a second a worker"
+    # slow extractors need a digit after the decimal point
+    speed = "" if rate is None else f", {rate:,.{0 if rate >= 10 else 1}f} images/s per worker"
     return (
-        f"{count(plan.num_unseen_images)} images that the pre-trained extractor looks at, once for"
+        f"{count(plan.num_unseen_images)} images to process by the pre-trained extractor, once for"
         f" all runs: {size(plan.features_bytes)} of tables in half precision{speed}"
     )
 
@@ -155,15 +155,15 @@ def _amounts(resources: Mapping[str, float], separator: str = " and ") -> str:
 
 
 def _asked_later(execution: RayConfig, who: str) -> str:
-    return f"the cluster at {execution.address} is asked when the {who} starts"
+    return f"the cluster at {execution.address} is checked when the {who} starts"
 
 
 # --- a sweep --------------------------------------------------------------------------------------
 
 
 def show_sweep_plan(plan: SweepPlan, console: Console) -> None:
-    """Says how many stages the trials of a sweep have in common, roughly how long the rest takes,
-    and how many trials fit.
+    """Show how many stages the trials of a sweep share, a rough estimate of the remaining time, and
+    how many trials run at once.
     """
     console.print(sweep_plan_table(plan))
     for line in sweep_plan_lines(plan):
@@ -171,19 +171,19 @@ def show_sweep_plan(plan: SweepPlan, console: Console) -> None:
 
 
 def sweep_plan_table(plan: SweepPlan) -> Table:
-    """Stages and their cost: each trial by itself, shared between trials, and what is left of
-    that.
+    """Return a table of stages and their cost: without sharing, with sharing, and without those in
+    the store.
     """
     table = Table(
         title=f"{plan.search_space.name}: {plan.num_trials:,} trials of {plan.experiment.name}",
         title_justify="left",
     )
-    for column in ("computed are", "stages", "worker time", "wall time"):
-        table.add_column(column, justify="left" if column == "computed are" else "right")
+    for column in ("computed", "stages", "worker time", "wall time"):
+        table.add_column(column, justify="left" if column == "computed" else "right")
     for what, cost in {
-        "all stages by each trial": plan.by_themselves,
+        "every stage in every trial": plan.by_themselves,
         "shared stages once": plan.shared,
-        "of these, what is not stored": plan.left,
+        "of these, not stored yet": plan.left,
     }.items():
         table.add_row(
             what, f"{cost.num_stages:,}", _roughly(cost.worker_seconds), _roughly(cost.wall_seconds)
@@ -192,33 +192,33 @@ def sweep_plan_table(plan: SweepPlan) -> Table:
 
 
 def sweep_plan_lines(plan: SweepPlan) -> list[str]:
-    """Where the figures come from, what one trial needs, and how many fit; and what stands against
-    the sweep.
+    """Return the basis of the figures, the resources of one trial and the number of trials at once;
+    and a shortage of resources, if any.
     """
     space, num_stored = plan.search_space, plan.shared.num_stages - plan.left.num_stages
     lines = [f"trials     {_trials(plan)}"]
     if plan.has_more_combinations:
         lines.append(
-            f"trials     the grid has more than these {plan.num_trials:,} combinations: what"
-            " follows them is not counted"
+            f"trials     the grid has more than these {plan.num_trials:,} combinations: the others"
+            " are not counted"
         )
     if plan.num_planned < plan.num_trials:
         lines.append(
-            f"trials     {plan.num_planned} of them were looked at, the figures are extrapolated"
-            " from these"
+            f"trials     {plan.num_planned} of them were planned, and the figures extrapolated from"
+            " these"
         )
     lines.append(
-        f"stages     {plan.shared.num_stages:,} different ones, {num_stored:,} stored,"
+        f"stages     {plan.shared.num_stages:,} different, {num_stored:,} stored,"
         f" {plan.left.num_stages:,} to compute"
     )
     if plan.left.wall_seconds is not None:
         lines.append("cost       rough; the start of Ray and of each trial is not counted")
     lines += _lines_without_estimate(plan.kinds_without_estimate)
     if space.trial_scheduler.kind == "pbt":
-        lines.append("cost       variations of good trials, made by pbt, are not counted")
+        lines.append("cost       the variations of good trials that pbt makes are not counted")
     elif space.trial_scheduler.kind != "none":
         lines.append(
-            f"cost       every trial is counted to its end: {space.trial_scheduler.kind} stops some"
+            f"cost       every trial is counted in full; {space.trial_scheduler.kind} stops some"
             " earlier"
         )
     limits = {"wall time": space.budget.wall_seconds, "worker time": space.budget.worker_seconds}
@@ -251,7 +251,7 @@ def _trials(plan: SweepPlan) -> str:
             return f"{number}: drawn at random, as the sweep draws them"
         case OptunaSearchConfig():
             return (
-                f"{number}: drawn at random here, always the same ones; what the sweep draws"
+                f"{number}: drawn at random here, always the same ones; the sweep's own choice"
                 " depends on its results"
             )
         case _:

@@ -1,4 +1,4 @@
-"""What a person sees of the installed extensions."""
+"""Show the installed extensions."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from orchestrator.pipelines.plugins.list_plugins import Plugin
 
 
 def plugin_lines(plugins: Sequence[Plugin]) -> Iterator[str]:
-    """Yield what is installed, group by group, with the settings that each extension brings."""
+    """Yield the installed extensions, group by group, each with its settings."""
     if not plugins:
         yield "no extensions are installed"
-        yield f"entry-point groups: {', '.join(GROUPS)}; see examples/plugin for a worked example"
+        yield f"entry-point groups: {', '.join(GROUPS)}; examples/plugin is a complete example"
         return
     for plugin in plugins:
         offered = plugin.offered

@@ -1,4 +1,4 @@
-"""What a person sees of predictions: counts, and the images that were skipped."""
+"""Show predictions: counts per class, and the skipped images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _MOST_NAMED = 20
 
 
 def skipped_lines(found: Predictions) -> Iterator[str]:
-    """Yield a line for each skipped image, of many for the first ones."""
+    """Yield a line for each skipped image, up to a maximum, and the number of the others."""
     for one in found.skipped[:_MOST_NAMED]:
         yield f"skipped {one.image}: {one.reason}"
     if len(found.skipped) > _MOST_NAMED:
@@ -19,8 +19,8 @@ def skipped_lines(found: Predictions) -> Iterator[str]:
 
 
 def summary_line(found: Predictions) -> str:
-    """Return how many images each class has, the most frequent class first; of many classes the
-    first ones.
+    """Return the number of images per class, most frequent class first; of many classes the first
+    ones.
     """
     counts = found.counts.most_common()
     classes = [f"{count(number)} {label}" for label, number in counts[:_MOST_NAMED]]
@@ -32,7 +32,7 @@ def summary_line(found: Predictions) -> str:
 
 
 def sheet_title(found: Predictions) -> str:
-    """Return the model as it was named, and how many images it has seen."""
+    """Return the model as the user named it, and the number of classified images."""
     return f"{found.model}: {_images(found)}"
 
 

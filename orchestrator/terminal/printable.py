@@ -1,4 +1,4 @@
-"""Text for a terminal: names come from others, and a terminal obeys what stands in them."""
+"""Escape text for a terminal: names from outside may contain terminal control characters."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ import re
 
 import typer
 
-# C0 but for tab and line feed, DEL, C1, and what turns the direction of writing around
+# C0 except tab and line feed, DEL, C1, and the characters that change the writing direction
 _COMMANDS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def printable(text: str) -> str:
-    """Return the text with every character written out that a terminal would take for a command."""
+    """Return the text with every terminal control character replaced by its escape sequence."""
     return _COMMANDS.sub(lambda found: ascii(found.group())[1:-1], text)
 
 
 def say(text: object, err: bool = False, nl: bool = True) -> None:
-    """Print a text as it is read, on one of the two outputs.
+    """Print an object's text, escaped, to standard output or standard error.
 
     Args:
-        text: Whatever has a text.
-        err: Whether it goes to the standard error output.
-        nl: Whether a line ends after it.
+        text: Any object; its `str` is printed.
+        err: Whether to print to standard error.
+        nl: Whether to end the line.
     """
     typer.echo(printable(str(text)), err=err, nl=nl)
 
 
 class PrintableFormatter(logging.Formatter):
-    """Write what is logged as a terminal may show it."""
+    """Formatter that escapes terminal control characters in log records."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record's text."""
+        """Return the record's escaped text."""
         return printable(super().format(record))

@@ -1,4 +1,4 @@
-"""What a person sees of putting a tracking store in order."""
+"""Show the result of `orchestrator reconcile`."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from orchestrator.pipelines.records.reconcile import Reconciliation
 
 
 def reconciliation_lines(found: Reconciliation) -> Iterator[str]:
-    """One line for each session that had left something, and for each store."""
+    """Yield a line for each session with undelivered records, and for each store."""
     for left in found.left_behind:
         text = (
             f"{left.folder.name}: {left.num_sent} entries sent to experiment"
             f" {left.destination.experiment!r}"
         )
         if left.num_refused:
-            text += f", {left.num_refused} refused (see {left.folder})"
+            text += f", {left.num_refused} rejected (see {left.folder})"
         yield text + (
-            f", the rest waits on (delete {left.folder} to give it up)" if left.error else ""
+            f", the rest still waits (delete {left.folder} to discard it)" if left.error else ""
         )
     for store, run_ids in found.closed.items():
         yield f"{store}: {len(run_ids)} abandoned runs closed as FAILED" + (
             f" ({', '.join(run_ids)})" if run_ids else ""
         )
     if not found.left_behind and not found.closed and not found.errors:
-        yield "nothing to put in order: no spool and no tracking database here"
+        yield "nothing to reconcile: no spool and no tracking database here"

@@ -1,6 +1,4 @@
-"""What a person sees of a tick: how it learns, what was found, the gate, and the outcome as the
-last line.
-"""
+"""Show a tick: its training, its findings, the gate, and the outcome on the last line."""
 
 from __future__ import annotations
 
@@ -18,20 +16,20 @@ _SHOWN_MOVES = 5
 
 
 class TickListener(TerminalRunListener):
-    """A run's listener that leaves the end to `show_outcome`."""
+    """Run listener of a tick: `show_outcome` shows the result, not `run_finished`."""
 
     def run_finished(
         self, summary: dict[str, Any], output_dir: Path, experiment: Experiment, view_url: str
     ) -> None:
-        """Takes the bars away."""
+        """Remove the bars."""
         self.close()
 
     def _name_run(self, uri: str, run_id: str) -> None:
-        """Shows nothing yet: in a dry run there is no run, and `show_outcome` names it."""
+        """Show nothing: a dry run has no MLflow run, and `show_outcome` names it otherwise."""
 
 
 def show_outcome(outcome: RetrainingOutcome, console: Console) -> None:
-    """Findings, the gate's conditions, who is champion; the last line is `OUTCOME: reason`."""
+    """Show findings, the gate's conditions and the champion; the last line is `OUTCOME: reason`."""
 
     def line(text: str) -> None:
         console.print(text, soft_wrap=True)
@@ -42,8 +40,8 @@ def show_outcome(outcome: RetrainingOutcome, console: Console) -> None:
         console.print(_gate_table(outcome))
     for move in outcome.moves[:_SHOWN_MOVES]:
         line(
-            f"{move.num_images} of {move.num_held_out} held-out images of {move.old} go to the new"
-            f" class {move.new}"
+            f"{move.num_images} of {move.num_held_out} held-out images of {move.old} are now"
+            f" classified as the new class {move.new}"
         )
     if outcome.advice:
         line(outcome.advice)

@@ -1,6 +1,4 @@
-"""What a person sees of a run: live progress in a terminal, plain lines elsewhere, tables at the
-end.
-"""
+"""Show a run: live progress in a terminal, plain lines elsewhere, tables at the end."""
 
 from __future__ import annotations
 
@@ -41,15 +39,15 @@ _MEASURES_BY_LABEL = {
 
 
 class TerminalRunListener:
-    """Shows a bar a lane, with task, epoch, loss and time left, where there is a terminal; one line
-    a stage everywhere.
+    """Show one line per stage and, in a terminal, a bar per lane with task, epoch, loss and
+    remaining time.
     """
 
     def __init__(self, console: Console) -> None:
-        """Shows nothing yet.
+        """Create the listener without showing anything.
 
         Args:
-            console: Where to show it.
+            console: The console to show it on.
         """
         self._console = console
         self.images_decoded = ImageProgress(console, "decoding")
@@ -59,7 +57,7 @@ class TerminalRunListener:
     def run_started(
         self, experiment: Experiment, scenario: Scenario, stages: Sequence[Stage], run_id: str
     ) -> None:
-        """Says what is run, and puts up the bars."""
+        """Print the experiment, its data and its page in MLflow, and start the bars."""
         sizes = sorted({len(task.new_classes) for task in scenario.tasks})
         classes = " or ".join(str(size) for size in sizes)
         self._print(
@@ -86,20 +84,20 @@ class TerminalRunListener:
             self._progress.start()
 
     def ray_starts(self, address: str | None) -> None:
-        """Says so: nothing else is to be seen for up to a minute."""
+        """Print that Ray starts, as nothing else happens for up to a minute."""
         self._print(ray_line(address))
 
     def stage_started(self, stage: Stage) -> None:
-        """Names the task beside the lane's bar."""
+        """Show the task next to the lane's bar."""
         self._show(stage, "", 0.0)
 
     def features_computed(self, stage: Stage, num_done: int, num_images: int) -> None:
-        """Moves the lane's bar."""
+        """Advance the lane's bar."""
         text = f"features of {num_done:,} of {num_images:,} images"
         self._show(stage, text, _LaneWork.weight(stage) * num_done / num_images)
 
     def epoch_finished(self, stage: Stage, report: EpochReport) -> None:
-        """Moves the lane's bar."""
+        """Advance the lane's bar."""
         text = (
             f"{report.phase} epoch {report.epoch}/{report.num_epochs} loss"
             f" {report.metrics['loss']:.3f}"
@@ -107,7 +105,7 @@ class TerminalRunListener:
         self._show(stage, text, _LaneWork.weight(stage) * report.epoch / report.num_epochs)
 
     def stage_finished(self, result: StageResult, record: RunRecord) -> None:
-        """One line: what was learned, how well, how long it took."""
+        """Print one line: the learned classes, the accuracy on each task, and the duration."""
         if lane := self._lanes.get(result.stage.role):
             lane.work.finish(result.stage)
         self._show(result.stage, "done", 0.0)
@@ -123,7 +121,7 @@ class TerminalRunListener:
     def run_finished(
         self, summary: dict[str, Any], output_dir: Path, experiment: Experiment, view_url: str
     ) -> None:
-        """Tables, and where to look further."""
+        """Show the final tables, the paths of the files and the run's pages."""
         self.close()
         for role in ROLES:
             self._console.print(
@@ -151,14 +149,14 @@ class TerminalRunListener:
             self._print(line)
 
     def close(self) -> None:
-        """Takes the bars away."""
+        """Remove the bars."""
         self.images_decoded.close()
         if self._progress:
             self._progress.stop()
             self._progress = None
 
     def _name_run(self, uri: str, run_id: str) -> None:
-        """Shows the run's id and page."""
+        """Print the run's id and page."""
         self._print(run_line(uri, run_id))
 
     def _print(self, text: str) -> None:
@@ -174,8 +172,8 @@ class TerminalRunListener:
 
 
 class _LaneWork:
-    """How much of a lane is done, in units of roughly equal time: students see more exemplars with
-    every task.
+    """Finished work of a lane, in units of roughly equal time. Students see more exemplars with
+    every task, so their stages weigh more and more.
     """
 
     def __init__(self, stages: Sequence[Stage]) -> None:
@@ -192,14 +190,14 @@ class _LaneWork:
 
 @dataclass(frozen=True)
 class _LaneBar:
-    """A lane's work, and its bar."""
+    """Work of a lane and its progress bar."""
 
     work: _LaneWork
     bar: TaskID
 
 
 def matrix_table(title: str, matrix: Sequence[Sequence[float]]) -> Table:
-    """An accuracy matrix in percent: one row per task learned, one column per task tested."""
+    """Return an accuracy matrix in percent: a row per learned task, a column per tested task."""
     table = Table(title=title, title_justify="left")
     table.add_column("after task", justify="right")
     for task in range(len(matrix)):
@@ -210,7 +208,7 @@ def matrix_table(title: str, matrix: Sequence[Sequence[float]]) -> Table:
 
 
 def measures_table(summary: dict[str, Any]) -> Table:
-    """The final metrics of both models, in percent."""
+    """Return a table of the final metrics of both models, in percent."""
     table = Table(title="Final metrics, in percent", title_justify="left")
     table.add_column("")
     for role in ROLES:

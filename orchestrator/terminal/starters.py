@@ -1,4 +1,4 @@
-"""Tell a person which starters were copied, and what to do next."""
+"""Show the copied starter files and the next step."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from orchestrator.pipelines.starters.starters import CopiedStarters
 
 
 def starter_lines(copied: CopiedStarters) -> Iterator[str]:
-    """Yield a line for every file that was written or kept, and the command to begin with."""
+    """Yield a line for every file that was written or kept, and the first command to run."""
     for name in copied.written:
         yield f"written  {copied.folder / name}"
     for name in copied.kept:

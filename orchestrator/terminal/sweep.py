@@ -1,5 +1,5 @@
-"""What a person sees of a sweep: a live table of its trials in a terminal, one line a trial
-elsewhere, the best ones at the end.
+"""Show a sweep: a live table of its trials in a terminal, one line per trial elsewhere, the best
+trials at the end.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _BEST_AT_THE_END = 5
 
 
 class TerminalSweepListener:
-    """Keeps what is known of the trials, and shows it."""
+    """Show a sweep's trials."""
 
     def __init__(self, console: Console, tracking_uri: str) -> None:
-        """Shows nothing yet.
+        """Create the listener without showing anything.
 
         Args:
-            console: Where to show it.
-            tracking_uri: Of the MLflow store, for the command that opens it.
+            console: The console to show it on.
+            tracking_uri: Address of the MLflow store, for the command that opens it.
         """
         self._console = console
         self._tracking_uri = tracking_uri
@@ -56,13 +56,13 @@ class TerminalSweepListener:
         known: list[LedgerTrial],
         sweep_id: str,
     ) -> None:
-        """Says what is swept, and puts up the table."""
+        """Print the search space and the sweep's page in MLflow, and start the table."""
         self._search_space, self._num_trials, self._num_tasks = search_space, num_trials, num_tasks
         self._started = time.monotonic()
         self._trials = {trial.number: trial for trial in known}
         over = sum(not trial.is_open for trial in known)
         number = "all combinations" if num_trials is None else f"{num_trials} trials"
-        earlier = f", {over} of them done before" if over else ""
+        earlier = f", {over} of them finished earlier" if over else ""
         self._print(
             f"{search_space.name}: {number}{earlier}, {search_space.searcher.kind} search, trial"
             f" scheduler {search_space.trial_scheduler.kind}, {_aims(search_space)} on"
@@ -76,11 +76,11 @@ class TerminalSweepListener:
             self._live.start()
 
     def ray_starts(self, address: str | None) -> None:
-        """Says so: nothing else is to be seen for up to a minute."""
+        """Print that Ray starts, as nothing else happens for up to a minute."""
         self._print(ray_line(address))
 
     def trial_changed(self, trial: LedgerTrial) -> None:
-        """A new line of the table, or a new state of one."""
+        """Update the trial in the table, and print a line if it has ended."""
         before = self._trials.get(trial.number)
         self._trials[trial.number] = trial
         if trial.status is TrialStatus.RUNNING:
@@ -90,12 +90,12 @@ class TerminalSweepListener:
         self.tick()
 
     def tick(self) -> None:
-        """Times go on."""
+        """Refresh the times in the table."""
         if self._live:
             self._live.update(self._picture())
 
     def sweep_finished(self, summary: dict[str, Any], output_dir: Path, view_url: str) -> None:
-        """The best trials, and where to look further."""
+        """Show the best trials, the totals, the paths of the files and the sweep's pages."""
         self.close()
         front = summary.get("front")
         if front:
@@ -115,7 +115,7 @@ class TerminalSweepListener:
         self._print(f"trials   {counts}; {computed} stages computed, {shared} shared")
         self._print(
             f"time     {duration(summary['wall_seconds'])}; {duration(summary['worker_seconds'])}"
-            " of workers"
+            " of worker time"
         )
         if front:
             self._print(f"front    {output_dir / output_files.FRONT_FILE}")
@@ -130,11 +130,11 @@ class TerminalSweepListener:
             self._print(line)
         if TrialStatus.INTERRUPTED.value in statuses:
             self._print(
-                "The budget is spent: the same command with --resume and a larger budget goes on."
+                "The budget is spent: enlarge it and add --resume to the same command to continue."
             )
 
     def close(self) -> None:
-        """Takes the table away."""
+        """Remove the table."""
         if self._live:
             self._live.stop()
             self._live = None
@@ -145,7 +145,7 @@ class TerminalSweepListener:
         self._console.print(text, soft_wrap=True)
 
     def _text(self, trial: LedgerTrial) -> str:
-        """Only what is not the same in all trials so far, unless all is."""
+        """Return the trial's parameters that differ from other trials; all if none differs."""
         return parameters_text(
             trial.configuration.parameters,
             [other.configuration.parameters for other in self._trials.values()],
@@ -201,7 +201,7 @@ class TerminalSweepListener:
         over = [trial for trial in self._trials.values() if not trial.is_open]
         total = "" if self._num_trials is None else f" of {self._num_trials}"
         parts = [
-            f"{len(over)}{total} trials over",
+            f"{len(over)}{total} trials finished",
             f"{duration(time.monotonic() - self._started)} so far",
         ]
         if self._num_trials is not None and over and running:
@@ -215,25 +215,26 @@ class TerminalSweepListener:
         if budget.wall_seconds is not None:
             parts.append(
                 f"{duration(max(0.0, budget.wall_seconds - (time.monotonic() - self._started)))} of"
-                " wall clock in the budget"
+                " wall time left in the budget"
             )
         if budget.worker_seconds is not None:
             spent = sum(trial.worker_seconds for trial in self._trials.values())
             parts.append(
-                f"{duration(max(0.0, budget.worker_seconds - spent))} of workers in the budget"
+                f"{duration(max(0.0, budget.worker_seconds - spent))} of worker time left in the"
+                " budget"
             )
         return " · ".join(parts)
 
 
 def _aims(search_space: SearchSpace) -> str:
-    """`max student/last_accuracy, min student/num_parameters`."""
+    """Return the objectives, such as `max student/last_accuracy, min student/num_parameters`."""
     if search_space.metrics is None:
         return f"{search_space.mode} {', '.join(search_space.weights)}"
     return ", ".join(f"{mode} {name}" for name, mode in search_space.metrics.items())
 
 
 def _best_table(trials: Sequence[LedgerTrial], summary: Mapping[str, Any]) -> Table:
-    """The best trials: objective, and the parameters that differ."""
+    """Return a table of the best trials: objective, and the parameters that differ."""
     table = Table(
         title=f"Best trials: {summary['metric']} on {summary['split']} data", title_justify="left"
     )

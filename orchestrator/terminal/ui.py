@@ -1,4 +1,4 @@
-"""`orchestrator ui` as a person sees it: where to look, while the servers run."""
+"""Run the servers of `orchestrator ui`, and print their links."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _MOST_EXPERIMENTS = 10
 
 @dataclass(frozen=True)
 class Sweeps:
-    """Say which sweeps the dashboard shows.
+    """Sweeps that the dashboard shows.
 
     Attributes:
         storage: The Optuna storage of their studies.
-        sweep_id: The one whose page is wanted; empty for none.
-        port: Where the dashboard listens; 0 takes a free one.
+        sweep_id: The sweep whose page to link; empty for none.
+        port: Port of the dashboard; 0 chooses a free one.
     """
 
     storage: str
@@ -45,17 +45,17 @@ class Sweeps:
 
 
 def show_ui(tracking_uri: str, port: int, sweeps: Sweeps) -> None:
-    """Serve the pages of a store and of its sweeps until it is interrupted; for an MLflow server,
-    say where its pages are.
+    """Serve the pages of a tracking store and of its sweeps until interrupted; for an MLflow
+    server, print the address of its pages.
 
     Args:
         tracking_uri: As `tracking.uri` in an experiment.
-        port: On which to serve MLflow; 0 takes a free one.
-        sweeps: What the dashboard shows.
+        port: Port of the MLflow UI; 0 chooses a free one.
+        sweeps: The sweeps that the dashboard shows.
 
     Raises:
         UserInputError: The URI cannot hold runs, nothing was tracked there yet, a port is in use,
-            or the wanted sweep cannot be shown.
+            or the requested sweep cannot be shown.
         TrackingUnavailableError: A store or a server does not answer.
     """
     require_supported(tracking_uri)
@@ -64,7 +64,7 @@ def show_ui(tracking_uri: str, port: int, sweeps: Sweeps) -> None:
     reason = _no_dashboard(storage, is_wanted=bool(sweeps.sweep_id))
     check_reachable(uri)
     _end_with_the_terminal()
-    # both are tried before anything starts
+    # check both ports before anything starts
     dashboard_port = 0 if reason else free_port(sweeps.port, "--dashboard-port")
     with suppress(KeyboardInterrupt), ExitStack() as stack:
         servers = []
@@ -77,7 +77,7 @@ def show_ui(tracking_uri: str, port: int, sweeps: Sweeps) -> None:
         else:
             servers.append(_start_dashboard(stack, storage, sweeps.sweep_id, dashboard_port))
         if servers:
-            say("Ctrl-C ends it.")
+            say("Press Ctrl-C to stop.")
             wait_for_ever(servers)
 
 
@@ -89,10 +89,10 @@ def _storage(storage: str) -> str:
 
 
 def _no_dashboard(storage: str, *, is_wanted: bool) -> str:
-    """Return why the dashboard is not started; empty where it is.
+    """Return why the dashboard is not started; empty if it is.
 
     Raises:
-        UserInputError: A sweep's page is wanted.
+        UserInputError: A sweep's page is requested, and the dashboard cannot show it.
     """
     if is_wanted:
         require_installed()
@@ -102,7 +102,7 @@ def _no_dashboard(storage: str, *, is_wanted: bool) -> str:
         return ""
     if is_wanted:
         advice = "run a sweep first, or name another storage with --storage"
-        raise UserInputError("no sweep was stored here yet", shown(storage), advice)
+        raise UserInputError("this storage has no sweeps yet", shown(storage), advice)
     return f"sweeps   none in {shown(storage)} yet"
 
 
@@ -115,9 +115,9 @@ def _start_mlflow(stack: ExitStack, uri: str, port: int) -> LocalServer:
         mlflow_program,
     )
 
-    say(f"starting MLflow for {shown(uri)} (some seconds)")
+    say(f"starting MLflow for {shown(uri)} (this takes some seconds)")
     with database_ready(uri):
-        pass  # a schema that the server would refuse is brought up to date, or explained
+        pass  # upgrade a schema that the server would reject, or explain why that fails
     server = stack.enter_context(local_server(mlflow_program(uri, port), port))
     say("\n".join(link_lines(server.url, experiments_of(server))))
     return server
@@ -132,8 +132,8 @@ def _start_dashboard(stack: ExitStack, storage: str, sweep_id: str, port: int) -
 
 
 def link_lines(url: str, experiments: Sequence[dict[str, Any]]) -> list[str]:
-    """Return where to look: every experiment with its saved views; of many, the first ones, and
-    the list of all.
+    """Return the links to every experiment and its saved views; if there are many, to the first
+    ones and to the list of all.
     """
     from orchestrator.tracking.mlflow.saved_views import (  # noqa: PLC0415 - loads MLflow
         view_names,
@@ -166,11 +166,11 @@ def _require_something(uri: str) -> None:
             "run an experiment first, or name another store with --tracking-uri or"
             " MLFLOW_TRACKING_URI"
         )
-        raise UserInputError("nothing was tracked here yet", str(path), advice)
+        raise UserInputError("no run was tracked here yet", str(path), advice)
 
 
 def _end_with_the_terminal() -> None:
-    """A closed terminal ends the server as Ctrl-C does, unless the caller chose otherwise
+    """Stop the server when the terminal closes, as Ctrl-C does, unless the caller ignores SIGHUP
     (nohup).
     """
     if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:

@@ -1,4 +1,4 @@
-"""Show images without labels to a person."""
+"""Show unlabelled images."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from orchestrator.reporting.unlabeled import unlabeled_words
 
 
 def unlabeled_lines(experiment: Experiment, scenario: Scenario) -> Iterator[str]:
-    """Say how many are used and left out, or that the method uses none; nothing where the
-    configuration names none.
+    """Yield how many unlabelled images are used and skipped, or that the method uses none; nothing
+    if the configuration names none.
     """
     if scenario.unlabeled is not None:
         yield unlabeled_words(len(scenario.unlabeled), asdict(scenario.unlabeled.left_out))
@@ -28,12 +28,12 @@ def unlabeled_lines(experiment: Experiment, scenario: Scenario) -> Iterator[str]
 
 
 def certainty_table(unlabeled: Mapping[str, Any]) -> Table:
-    """Show how many images without labels the last teacher assigns to each class.
+    """Return a table of how many unlabelled images the last teacher assigns to each class.
 
     Args:
         unlabeled: As in summary.json.
     """
-    title = f"What the teacher makes of {count(unlabeled['num_images'])} images without labels"
+    title = f"The teacher's classes for {count(unlabeled['num_images'])} images without labels"
     table = Table(title=title, title_justify="left")
     table.add_column("class")
     table.add_column("assigned", justify="right")

@@ -135,7 +135,7 @@ def test_a_second_import_does_nothing_until_something_changes(
     inode = file.stat().st_ino
     answer = orchestrator_command("data", "import", "photos", "--output", "out")
     assert answer.stdout.startswith(
-        "nothing new: all of it has been imported before\ntrain         24 images"
+        "nothing new: everything was imported earlier\ntrain         24 images"
     )
     assert file.stat().st_ino == inode
     picture(99).save(photos / "train" / "ant" / "99.jpg")
@@ -172,7 +172,7 @@ def test_bad_files_are_left_out_and_listed(photos: Path, orchestrator_command: C
     text.write_text("no image")
     answer = orchestrator_command("data", "import", "photos", "--output", "out")
     assert answer.returncode == 0
-    assert "left out       2 images  out/bad_files.csv" in answer.stdout
+    assert "skipped        2 images  out/bad_files.csv" in answer.stdout
     reason = "cannot be decoded (not an image of a known format)"
     assert bad_files(photos) == [
         ["split", "path", "reason"],
@@ -180,7 +180,7 @@ def test_bad_files_are_left_out_and_listed(photos: Path, orchestrator_command: C
         ["test", str(text), reason],
     ]
     again = orchestrator_command("data", "import", "photos", "--output", "out")
-    assert "left out       2 images  out/bad_files.csv" in again.stdout
+    assert "skipped        2 images  out/bad_files.csv" in again.stdout
     zero.unlink()
     text.unlink()
     assert imported(photos).num_bad == 0
@@ -473,7 +473,7 @@ def test_what_is_odd_is_said_by_import_and_describe_and_refused_by_a_run(
     described = orchestrator_command("data", "describe", "photos")
     assert [line for line in described.stdout.splitlines() if line.startswith("note")] == expected
     assert "a run would say: " in described.stdout
-    for beginning in ("train", "nothing new: all of it has been imported before"):
+    for beginning in ("train", "nothing new: everything was imported earlier"):
         told = orchestrator_command("data", "import", "photos", "--output", "out").stdout
         assert told.startswith(beginning)
         assert [line for line in told.splitlines() if line.startswith("note")] == expected

@@ -144,7 +144,7 @@ def test_an_onnx_file_predicts_as_the_network_does_and_is_shown_beside_the_teach
         measures = recorded.result.summary[role]
         assert f"{measures['num_parameters']:,}" in done.stdout
         assert f"{100 * measures['last_accuracy']:.1f} %" in done.stdout
-    assert f"on {len(images)} test images: largest difference of a logit" in done.stdout
+    assert f"on {len(images)} test images: largest logit difference" in done.stdout
     equal = (logits.argmax(axis=1) == expected.argmax(axis=1)).mean()
     assert equal > 0.99  # of two classes that are all but equally likely, either may be chosen
     assert f"equal predictions {100 * equal:.1f} %" in done.stdout
@@ -183,7 +183,7 @@ def test_a_pt2_file_gives_exactly_the_networks_logits(
             assert np.array_equal(
                 module(recorded.test_images().images[:num]).numpy(), recorded.logits("teacher", num)
             )
-    assert "largest difference of a logit 0, equal predictions 100.0 %" in done.stdout
+    assert "largest logit difference 0, equal predictions 100.0 %" in done.stdout
     assert "one image, one thread, PyTorch" in done.stdout
 
 

@@ -411,7 +411,7 @@ def test_a_sweep_that_is_not_stored_is_said(
     given = ("--storage", "sqlite:///none.db", "--sweep", "fedc")
     answer = orchestrator_command("ui", "--tracking-uri", url, *given)
     assert (answer.returncode, answer.stdout) == (2, "")
-    assert "none.db: no sweep was stored here yet; run a sweep first" in answer.stderr
+    assert "none.db: this storage has no sweeps yet; run a sweep first" in answer.stderr
 
 
 @pytest.mark.parametrize("content", [None, b""], ids=["missing", "empty"])
@@ -425,6 +425,6 @@ def test_a_store_without_runs_is_said(
     answer = orchestrator_command("ui", "--tracking-uri", f"sqlite:///{tmp_path}/mlflow.db")
     assert (answer.returncode, answer.stdout) == (2, "")
     assert answer.stderr.startswith(
-        f"error: {tmp_path}/mlflow.db: nothing was tracked here yet; run an experiment first"
+        f"error: {tmp_path}/mlflow.db: no run was tracked here yet; run an experiment first"
     )
     assert len(list(tmp_path.iterdir())) == (content is not None)

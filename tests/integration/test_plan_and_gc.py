@@ -130,7 +130,7 @@ def test_a_plan_shows_every_stage_with_its_key_state_and_estimate(case: Case) ->
     assert all(float(rows[stage.name][4]) >= 0 for stage in stages[2:])
     assert "2 stored, 0 begun, 2 to compute" in said
     assert re.search(
-        r"cost +roughly \d+ s of workers, \d+ s of wall time: one stage after another", said
+        r"cost +roughly \d+ s of worker time, \d+ s of wall time: one stage after another", said
     )
     assert "no estimate" not in said
 
@@ -173,7 +173,7 @@ def test_a_plan_under_ray_shows_both_lanes_against_this_machine(case: Case) -> N
         "the lanes need 501 CPU at the same time (teacher lane 1 x 500 + student lane 1 x 1)"
         in said
     )
-    assert "both lanes at the same time" in said
+    assert "both lanes in parallel" in said
 
 
 def test_a_cluster_elsewhere_is_named_and_not_asked(case: Case) -> None:
@@ -185,7 +185,7 @@ def test_a_cluster_elsewhere_is_named_and_not_asked(case: Case) -> None:
         "--set",
         "execution.address=127.0.0.1:1",
     )
-    assert "the cluster at 127.0.0.1:1 is asked when the run starts" in said
+    assert "the cluster at 127.0.0.1:1 is checked when the run starts" in said
 
 
 @pytest.mark.parametrize("is_sweep", [False, True], ids=["run", "sweep"])
@@ -243,7 +243,7 @@ def test_a_sweeps_plan_shows_what_its_trials_share_and_what_is_stored(case: Case
         re.fullmatch(r"(\d+ min )?\d+ s", cell) for cells in rows.values() for cell in cells[1:]
     )
     assert "3: every combination of the grid" in said
-    assert "8 different ones, 2 stored, 6 to compute" in said
+    assert "8 different, 2 stored, 6 to compute" in said
     assert re.search(
         r"resources +a trial takes 1 CPU; this machine has \d+ CPU and \d+ GPU; \d+ at once", said
     )
@@ -260,7 +260,7 @@ def test_after_the_trials_stages_are_stored_nothing_is_left(case: Case) -> None:
         for stage in work.stages:
             runner.obtain(stage)
     said = case.said("plan", str(case.file), "--search-space", str(case.search_space()))
-    assert "8 different ones, 8 stored, 0 to compute" in said
+    assert "8 different, 8 stored, 0 to compute" in said
     assert list(_rows(said).values())[2] == ["0", "0 s", "0 s"]
 
 
@@ -290,20 +290,20 @@ def test_without_measured_stages_a_sweeps_plan_says_that_it_cannot_estimate(case
         ),
         (
             {"num_trials": 2, "searcher": {"kind": "optuna"}},
-            "what the sweep draws depends on its results",
+            "the sweep's own choice depends on its results",
         ),
         ({"num_trials": 5000, "searcher": {"kind": "random"}}, "5,000 trials of tiny"),
         (
             {"num_trials": 5000, "searcher": {"kind": "random"}},
-            "200 of them were looked at, the figures are extrapolated from these",
+            "200 of them were planned, and the figures extrapolated from these",
         ),
         (
             {"trial_scheduler": {"kind": "asha"}},
-            "every trial is counted to its end: asha stops some earlier",
+            "every trial is counted in full; asha stops some earlier",
         ),
         (
             {"trial_scheduler": {"kind": "pbt"}},
-            "variations of good trials, made by pbt, are not counted",
+            "the variations of good trials that pbt makes are not counted",
         ),
         ({"budget": {"wall_seconds": 3600}}, "the sweep ends after 1 h 00 min of wall time"),
         ({"budget": {"worker_seconds": 90}}, "the sweep ends after 1 min 30 s of worker time"),
@@ -331,7 +331,7 @@ def test_a_sweeps_plan_names_a_cluster_elsewhere_and_says_what_does_not_fit_here
     ]
     said = case.said(*arguments, "--set", "execution.address=127.0.0.1:1")
     assert (
-        "a trial takes 1 CPU; the cluster at 127.0.0.1:1 is asked when the sweep starts\n" in said
+        "a trial takes 1 CPU; the cluster at 127.0.0.1:1 is checked when the sweep starts\n" in said
     )
     assert [cells[2] for cells in _rows(said).values()] == ["no estimate"] * 3
     said = case.said(
@@ -462,7 +462,7 @@ def test_gc_of_a_store_that_is_not_there_says_so_and_makes_none(case: Case) -> N
     nowhere = case.folder / "nowhere"
     assert (
         case.said("gc", "--store", str(nowhere))
-        == f"{nowhere}: there is no store; nothing is removed\n"
+        == f"{nowhere}: no stage store here; nothing to remove\n"
     )
     assert not nowhere.exists()
 
@@ -473,7 +473,7 @@ def test_without_store_and_files_gc_takes_the_default_store(
     monkeypatch.chdir(case.folder)
     assert (
         case.said("gc")
-        == f"{case.folder}/.orchestrator/store: there is no store; nothing is removed\n"
+        == f"{case.folder}/.orchestrator/store: no stage store here; nothing to remove\n"
     )
 
 

@@ -68,7 +68,7 @@ def test_a_job_is_applied_by_the_server_and_followed_to_its_end(
     name = name_of(orchestrator_command, *RUN)
     log = (
         '2026-11-22T12:00:31.5Z plain line\n2026-11-22T12:00:31.59Z {"time": "x", "level": "info",'
-        ' "message": "teacher begins task 1"}\n2026-11-22T12:00:31.591Z MLflow  '
+        ' "message": "teacher starts task 1"}\n2026-11-22T12:00:31.591Z MLflow  '
         " http://mlflow:5000/#/experiments/1/runs/abc\n"
     )
     pod_of(api, name, log)
@@ -82,7 +82,7 @@ def test_a_job_is_applied_by_the_server_and_followed_to_its_end(
         f"{name}: accepted",
         f"{name}: waiting for its pods, RayCluster run-digits-abcde",
         "plain line",
-        "teacher begins task 1",
+        "teacher starts task 1",
         "MLflow   http://mlflow:5000/#/experiments/1/runs/abc",
         f"{name}: running",
         f"{name}: finished",
@@ -162,10 +162,10 @@ def test_the_same_job_twice_is_one_job(api: SimulatedApi, orchestrator_command: 
     orchestrator_command(*RUN)
     again = orchestrator_command(*RUN)
     assert again.returncode == 0
-    assert "the same job has finished before; `orchestrator cancel" in again.stdout
+    assert "submitted earlier and has finished; `orchestrator cancel" in again.stdout
     assert [asked.plural for asked in api.asked if asked.method == "PATCH"].count("rayjobs") == 1
     goes_through(api, [RUNNING, RUNNING, SUCCEEDED])
-    assert "the same job was submitted before and is running" in orchestrator_command(*RUN).stdout
+    assert "the same job was submitted earlier and is running" in orchestrator_command(*RUN).stdout
 
 
 def test_a_job_that_has_failed_starts_again(
@@ -177,7 +177,7 @@ def test_a_job_that_has_failed_starts_again(
     goes_through(api, [failed(), SUCCEEDED])
     answer = orchestrator_command(*RUN)
     assert answer.returncode == 0, answer.stderr
-    assert "submitted again, to go on from what is stored" in answer.stdout
+    assert "submitted again, reusing the stored stages" in answer.stdout
     again = the_job(api)["metadata"]
     assert again["uid"] != first
     # its files are not those that still wait to go with the job before
@@ -296,7 +296,7 @@ def test_cancel_ends_a_job_and_names_the_ticks_of_a_schedule_that_go_on(
     orchestrator_command(*RUN)
     name = the_job(api)["metadata"]["name"]
     assert orchestrator_command("cancel", name).stdout.startswith(
-        f"{name}: run cancelled; what it has stored stays"
+        f"{name}: run cancelled; its stored stages remain"
     )
     assert ("rayjobs", name) not in api.objects
     ours = {
@@ -316,7 +316,7 @@ def test_cancel_ends_a_job_and_names_the_ticks_of_a_schedule_that_go_on(
     answer = orchestrator_command("cancel", "retrain-digits")
     assert answer.stdout.splitlines() == [
         "retrain-digits: schedule cancelled",
-        "tick-2: this tick goes on; `orchestrator cancel tick-2` ends it",
+        "tick-2: this tick keeps running; `orchestrator cancel tick-2` ends it",
     ]
 
 

@@ -42,7 +42,7 @@ def test_a_schedule_is_applied_and_not_followed(
     assert (
         answer.stdout
         == "retrain-digits: scheduled at 0 3 * * * Etc/UTC; `orchestrator cancel retrain-digits`"
-        " ends that\n"
+        " removes it\n"
     )
     sent = [(asked.method, asked.plural) for asked in api.asked if asked.method != "GET"]
     assert sent == [("PATCH", "cronjobs"), ("POST", "configmaps")]
@@ -201,9 +201,7 @@ def test_a_schedule_that_is_suspended_says_so_when_it_is_submitted_again(
     assert "suspended" not in schedule_by("cron_job", tmp_path, orchestrator_command).stdout
     api.objects["cronjobs", "retrain-digits"]["spec"]["suspend"] = True
     answer = schedule_by("cron_job", tmp_path, orchestrator_command)
-    assert "retrain-digits: is suspended and starts no tick; `kubectl patch cronjob" in (
-        answer.stdout
-    )
+    assert "retrain-digits: suspended, so no tick starts; `kubectl patch cronjob" in (answer.stdout)
 
 
 def test_a_job_that_a_person_makes_of_a_schedule_is_a_tick_that_is_due_now(

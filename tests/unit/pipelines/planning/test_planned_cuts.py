@@ -42,13 +42,13 @@ def test_a_plan_says_what_the_student_inherits_and_how_to_see_the_other_cuts(
     # multiply-adds: 64*9*32 + 16*9*32*64 = 313,344 of 313,344 + 16*9*64*128 = 1,492,992
     assert _line(plan_lines(made), "student") == (
         "student    inherits until stage2: 18,912 parameters (20.4 % of the teacher's), 313.3 k"
-        " multiply-adds an image (21.0 %); --cuts shows the other cuts"
+        " multiply-adds per image (21.0 %); --cuts shows the other cuts"
     )
 
 
 def test_both_looks_of_a_mirrored_backbone_are_said(inheriting: Experiment) -> None:
     made = plan(with_values(inheriting, {"teacher.backbone.mirrored": True}))
-    assert "626.7 k multiply-adds an image (21.0 %), in two looks;" in _line(
+    assert "626.7 k multiply-adds per image (21.0 %), in two passes;" in _line(
         plan_lines(made), "student"
     )
 
@@ -143,4 +143,4 @@ def test_tables_of_features_have_a_size_and_once_measured_a_pace(
     StageStore(pretrained_experiment.store.uri).save("1" * 64, Artifact({}, measured))
     known = plan(pretrained_experiment)
     assert known.images_per_second == pytest.approx(2.5)
-    assert _line(plan_lines(known), "features").endswith(", 2.5 images a second a worker")
+    assert _line(plan_lines(known), "features").endswith(", 2.5 images/s per worker")
