@@ -1,6 +1,6 @@
-"""Reports for people: one HTML file each, with everything in it, about a run, a sweep, or several
-runs side by side.
+"""HTML reports on a run, a sweep, a retraining or several runs, each a single file with everything
+in it.
 
-What a report needs comes as values (`TrackedRun`, `SweepFacts`), so a process reports what it has
-just computed without reading it back, and any run can be reported years later from MLflow alone.
+A report is built from values (`TrackedRun`, `SweepFacts`). So a process can report its own results
+without reading them back, and any run can be reported years later from MLflow alone.
 """

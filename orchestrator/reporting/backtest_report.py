@@ -1,4 +1,4 @@
-"""The report of a backtest: how often the gate erred, and every tick with its verdicts."""
+"""Report of a backtest: the gate's error rates, and every tick with its verdicts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def backtest_report(content: Mapping[str, Any]) -> str:
     """Return the report as one HTML page.
 
     Args:
-        content: Of backtest.json.
+        content: The content of backtest.json.
     """
     return render(
         "backtest.html.j2",
@@ -55,7 +55,7 @@ def outcomes_of(content: Mapping[str, Any]) -> list[str]:
 
 
 def replay_name(replay: Mapping[str, Any], content: Mapping[str, Any]) -> str:
-    """Return what tells a replay from the others: order, wrong labels, and what was set."""
+    """Return a name that identifies a replay: its order, share of wrong labels, and setting."""
     by_date = list(range(len(content["past_arrivals"])))
     order = list(replay["order"])
     numbers = " ".join(str(index + 1) for index in order)
@@ -73,7 +73,9 @@ def wrong_labels_text(row: Mapping[str, Any]) -> str:
 
 
 def rate_text(rate: Mapping[str, Any] | None) -> str:
-    """`1 of 20, 5.0 % (0.1 – 24.9)`: a rate with its interval in percent; a dash for none."""
+    """Return a rate with its interval in percent, such as `1 of 20, 5.0 % (0.1 – 24.9)`; a dash if
+    there is none.
+    """
     if rate is None or not rate["total"]:
         return NOTHING
     interval = f"{percent_number(rate['low'])} – {percent_number(rate['high'])}"
@@ -81,15 +83,15 @@ def rate_text(rate: Mapping[str, Any] | None) -> str:
 
 
 def verdict_text(tick: Mapping[str, Any], key: str) -> str:
-    """`97.6 ✓`, `42.0 ✕`, `96.1 ?`: a condition's value, shares in percent, and whether it is met,
-    violated, or not known; a dash where it was not looked at.
+    """Return a condition's value with a sign for met, violated or undecided: `97.6 ✓`, `42.0 ✕`,
+    `96.1 ?`; a dash if it was not checked. Shares are in percent.
     """
     entry = _entry(tick, key)
     return NOTHING if entry is None else f"{_value(entry)} {_MARKS.get(entry['verdict'], '?')}"
 
 
 def measured_text(tick: Mapping[str, Any], key: str) -> str:
-    """Return the same with confidence bounds, and what is demanded."""
+    """Return a condition's sign, its value with confidence bounds, and the required bound."""
     entry = _entry(tick, key)
     if entry is None:
         return NOTHING

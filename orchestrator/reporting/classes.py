@@ -1,4 +1,4 @@
-"""Show single classes in a report: how well each is known, and which are taken for which."""
+"""Show single classes in a report: the accuracy of each, and the confusions between them."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ Answers = Mapping[int, Mapping[Role, ClassAnswers]]
 
 @dataclass(frozen=True, slots=True)
 class ClassRow:
-    """Describe a class at the end.
+    """Class after the last task.
 
     Attributes:
         name: Its label.
-        task: With which it was learned, from 1; 0 where that is not known.
-        num_images: Test images of it.
-        accuracy: Of both models at the end; None for a model without answers.
-        change: Since the task with which it was learned, of both models, in fractions.
+        task: Number of the task that introduced it, from 1; 0 if unknown.
+        num_images: Number of its test images.
+        accuracy: Accuracy of each model; None for a model without recorded answers.
+        change: Change of the accuracy of each model since the class was learned, as a fraction.
     """
 
     name: str
@@ -42,13 +42,13 @@ class ClassRow:
 
 @dataclass(frozen=True, slots=True)
 class PairRow:
-    """Name two classes of which one is taken for the other.
+    """Pair of classes of which one is mistaken for the other.
 
     Attributes:
-        label: The class of the images.
-        predicted: What they are taken for.
-        ages: Which of the two the last task brought: `old as new`, …; empty where not known.
-        found: The number of such images, by model; None where a model never does that.
+        label: The true class of the images.
+        predicted: The predicted class.
+        ages: Whether each is new in the last task: `old as new`, …; empty if unknown.
+        found: The number of such images, by model; None if a model never makes this mistake.
     """
 
     label: str
@@ -58,18 +58,18 @@ class PairRow:
 
     @property
     def worst_share(self) -> float:
-        """Return the larger share of the class's images of both models, in [0, 1]."""
+        """Return the share of the class's images that the worse model mistakes, in [0, 1]."""
         return max(it.share for it in self.found.values() if it is not None)
 
 
 @dataclass(frozen=True, slots=True)
 class AgesRow:
-    """Compare old classes with those of the newest task, after a task.
+    """Confusion between old classes and those of the newest task, after one task.
 
     Attributes:
-        learned: Tasks learned.
-        old_as_new: Share of the images of old classes that are taken for new ones, by model.
-        new_as_old: Share of the images of new classes that are taken for old ones, by model.
+        learned: Number of learned tasks.
+        old_as_new: Share of images of old classes that are classified as new ones, by model.
+        new_as_old: Share of images of new classes that are classified as old ones, by model.
     """
 
     learned: int
@@ -79,15 +79,15 @@ class AgesRow:
 
 @dataclass(frozen=True, slots=True)
 class ClassesSection:
-    """Hold all that the report of a run says about single classes.
+    """Section of a run's report about single classes.
 
     Attributes:
-        rows: Classes, the least known to the student first.
-        pairs: Confused ones, the worst first.
-        num_pairs: Confused ones altogether.
-        ages: Old against new, task by task.
-        matrices: Of few classes, the whole confusion matrix of each model, in percent.
-        names: Of the rows and columns of these matrices.
+        rows: The classes, the student's worst first.
+        pairs: The most confused pairs, worst first.
+        num_pairs: Number of all confused pairs.
+        ages: Old classes against new ones, task by task.
+        matrices: The confusion matrix of each model in percent, if there are few classes.
+        names: The classes of the rows and columns of these matrices.
     """
 
     rows: Sequence[ClassRow]
@@ -99,7 +99,7 @@ class ClassesSection:
 
 
 def answers_of(run: TrackedRun) -> Answers:
-    """Return a run's answers by class; empty where they are not recorded or damaged."""
+    """Return a run's answers by class; empty if they are missing or corrupt."""
     try:
         return from_csv(run.files.get(output_files.CONFUSION_FILE, ""))
     except ValueError:
@@ -107,7 +107,7 @@ def answers_of(run: TrackedRun) -> Answers:
 
 
 def classes_section(run: TrackedRun) -> ClassesSection | None:
-    """Return what is known of single classes; None where it is not recorded."""
+    """Return the section about single classes; None if the run has no answers by class."""
     answers = answers_of(run)
     if not answers:
         return None
@@ -176,8 +176,8 @@ def _ages(answers: Answers, task_of: Mapping[str, int]) -> list[AgesRow]:
 def _taken(
     answers: ClassAnswers, task_of: Mapping[str, int], newest: int, *, of_new: bool
 ) -> float | None:
-    """Return the share of images of new classes that are taken for old ones, or the other way
-    round; None where there are no such images.
+    """Return the share of images of new classes that are classified as old ones, or the reverse;
+    None if there are no such images.
     """
     images = sum(
         row.num_of_class
@@ -211,7 +211,7 @@ def _cell(share: float) -> Cell | None:
 
 @dataclass(frozen=True, slots=True)
 class MovedClass:
-    """Name a class that another run knows better, or less well, than the first."""
+    """Class whose accuracy differs between the first run and another one."""
 
     name: str
     role: Role
@@ -220,19 +220,19 @@ class MovedClass:
 
     @property
     def difference(self) -> float:
-        """Return by how much the other run is better, in fractions."""
+        """Return how much better the other run is, as a fraction."""
         return self.other - self.first
 
 
 @dataclass(frozen=True, slots=True)
 class MovedClasses:
-    """List the classes that moved from the first run to another one.
+    """Classes whose accuracy differs between the first run and another one.
 
     Attributes:
-        letter: Of the other run.
+        letter: The letter of the other run.
         is_recorded: Whether both runs have recorded their answers by class.
-        moved: Those that moved most, the largest change first.
-        num_moved: How many moved altogether, over both models.
+        moved: The largest differences, largest first.
+        num_moved: Number of all differences, over both models.
     """
 
     letter: str
@@ -242,7 +242,7 @@ class MovedClasses:
 
 
 def moved_classes(letters: Sequence[str], runs: Sequence[TrackedRun]) -> list[MovedClasses]:
-    """Return which classes moved from the first run to each other one, at the end of either."""
+    """Return the classes whose final accuracy differs between the first run and each other one."""
     first, *others = map(_at_the_end, runs)
     return [
         MovedClasses(letter, is_recorded=False)

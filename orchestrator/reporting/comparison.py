@@ -1,6 +1,4 @@
-"""Several runs side by side: first what was different, then what came of it; the first run is the
-one to compare with.
-"""
+"""Compare several runs with the first one: their settings, then their results."""
 
 from __future__ import annotations
 
@@ -27,12 +25,12 @@ _SHOWN = 0.0005  # a smaller difference is 0.0 points
 
 @dataclass(frozen=True, slots=True)
 class ComparedNumber:
-    """A final number of one run.
+    """Final metric of one run.
 
     Attributes:
-        value: A fraction; None where the run has none.
-        difference: To the first run; None for that one, and where either has none.
-        is_better: Whether the difference is for the better; None for no difference.
+        value: A fraction; None if the run has none.
+        difference: Difference from the first run; None for the first run, and if either has none.
+        is_better: Whether the run is better than the first; None for no difference.
     """
 
     value: float | None
@@ -42,7 +40,7 @@ class ComparedNumber:
 
 @dataclass(frozen=True, slots=True)
 class NumberRow:
-    """One final number of one model, over all runs."""
+    """Final metric of one model in all runs."""
 
     name: str
     meaning: str
@@ -52,8 +50,8 @@ class NumberRow:
 
 @dataclass(frozen=True, slots=True)
 class ComparedMatrix:
-    """One run's matrix, and what it has over the first run's (None for that one, and where they are
-    the same).
+    """Accuracy matrix of one run, and its difference from the first run's (None for the first run,
+    and if they are the same).
     """
 
     letter: str
@@ -63,11 +61,11 @@ class ComparedMatrix:
 
 
 def comparison(runs: Sequence[TrackedRun]) -> str:
-    """The comparison as one HTML page.
+    """Return the comparison as one HTML page.
 
     Args:
-        runs: At least two, with `needed_histories` and their summaries; the others are compared
-            with the first.
+        runs: At least two runs, with `needed_histories` and their summaries. The others are
+            compared with the first.
     """
     letters = [letter for letter, _ in zip(_letters(), runs, strict=False)]
     matrices = {role: [run.matrix(role) for run in runs] for role in ROLES}
@@ -91,7 +89,7 @@ def comparison(runs: Sequence[TrackedRun]) -> str:
 
 
 def needed_histories(run: TrackedRun) -> list[str]:
-    """The metrics whose histories the comparison needs: of a run with a summary none."""
+    """Return the metrics whose histories the comparison needs; none for a run with a summary."""
     return matrix_metrics(run.metrics) if run.summary is None else []
 
 
@@ -103,24 +101,22 @@ def _letters() -> Iterator[str]:
 def _warnings(
     runs: Sequence[TrackedRun], letters: Sequence[str], matrices: Sequence[Matrix]
 ) -> list[str]:
-    """What stands in the way of comparing the numbers."""
+    """Return the reasons why the metrics are not comparable."""
     warnings = []
     if len({run.fingerprint for run in runs}) > 1:
         told = ", ".join(
             f"{letter}: {run.dataset or 'unknown'} ({run.fingerprint[:8] or '?'})"
             for letter, run in zip(letters, runs, strict=True)
         )
-        warnings.append(
-            f"They learned different data ({told}): their accuracies are of different test images."
-        )
+        warnings.append(f"The runs learned different data ({told}), so their test images differ.")
     elif len({run.parameters.get("scenario.class_order") for run in runs}) > 1:
-        warnings.append("The classes came in another order: task for task they are not the same.")
+        warnings.append("The class order differs, so the tasks of the runs are not the same.")
     if len(set(map(len, matrices))) > 1:
         told = ", ".join(
             f"{letter}: {len(matrix)}" for letter, matrix in zip(letters, matrices, strict=True)
         )
         warnings.append(
-            f"They have learned different numbers of tasks ({told}): the final numbers are of"
+            f"The runs learned different numbers of tasks ({told}), so the final metrics cover"
             " different tasks."
         )
     unfinished = [
@@ -130,7 +126,7 @@ def _warnings(
     ]
     if unfinished:
         warnings.append(
-            f"Not finished: {', '.join(unfinished)}; what they have so far is compared."
+            f"Not finished: {', '.join(unfinished)}; the comparison uses their results so far."
         )
     return warnings
 

@@ -1,6 +1,4 @@
-"""Configurations side by side: what differs from the defaults, between runs, or only by the
-seed.
-"""
+"""Compare configurations: with the defaults, with each other, and apart from the seed."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ from orchestrator.config.experiment import Experiment
 from orchestrator.config.places import is_place
 from orchestrator.reporting.quantities import NOTHING
 
-# Who a run is.
+# Settings that only identify a run.
 _IDENTITY = ("name", "seed")
 
 Parameters = Mapping[str, str]
@@ -20,24 +18,24 @@ Parameters = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One value of a configuration.
+    """Setting with its value in each run.
 
     Attributes:
-        path: Dotted.
-        values: One a run; a dash where a run has no such setting.
+        path: Its dotted path.
+        values: One value per run; a dash if a run lacks the setting.
     """
 
     path: str
     values: tuple[str, ...]
 
     def is_other(self, place: int) -> bool:
-        """Whether the value of the run at this place is not the first one's."""
+        """Return whether the run at this place has another value than the first run."""
         return self.values[place] != self.values[0]
 
 
 def unlike_defaults(parameters: Parameters) -> list[Setting]:
-    """What somebody has chosen: each setting that is not the default (its second value), places and
-    identity left out.
+    """Return each setting that differs from its default, with the default as second value; without
+    places, name and seed.
     """
     defaults = flatten(Experiment())
     return [
@@ -48,8 +46,8 @@ def unlike_defaults(parameters: Parameters) -> list[Setting]:
 
 
 def differences(configurations: Sequence[Parameters]) -> list[Setting]:
-    """The settings that are not the same everywhere, in the order of the first configuration that
-    has them.
+    """Return the settings that differ between configurations, in the order of the first
+    configuration that has them.
     """
     paths = dict.fromkeys(path for parameters in configurations for path in parameters)
     settings = [
@@ -60,7 +58,7 @@ def differences(configurations: Sequence[Parameters]) -> list[Setting]:
 
 
 def same_but_for_the_seed(parameters: Parameters) -> tuple[tuple[str, str], ...]:
-    """Equal for two configurations that differ only in seed, name and places."""
+    """Return a key that is equal for configurations that differ only in seed, name and places."""
     return tuple(
         sorted(
             (path, value)

@@ -1,4 +1,4 @@
-"""Write the trials of a sweep as a table, the best first; of several objectives the front first."""
+"""Write the trials of a sweep as CSV, best first; with several objectives, the front first."""
 
 from collections.abc import Sequence
 
@@ -10,12 +10,12 @@ from orchestrator.figures.trials import TrialRow, best_first, unfinished
 def leaderboard_csv(trials: Sequence[TrialRow], mode: str) -> str:
     """Return all trials as CSV (RFC 4180), the best first, with one column per parameter.
 
-    The unfinished ones follow without a rank. Of several objectives, each has a column, and the
-    trials of the front come first.
+    Unfinished trials follow without a rank. With several objectives, each has its own column, and
+    the trials of the front come first.
 
     Args:
-        trials: In any order.
-        mode: "max" or "min": which objective is better.
+        trials: The trials in any order.
+        mode: Whether higher ("max") or lower ("min") objectives are better.
     """
     paths = list(dict.fromkeys(path for trial in trials for path in trial.parameters))
     names = list(dict.fromkeys(name for trial in trials for name in trial.values))

@@ -1,4 +1,4 @@
-"""Accuracy matrices as the cells of a table, and the difference between two of them."""
+"""Turn accuracy matrices, and the difference between two of them, into table cells."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orchestrator.reporting.quantities import percent_number, signed_points
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Hold a cell's text and colours (#rrggbb): the same on a light and on a dark page."""
+    """Text and colours (#rrggbb) of a cell, the same on a light and on a dark page."""
 
     text: str
     background: str
@@ -23,7 +23,7 @@ Cells = list[list[Cell | None]]
 
 
 def accuracy_cells(matrix: AccuracyMatrix) -> Cells:
-    """Return a square of cells, None above the diagonal.
+    """Return the cells of an accuracy matrix as a square, with None above the diagonal.
 
     Args:
         matrix: Row i has i + 1 accuracies (fractions).
@@ -34,7 +34,8 @@ def accuracy_cells(matrix: AccuracyMatrix) -> Cells:
 
 
 def difference_cells(matrix: AccuracyMatrix, reference: AccuracyMatrix) -> Cells:
-    """Return a matrix minus another one, in points with the sign, as far as both go.
+    """Return the cells of a matrix minus a reference, in signed percentage points, for the tasks
+    that both have.
 
     Args:
         matrix: Row i has i + 1 accuracies (fractions).

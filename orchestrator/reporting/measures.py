@@ -1,4 +1,4 @@
-"""The final numbers of a run, each with a name and a word on what it means."""
+"""Final metrics of a run, each with a name and a short explanation."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from orchestrator.evaluation import (
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One number of an accuracy matrix.
+    """Metric of an accuracy matrix.
 
     Attributes:
         key: Its name in summary.json.
-        name: For people.
-        meaning: In half a sentence.
-        of: From the matrix to a fraction.
-        is_better_lower: Whether a small value is a good one.
+        name: Its name in reports.
+        meaning: A short explanation.
+        of: The function that computes it from a matrix, as a fraction.
+        is_better_lower: Whether lower values are better.
     """
 
     key: str
@@ -45,17 +45,17 @@ MEASURES = (
     Measure(
         "forgetting",
         "Forgetting",
-        "from a task’s best accuracy down to its last; lower is better",
+        "drop from a task’s best accuracy to its last; lower is better",
         forgetting,
         is_better_lower=True,
     ),
     Measure(
         "backward_transfer",
         "Backward transfer",
-        "what later tasks changed in earlier ones",
+        "mean change of earlier tasks by later ones",
         backward_transfer,
     ),
     Measure(
-        "plasticity", "Accuracy on new tasks", "mean, right after each was learned", plasticity
+        "plasticity", "Accuracy on new tasks", "mean, right after learning each task", plasticity
     ),
 )

@@ -1,4 +1,4 @@
-"""Draw what a retraining's monitoring saw in images without labels."""
+"""Draw a retraining's monitoring of unlabelled images."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _X_LABEL = "look at new images without labels"
 
 @dataclass(frozen=True, slots=True)
 class MonitoringPoint:
-    """Hold one look at new images without labels. Shares and distances are fractions in [0, 1].
+    """Measurement on new unlabelled images. Shares and distances are fractions in [0, 1].
 
     Attributes:
-        number: Of the look, from 1.
+        number: Number of the measurement, from 1.
         agreement: Share of the new images on which the champion's student and teacher agree.
-        held_out_agreement: The same of held-out images.
+        held_out_agreement: The same share of the held-out images.
         far_share: Share of the new images that are far from every class.
-        expected_far_share: The same where new images are like held-out ones.
-        class_distance: Between the predicted classes of new and of held-out images.
+        expected_far_share: The share to expect if new images are like held-out ones.
+        class_distance: Distance between the predicted classes of new and of held-out images.
     """
 
     number: int
@@ -32,10 +32,10 @@ class MonitoringPoint:
 
 
 def monitoring_charts(points: Sequence[MonitoringPoint]) -> list[Chart]:
-    """Return the charts of all looks; none where there was none.
+    """Return the charts of all measurements; empty if there are none.
 
     Args:
-        points: The oldest first.
+        points: The measurements, oldest first.
     """
 
     def line(label: str, name: str) -> Line:

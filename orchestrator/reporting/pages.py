@@ -1,4 +1,4 @@
-"""Templates to pages, pages to files."""
+"""Render templates as pages, and write pages to files."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ from orchestrator.whole_files import write_whole
 
 
 def render(template: str, scripts: PageScripts = NO_SCRIPTS, **values: object) -> str:
-    """Return a whole page as HTML; everything that users have named is escaped.
+    """Return a complete page as HTML; all values from users are escaped.
 
     Args:
         template: A file in `templates/`.
-        scripts: Those of the page; no other one runs in it.
-        **values: What it shows.
+        scripts: The scripts of the page; its security policy allows no others.
+        **values: The variables of the template.
     """
     page = _environment().get_template(template)
     return page.render(values, scripts=scripts, now=datetime.now(UTC))
 
 
 def write_page(path: Path, html: str) -> None:
-    """Writes a page in one piece: a reader sees all of it or none.
+    """Write a page atomically.
 
     Raises:
-        StorageUnavailableError: It cannot be written there.
+        StorageUnavailableError: The file cannot be written.
     """
     write_text(path, html, "report")
 
 
 def write_text(path: Path, text: str, what: str) -> None:
-    """Write a text file in one piece: a reader sees all of it or none.
+    """Write a text file atomically: a reader sees the whole file or none of it.
 
     Args:
-        path: The file; its folder is made.
+        path: The file; its folder is created if missing.
         text: Its content.
-        what: What it is, for messages.
+        what: The kind of file, for messages.
 
     Raises:
-        StorageUnavailableError: It cannot be written there.
+        StorageUnavailableError: The file cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

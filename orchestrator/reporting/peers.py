@@ -1,5 +1,5 @@
-"""Other finished runs that learned the same: baselines and ablations, one row a configuration, the
-mean over its seeds.
+"""Compare a run with other finished runs on the same data: baselines and ablations, one row per
+configuration, averaged over its seeds.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ _MOST_ROWS = 20
 
 @dataclass(frozen=True, slots=True)
 class PeerRow:
-    """One configuration.
+    """Row of one configuration.
 
     Attributes:
-        label: Its method, or what of it differs from the reported run.
-        seeds: Of its finished runs; of the reported one where it has not finished: `0 (this run
-            has not finished)`.
+        label: Its method, or its settings that differ from the reported run.
+        seeds: The seeds of its finished runs; `0 (this run has not finished)` if the reported run
+            has not finished.
         numbers: Mean ± standard deviation in percent: the final measures of the teacher, then of
             the student.
-        is_this: Whether it is that of the reported run.
+        is_this: Whether it is the configuration of the reported run.
     """
 
     label: str
@@ -38,15 +38,15 @@ class PeerRow:
 
 
 def peer_rows(run: TrackedRun, others: Sequence[TrackedRun]) -> list[PeerRow]:
-    """A row for the run's configuration, one for each other method, then those that differ least;
-    none when it is alone.
+    """Return a row for the run's configuration, one for each other method, then the configurations
+    that differ least; empty if there is nothing to compare with.
 
-    Left out are runs of other classes or another order of them, and configurations that differ in
-    more than three settings without being another method.
+    Runs with other classes or another class order are skipped, and so are configurations of the
+    same method that differ in more than three settings.
 
     Args:
-        run: The reported one.
-        others: Finished runs on the same data; it may be among them.
+        run: The reported run.
+        others: Finished runs on the same data; `run` may be among them.
     """
     groups: dict[object, list[TrackedRun]] = {same_but_for_the_seed(run.parameters): [run]}
     for other in others:
@@ -73,8 +73,8 @@ def peer_rows(run: TrackedRun, others: Sequence[TrackedRun]) -> list[PeerRow]:
 
 
 def final_value(run: TrackedRun, role: Role, measure: names.FinalMeasure) -> float | None:
-    """A final number: of the summary, else of the metrics; None where the run has not come so
-    far.
+    """Return a final metric from the summary, otherwise from MLflow; None if the run has not
+    reached it.
     """
     if run.summary is not None and role in run.summary:
         return float(run.summary[role][measure])
@@ -82,8 +82,8 @@ def final_value(run: TrackedRun, role: Role, measure: names.FinalMeasure) -> flo
 
 
 def _row(run: TrackedRun, group: Sequence[TrackedRun]) -> PeerRow:
-    # Of several runs with one seed, which are one configuration computed again, the reported one
-    # counts, else the newest.
+    # Several runs with the same seed repeat one configuration: count the reported one, otherwise
+    # the newest.
     newest_last = sorted(
         group,
         key=lambda member: (member is run, member.started.timestamp() if member.started else 0.0),
@@ -102,8 +102,8 @@ def _row(run: TrackedRun, group: Sequence[TrackedRun]) -> PeerRow:
 
 
 def _has_finished(run: TrackedRun) -> bool:
-    """Return whether a run counts as a seed of its configuration: a killed one may have left some
-    of its numbers.
+    """Return whether a run counts as a seed of its configuration; a killed run may have only some
+    of its metrics.
     """
     return run.status == RunStatus.FINISHED.value and all(
         final_value(run, role, measure) is not None

@@ -1,4 +1,4 @@
-"""Numbers with units, as people read them."""
+"""Format numbers with units for people."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LONG_FRACTION = re.compile(r"\d+\.\d{5,}(?:e-?\d+)?")
 
 
 def duration(seconds: float) -> str:
-    """`12 s`, `3 min 05 s`, `2 h 10 min`."""
+    """Return a duration such as `12 s`, `3 min 05 s`, `2 h 10 min`."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -28,12 +28,12 @@ def duration(seconds: float) -> str:
 
 
 def size(num_bytes: int) -> str:
-    """`512 B`, `1.5 kB`, `20.0 MB`: decimal units."""
+    """Return a size in decimal units, such as `512 B`, `1.5 kB`, `20.0 MB`."""
     return f"{num_bytes} B" if num_bytes < 1000 else _scaled(num_bytes, ["kB", "MB", "GB", "TB"])
 
 
 def short_count(number: int) -> str:
-    """`512`, `18.4 k`, `78.6 M`, `1.8 G`: a count of which only the size matters."""
+    """Return a rounded count, such as `512`, `18.4 k`, `78.6 M`, `1.8 G`."""
     return str(number) if number < 1000 else _scaled(number, ["k", "M", "G", "T"])
 
 
@@ -45,21 +45,21 @@ def _scaled(number: float, units: list[str]) -> str:
 
 
 def percent_number(fraction: float | None) -> str:
-    """`95.2`: a fraction in percent, without the sign; a dash for what is missing."""
+    """Return a fraction in percent without the percent sign, such as `95.2`; a dash if missing."""
     if fraction is None or not math.isfinite(fraction):
         return NOTHING
     return _with_minus(f"{100 * fraction:.1f}")
 
 
 def percent(fraction: float | None) -> str:
-    """`95.2 %`; a dash for what is missing."""
+    """Return a fraction in percent, such as `95.2 %`; a dash if missing."""
     number = percent_number(fraction)
     return number if number == NOTHING else f"{number} %"
 
 
 def objective_text(value: float | None, metric: str) -> str:
-    """`95.2 %`, `431,904`, `1.24 ms`, `20.0 kB`, `12.3 s`: an objective in the unit of its metric;
-    a dash for what is missing.
+    """Return an objective in the unit of its metric, such as `95.2 %`, `431,904`, `1.24 ms`,
+    `20.0 kB`, `12.3 s`; a dash if missing.
     """
     if value is None or not math.isfinite(value):
         return NOTHING
@@ -79,40 +79,42 @@ def objective_text(value: float | None, metric: str) -> str:
 
 
 def signed_points(difference: float) -> str:
-    """`+1.2`, `−0.4`, `0.0`: the difference of two fractions in percentage points."""
+    """Return the difference of two fractions in percentage points: `+1.2`, `−0.4`, `0.0`."""
     text = f"{100 * difference:+.1f}"
     return "0.0" if text in ("+0.0", "-0.0") else _with_minus(text)
 
 
 def mean_and_deviation(fractions: Sequence[float]) -> str:
-    """`98.9 ± 0.3`, in percent; a single one as it is, a dash for none."""
+    """Return mean and standard deviation in percent, such as `98.9 ± 0.3`; a single value alone, a
+    dash for none.
+    """
     if len(fractions) < 2:
         return percent_number(fractions[0] if fractions else None)
     return f"{percent_number(fmean(fractions))} ± {percent_number(stdev(fractions))}"
 
 
 def count(number: int) -> str:
-    """`431,904`."""
+    """Return a count with thousands separators, such as `431,904`."""
     return f"{number:,}"
 
 
 def short_numbers(text: str) -> str:
-    """A setting's value with its long fractions cut to five digits."""
+    """Return a setting's value with its long fractions rounded to five digits."""
     return _LONG_FRACTION.sub(lambda found: f"{float(found[0]):.5g}", text)
 
 
 def breakable(path: str) -> Markup:
-    """A dotted path as HTML that may break after its dots and underscores."""
+    """Return a dotted path as HTML that may break after dots and underscores."""
     return Markup(re.sub(r"([._/])(?=\w)", r"\1<wbr>", str(escape(path))))  # noqa: S704 - escaped
 
 
 def moment(time: datetime | None) -> str:
-    """`22 Nov 2026, 06:06 UTC`; a dash for an unknown one."""
+    """Return a time such as `22 Nov 2026, 06:06 UTC`; a dash if unknown."""
     return NOTHING if time is None else f"{time.day} {time:%b %Y, %H:%M} UTC"
 
 
 def day(time: datetime) -> str:
-    """Return `22 Nov 2026`."""
+    """Return a date such as `22 Nov 2026`."""
     return f"{time.day} {time:%b %Y}"
 
 

@@ -1,6 +1,4 @@
-"""The report of one run: what came out, how it went, what it cost, and beside which other runs it
-stands.
-"""
+"""Report of one run: its results, its training, its cost, and a comparison with other runs."""
 
 from __future__ import annotations
 
@@ -35,7 +33,7 @@ TRAINING_METRICS = tuple(
 
 @dataclass(frozen=True, slots=True)
 class ResultRow:
-    """One final number of both models; None where a model has none yet."""
+    """Final metric of both models; None if a model has none yet."""
 
     name: str
     meaning: str
@@ -45,12 +43,12 @@ class ResultRow:
 
 @dataclass(frozen=True, slots=True)
 class Suspicious:
-    """The labels that a run doubts.
+    """Labels that a run finds suspicious.
 
     Attributes:
-        counts: Of the summary.
-        labels: The most doubted ones, in their order.
-        picture: The sheet of their images as PNG in Base64; empty where there is none.
+        counts: The counts in the summary.
+        labels: The most suspicious ones, most suspicious first.
+        picture: The sheet of their images as PNG in Base64; empty if there is none.
     """
 
     counts: Mapping[str, int]
@@ -59,10 +57,10 @@ class Suspicious:
 
 
 def run_report(run: TrackedRun, others: Sequence[TrackedRun] = ()) -> str:
-    """The report as one HTML page; of a run that goes on, or has failed, whatever there is.
+    """Return the report as one HTML page; for an unfinished run, with the results so far.
 
     Args:
-        run: With `needed_histories`, and its summary if it has one.
+        run: The run, with `needed_histories`, and its summary if it has one.
         others: Finished runs on the same data set, for the table of baselines and ablations; `run`
             may be among them.
     """
@@ -91,14 +89,14 @@ def run_report(run: TrackedRun, others: Sequence[TrackedRun] = ()) -> str:
 
 
 def needed_histories(run: TrackedRun) -> list[str]:
-    """The metrics whose histories the report draws; the accuracies only of a run without a
+    """Return the metrics whose histories the report draws; accuracies only for a run without a
     summary.
     """
     return [*TRAINING_METRICS, *(matrix_metrics(run.metrics) if run.summary is None else ())]
 
 
 def mean_accuracies(matrix: AccuracyMatrix) -> list[tuple[int, float]]:
-    """Points of the curve: tasks learned, mean accuracy over them."""
+    """Return the points of the curve: number of learned tasks, mean accuracy over them."""
     return [(learned + 1, accuracy_after(matrix, learned)) for learned in range(len(matrix))]
 
 
@@ -114,7 +112,7 @@ def _results(matrices: dict[Role, list[list[float]]]) -> list[ResultRow]:
 
 
 def _suspicious(run: TrackedRun) -> Suspicious | None:
-    """The doubted labels of a run that has judged them; None of any other."""
+    """Return a run's suspicious labels; None if the run has not judged its labels."""
     text = run.files.get(output_files.SUSPICIOUS_LABELS_FILE)
     counts = (run.summary or {}).get("suspicious_labels")
     if text is None or counts is None:

@@ -1,4 +1,4 @@
-"""Bring scripts into a page: one file each, in the page itself, allowed there by their digest."""
+"""Embed scripts into a page; the page's security policy allows them by their digests."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _LIBRARY = "echarts/echarts.min.js"
 
 @dataclass(frozen=True, slots=True)
 class PageScripts:
-    """Hold the scripts of a page.
+    """Scripts of a page.
 
     Attributes:
-        texts: In the order in which they run.
+        texts: The scripts, in the order in which they run.
         policy: The sources that the page's content security policy allows for scripts.
     """
 
@@ -33,10 +33,10 @@ NO_SCRIPTS = PageScripts((), "'none'")
 
 @cache
 def chart_scripts(*names: str) -> PageScripts:
-    """Return the chart library, and scripts of this package as one that sees no other's names.
+    """Return the chart library, and scripts of this package joined in one scope of their own.
 
     Args:
-        *names: Files in `browser_scripts/` without their suffix; a later one uses the earlier ones.
+        *names: Files in `browser_scripts/` without suffix; each may use the earlier ones.
     """
     own = "\n".join((_FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in names)
     library = (_FOLDER / _LIBRARY).read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Draw the static charts of a sweep's page; its scripts draw interactive ones in their place."""
+"""Draw the static charts of a sweep's page; its scripts replace them with interactive ones."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from orchestrator.figures.trials import importance_caveat, in_order, num_finishe
 from orchestrator.reporting.sweep_facts import NUM_BEST, NUM_CURVES, SweepFacts
 
 _MOST_LINES = 300
-_MOST_INCHES = 26.0  # a page scrolls, where a picture would be crowded
+_MOST_INCHES = 26.0  # more than in a picture file, as a page scrolls
 
 
 @dataclass(frozen=True, slots=True)
 class SweepChart:
-    """Hold one chart of the page.
+    """Chart of the page.
 
     Attributes:
-        name: By which the scripts know it.
-        title: Above it.
+        name: The name by which the scripts find it.
+        title: Its heading.
         drawing: The static picture.
-        hint: How to use the interactive one.
-        note: A warning that holds for both; empty for none.
-        part: What of the data the static picture shows; empty for all.
+        hint: How to use the interactive chart.
+        note: A warning about both; empty for none.
+        part: The part of the data that the static picture shows; empty for all.
     """
 
     name: str
@@ -40,7 +40,7 @@ class SweepChart:
 
 
 def sweep_charts(facts: SweepFacts) -> list[SweepChart]:
-    """Return the charts for which there is data."""
+    """Return the charts that have data to show."""
     charts = []
     if facts.rows:
         charts.append(_parallel(facts))
@@ -59,8 +59,9 @@ def _parallel(facts: SweepFacts) -> SweepChart:
     figure = parallel_coordinates_figure(rows, metric, mode, _MOST_INCHES)
     part = f"{len(rows)} of {len(facts.rows)} trials" if len(rows) < len(facts.rows) else ""
     hint = (
-        "Drag along an axis to keep the trials that pass there; click elsewhere on the axis to"
-        " clear it. Click a line to see its curves. Thick lines are the trials of the curves below."
+        "Drag along an axis to keep only the trials that pass there; click elsewhere on the axis to"
+        " clear the filter. Click a line to see its curves. The curves below belong to the thick"
+        " lines."
     )
     drawing = inline_svg(figure, title, is_finished=True)
     return SweepChart("parallel", title, drawing, hint, part=part)
@@ -70,18 +71,18 @@ def _front(facts: SweepFacts) -> SweepChart:
     title, best = "The front", facts.summary["best"]
     figure = pareto_front_figure(facts.rows, facts.summary["metrics"], best and best["trial"])
     hint = (
-        "Blue is the front, orange the trial that the rule chooses. Hover over a point to see the"
+        "The front is blue, the trial chosen by the rule orange. Hover over a point to see its"
         " trial, click it to see its curves."
     )
     return SweepChart("front", title, inline_svg(figure, title, is_finished=True), hint)
 
 
 def _curves(facts: SweepFacts) -> SweepChart:
-    title = "Accuracy from task to task"
+    title = "Accuracy after each task"
     figure = best_curves_figure(facts.rows, facts.summary["mode"], NUM_BEST)
     hint = (
-        "Student solid, teacher dashed, on test data. Choose trials by their lines above or their"
-        f" numbers in the leaderboard. Beyond the {NUM_CURVES} best trials the dotted line is the"
+        "On test data: student solid, teacher dashed. Choose trials by their lines above or their"
+        f" numbers in the leaderboard. Beyond the {NUM_CURVES} best trials, a dotted line shows the"
         " objective after each task."
     )
     return SweepChart("curves", title, inline_svg(figure, title, is_finished=True), hint)

@@ -1,4 +1,4 @@
-"""Collect the data of a sweep that the scripts of its page draw, filter and sort."""
+"""Collect the data of a sweep for the scripts of its page, which draw, filter and sort it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _DIGITS = 6
 
 
 def sweep_data(facts: SweepFacts, varied: Sequence[str]) -> dict[str, Any]:
-    """Return plain JSON values, without NaN and infinity, which JSON lacks.
+    """Return the data as plain JSON values, with None for NaN and infinity, which JSON lacks.
 
     Args:
-        facts: Of the sweep.
+        facts: The facts of the sweep.
         varied: Dotted paths of the parameters that the leaderboard shows.
     """
     summary = facts.summary
@@ -73,7 +73,7 @@ def _objective(metric: str, ordered: Sequence[TrialRow], is_one_of_several: bool
 
 
 def _trials(ordered: Sequence[TrialRow], costs: Mapping[int, Any]) -> dict[str, list[Any]]:
-    """Return columns, which are shorter than rows."""
+    """Return the trials as columns, which take less space than rows."""
     cost = [costs.get(trial.trial, {}) for trial in ordered]
     return {
         "number": [trial.trial for trial in ordered],
@@ -89,7 +89,7 @@ def _trials(ordered: Sequence[TrialRow], costs: Mapping[int, Any]) -> dict[str, 
 
 
 def _parameter(parameters: Mapping[str, Any], path: str) -> Any:  # noqa: ANN401 - plain JSON values
-    """Return a value; the text "null" for one that is None, None for a missing one."""
+    """Return a parameter's value: the text "null" if it is None, and None if it is missing."""
     return "null" if path in parameters and parameters[path] is None else parameters.get(path)
 
 

@@ -1,6 +1,4 @@
-"""What the report of a sweep is made of; and a summary for a sweep that has none yet, from its
-trials.
-"""
+"""Input of a sweep's report; and a summary from the trials, for a sweep that has none yet."""
 
 from __future__ import annotations
 
@@ -18,21 +16,21 @@ from orchestrator.tracking import names
 from orchestrator.tracking.tracked_run import TrackedRun
 
 NUM_BEST = 5
-NUM_CURVES = 50  # accuracy curves of more trials cost a report seconds
+NUM_CURVES = 50  # reading the curves of more trials takes seconds
 _STATUS = {"FINISHED": "finished", "KILLED": "stopped", "FAILED": "failed", "RUNNING": "running"}
 
 
 @dataclass(frozen=True)
 class SweepFacts:
-    """A sweep as its report sees it.
+    """Input of a sweep's report.
 
     Attributes:
         run: The sweep's own run.
         summary: The content of its summary.json, or `summary_of_trials`.
-        search_space: The content of search_space.yaml; empty where it is not known.
+        search_space: The content of search_space.yaml; empty if unknown.
         rows: Its trials; the best `NUM_CURVES` with their accuracy curves.
-        importances: By dotted path, the most important first; empty where it is not known.
-        best_yaml: The best trial as an experiment file; empty where there is none yet.
+        importances: By dotted path, the most important first; empty if unknown.
+        best_yaml: The best trial as an experiment file; empty if there is none yet.
     """
 
     run: TrackedRun
@@ -44,8 +42,9 @@ class SweepFacts:
 
 
 def best_trials(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The trials that have a value, the best first; of equal ones the earlier. Of several
-    objectives, the front comes first, each part ordered by the first objective.
+    """Return the finished trials, best first; of equal trials the earlier one comes first.
+
+    With several objectives, the front comes first, and each part is ordered by the first objective.
     """
     finished = [
         trial
@@ -65,14 +64,13 @@ def best_trials(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
 def summary_of_trials(
     sweep: TrackedRun, trials: Sequence[TrackedRun], search_space: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What summary.json will say of a sweep that goes on, or would have said of one that was
-    killed.
+    """Return the content of summary.json for a sweep that is still running or was killed.
 
     Args:
-        sweep: Its run.
-        trials: Its children.
-        search_space: Empty where it is not known; then more is taken to be better, and a parameter
-            is what differs.
+        sweep: The sweep's run.
+        trials: Its child runs.
+        search_space: Empty if unknown; then higher objectives are assumed to be better, and the
+            settings that differ to be the parameters.
     """
     varied = search_space.get("parameters") or [
         setting.path for setting in differences([trial.parameters for trial in trials])
@@ -132,7 +130,7 @@ def _row_of(trial: TrackedRun, paths: Sequence[str]) -> dict[str, Any]:
 
 
 def _as_value(text: str) -> Any:  # noqa: ANN401 - whatever the parameter was
-    """MLflow keeps parameters as text: numbers, lists, None and truth values are read again."""
+    """Return the value of a parameter that MLflow stores as text: such as a number or list."""
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):

@@ -1,5 +1,5 @@
-"""The report of a sweep: its best trials, what the objective depends on, what was tried, what it
-cost and what sharing saved.
+"""Report of a sweep: its best trials, the importance of parameters, the search space, the cost, and
+the savings by shared stages.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ _SCRIPTS = ("page", "selection", "parallel", "curves", "front", "importances", "
 
 @dataclass(frozen=True, slots=True)
 class Sharing:
-    """What trials took over from each other instead of computing it.
+    """Stages that trials reused from each other.
 
     Attributes:
-        computed: Stages.
-        shared: Stages.
-        seconds_saved: Worker-seconds that the shared stages would have cost, at the mean of the
-            computed ones.
+        computed: Number of computed stages.
+        shared: Number of reused stages.
+        seconds_saved: Worker-seconds that the reused stages would have cost, at the mean cost of
+            the computed ones.
     """
 
     computed: int
@@ -47,7 +47,7 @@ class Sharing:
 
 
 def sweep_report(facts: SweepFacts) -> str:
-    """Return the report as one HTML page; of a running or failed sweep, whatever there is."""
+    """Return the report as one HTML page; for an unfinished sweep, with the results so far."""
     summary, trials = facts.summary, facts.summary["trials"]
     varied = _varied(trials)
     num_listed = min(_MOST_TRIALS, _MOST_CELLS // (3 + len(varied)))
@@ -80,7 +80,7 @@ def sweep_report(facts: SweepFacts) -> str:
 
 
 def _varied(trials: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the paths of the parameters that vary; of all where none does."""
+    """Return the paths of the parameters that vary; all paths if none does."""
     paths = list(dict.fromkeys(path for trial in trials for path in trial["parameters"]))
     return [
         path
@@ -94,7 +94,7 @@ def _cut(facts: SweepFacts, num_trials: int) -> SweepFacts:
 
 
 def value_text(value: Any) -> str:  # noqa: ANN401 - whatever a parameter may be
-    """A parameter's value as short as it stays exact enough to read."""
+    """Return a parameter's value as text, numbers rounded to four digits."""
     if isinstance(value, list):
         return f"[{', '.join(map(value_text, value))}]"
     return (
@@ -120,7 +120,7 @@ def _best(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _choice_text(choose: Mapping[str, str] | None) -> str:
-    """Return the rule that chooses a trial of the front as words; empty without one."""
+    """Return the rule that chooses a trial of the front, in words; empty without a rule."""
     if not choose:
         return ""
     bounds = [f"{name} {text}" for name, text in choose.items() if name != BEST]
@@ -136,7 +136,7 @@ def _sharing(trials: Sequence[Mapping[str, Any]]) -> Sharing:
 
 
 def _space_rows(search_space: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Path, distribution, condition of each parameter."""
+    """Return path, distribution and condition of each parameter."""
     return [
         (path, _distribution(distribution), _condition(distribution.get("when") or {}))
         for path, distribution in search_space.get("parameters", {}).items()
@@ -166,7 +166,7 @@ def _condition(when: Mapping[str, Any]) -> str:
 
 
 def _rules(search_space: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """How it was searched, and within what."""
+    """Return the settings of the search, its budget and its constraints, as names and texts."""
     told = {key: search_space[key] for key in _RULES if search_space.get(key)}
     return [(key, _rule_text(value)) for key, value in told.items() if _rule_text(value)]
 

@@ -1,4 +1,4 @@
-"""Images without labels in words: how many there are, and which are left out."""
+"""Describe unlabelled images in words: how many are used, and how many are skipped."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ _REASONS = {
 
 
 def unlabeled_words(num_images: int, num_left_out: Mapping[str, int]) -> str:
-    """Return `8,000 images without labels; 13 left out: 12 test images, 1 repeated image`.
+    """Return a text such as `8,000 images without labels; 13 skipped: 12 test images, 1 repeated
+    image`.
 
     Args:
-        num_images: That are used.
-        num_left_out: The others, by reason: the fields of `LeftOut`.
+        num_images: Number of used images.
+        num_left_out: Numbers of skipped images by reason, as in the fields of `LeftOut`.
     """
     used, total = f"{count(num_images)} images without labels", sum(num_left_out.values())
     if not total:
@@ -29,4 +30,4 @@ def unlabeled_words(num_images: int, num_left_out: Mapping[str, int]) -> str:
         for name, num in num_left_out.items()
         if num
     ]
-    return f"{used}; {count(total)} left out: {', '.join(reasons)}"
+    return f"{used}; {count(total)} skipped: {', '.join(reasons)}"

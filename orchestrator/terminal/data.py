@@ -35,7 +35,7 @@ def show_doubted(doubted: DoubtedByRun, description: Description, console: Conso
     """Show the labels that a run finds most suspicious, and their counts."""
     counts, shown = doubted.counts, doubted.labels[:_MAX_DOUBTED]
     table = Table(
-        title=f"run {doubted.run_id}: the {len(shown)} most doubted labels", title_justify="left"
+        title=f"run {doubted.run_id}: the {len(shown)} most suspicious labels", title_justify="left"
     )
     table.add_column("row", justify="right")
     for name in ("image", "label"):

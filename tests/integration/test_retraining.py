@@ -374,7 +374,7 @@ def test_a_candidate_rejected_for_its_data_is_the_challenger_and_its_files_wait_
     assert history.last_tick.outcome == "promoted"
     page = text_of((founded.folder / "out" / "report.html").read_text())
     assert "Version 4 of the student, with version 4 of the teacher, has been the champion" in page
-    assert "4 versions were learned: 3 became champion, 1 was rejected." in page
+    assert "4 versions were trained: 3 became champion, 1 was rejected." in page
 
 
 def test_rejected_files_are_tried_again_where_that_is_configured(founded: House) -> None:
@@ -604,7 +604,7 @@ def test_what_is_not_to_be_learned_from_is_refused(
     assert outcome.reason.startswith("refused: ")
     assert finding in [found.kind.value for found in outcome.findings if found.reaction == "refuse"]
     page = text_of((founded.folder / "out" / "report.html").read_text())
-    assert "refused what has arrived" in page
+    assert "rejected the new files" in page
     assert founded.aliases() == {"champion": "1"}
 
 

@@ -171,7 +171,7 @@ def test_describe_shows_the_labels_that_a_run_doubts(
     run_id = doubting.result.summary["run_id"]
     answer = orchestrator_command("data", "describe", str(doubting.file), "--run", run_id[:12])
     assert answer.returncode == 0, answer.stderr
-    assert "most doubted labels" in answer.stdout
+    assert "most suspicious labels" in answer.stdout
     counts = doubting.result.summary["suspicious_labels"]
     said = f"both contradict {counts['num_contradicted_by_both']}; its suspicious_labels.csv"
     assert said in answer.stdout

@@ -60,7 +60,7 @@ def test_a_run_says_and_keeps_what_it_did_with_them(
 
     answer = orchestrator_command("run", file_of(case), "--output", "out")
     assert answer.returncode == 0, answer.stderr
-    said = "12 images without labels; 4 left out: 3 test images, 1 repeated image"
+    said = "12 images without labels; 4 skipped: 3 test images, 1 repeated image"
     assert said in answer.stdout
     summary = json.loads(Path("out/summary.json").read_text())
     found = summary["unlabeled"]

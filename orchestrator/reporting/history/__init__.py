@@ -1,1 +1,1 @@
-"""The history page of a retraining: all versions, their verdicts, and what they learned from."""
+"""History page of a retraining: all versions, their verdicts, and the files they learned from."""

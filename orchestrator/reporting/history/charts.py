@@ -1,5 +1,5 @@
-"""The charts of a history page. One more chart of every page is one more entry of `history_charts`;
-charts that only some retrainings have are handed to the page as a `ChartGroup`.
+"""Charts of a history page. To add a chart to every page, add an entry to `history_charts`; charts
+of only some retrainings are given to the page as a `ChartGroup`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from orchestrator.reporting.history.facts import History
 
 @dataclass(frozen=True)
 class ChartGroup:
-    """Charts in a section of their own.
+    """Section with charts.
 
     Attributes:
-        title: Of the section.
-        words: What they show, in a sentence.
-        charts: None of them may be missing.
+        title: The title of the section.
+        words: A sentence that explains the charts.
+        charts: The charts.
     """
 
     title: str
@@ -30,13 +30,13 @@ class ChartGroup:
 
 
 def history_charts(history: History, now: datetime) -> list[Chart]:
-    """Return the charts for which there is something to draw."""
+    """Return the charts that have data to show."""
     charts = [
         timeline("Accuracy over time: all classes that a version knows", _accuracies(history), now),
         timeline("Classes that the champion knows", _num_classes(history), now, is_share=False),
         bar_chart("New images that each version learned from", _volumes(history), "version"),
         line_chart(
-            "Classes of the champion’s student: the middle and the worst",
+            "Classes of the champion’s student: median and worst",
             spread_lines(history, "student"),
             "version",
         ),

@@ -1,4 +1,4 @@
-"""Accuracies by class and version as the cells of a table, the worst classes first."""
+"""Tabulate accuracies by class and version, worst classes first."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _MOST_VERSIONS = 12
 
 @dataclass(frozen=True)
 class ClassRow:
-    """One class over the versions.
+    """Row of one class.
 
     Attributes:
-        name: Of the class.
-        num_images: Held-out images by which the champion was judged; where the champion does not
+        name: The name of the class.
+        num_images: Number of held-out images that judged the champion; if the champion does not
             know the class, the newest version.
-        cells: Its accuracy with each version; None where the version does not know it.
+        cells: Its accuracy with each version; None if the version does not know the class.
     """
 
     name: str
@@ -36,13 +36,13 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class ClassTable:
-    """The accuracies of one role.
+    """Accuracies of one role by class and version.
 
     Attributes:
-        versions: Of the columns, the oldest first.
-        rows: The champion's worst class first; at most 200.
-        num_more: Further classes, all of them better.
-        least_hidden: The least accuracy among the further ones; None without further ones.
+        versions: The versions of the columns, oldest first.
+        rows: The rows, the champion's worst class first; at most 200.
+        num_more: Number of further classes, all of them better.
+        least_hidden: The lowest accuracy of the further classes; None without further classes.
     """
 
     versions: Sequence[Version]
@@ -52,8 +52,8 @@ class ClassTable:
 
 
 def class_table(history: History, role: Role) -> ClassTable | None:
-    """Return the accuracies by class of the champions, and of the newest version; None where none
-    are recorded.
+    """Return the accuracies by class of the champions and of the newest version; None if none are
+    recorded.
     """
     versions = shown_versions(history)
     if not versions:
@@ -82,8 +82,8 @@ def class_table(history: History, role: Role) -> ClassTable | None:
 
 
 def shown_versions(history: History) -> list[Version]:
-    """Return the last versions that have been champion, and the newest one, if their accuracies
-    by class are recorded.
+    """Return the last versions that became champion, and the newest version; only those with
+    recorded accuracies by class.
     """
     reigned = list(dict.fromkeys(reign.version.student for reign in history.reigns))
     newest = [version.student for version in history.versions[-1:]]
@@ -97,7 +97,7 @@ def shown_versions(history: History) -> list[Version]:
 
 
 def spread_lines(history: History, role: Role) -> list[Line]:
-    """Return the middle class, the worst tenth and the worst class of the champions."""
+    """Return lines of the champions' median class, worst tenth and worst class."""
     points = [
         (version.student, sorted(share for share, _ in _by_name(version, role).values()))
         for version in shown_versions(history)
@@ -116,8 +116,8 @@ def spread_lines(history: History, role: Role) -> list[Line]:
 
 
 def worst_class(version: Version, role: Role) -> tuple[str, float, int] | None:
-    """Return the class that a version predicts worst, its accuracy, and its held-out images; None
-    where that is not recorded.
+    """Return a version's worst class, its accuracy and its number of held-out images; None if that
+    is not recorded.
     """
     of_version = _by_name(version, role)
     if not of_version:
@@ -127,8 +127,8 @@ def worst_class(version: Version, role: Role) -> tuple[str, float, int] | None:
 
 
 def _by_name(version: Version, role: Role) -> dict[str, tuple[float, int]]:
-    """Return accuracy and held-out images by class; classes without a held-out image are left
-    out.
+    """Return accuracy and number of held-out images by class; skip classes without a held-out
+    image.
     """
     accuracies = version.class_accuracies
     if accuracies is None:

@@ -1,4 +1,4 @@
-"""Conditions of the gate as the registry and summary.json have them, read back as values."""
+"""Read the gate's conditions from the registry or summary.json."""
 
 from __future__ import annotations
 
@@ -7,21 +7,20 @@ from typing import Any
 
 from orchestrator.reporting.history.facts import GateCondition
 
-# Ends of what earlier releases recorded without saying that it is no share.
+# Endings of the conditions of earlier releases that are not shares; these releases did not say so.
 _NO_SHARES = ("parameters", "_ms", "milliseconds for one image")
 
 
 def conditions_of(rows: Sequence[Mapping[str, Any]]) -> list[GateCondition]:
-    """Return the conditions of a list of their summaries, as summary.json and the registry have
-    them.
+    """Return the conditions from their rows in summary.json or the registry.
 
     Raises:
-        ValueError: A row is no summary of a condition.
+        ValueError: A row is not a condition.
     """
     try:
         return [_condition(row) for row in rows]
     except (KeyError, TypeError, AttributeError) as error:
-        msg = f"no summary of a condition ({error!r})"
+        msg = f"not a condition of the gate ({error!r})"
         raise ValueError(msg) from None
 
 

@@ -1,4 +1,4 @@
-"""The history of a retraining as values: its versions, and how each of them was judged."""
+"""History of a retraining as values: its versions and their verdicts."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ _REIGNED = (
 
 @dataclass(frozen=True)
 class GateCondition:
-    """One condition of the gate as it was recorded.
+    """Recorded condition of the gate.
 
     Attributes:
-        name: What is measured, in words.
-        key: The same, for tags.
-        value: Measured.
-        lower: Lower end of the interval; None where there is none.
-        upper: Upper end.
-        bound: What the value is held against; None where it is only reported.
-        is_upper: Whether the bound is the most, instead of the least, that is allowed.
-        verdict: In words: "met", "violated", "not enough images" or "reported".
+        name: The measured quantity, in words.
+        key: Its key in tags.
+        value: The measured value.
+        lower: Lower end of the interval; None if there is none.
+        upper: Upper end of the interval; None if there is none.
+        bound: The bound on the value; None if the value is only reported.
+        is_upper: Whether the bound is a maximum instead of a minimum.
+        verdict: "met", "violated", "not enough images" or "reported".
         is_share: Whether value, interval and bound are fractions, shown in percent.
-        num_images: That it was measured on; None where that is not recorded.
-        more_images: About so many more would decide; None where it is decided.
+        num_images: Number of images it was measured on; None if not recorded.
+        more_images: Approximate number of further images that would decide; None if decided.
     """
 
     name: str
@@ -57,13 +57,13 @@ class GateCondition:
 
 @dataclass(frozen=True)
 class Delivery:
-    """Files that a version learned from, and the version before it did not.
+    """Files that a version learned from and its predecessor did not.
 
     Attributes:
-        num_files: How many.
-        num_images: By class, held-out images among them.
-        num_unlabeled_files: Further files, without labels.
-        new_classes: Learned for the first time.
+        num_files: Number of the files.
+        num_images: Number of images by class, including held-out images.
+        num_unlabeled_files: Number of further files, without labels.
+        new_classes: Classes learned for the first time.
         refreshed: Known classes that were learned again.
     """
 
@@ -80,7 +80,7 @@ class Delivery:
 
     @property
     def counts(self) -> str:
-        """Return `CLASS: IMAGES` of each class; of many classes only how many there are."""
+        """Return `CLASS: IMAGES` for each class; for many classes only their number and range."""
         if len(self.num_images) <= _MOST_COUNTED:
             return ", ".join(f"{label}: {count(num)}" for label, num in self.num_images.items())
         least, most = min(self.num_images.values()), max(self.num_images.values())
@@ -89,25 +89,25 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Version:
-    """A pair of a teacher and a student in the registry.
+    """Registered pair of a teacher and a student.
 
     Attributes:
-        student: Version of the student; names the pair.
-        teacher: Version of the teacher.
-        registered: When.
-        state: In a word, as its tag has it.
-        reason: Why it has that state.
-        decided_by: Who decided it; empty where that is not recorded.
-        num_classes: That it knows.
-        accuracy: By role, after its last task, in [0, 1].
-        events: All states that it has had, the oldest first; empty where they were not recorded.
-        conditions: Of the gate.
-        old_conditions: Of the gate, as text, where an earlier release recorded them.
-        classes: By name, in the order of learning; empty where they are not known.
-        delivery: What it learned from; None where that is not known.
-        class_accuracies: Of each class; None where they were not recorded.
-        tick: The tick that learned it; None where that was not recorded.
-        run_id: The run that learned it; empty where it is not known.
+        student: Version number of the student; it names the pair.
+        teacher: Version number of the teacher.
+        registered: Time of registration.
+        state: Its state, as in its tag.
+        reason: The reason of the state.
+        decided_by: Name of the decider; empty if not recorded.
+        num_classes: Number of classes it knows.
+        accuracy: Accuracy by role, after its last task, in [0, 1].
+        events: All its states, oldest first; empty if not recorded.
+        conditions: The gate's conditions.
+        old_conditions: The gate's conditions as text, if an earlier release recorded them.
+        classes: Names of its classes, in the order of learning; empty if unknown.
+        delivery: The files it learned from; None if unknown.
+        class_accuracies: Accuracy of each class; None if not recorded.
+        tick: The tick that trained it; None if not recorded.
+        run_id: The run that trained it; empty if unknown.
         links: Addresses of its pages, by name.
     """
 
@@ -131,24 +131,24 @@ class Version:
 
     @property
     def life(self) -> Sequence[VersionEvent]:
-        """Return its events; where they were not recorded, its state as of its registration."""
+        """Return its events; if not recorded, one event with its state and registration time."""
         return self.events or [
             VersionEvent(self.registered, self.state, self.reason, self.decided_by)
         ]
 
     @property
     def has_reigned(self) -> bool:
-        """Return whether it is the champion, or has been."""
+        """Return whether it is or was the champion."""
         return self.state in _REIGNED or any(event.state == CHAMPION for event in self.events)
 
     @property
     def decision(self) -> VersionEvent:
-        """Return the event that made it champion; where there is none, its last event."""
+        """Return the event that made it champion; if there is none, its last event."""
         return next((event for event in self.life if event.state == CHAMPION), self.life[-1])
 
 
 class Reign(NamedTuple):
-    """A version that became champion at some moment."""
+    """Version and the time at which it became champion."""
 
     since: datetime
     version: Version
@@ -156,14 +156,14 @@ class Reign(NamedTuple):
 
 @dataclass(frozen=True)
 class History:
-    """A retraining as its registry has it.
+    """History of a retraining, as its registry records it.
 
     Attributes:
-        name: Of the retraining.
-        champion: The version with the alias; None while there is none.
-        versions: All that were ever registered and not deleted, the oldest first.
-        last_tick: The last one that was recorded.
-        file: How a person names the retraining in a command.
+        name: Name of the retraining.
+        champion: The version with the alias `champion`; None if there is none.
+        versions: All registered versions that were not deleted, oldest first.
+        last_tick: The last recorded tick.
+        file: The retraining file, to name in commands.
     """
 
     name: str
@@ -174,7 +174,7 @@ class History:
 
     @property
     def reigns(self) -> list[Reign]:
-        """Return who became champion when, the earliest first."""
+        """Return each time a version became champion, earliest first."""
         found = []
         for version in self.versions:
             since = [event.at for event in version.events if event.state == CHAMPION]
@@ -184,6 +184,6 @@ class History:
         return sorted(found, key=lambda reign: reign.since)
 
     def champion_at(self, moment: datetime) -> Version | None:
-        """Return the champion of a moment; None before the first."""
+        """Return the champion at a time; None before the first champion."""
         earlier = [reign.version for reign in self.reigns if reign.since <= moment]
         return earlier[-1] if earlier else None

@@ -1,4 +1,4 @@
-"""The history page of a retraining: readable by a person who was away for a month."""
+"""Render the history page of a retraining, for a person who was away for a month."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _MOST_VERDICTS = 60
 
 @dataclass(frozen=True)
 class ShownTick:
-    """The tick that writes the page.
+    """Tick that the page shows as the last one.
 
     Attributes:
-        record: How it ended.
-        is_dry: Whether it changed nothing.
-        conditions: Of the gate, for a candidate that was not registered.
+        record: The record of its outcome.
+        is_dry: Whether it was a dry run.
+        conditions: The gate's conditions, for a candidate that was not registered.
     """
 
     record: TickRecord
@@ -43,9 +43,9 @@ def history_page(
     """Return the page as HTML.
 
     Args:
-        history: All that the registry has.
-        now: The present; the last 30 days end with it.
-        tick: The tick that writes the page; None for a page that a person asks for.
+        history: The history as the registry records it.
+        now: The current time, which ends the last 30 days.
+        tick: The tick that writes the page; None if a person requests the page.
         more_charts: Further sections with charts, below the timeline.
     """
     last_tick = tick or (ShownTick(history.last_tick) if history.last_tick else None)

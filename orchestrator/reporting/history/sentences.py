@@ -1,4 +1,4 @@
-"""A history in plain sentences: the champion, the last weeks, and what needs a person."""
+"""Describe a history in sentences: the champion, the last weeks, and what a person must do."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _MOST_NAMED = 12
 _MOST_EVENTS = 30
 _FOLLOWED = (VersionState.PREVIOUS, VersionState.RETIRED)
 _MONITORED = ("agreement", "far_images", "class_drift", "silent_folder")
-# Findings for which a tick waits until somebody changes the files.
+# Findings about files that ticks skip until a person changes the files.
 _FILES_OF_A_PERSON = ("quarantined_files", "rewritten_files", "changed_files")
 
 
 @dataclass(frozen=True)
 class DatedEvent:
-    """An event with its version."""
+    """Event with its version."""
 
     version: Version
     event: VersionEvent
 
 
 def champion_sentences(history: History) -> list[str]:
-    """Return who is champion, and what it knows."""
+    """Return sentences about the champion and the classes it knows."""
     champion = history.champion
     if champion is None:
         return ["There is no champion: no version has the alias “champion”."]
@@ -46,23 +46,23 @@ def champion_sentences(history: History) -> list[str]:
     accuracy = champion.accuracy
     knows = (
         f"It knows {_things(champion.num_classes, 'class', 'classes')}; on held-out images the"
-        f" student is right in {percent(accuracy['student'])} and the teacher in"
+        f" student’s accuracy is {percent(accuracy['student'])} and the teacher’s"
         f" {percent(accuracy['teacher'])} (mean over the tasks)."
     )
     return [who, knows]
 
 
 def recent_sentences(history: History, now: datetime) -> list[str]:
-    """Return what happened in the last 30 days."""
+    """Return sentences about the last 30 days."""
     begin = now - timedelta(days=RECENT_DAYS)
     recent = [version for version in history.versions if version.registered >= begin]
     if not recent:
         last = history.versions[-1:]
         when = f" The last one was registered on {moment(last[0].registered)}." if last else ""
-        told = [f"No version was learned in the last {RECENT_DAYS} days.{when}"]
+        told = [f"No version was trained in the last {RECENT_DAYS} days.{when}"]
     else:
         told = [
-            f"{_things(len(recent), 'version')} {_was(len(recent))} learned: {_fates(recent)}.",
+            f"{_things(len(recent), 'version')} {_was(len(recent))} trained: {_fates(recent)}.",
             *_arrivals(recent),
         ]
     told += _change_of_champion(history.champion_at(begin), history.champion)
@@ -76,8 +76,8 @@ def recent_sentences(history: History, now: datetime) -> list[str]:
 
 
 def recent_events(history: History, now: datetime) -> list[DatedEvent]:
-    """Return the events of the last 30 days, the newest first; at most 30. That a champion was
-    followed by another one is said once, by the other one.
+    """Return the events of the last 30 days, newest first, at most 30. A change of champion appears
+    once, as an event of the new champion.
     """
     begin = now - timedelta(days=RECENT_DAYS)
     found = [
@@ -90,7 +90,7 @@ def recent_events(history: History, now: datetime) -> list[DatedEvent]:
 
 
 def class_sentences(history: History) -> list[str]:
-    """Return which class the champion's student predicts worst; none where that is not known."""
+    """Return a sentence about the worst class of the champion's student; empty if unknown."""
     worst = worst_class(history.champion, "student") if history.champion else None
     if worst is None:
         return []
@@ -100,7 +100,7 @@ def class_sentences(history: History) -> list[str]:
 
 
 def needs(history: History) -> list[str]:
-    """Return what needs a person, the most urgent first; empty where nothing does."""
+    """Return what a person must do, most urgent first; empty if nothing."""
     return [
         *_missing_champion(history),
         *_asked(history),
@@ -147,11 +147,11 @@ def _of_last_tick(tick: TickRecord) -> Iterator[str]:
         yield f"The last tick failed ({moment(tick.at)}): {tick.reason}"
     for finding in tick.findings:
         if finding.reaction == "refuse":
-            yield f"The last tick ({moment(tick.at)}) refused what has arrived: {finding.message}."
+            yield f"The last tick ({moment(tick.at)}) rejected the new files: {finding.message}."
         elif finding.kind in _FILES_OF_A_PERSON:
-            yield f"The last tick ({moment(tick.at)}) left files out: {finding.message}."
+            yield f"The last tick ({moment(tick.at)}) skipped files: {finding.message}."
         elif finding.kind in _MONITORED:
-            yield f"The last tick ({moment(tick.at)}) warns: {finding.message}."
+            yield f"The last tick ({moment(tick.at)}) warned: {finding.message}."
     if tick.advice:
         yield f"{tick.advice[:1].upper()}{tick.advice[1:]}."
 
@@ -175,7 +175,7 @@ def _fate(state: str, number: int = 1) -> str:
 
 
 def event_sentence(event: VersionEvent) -> str:
-    """Return `was rejected by anna (REASON)`."""
+    """Return an event in words, such as `was rejected by anna (REASON)`."""
     by = f" by {event.decided_by}" if event.decided_by not in ("", GATE) else ""
     return f"{_fate(event.state)}{by}{f' ({event.reason})' if event.reason else ''}"
 
@@ -208,20 +208,20 @@ def _change_of_champion(before: Version | None, now: Version | None) -> Iterator
     difference = now.accuracy["student"] - before.accuracy["student"]
     yield (
         f"The champion of 30 days ago was version {before.student}; since then {known}, and the"
-        f" student’s accuracy on all that it knows changed from"
+        f" student’s accuracy on all its classes changed from"
         f" {percent(before.accuracy['student'])} to {percent(now.accuracy['student'])}"
         f" ({signed_points(difference)} points)."
     )
 
 
 def named(names: Sequence[str]) -> str:
-    """Return the first twelve names, and how many more there are."""
+    """Return the first twelve names, and the number of the others."""
     rest = len(names) - _MOST_NAMED
     return ", ".join(names[:_MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def decider(event: VersionEvent) -> str:
-    """Return who decided an event: a person by name if it is recorded, otherwise the gate."""
+    """Return who decided an event: a person, by name if recorded, or the gate."""
     if event.decided_by and event.decided_by != GATE:
         return event.decided_by
     is_manual = event.state == VersionState.ROLLED_BACK or event.reason.endswith("by hand")

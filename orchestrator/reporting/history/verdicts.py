@@ -1,4 +1,4 @@
-"""Verdicts of the gate in words, each with its interval as a small drawing."""
+"""Show verdicts of the gate in words, each with its interval as a small drawing."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _CLASSES = {"met": "better", "violated": "worse", "not met": "worse"}
 
 @dataclass(frozen=True)
 class VerdictRow:
-    """One condition as the page shows it.
+    """Row of one condition.
 
     Attributes:
-        name: What is measured.
-        measured: `97.6 % (95.0 to 99.1)`.
-        bound: `at least 96.0 %`; empty where there is none.
-        bar: The interval as a drawing; empty where there is none.
-        verdict: In words, with a sign.
+        name: The measured quantity.
+        measured: The value with its interval, such as `97.6 % (95.0 to 99.1)`.
+        bound: The bound, such as `at least 96.0 %`; empty if there is none.
+        bar: The interval as a drawing; empty if there is none.
+        verdict: The verdict in words, with a sign.
         kind: Its class in the style sheet; may be empty.
-        images: How many it was measured on, and how many more would decide; may be empty.
+        images: Number of measured images, and of further images that would decide; may be empty.
     """
 
     name: str
@@ -38,7 +38,7 @@ class VerdictRow:
 
 
 def verdict_row(condition: GateCondition) -> VerdictRow:
-    """Return a condition as the page shows it."""
+    """Return a condition as a row of the page."""
     return VerdictRow(
         condition.name,
         measured(condition),
@@ -51,7 +51,7 @@ def verdict_row(condition: GateCondition) -> VerdictRow:
 
 
 def verdict_sentence(condition: GateCondition) -> str:
-    """Return `NAME 97.6 % (95.0 to 99.1), at least 96.0 %: met`."""
+    """Return a condition as text, such as `NAME 97.6 % (95.0 to 99.1), at least 96.0 %: met`."""
     parts = [f"{condition.name} {measured(condition)}", bound(condition)]
     return f"{', '.join(part for part in parts if part)}: {condition.verdict}"
 
@@ -66,7 +66,7 @@ def measured(condition: GateCondition) -> str:
 
 
 def bound(condition: GateCondition) -> str:
-    """Return `at least 96.0 %`; empty where there is no bound."""
+    """Return the bound, such as `at least 96.0 %`; empty if there is none."""
     if condition.bound is None:
         return ""
     return (
@@ -93,8 +93,8 @@ def _images(condition: GateCondition) -> str:
 
 
 def _bar(condition: GateCondition) -> Markup:
-    """Draw interval, value and bound on a scale of their own; the words beside it have the
-    numbers.
+    """Draw interval, value and bound on a scale of their own, without numbers: the text next to the
+    drawing has them.
     """
     lower, upper = condition.lower, condition.upper
     if lower is None or upper is None:

@@ -74,12 +74,12 @@ def test_of_many_classes_the_worst_are_shown_and_no_matrix(new_run: NewRun) -> N
     assert len(html) < 300_000
     text = text_of(html)
     assert "The 12 worst of 598 pairs." in text
-    assert "The 200 classes least known to the student" in text
+    assert "The student’s 200 worst classes" in text
     assert "Confusion matrices" not in text
 
 
 def test_a_run_of_an_earlier_release_says_that_classes_are_not_recorded(new_run: NewRun) -> None:
-    said = "Answers by class are not recorded: trials of sweeps have none"
+    said = "Answers by class are not recorded. Trials of sweeps"
     assert said in text_of(run_report(new_run()))
     damaged = new_run(files={output_files.CONFUSION_FILE: "tasks_learned,model\n1,teacher\n"})
     assert said in text_of(run_report(damaged))
@@ -101,4 +101,4 @@ def test_a_comparison_says_which_classes_moved(new_run: NewRun) -> None:
     text = text_of(comparison(runs))
     assert "class 0a Student 25.0 75.0 +50.0 class 1b Student 100.0 75.0 −25.0" in text
     assert "C : accuracies by class are not recorded for A or C" in text
-    assert "B knows every class as well as A" in text_of(comparison([runs[0], runs[0]]))
+    assert "B has the same accuracy as A on every class" in text_of(comparison([runs[0], runs[0]]))

@@ -43,8 +43,8 @@ def test_a_finished_run_shows_both_models_side_by_side(new_run: NewRun) -> None:
     assert "mean of the accuracies after each task 92.5 82.5" in text
     assert "lower is better 10.0 20.0" in text
     assert "the student has 25.0 % of the teacher’s 4,000 1,000" in text
-    assert "at the end 95.0" in text
-    assert "wall clock 1 min 15 s of workers 1 min 00 s stages computed 0 from the store 1" in text
+    assert "final prediction of both 95.0" in text
+    assert "wall time 1 min 15 s worker time 1 min 00 s stages computed 0 from the store 1" in text
     assert "Task 1 : class 0a, class 0b" in text
     assert "Every setting has its default value." in text
 
@@ -72,7 +72,7 @@ def test_a_failed_run_without_a_number_says_why_and_what_was_to_be_run(new_run: 
     text = text_of(run_report(run))
     assert "✕ failed" in text
     assert "the disk is full" in text
-    assert "No task has been learned: there is nothing to show but what was to be run." in text
+    assert "No task has been learned. Only the configuration can be shown." in text
     assert "teacher.training.epochs 3" in text
 
 
@@ -89,7 +89,7 @@ def test_a_running_one_shows_the_rows_that_have_come_whole(new_run: NewRun) -> N
     assert run.matrix("teacher") == [[1.0], [0.5, 0.7]]
     assert run.matrix("student") == []
     text = text_of(run_report(run))
-    assert "these are the numbers of the tasks learned so far" in text
+    assert "these metrics cover the tasks learned so far" in text
     assert "at the end 60.0 –" in text
     assert "Training the teacher" in text
 
@@ -138,8 +138,8 @@ def test_a_run_whose_student_inherits_shows_every_cut_and_marks_its_own(new_run:
     html = run_report(new_run(summary=summary))
     text = text_of(html)
 
-    assert "What the student inherits" not in plain
-    assert "both models look at twice: as it is, and mirrored" in text
+    assert "Layers that the student inherits" not in plain
+    assert "both models process twice: as it is, and mirrored" in text
     assert "stage1 8 8×8 16 400 10.0 % 5.0 M 25.0 %" in text
     assert "stage2 (this run) 8 4×4 16 1,000 25.0 % 15.0 M 75.0 %" in text
     assert "the whole teacher 4,000 20.0 M" in text
@@ -158,9 +158,9 @@ def test_a_comparison_begins_with_what_was_different(new_run: NewRun) -> None:
         histories=as_histories([[0.9], [0.8, 0.9]]),
     )
     text = text_of(comparison([first, other]))
-    assert text.index("What was different") < text.index("What came of it")
+    assert text.index("Settings that differ") < text.index("Results, in percent")
     assert "student.temperature 2.0 9.0" in text
-    assert text.index("Where they were computed and kept") < text.index("/elsewhere")
+    assert text.index("Folders, addresses and resources") < text.index("/elsewhere")
     # by hand: the student's last accuracy 0.75 became 0.85, forgetting 0.2 became 0.1
     assert "at the end Student 75.0 85.0 +10.0" in text
     assert "lower is better Student 20.0 10.0 −10.0" in text
@@ -195,7 +195,7 @@ def test_what_cannot_be_compared_is_said_on_top(new_run: NewRun) -> None:
     text = text_of(comparison(runs))
     top = text[: text.index("Runs")]
     assert (
-        "They learned different data (A: digits (ffffffff), B: animals (00000000), C: digits"
+        "The runs learned different data (A: digits (ffffffff), B: animals (00000000), C: digits"
         " (ffffffff))" in top
     )
     assert "different numbers of tasks (A: 2, B: 2, C: 1)" in top
@@ -207,7 +207,7 @@ def test_runs_that_fit_together_have_no_warning(new_run: NewRun) -> None:
 
 
 def test_another_order_of_classes_is_said(new_run: NewRun) -> None:
-    assert "The classes came in another order" in text_of(
+    assert "The class order differs" in text_of(
         comparison([new_run("a"), new_run("b", {"scenario.class_order": "7"})])
     )
 
@@ -215,7 +215,7 @@ def test_another_order_of_classes_is_said(new_run: NewRun) -> None:
 def test_a_run_without_numbers_keeps_its_letter(new_run: NewRun) -> None:
     text = text_of(comparison([new_run("a", summary=None), new_run("b"), new_run("c")]))
     assert "at the end Student – 75.0 75.0" in text
-    assert "No task has been learned" in text_of(
+    assert "None of these runs has learned a task" in text_of(
         comparison([new_run("a", summary=None), new_run("b", summary=None)])
     )
 
@@ -227,7 +227,7 @@ def test_equal_matrices_are_said_to_be_equal(new_run: NewRun, num_runs: int) -> 
             [new_run(letter) for letter in "0123456789abcdefghijklmnopqrstuvwxyz"[:num_runs]]
         )
     )
-    assert text.count("is the same as A’s") == 2 * (num_runs - 1)
+    assert text.count("has the same matrix as A") == 2 * (num_runs - 1)
     assert ("AD" in text) == (num_runs == 30), "after Z comes AA"
 
 

@@ -134,7 +134,7 @@ def test_a_front_is_told_by_the_trials_runs_also_while_the_sweep_goes_on(
     assert (summary["front"], summary["best"]) == ([1, 0], None)
     text = text_of(sweep_report(facts(sweep, summary, space)))
     assert "The front has 2 trials" in text
-    assert "No rule chooses one of them" in text
+    assert "The search space has no rule that chooses one of them" in text
     assert "75.0 %" in text
     # one that was begun by a version that logged one number
     earlier = summary_of_trials(sweep, trials, space)
@@ -167,23 +167,23 @@ def test_the_page_tells_the_best_the_space_the_failures_and_what_sharing_saved(
     sweep: TrackedRun, trials: list[TrackedRun]
 ) -> None:
     text = text_of(sweep_report(facts(sweep, summary_of_trials(sweep, trials, SPACE), SPACE)))
-    assert "Best is trial 1" in text
+    assert "The best trial is trial 1" in text
     assert "stages computed 6 stages shared 2" in text
     # by hand: 60 worker-seconds for 6 stages, 2 shared
-    assert "would have cost about 20 s of workers" in text
+    assert "would have cost about 20 s of worker time" in text
     assert "2 failed – the loss is not finite" in text
     assert f"{RATE} log_uniform 0.001 … 0.1 –" in text
     assert f"{KIND} choice [fixed, linear] {RATE} = 0.1" in text
     assert "searcher random, seed 0" in text
     assert "budget wall_seconds 60" in text
     assert "Importance of the parameters" in text
-    assert "best.yaml, the whole experiment name: best" in text
+    assert "best.yaml, the complete experiment name: best" in text
 
 
 def test_a_sweep_that_was_killed_at_once_has_a_page(sweep: TrackedRun) -> None:
     text = text_of(sweep_report(facts(sweep, summary_of_trials(sweep, [], {}), {})))
     assert "No trial has finished" in text
-    assert "The search space is not stored with this sweep" in text
+    assert "This sweep ended before its search space was stored" in text
 
 
 def test_all_trials_but_the_best_twenty_are_folded(
@@ -207,7 +207,7 @@ def test_took_and_wall_clock_agree_after_a_resume(sweep: TrackedRun) -> None:
     summary = {**summary_of_trials(sweep, [], SPACE), "wall_seconds": 20.0}
     html = sweep_report(SweepFacts(sweep, summary, SPACE, [], {}, ""))
     assert "took <b>20 s</b>" in html
-    assert "<dt>wall clock</dt><dd>20 s</dd>" in html
+    assert "<dt>wall time</dt><dd>20 s</dd>" in html
 
 
 def test_the_objective_is_in_percent(sweep: TrackedRun, trials: list[TrackedRun]) -> None:

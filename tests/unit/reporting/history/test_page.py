@@ -20,12 +20,12 @@ def test_the_page_begins_with_the_champion_and_what_needs_a_person(history: Hist
         for words in (
             "digits",
             "Version 3 of the student",
-            "What needs a person Nothing.",
-            "The last 30 days 2 versions were learned",
+            "Action needed None.",
+            "The last 30 days 2 versions were trained",
             "Timeline",
             "Versions",
             "Verdicts",
-            "What arrived",
+            "Arrivals",
             "Accuracy by class, in percent",
         )
     ]
@@ -57,7 +57,7 @@ def test_verdicts_of_earlier_releases_are_shown_as_they_are(
     text = text_of(history_page(History("digits", old, [old]), NOW))
     assert "student old accuracy 0.98 ≥ 0.95: met" in text
     assert "has been the champion since 10 Oct 2026, 12:00 UTC" in text
-    assert "What arrived" not in text
+    assert "Arrivals" not in text
     assert "Accuracy by class" not in text
 
 
@@ -89,7 +89,7 @@ def test_what_users_and_others_wrote_is_escaped(new_version: Callable[..., Versi
 def test_a_retraining_without_a_version_has_a_page(history: History) -> None:
     text = text_of(history_page(History("digits"), NOW))
     assert "There is no champion" in text
-    assert "No version was learned in the last 30 days." in text
+    assert "No version was trained in the last 30 days." in text
 
 
 def test_the_tick_that_writes_the_page_is_shown_with_its_verdicts(history: History) -> None:
@@ -99,7 +99,7 @@ def test_the_tick_that_writes_the_page_is_shown_with_its_verdicts(history: Histo
     text = text_of(history_page(history, NOW, tick))
     assert "promoted (dry run: nothing was changed), 29 Nov 2026, 12:00 UTC. all met" in text
     assert "50.0 % (95.0 to 99.1)" in text
-    assert "take from known ones, the most first: 2 of 9 of ant go to cat" in text
+    assert "are now classified as new ones, most first: 2 of 9 of ant go to cat" in text
     assert "warn 3 moved" in text
 
 
@@ -124,4 +124,4 @@ def test_many_versions_are_folded(new_version: Callable[..., Version]) -> None:
     versions = [new_version(number, 300 - number) for number in range(1, 100)]
     text = text_of(history_page(History("digits", versions[-1], versions), NOW))
     assert "The 87 older versions" in text
-    assert "Of older versions the registry has the verdicts" in text
+    assert "The verdicts of older versions are in the registry" in text

@@ -27,18 +27,18 @@ def test_the_champion_is_told_in_two_sentences(history: History) -> None:
         " 9 Nov 2026, 12:00 UTC, promoted by the gate."
     )
     assert knows == (
-        "It knows 6 classes; on held-out images the student is right in 94.0 % and the teacher in"
+        "It knows 6 classes; on held-out images the student’s accuracy is 94.0 % and the teacher’s"
         " 96.0 % (mean over the tasks)."
     )
 
 
 def test_the_last_30_days_are_what_was_registered_in_them(history: History) -> None:
     text = " ".join(recent_sentences(history, NOW))
-    assert text.startswith("2 versions were learned: 1 became champion, 1 was rejected.")
+    assert text.startswith("2 versions were trained: 1 became champion, 1 was rejected.")
     assert "The new champions learned from 60 new images in 1 file." in text
     assert (
         "The champion of 30 days ago was version 2; since then it knows 2 more classes (class 4,"
-        " class 5), and the student’s accuracy on all that it knows changed from 95.0 % to 94.0 %"
+        " class 5), and the student’s accuracy on all its classes changed from 95.0 % to 94.0 %"
         " (−1.0 points)."
     ) in text
 
@@ -47,7 +47,7 @@ def test_a_quiet_month_says_since_when(history: History) -> None:
     later = NOW + timedelta(days=60)
     text = " ".join(recent_sentences(history, later))
     assert (
-        "No version was learned in the last 30 days. The last one was registered on 24 Nov" in text
+        "No version was trained in the last 30 days. The last one was registered on 24 Nov" in text
     )
     assert "The champion is the same as 30 days ago." in text
     assert recent_events(history, later) == []
@@ -132,7 +132,7 @@ def test_who_is_asked_comes_before_refused_files_and_what_is_held_last(
     assert "`orchestrator approve experiments/retraining_digits.yaml 6 --reason TEXT`" in found[0]
     assert "a.parquet has changed" in found[1]
     assert "b.parquet is left out" in found[2]
-    assert found[3].endswith("warns: nothing has arrived for 9 days.")
+    assert found[3].endswith("warned: nothing has arrived for 9 days.")
 
 
 def test_a_failed_tick_and_a_missing_champion_need_a_person(history: History) -> None:
