@@ -1,1 +1,1 @@
-"""The use cases, each readable like the README."""
+"""The use cases, one folder each."""

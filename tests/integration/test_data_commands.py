@@ -283,7 +283,7 @@ def test_files_that_no_import_has_written_are_not_overwritten(
     answer = orchestrator_command("data", "import", "photos", "--output", "out")
     assert answer.returncode == 2
     assert (
-        "out/train.parquet: is in the way: no import has written it; choose another --output"
+        "out/train.parquet: exists already and was not written by an import; choose another --output"
         in answer.stderr
     )
 
@@ -301,7 +301,7 @@ def test_two_imports_at_once_do_not_get_in_each_others_way(photos: Path) -> None
     [
         (
             ["nonesuch"],
-            "nonesuch: no such file or folder; give a folder with one sub-folder a class",
+            "nonesuch: no such file or folder; give a folder with one sub-folder per class",
         ),
         (["photos/train/ant/1.jpg"], "1.jpg: is neither a folder nor a Parquet file"),
         (["photos/train/ant"], "photos/train/ant: holds no class folders"),
@@ -316,7 +316,7 @@ def test_two_imports_at_once_do_not_get_in_each_others_way(photos: Path) -> None
         (["~nobody-of-this-name/x"], "~nobody-of-this-name/x: no such home directory"),
         (["x" * 300], "the name is too long for a file"),
         (["digits", "--root", "."], "digits: --root and --download are for torchvision:NAME"),
-        (["photos", "--output", "photos/out"], "photos/out: lies in the folder of the images"),
+        (["photos", "--output", "photos/out"], "photos/out: is within the folder of the images"),
     ],
 )
 def test_a_source_that_is_none_is_one_error(

@@ -336,10 +336,10 @@ def test_what_cannot_be_exported_is_said_with_the_next_step(
         export(sweep.run_id), "is a sweep, which has no model of its own; run its best.yaml"
     )
     assert_refused(export(trial.run_id), "has no student in MLflow: it is a trial of a sweep")
-    assert_refused(export(running), "still goes on; wait for its end")
+    assert_refused(export(running), "is still running; wait for its end")
     assert_refused(
         export(recorded.run_id, "--format", "pt2", "--quantize"),
-        "--quantize: int8 is made by ONNX Runtime",
+        "--quantize: int8 needs ONNX Runtime",
     )
     assert_refused(
         export(recorded.run_id, "--output", str(tmp_path)), "is a folder; name a file with --output"

@@ -227,17 +227,17 @@ def test_a_failed_run_has_a_report_with_its_reason(recorded: Recorded) -> None:
 def test_a_sweep_has_its_leaderboard_importances_and_curves(recorded: Recorded) -> None:
     path = report(recorded.sweep, recorded.uri, recorded.folder / "sweep.html")
     text = text_of(path)
-    assert f"Best is trial {NUM_TRIALS - 1}" in text
+    assert f"The best trial is trial {NUM_TRIALS - 1}" in text
     assert "The other 5 finished trials" in text
     assert "Importance of the parameters" in text, "by the ledger"
-    assert "Accuracy from task to task" in text
+    assert "Accuracy after each task" in text
     assert path.read_text().count('<svg role="img"') == 3
 
 
 def test_a_killed_sweep_is_told_by_its_trials(recorded: Recorded) -> None:
     text = text_of(report(recorded.killed_sweep, recorded.uri, recorded.folder / "killed.html"))
-    assert "The search space is not stored with this sweep" in text
-    assert "Best is trial 2" in text
+    assert "This sweep ended before its search space was stored" in text
+    assert "The best trial is trial 2" in text
     assert "■ stopped" in text
 
 
@@ -355,7 +355,7 @@ def test_without_an_output_the_file_has_a_name_of_its_own(
         (["report", "x' OR 'a' = 'a"], "is not a run id"),
         (["report", "FIRST", "--set", "gate.margin=0"], "--set changes a retraining file"),
         (["report", "nonesuch.yaml"], "nonesuch.yaml"),
-        (["compare", "FIRST", "FIRST"], "that is one run"),
+        (["compare", "FIRST", "FIRST"], "only one run was given"),
         (["compare", "FIRST", "SWEEP"], "is a sweep"),
     ],
 )

@@ -350,7 +350,7 @@ def test_a_model_that_no_retraining_made_gets_no_alias_of_a_retraining(
     client, run_id = tracked.client, tracked.run.info.run_id
     client.create_registered_model("house-student")
     client.create_model_version("house-student", "x", tags={"orchestrator.teacher_version": "1"})
-    with pytest.raises(UserInputError, match="'champion' of house-student is moved by"):
+    with pytest.raises(UserInputError, match="'champion' of house-student belongs to"):
         register(run_id, "house", ["champion"], finished.uri)
     assert len(client.search_model_versions("name = 'house-student'")) == 1, "nothing registered"
     for name, aliases in (("a/b", []), (None, ["latest"]), (None, ["v3"]), (None, ["a b"])):

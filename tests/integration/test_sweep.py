@@ -347,7 +347,7 @@ def test_a_second_start_needs_resume_and_the_same_experiment(
         return answer.stderr
 
     assert "there is a sweep already; add --resume" in refused("--output", str(place.output))
-    assert "there is no sweep to go on with" in refused(
+    assert "there is no sweep to resume" in refused(
         "--output", str(tmp_path / "nothing"), "--resume"
     )
     assert "with another experiment (seed differ)" in refused(

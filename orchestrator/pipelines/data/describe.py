@@ -1,4 +1,4 @@
-"""Describe: what a data set holds, whether it can be learned from, and what is odd about it."""
+"""Describe a data set: its contents, its problems, and whether a run can use it."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from orchestrator.figures.sample_sheet import (
 
 @dataclass(frozen=True)
 class Description:
-    """A data set.
+    """Description of a data set.
 
     Attributes:
-        name: What it is called.
+        name: Its name.
         shape: (channels, height, width) of every decoded image.
-        survey: What it holds.
-        table: It, decoded; None where it cannot be learned from.
-        refusal: Why not; empty where it can be.
+        survey: Counts, sizes and problems of its images.
+        table: The decoded images; None if a run cannot use them.
+        refusal: Why a run cannot use them; empty if it can.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Description:
 
     @property
     def decoded_bytes(self) -> int:
-        """What the images take decoded."""
+        """Return the size of the decoded images in bytes."""
         channels, height, width = self.shape
         return self.survey.num_usable * channels * height * width
 
@@ -51,16 +51,16 @@ class Description:
 def describe_data(
     config: DataConfig, sheet: Path | None, progress: Progress = ignore_progress
 ) -> Description:
-    """Looks at every image.
+    """Examine every image of a data set.
 
     Args:
-        config: Where the images come from.
-        sheet: Where a picture with some images of each class goes; None for none.
-        progress: Receives how many images are done.
+        config: The source of the images.
+        sheet: File for a picture with some images of each class; None for none.
+        progress: Receives the number of processed images.
 
     Raises:
-        UserInputError: There is nothing to look at, or no kind of picture of the sheet's suffix.
-        StorageUnavailableError: The data cache, or the sheet, cannot be written.
+        UserInputError: There are no images, or the sheet's suffix is not a picture format.
+        StorageUnavailableError: The data cache or the sheet cannot be written.
     """
     if sheet is not None:
         check_sheet(sheet)

@@ -1,4 +1,4 @@
-"""Describe images without labels: what there is, what is odd about it, what a run would use."""
+"""Describe unlabelled images: their sizes, their problems, and the images that a run would use."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from orchestrator.errors import DataError
 
 @dataclass
 class UnlabeledDescription:
-    """Images without labels.
+    """Description of unlabelled images.
 
     Attributes:
-        name: What they are called.
-        sizes: Usable images, by (width, height).
-        modes: Usable images, by mode.
+        name: Name of their source.
+        sizes: Number of usable images, by (width, height).
+        modes: Number of usable images, by mode.
         bad: Images that cannot be used.
-        pool: What a run would use, and how many it would leave out; None where it would use none.
-        refusal: Why not; empty where it would.
+        pool: The images that a run would use, and the numbers it would skip; None if it uses none.
+        refusal: Why a run would use none; empty otherwise.
     """
 
     name: str
@@ -41,25 +41,25 @@ class UnlabeledDescription:
 
     @property
     def num_images(self) -> int:
-        """Return how many there are, usable or not."""
+        """Return the number of images, usable or not."""
         return self.sizes.total() + len(self.bad)
 
 
 def describe_unlabeled(
     experiment: Experiment, table: ImageTable | None, progress: Progress = ignore_progress
 ) -> UnlabeledDescription | None:
-    """Look at every image without a label that an experiment names.
+    """Examine every unlabelled image of an experiment.
 
     Args:
-        experiment: Names them, and which other images there are.
-        table: The labeled images, decoded; None where they cannot be learned from.
-        progress: Receives how many images are done.
+        experiment: The experiment.
+        table: Its labelled images, decoded; None if a run cannot use them.
+        progress: Receives the number of processed images.
 
     Returns:
-        None where it names none.
+        The description; None if the experiment names no unlabelled images.
 
     Raises:
-        UserInputError: There is nothing to look at.
+        UserInputError: There are no images.
         StorageUnavailableError: The data cache cannot be written, or object storage does not
             answer.
     """

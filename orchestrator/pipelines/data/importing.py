@@ -1,5 +1,5 @@
-"""Import: any source becomes two Parquet files that every run reads fast, and a list of what could
-not be used.
+"""Import images: convert any source to two Parquet files that load fast, and list the unusable
+images.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _CHUNKS = ".import"
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What an import has done.
+    """Result of an import.
 
     Attributes:
         files: The Parquet file of each half.
-        num_images: Images in each.
-        num_bad: Images that were left out.
-        notes: What a person should look at, in the survey's words.
-        survey: What there was; None where all had been imported before.
+        num_images: Number of images in each half.
+        num_bad: Number of skipped images.
+        notes: Problems that a person should look at.
+        survey: The survey of the source; None if everything was imported earlier.
     """
 
     files: Mapping[Half, Path]
@@ -52,28 +52,28 @@ class ImportReport:
 
     @property
     def bad_files(self) -> Path:
-        """The list of what was left out."""
+        """Return the path of the list of skipped images."""
         return self.files["train"].with_name(BAD_FILES)
 
 
 def import_data(
     config: DataConfig, output: Path, image_size: int | None, strict: bool, progress: Progress
 ) -> ImportReport:
-    """Writes train.parquet, test.parquet and, if something cannot be used, bad_files.csv.
+    """Write train.parquet, test.parquet and, if images are unusable, bad_files.csv.
 
-    An interrupted import goes on where it was; one of what has been imported already does nothing.
+    An interrupted import is resumed; an import of an unchanged source does nothing.
 
     Args:
-        config: Where the images come from.
-        output: The folder; it is made.
+        config: The source of the images.
+        output: The output folder, created if missing.
         image_size: Larger images are shrunk until their shorter side has this many pixels; None
-            leaves all as they are.
-        strict: Refuse to leave anything out.
-        progress: Receives how many images are done.
+            stores all images unchanged.
+        strict: Whether to reject unusable images instead of skipping them.
+        progress: Receives the number of processed images.
 
     Raises:
-        UserInputError: There are no images, files that no import has written are in the way, or, if
-            strict, something cannot be used.
+        UserInputError: There are no images, the folder has files that no import has written, or, if
+            strict, an image is unusable.
         StorageUnavailableError: The folder cannot be written.
         LockedError: Another import is writing there.
     """
@@ -99,12 +99,12 @@ def import_data(
 
 
 def _check_outside(folder: Path | None, output: Path) -> None:
-    """Parquet files between the images would be taken for the images next time, and their folder
-    for a class.
+    """Reject an output within the folder of the images: the next import would read its Parquet
+    files as images, or its folder as a class.
     """
     if folder in (output, *output.parents):
         raise DataError(
-            "lies in the folder of the images",
+            "is within the folder of the images",
             where=str(output),
             next_step="choose another --output",
         )
@@ -143,9 +143,7 @@ def _import(
     for half in HALVES:
         if not survey.counts[half]:
             advice = f"look at {output / BAD_FILES}" if survey.bad else "add images"
-            raise DataError(
-                "has no image that can be used", where=source.place(half), next_step=advice
-            )
+            raise DataError("has no usable image", where=source.place(half), next_step=advice)
     values = json.dumps({"key": key, "num_bad": len(survey.bad), "notes": report.notes}).encode()
     for half in HALVES:
         merge(chunks[half], files[half], survey.labels_are_integers, {_METADATA_KEY: values})
@@ -154,7 +152,7 @@ def _import(
 
 
 def _imported(file: Path) -> dict[str, Any] | None:
-    """What an earlier import noted in its file; None where there is no file."""
+    """Return the metadata of an earlier import from its file; None if there is no file."""
     if not file.exists():
         return None
     try:
@@ -162,7 +160,7 @@ def _imported(file: Path) -> dict[str, Any] | None:
     except (pa.ArrowInvalid, OSError, KeyError):
         advice = "choose another --output, or move it away"
         raise DataError(
-            "is in the way: no import has written it", where=str(file), next_step=advice
+            "exists already and was not written by an import", where=str(file), next_step=advice
         ) from None
     return values
 
@@ -172,7 +170,7 @@ def _counted(
 ) -> tuple[dict[Half, int], int, list[str]]:
     num_images = {half: pq.read_metadata(file).num_rows for half, file in files.items()}
     before = found["train"]
-    # imports of earlier versions kept no notes
+    # imports of earlier versions stored no notes
     return num_images, *((before["num_bad"], before.get("notes", [])) if before else (0, []))
 
 
@@ -180,7 +178,7 @@ def _refused(report: ImportReport) -> DataError:
     first = f": {report.survey.bad[0].where} {report.survey.bad[0].reason}" if report.survey else ""
     what = f"{report.num_bad:,} images cannot be used{first}"
     return DataError(
-        what, where=str(report.bad_files), next_step="mend or remove them, or leave --strict out"
+        what, where=str(report.bad_files), next_step="fix or remove them, or omit --strict"
     )
 
 

@@ -1,4 +1,4 @@
-"""What a person names as a source on the command line → its configuration."""
+"""Turn a source given on the command line into its configuration."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from orchestrator.errors import DataError, UserInputError
 _TORCHVISION = "torchvision:"
 _TEST_NAMES = ("test", "val", "valid", "validation")
 _FORMS = (
-    "give a folder with one sub-folder a class, Parquet files (s3:// and gs:// too),"
+    "give a folder with one sub-folder per class, Parquet files (also at s3:// or gs://),"
     " torchvision:NAME, or digits"
 )
 
@@ -33,15 +33,15 @@ def named_source(
     test_fraction: float | None,
     image_size: int = 32,
 ) -> DataConfig:
-    """The configuration that reads a source.
+    """Return the configuration that reads a source.
 
     Args:
         source: A folder; a Parquet file, a pattern or a folder of them, on disk or as an address;
             `torchvision:NAME` or `digits`.
-        root: Where torchvision's files are.
-        download: Whether torchvision may download what is missing.
-        test_fraction: Share of each class's images that becomes test data where there are none;
-            None means the source's default.
+        root: The folder of torchvision's files.
+        download: Whether torchvision may download missing files.
+        test_fraction: Share of each class's images that becomes test data if there are none; None
+            means the source's default.
         image_size: Side in pixels to which images are resized.
 
     Raises:
@@ -54,7 +54,7 @@ def named_source(
         raise UserInputError(
             "--root and --download are for torchvision:NAME",
             where=source,
-            next_step="leave them out",
+            next_step="omit them",
         )
     share: dict[str, Any] = {} if test_fraction is None else {"test_fraction": test_fraction}
     if source == "digits":
@@ -68,7 +68,7 @@ def named_source(
         if root is None:
             raise UserInputError(
                 f"{source} needs --root",
-                next_step="name the folder that has, or shall have, its files",
+                next_step="name the folder that has its files, or will have them",
             )
         return TorchvisionDataConfig(
             name=name, root=_local(root), download=download, image_size=image_size, **share
@@ -98,8 +98,9 @@ def _has_parquet(folder: Path) -> bool:
 
 
 def _folders(folder: Path) -> tuple[Path, Path | None]:
-    """The halves of a folder of images; a class may be called `train`: then it holds images, and no
-    class folders.
+    """Return the training and test folders of a folder of images.
+
+    A folder `train` that holds images and no class folders is a class of this name.
     """
     if not has_class_folders(folder / "train"):
         return folder, None
@@ -109,8 +110,8 @@ def _folders(folder: Path) -> tuple[Path, Path | None]:
 
 
 def _parquet(path: Path) -> tuple[str, str | None]:
-    """The halves of Parquet files: folders `train` and `test`, or files whose names begin so, as
-    Hugging Face has them.
+    """Return the training and test halves of Parquet files: folders `train` and `test`, or files
+    whose names start so, as on Hugging Face.
     """
     if not path.is_dir():
         if path.suffix != ".parquet" or not (path.is_file() or glob.glob(str(path))):  # noqa: PTH207 - the pattern is absolute
@@ -133,7 +134,7 @@ def _parquet(path: Path) -> tuple[str, str | None]:
 
 
 def _remote_parquet(address: str) -> tuple[str, str | None]:
-    """The same in object storage."""
+    """Return the training and test halves of Parquet files in object storage."""
     for names in ("{}/*.parquet", "{}*.parquet"):
         train, *tests = (
             below(address, *names.format(name).split("/")) for name in ("train", *_TEST_NAMES)

@@ -1,4 +1,4 @@
-"""Labels of a data set that a run on it doubts, as MLflow has them."""
+"""Read the labels that a run finds suspicious from MLflow."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from orchestrator.tracking.reading import open_reader
 
 @dataclass(frozen=True)
 class DoubtedByRun:
-    """Hold what a run says about the labels that it was given.
+    """Suspicious labels of a run.
 
     Attributes:
-        run_id: MLflow's.
-        fingerprint: Of the data set that the run learned from.
+        run_id: The id of the run in MLflow.
+        fingerprint: Fingerprint of the data set that the run learned from.
         counts: `suspicious_labels` of its summary.json.
-        labels: The listed ones, the most doubted one first.
+        labels: The listed labels, most suspicious first.
     """
 
     run_id: str
@@ -29,10 +29,10 @@ class DoubtedByRun:
 
 
 def doubted_by_run(run_id: str, uri: str) -> DoubtedByRun:
-    """Return the labels that a run doubts.
+    """Return the labels that a run finds suspicious.
 
     Args:
-        run_id: MLflow's, or its first letters.
+        run_id: The id in MLflow, or its first letters.
         uri: The tracking store.
 
     Raises:

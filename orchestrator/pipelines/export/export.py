@@ -1,5 +1,5 @@
-"""One export: from a run in MLflow to a file that has been compared with the original, and measured
-beside the other role's model.
+"""Export a model from a run in MLflow to a file, compare the file with the original, and measure it
+and the other role's model.
 """
 
 from __future__ import annotations
@@ -45,24 +45,22 @@ logger = logging.getLogger(__name__)
 
 
 def export(request: ExportRequest, uri: str, listener: ExportListener) -> Exported:
-    """Writes a run's student, or teacher, as one file, once its outputs have been seen to equal the
+    """Write a run's student or teacher as one file, after checking that its outputs equal the
     original's.
 
     Args:
-        request: What and how.
+        request: The model, the format and the output file.
         uri: The tracking store.
         listener: Receives every step.
 
     Raises:
-        UserInputError: There is no such run or model, or it cannot leave in this form.
-        NotConvertibleError: The format cannot hold the model.
-        DifferentOutputsError: The file computes something else; nothing is written.
+        UserInputError: There is no such run or model, or the request is invalid.
+        NotConvertibleError: The format does not support the model.
+        DifferentOutputsError: The file's outputs differ from the original's; nothing is written.
         TransientError: MLflow, the stage store or the file's folder cannot be reached.
     """
     if request.quantize and request.kind != "onnx":
-        raise UserInputError(
-            "int8 is made by ONNX Runtime, and only there", "--quantize", "choose --format onnx"
-        )
+        raise UserInputError("int8 needs ONNX Runtime", "--quantize", "choose --format onnx")
     reader = open_model_reader(uri)
     source = find_source(reader, request.reference, request.role)
     output = request.output or _default_output(request, source)
@@ -75,7 +73,7 @@ def export(request: ExportRequest, uri: str, listener: ExportListener) -> Export
 
 @dataclass(frozen=True)
 class _Export:
-    """The steps of one export, in a folder of their own."""
+    """Steps of one export, in a temporary folder."""
 
     request: ExportRequest
     reader: ModelReader
@@ -85,7 +83,7 @@ class _Export:
     output: Path
 
     def run(self) -> tuple[Path, Exported]:
-        """The file as it will be moved to its place, and what is known of it."""
+        """Return the temporary path of the finished file, and its description."""
         role = self.source.role
         model = self._fetched(role)
         images = judging_images(self.source, model.shape, with_calibration=self.request.quantize)
@@ -162,9 +160,7 @@ class _Export:
         )
 
     def _other_role(self) -> Measured | None:
-        """What the exported model is to be seen beside; that it cannot be had does not stop an
-        export.
-        """
+        """Measure the other role's model for comparison; if that fails, warn and return None."""
         role: Role = "teacher" if self.source.role == "student" else "student"
         try:
             model = self._fetched(role)
@@ -190,12 +186,12 @@ def _default_output(request: ExportRequest, source: Source) -> Path:
 
 @contextmanager
 def _folder_beside(output: Path) -> Iterator[Path]:
-    """A folder on the file's own disk, from where it takes its place in one piece; gone afterwards,
-    as are parents that stay empty.
+    """Create a temporary folder on the output's file system, so that the file can be moved
+    atomically; remove it afterwards, with new parent folders that stayed empty.
 
     Raises:
-        UserInputError: The file is a folder.
-        StorageUnavailableError: It cannot be written there.
+        UserInputError: The output is a folder.
+        StorageUnavailableError: The folder cannot be written.
     """
     if output.is_dir():
         raise UserInputError("is a folder", str(output), "name a file with --output")
@@ -207,18 +203,19 @@ def _folder_beside(output: Path) -> Iterator[Path]:
         with folder as path:
             yield Path(path)
     finally:
-        with suppress(OSError):  # the file is in it, or it could not be made
+        with suppress(OSError):  # it holds the file, or could not be created
             for parent in missing:
                 parent.rmdir()
 
 
 @contextmanager
 def _writing(output: Path) -> Iterator[None]:
-    """Not around all of an export: another thing that cannot be read or written is not mended by
-    another file's name.
+    """Turn an OSError while writing the output into an error that suggests another --output.
+
+    Use it only around writes of the output: another file name does not fix other errors.
 
     Raises:
-        StorageUnavailableError: The file cannot be written there.
+        StorageUnavailableError: The file cannot be written.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""The request of an export, the listener of its steps, and its outcome."""
+"""Request of an export, listener of its steps, and outcome."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ TOLERATED_LOSS = 0.01
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """What is to be exported, and how.
+    """Request for an export.
 
     Attributes:
         reference: A run id, its first letters, or a registered model.
-        role: Whose model; None means the student, or what the registered model is.
+        role: The role to export; None means the student, or the registered model's role.
         kind: The format.
-        quantize: Whether weights and activations become int8.
+        quantize: Whether to quantise weights and activations to int8.
         output: The file; None means `out/exports/ROLE-RUN_ID.FORMAT`.
     """
 
@@ -34,25 +34,25 @@ class ExportRequest:
 
 
 class ExportListener(Protocol):
-    """Receive the steps of an export."""
+    """Listener that receives the steps of an export."""
 
     def step(self, what: str) -> None:
-        """Receive that a step begins."""
+        """Handle the start of a step."""
 
     def progress(self, done: int, total: int) -> None:
-        """Receive how many images of the current step are done, and how many there are."""
+        """Handle the number of images done and in total, in the current step."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A file in numbers.
+    """Measurements of an exported file.
 
     Attributes:
-        name: `student`, `student int8`, `teacher`.
-        num_parameters: That were learned.
-        num_bytes: Of the file.
-        seconds: Median time of one image, with one thread.
-        accuracy: Last accuracy on the test images, in [0, 1]; None where they cannot be read.
+        name: `student`, `student int8` or `teacher`.
+        num_parameters: Number of learned parameters.
+        num_bytes: Size of the file.
+        seconds: Median time per image, with one thread.
+        accuracy: Last accuracy on the test images, in [0, 1]; None if they cannot be read.
     """
 
     name: str
@@ -64,12 +64,12 @@ class Measured:
 
 @dataclass(frozen=True)
 class Quantized:
-    """The int8 file.
+    """Int8 file of an export.
 
     Attributes:
-        how: By which method, calibrated on what.
-        measured: It in numbers.
-        comparison: Of it with the original.
+        how: The quantisation method and its calibration images, in words.
+        measured: Its measurements.
+        comparison: Its comparison with the original.
     """
 
     how: str
@@ -79,18 +79,18 @@ class Quantized:
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export gives.
+    """Outcome of an export.
 
     Attributes:
         path: The file.
         kind: Its format.
-        description: What the file says of itself.
-        measured: The file in float32.
-        comparison: Of it with the original.
-        quantized: The int8 file, which then is the one at `path`; None where it was not asked for.
-        other: The other role's model in the same format; None where the run has none that can be
+        description: Its metadata.
+        measured: Measurements of the float32 file.
+        comparison: Comparison of the float32 file with the original.
+        quantized: The int8 file, which is then the one at `path`; None without `quantize`.
+        other: Measurements of the other role's model in the same format; None if it cannot be
             converted.
-        judged_on: On which images, for people.
+        judged_on: The images of the comparison, in words.
     """
 
     path: Path
@@ -104,7 +104,7 @@ class Exported:
 
     @property
     def loss(self) -> float:
-        """Accuracy that int8 costs; 0 where there is no int8 or no test image."""
+        """Return the loss of accuracy by int8; 0 without an int8 file or test images."""
         plain, small = (
             self.measured.accuracy,
             self.quantized.measured.accuracy if self.quantized else None,

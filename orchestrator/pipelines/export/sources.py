@@ -1,4 +1,4 @@
-"""Where an export gets its model from, and the images by which the file is judged."""
+"""Find the model of an export, and the images for its comparison with the original."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _NUM_CALIBRATION_IMAGES = 256
 
 @dataclass(frozen=True)
 class Source:
-    """A run, and where its models are.
+    """Run and the locations of its models.
 
     Attributes:
-        run: With its files.
-        role: Whose model leaves.
-        locations: Of packages in MLflow; of none where the run has logged none.
+        run: The run, with its files.
+        role: The role to export.
+        locations: Locations of the packages in MLflow, by role; empty if the run logged none.
     """
 
     run: TrackedRun
@@ -48,14 +48,14 @@ class Source:
 
 @dataclass(frozen=True)
 class JudgingImages:
-    """Images on which file and original are compared.
+    """Images on which the file and the original are compared.
 
     Attributes:
-        images: Test images of the run's data set, else random ones.
-        labels: Positions in the class order; None for random images.
-        tasks: Each task's classes.
-        calibration: Training images; None where there are none, or none are wanted.
-        what: What they are, for people.
+        images: Test images of the run's data set, otherwise random images.
+        labels: Their labels, as positions in the class order; None for random images.
+        tasks: The classes of each task.
+        calibration: Training images for quantisation; None if there are none or not requested.
+        what: The kind of images, in words.
     """
 
     images: Images
@@ -65,8 +65,8 @@ class JudgingImages:
     what: str
 
     def accuracy(self, predictions: np.ndarray[tuple[int], np.dtype[np.int64]]) -> float | None:
-        """Last accuracy as the run's summary has it: the mean over the tasks. None for random
-        images.
+        """Return the last accuracy as in the run's summary, the mean over the tasks; None for
+        random images.
         """
         if self.labels is None:
             return None
@@ -74,15 +74,15 @@ class JudgingImages:
 
 
 def find_source(reader: ModelReader, reference: str, role: Role | None) -> Source:
-    """Find a model that is to be exported, or to predict.
+    """Find a model to export or to predict with.
 
     Args:
-        reader: Of the tracking store.
+        reader: Reader of the tracking store.
         reference: A run id, its first letters, or a registered model: NAME@ALIAS, NAME/VERSION.
-        role: Whose model; None means the student of a run, or what the registered model is.
+        role: The wanted role; None means the student of a run, or the registered model's role.
 
     Raises:
-        UserInputError: There is no such run or model, it is another role's, or the run is not over.
+        UserInputError: There is no such run or model, it has another role, or the run is not over.
     """
     if {"@", "/"} & set(reference):
         model = reader.registered(reference)
@@ -90,7 +90,7 @@ def find_source(reader: ModelReader, reference: str, role: Role | None) -> Sourc
             raise UserInputError(
                 f"{reference} is a {model.role}",
                 f"--role {role}",
-                "leave --role out, or name the other model",
+                "omit --role, or name the other model",
             )
         run = reader.find(model.run_id)
         return Source(
@@ -100,27 +100,27 @@ def find_source(reader: ModelReader, reference: str, role: Role | None) -> Sourc
         )
     run = reader.find(reference)
     if run.is_sweep:
-        advice = "run its best.yaml, which computes nothing anew, and name that run"
+        advice = "run its best.yaml, which reuses the stored stages, and name that run"
         raise UserInputError(
             f"{run.run_id} is a sweep, which has no model of its own", next_step=advice
         )
     if run.ended is None:
-        advice = "wait for its end; `orchestrator reconcile` closes a run whose process is gone"
-        raise UserInputError(f"run {run.run_id} still goes on", next_step=advice)
+        advice = "wait for its end; `orchestrator reconcile` closes a run whose process was killed"
+        raise UserInputError(f"run {run.run_id} is still running", next_step=advice)
     return Source(reader.with_files(run), role or "student", reader.locations_of(run.run_id))
 
 
 def fetch(reader: ModelReader, source: Source, role: Role, folder: Path) -> PackagedModel:
-    """A run's final model: from MLflow, else from the stage store.
+    """Return a run's final model from MLflow, otherwise from the stage store.
 
     Args:
-        reader: Of the tracking store.
+        reader: Reader of the tracking store.
         source: The run.
-        role: Whose model.
-        folder: Where its files may go.
+        role: The role of the model.
+        folder: Folder for its files.
 
     Raises:
-        UserInputError: The run has no models, or they are gone.
+        UserInputError: The run has no models, or they are missing.
         StorageUnavailableError: The stage store cannot be read.
     """
     location = source.locations.get(role)
@@ -133,19 +133,19 @@ def package_from_stages(run: TrackedRun, role: Role, folder: Path) -> Path:
     """Package a run's final model from the stage store, and return the package's folder.
 
     Args:
-        run: With its summary and files.
-        role: Whose model.
-        folder: Where it may go.
+        run: The run, with its summary and files.
+        role: The role of the model.
+        folder: Folder for the package.
 
     Raises:
-        UserInputError: The run has learned no model, or its stages are gone.
+        UserInputError: The run has learned no model, or its stages are missing.
         StorageUnavailableError: The stage store cannot be read.
     """
     what = f"run {run.run_id} has no {role} in MLflow"
     if run.parent_run_id:
         advice = (
-            "run its configuration (of the best trial: best.yaml), which computes nothing anew, and"
-            " name that run"
+            "run its configuration (of the best trial: best.yaml), which reuses the stored stages,"
+            " and name that run"
         )
         raise UserInputError(f"{what}: it is a trial of a sweep", next_step=advice)
     if run.summary is None:
@@ -155,8 +155,8 @@ def package_from_stages(run: TrackedRun, role: Role, folder: Path) -> Path:
             next_step="name a finished run; `orchestrator list` shows them",
         )
     advice = (
-        "run the experiment again, with tracking.models: log; where models wait to be sent,"
-        " `orchestrator reconcile` sends them"
+        "run the experiment again with tracking.models: log; if models wait in the spool,"
+        " `orchestrator reconcile` delivers them"
     )
     try:
         work = prepare_work(_experiment_of(run))
@@ -173,13 +173,13 @@ def package_from_stages(run: TrackedRun, role: Role, folder: Path) -> Path:
 
 
 def judging_images(source: Source, shape: Shape, *, with_calibration: bool) -> JudgingImages:
-    """The test images of a run, where they can be read as they were; else random ones, always the
-    same.
+    """Return the test images of a run if they are readable and unchanged, otherwise random images,
+    always the same.
 
     Args:
         source: The run.
-        shape: (channels, height, width) that the model takes.
-        with_calibration: Whether training images are wanted too.
+        shape: (channels, height, width) of the model's input.
+        with_calibration: Whether to return training images too.
     """
     try:
         scenario = _scenario_of(source.run, shape)
@@ -208,7 +208,7 @@ def _scenario_of(run: TrackedRun, shape: Shape) -> Scenario:
     if table.fingerprint != run.fingerprint:
         raise DataError("it has changed since the run", table.name)
     if table.shape != shape:
-        raise DataError(f"its images are of {table.shape}, the model's of {shape}", table.name)
+        raise DataError(f"its images have shape {table.shape}, the model's {shape}", table.name)
     cut = build_scenario(
         table, experiment.scenario, experiment.data.validation_fraction, experiment.seed
     )
@@ -222,13 +222,13 @@ def _experiment_of(run: TrackedRun) -> Experiment:
         )
     except (ValidationError, YamlError) as error:
         raise ConfigError(
-            "the run's experiment file is missing, or of another version of this program",
+            "the run's experiment file is missing, or from another version of this program",
             run.run_id,
         ) from error
 
 
 def _calibration_images(scenario: Scenario) -> Images | None:
-    """Equally many of every class, evenly spread over its training images."""
+    """Return the same number of images of every class, evenly spread over its training images."""
     each = -(-_NUM_CALIBRATION_IMAGES // len(scenario.class_names))
     of_classes = [rows for rows in scenario.indices[Split.TRAIN] if len(rows)]
     if not of_classes:

@@ -1,4 +1,4 @@
-"""List the installed extensions: what each offers, from where, and whether it can be loaded."""
+"""List the installed extensions: their kinds, their packages, and whether they can be loaded."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from orchestrator.errors import ConfigError
 
 @dataclass(frozen=True)
 class PluginField:
-    """A setting that an extension brings.
+    """Setting of an extension.
 
     Attributes:
-        name: As in an experiment file.
-        default: As JSON; None where it must be given.
-        is_required: Whether it must be given.
-        description: The extension's own sentence.
+        name: Its name in an experiment file.
+        default: Its default as JSON; None if the setting is required.
+        is_required: Whether it is required.
+        description: The extension's description of it.
     """
 
     name: str
@@ -33,14 +33,14 @@ class PluginField:
 
 @dataclass(frozen=True)
 class Plugin:
-    """An installed extension.
+    """Installed extension.
 
     Attributes:
-        offered: Kind, group, distribution, version and place.
-        format: Its format number, which is part of stage keys; None where it cannot be loaded.
+        offered: Its kind, group, distribution, version and entry point.
+        format: Its format number, which is part of stage keys; None if it cannot be loaded.
         summary: First line of its configuration's docstring.
         fields: Its settings.
-        problem: Why it cannot be loaded; empty for one that can.
+        problem: Why it cannot be used; empty if it can.
     """
 
     offered: Installed
@@ -50,7 +50,7 @@ class Plugin:
     problem: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return the extension as plain values."""
         return {
             "kind": self.offered.kind,
             "offers": GROUPS[self.offered.group],
@@ -66,7 +66,7 @@ class Plugin:
 
 
 def list_plugins() -> list[Plugin]:
-    """Return every installed extension, by group and kind. One that cannot be used says why."""
+    """Return every installed extension, by group and kind, with its problem if it has one."""
     return [
         _described(offered, offered_by_group)
         for group in GROUPS
@@ -79,7 +79,7 @@ def _described(offered: Installed, others: Sequence[Installed]) -> Plugin:
     if any(it.kind == offered.kind and it.target != offered.target for it in others):
         return Plugin(offered, problem="another installed package offers the same kind")
     if offered.kind in built_in_kinds(offered.group):
-        return Plugin(offered, problem="a built-in kind has this name, and is what is used")
+        return Plugin(offered, problem="a built-in kind has this name and takes precedence")
     try:
         loaded = offered.load()
     except ConfigError as error:
@@ -94,7 +94,7 @@ def _described(offered: Installed, others: Sequence[Installed]) -> Plugin:
 
 
 def _default(field: FieldInfo) -> object:
-    """Return a field's default as JSON values; None where it must be given, or fails itself."""
+    """Return a field's default as JSON values; None if it is required or its factory fails."""
     if field.is_required():
         return None
     try:

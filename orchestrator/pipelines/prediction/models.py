@@ -1,4 +1,4 @@
-"""Open the model that predicts: of a run, of the registry, or an exported file."""
+"""Open a model for prediction: from a run, from the registry, or from an exported file."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from orchestrator.pipelines.prediction.references import check_reference, format
 
 @dataclass(frozen=True)
 class OpenModel:
-    """A model that is ready to predict.
+    """Model that is ready to predict.
 
     Attributes:
-        predict: uint8 images → logits.
+        predict: The function from uint8 images to logits.
         shape: (channels, height, width) of the images.
-        class_names: What each logit stands for, in their order.
+        class_names: The classes, in the order of the logits.
         role: `teacher` or `student`.
     """
 
@@ -58,7 +58,7 @@ def _open_exported(file: Path, kind: Format) -> OpenModel:
     except Exception as error:  # the runtimes raise many kinds
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserInputError(
-            f"is no model that this program has exported ({reason})",
+            f"is not a model that this program has exported ({reason})",
             str(file),
             "write it again: orchestrator export",
         ) from error

@@ -1,4 +1,4 @@
-"""Predict images in batches; damaged ones are skipped, and named."""
+"""Predict images in batches; skip and name corrupt images."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Pixels: TypeAlias = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Prediction:
-    """An image and its most probable class.
+    """Image with its most probable class.
 
     Attributes:
         image: Its path, or the Parquet file and the row.
@@ -47,11 +47,11 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Skipped:
-    """An image that cannot be decoded.
+    """Image that cannot be decoded.
 
     Attributes:
         image: Its path, or the Parquet file and the row.
-        reason: Why.
+        reason: The reason.
     """
 
     image: str
@@ -60,13 +60,13 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Predictions:
-    """The outcome.
+    """Predictions of one model.
 
     Attributes:
-        model: As it was named.
+        model: The model, as the user named it.
         role: `teacher` or `student`.
         class_names: All classes that the model knows.
-        predictions: In the order of the images.
+        predictions: One per image, in the order of the images.
         skipped: Images that cannot be decoded.
         shown: Some images of every class, as the model sees them.
     """
@@ -80,11 +80,11 @@ class Predictions:
 
     @property
     def counts(self) -> Counter[str]:
-        """Return how many images each class has."""
+        """Return the number of images per class."""
         return Counter(prediction.label for prediction in self.predictions)
 
     def as_csv(self) -> str:
-        """Return a line for each image, with a header."""
+        """Return the predictions as CSV, with a header and one line per image."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["image", "class", "probability"])
@@ -93,7 +93,7 @@ class Predictions:
         return text.getvalue()
 
     def as_json(self) -> str:
-        """Return one document."""
+        """Return everything as one JSON document."""
         document: dict[str, Any] = {
             "model": self.model,
             "role": self.role,
@@ -114,19 +114,19 @@ class Predictions:
 def predict(
     reference: str, places: Sequence[str], uri: str, progress: Progress = ignore_progress
 ) -> Predictions:
-    """Predict the images of several places with one model.
+    """Predict the images at several paths with one model.
 
     Args:
         reference: The model; see `open_model`.
         places: Image files, folders, Parquet files; see `NamedImages`.
         uri: The tracking store of runs and registered models.
-        progress: Told how many images are done.
+        progress: Receives the number of processed images.
 
     Raises:
-        UserInputError: There is no such model, a place is not there, or no image can be decoded.
+        UserInputError: There is no such model, a path is missing, or no image can be decoded.
         TransientError: MLflow, the stage store or object storage cannot be reached.
     """
-    images = NamedImages(places)  # a wrong path is said before the model is fetched
+    images = NamedImages(places)  # report a wrong path before the model is fetched
     model = open_model(reference, uri)
     found = Predictions(reference, model.role, model.class_names)
     total = images.num_images
@@ -149,7 +149,7 @@ def probabilities(logits: Logits) -> npt.NDArray[np.float64]:
 def _decoded(
     images: NamedImages, shape: Shape, skipped: list[Skipped]
 ) -> Iterator[tuple[str, Pixels]]:
-    """Yield names and pixels; what cannot be decoded is noted."""
+    """Yield names and pixels; add images that cannot be decoded to `skipped`."""
     work = partial(_decoded_or_skipped, shape=shape, limits=ImageLimits())
     for decoded in in_threads(work, images.samples()):
         if isinstance(decoded, Skipped):
@@ -182,14 +182,14 @@ def _predict_batch(
 
 def _nothing_left(skipped: Sequence[Skipped]) -> DataError:
     if not skipped:
-        return DataError("there are no images", next_step="name files that hold some")
+        return DataError("there are no images", next_step="name files that contain images")
     first = skipped[0]
     what = f"none of the {len(skipped)} images can be used; the first: {first.reason}"
     return DataError(what, first.image, "name other images")
 
 
 def check_output(path: Path) -> None:
-    """Reject an output file before any image is read.
+    """Reject an invalid output file before any image is read.
 
     Raises:
         DataError: It is a folder, or its suffix is neither .csv nor .json.

@@ -1,4 +1,4 @@
-"""Tell what names a model, and reject what is not there before torch and MLflow are loaded."""
+"""Recognise references to models, and reject missing ones before torch and MLflow are loaded."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _FORMATS: dict[str, Format] = {".onnx": "onnx", ".pt2": "pt2"}
 
 
 def format_of(reference: str) -> Format | None:
-    """Return the format of an exported file by its suffix; None for what is no such file."""
+    """Return the format of an exported file by its suffix; None for other references."""
     return _FORMATS.get(Path(reference).suffix.lower())
 
 
 def check_reference(reference: str, uri: str) -> None:
-    """Reject a file that is not there, and a run or a registered model whose store is not there.
+    """Reject a missing file, and a run or a registered model whose store is missing.
 
     Raises:
-        UserInputError: It is not there, or a package that runs the file is not installed.
+        UserInputError: It is missing, or a package that runs the file is not installed.
     """
     kind = format_of(reference)
     if kind is None:

@@ -1,1 +1,1 @@
-"""Report on tracked runs and put their records in order."""
+"""List, report and reconcile tracked runs."""

@@ -1,4 +1,4 @@
-"""List what a tracking store holds: runs, sweeps, champions, and the versions of retrainings."""
+"""List the records of a tracking store: runs, sweeps, champions, and versions of retrainings."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _OF_MLFLOW = "mlflow."
 
 @dataclass(frozen=True)
 class Filters:
-    """Choose what is listed.
+    """Filters of a listing.
 
     Attributes:
-        kind: The only kind; None means all.
-        experiment: The only MLflow experiment, by its name; None means all.
-        state: Of `RUN_STATES`, or of `VERSION_STATES`; None means every one.
-        tags: That a run or a version must have, as `KEY=VALUE`.
-        limit: Most records of each kind.
+        kind: The only kind to list; None means all.
+        experiment: Name of the only MLflow experiment to list; None means all.
+        state: One of `RUN_STATES` or `VERSION_STATES`; None means all.
+        tags: Tags that a run or a version must have, as `KEY=VALUE`.
+        limit: Maximum number of records of each kind.
     """
 
     kind: Kind | None = None
@@ -43,7 +43,7 @@ class Filters:
     limit: int = 20
 
     def wants(self, kind: Kind) -> bool:
-        """Return whether records of a kind can be among the chosen ones."""
+        """Return whether records of a kind can match."""
         states = RUN_STATES if kind in ("runs", "sweeps") else VERSION_STATES
         return self.kind in (None, kind) and (self.state is None or self.state in states)
 
@@ -51,7 +51,7 @@ class Filters:
         """Return the tags by key.
 
         Raises:
-            UserInputError: A text is no tag, or cannot be searched for.
+            UserInputError: A text is not a tag, or MLflow cannot search for it.
         """
         pairs = [
             (key, separator, value)
@@ -60,28 +60,28 @@ class Filters:
         for key, separator, value in pairs:
             if not key or not separator:
                 raise UserInputError(
-                    f"{key or separator!r} is no tag", "--tag", "write --tag KEY=VALUE"
+                    f"{key or separator!r} is not a tag", "--tag", "write --tag KEY=VALUE"
                 )
             if "`" in key or {"'", '"'} <= set(value):
                 raise UserInputError(
                     f"MLflow cannot search for the tag {key}={value}",
                     "--tag",
-                    "leave out the ` of the key, and one kind of quotes of the value",
+                    "use a key without ` and a value without one of the two kinds of quotes",
                 )
         return {key: value for key, _, value in pairs}
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The chosen records of a store, the newest first.
+    """Matching records of a store, newest first.
 
     Attributes:
         uri: The store, without secrets.
-        runs: Neither sweeps nor their trials.
-        sweeps: The runs above the trials.
-        champions: The student version that each model serves.
+        runs: Runs, without sweeps and their trials.
+        sweeps: The parent runs of sweeps.
+        champions: The champion version of each student model.
         retrainings: The student versions that retrainings have registered.
-        more: The kinds of which there are more than the limit.
+        more: The kinds that have more records than the limit.
     """
 
     uri: str
@@ -92,7 +92,7 @@ class Listing:
     more: Sequence[Kind] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """Return everything for programs: accuracies are fractions, moments are ISO 8601 in UTC."""
+        """Return plain values for programs: accuracies are fractions, times ISO 8601 in UTC."""
         document = {
             "tracking_uri": self.uri,
             "runs": [_run_as_json(run) for run in self.runs],
@@ -106,10 +106,10 @@ class Listing:
 
 
 def list_records(filters: Filters, uri: str) -> Listing:
-    """List the chosen records of a tracking store; nothing is written there.
+    """List the matching records of a tracking store, without writing to it.
 
     Args:
-        filters: Choose the records.
+        filters: The filters.
         uri: The tracking store.
 
     Raises:
@@ -143,16 +143,14 @@ def list_records(filters: Filters, uri: str) -> Listing:
 
 
 def state_of(version: ListedVersion) -> str:
-    """Return a version's state: its alias counts more than its tag, for it decides what is
-    served.
-    """
+    """Return a version's state; its alias overrides its tag, as it decides what is served."""
     if CHAMPION in version.aliases:
         return CHAMPION
     return version.state or VersionState.CANDIDATE.value
 
 
 def final_accuracy(run: TrackedRun, measure: names.FinalMeasure) -> float | None:
-    """Return a final measure of a run's student, in [0, 1]; None where it has none (yet)."""
+    """Return a final measure of a run's student, in [0, 1]; None if it has none (yet)."""
     return run.metrics.get(names.final_metric("student", measure))
 
 

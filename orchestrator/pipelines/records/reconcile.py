@@ -1,6 +1,4 @@
-"""Putting a tracking store in order: what waits in the spool is sent, runs whose process is gone
-are closed.
-"""
+"""Reconcile a tracking store: deliver spooled records, and close runs whose process was killed."""
 
 from __future__ import annotations
 
@@ -18,12 +16,12 @@ from orchestrator.tracking.uris import require_supported
 
 @dataclass(frozen=True)
 class Reconciliation:
-    """What was found and done.
+    """Result of a reconciliation.
 
     Attributes:
-        left_behind: The sessions that had left something in the spool.
+        left_behind: The sessions with records in the spool.
         closed: Ids of the runs that were closed as FAILED, by store (without password).
-        errors: What could not be done, by store.
+        errors: The errors, by store.
     """
 
     left_behind: Sequence[LeftBehind]
@@ -31,11 +29,11 @@ class Reconciliation:
     errors: dict[str, OrchestratorError]
 
     def raise_error(self) -> None:
-        """Raises what kept something from being done.
+        """Raise the first error, if there is any; input errors come before transient ones.
 
         Raises:
-            UserInputError: A store refuses access, or an experiment is deleted: what waits for it
-                waits on.
+            UserInputError: A store denies access, or an experiment was deleted; its records stay in
+                the spool.
             TrackingUnavailableError: A store does not answer.
         """
         problems = [
@@ -47,11 +45,11 @@ class Reconciliation:
 
 
 def reconcile(uri: str, spool_dir: Path) -> Reconciliation:
-    """Sends what waits in a spool, to whichever stores it is for, and closes abandoned runs of
-    those stores and of one more.
+    """Deliver the records of a spool to their stores, and close abandoned runs of these stores and
+    of one more.
 
     Args:
-        uri: A store that is put in order in any case, where it exists.
+        uri: The additional store, if it exists.
         spool_dir: The spool.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Reports from MLflow alone: of one run or sweep, and of several runs side by side."""
+"""Write reports from MLflow alone: of one run or sweep, or a comparison of several runs."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _MOST_NAMED_IDS = 20
 
 
 def report(run_id: str, uri: str, output: Path | None = None) -> Path:
-    """Writes the report of a run or a sweep, finished or not, and returns its path.
+    """Write the report of a run or a sweep, finished or not, and return its path.
 
     Args:
-        run_id: MLflow's, or its first letters.
+        run_id: The id in MLflow, or its first letters.
         uri: The tracking store.
         output: The HTML file; None means `out/reports/NAME-RUN_ID.html`.
 
@@ -54,15 +54,15 @@ def report(run_id: str, uri: str, output: Path | None = None) -> Path:
 
 
 def compare(run_ids: Sequence[str], uri: str, output: Path | None = None) -> Path:
-    """Writes the comparison of runs with the first of them, and returns its path.
+    """Write the comparison of runs with the first of them, and return its path.
 
     Args:
-        run_ids: MLflow's, or their first letters; at least two.
+        run_ids: The ids in MLflow, or their first letters; at least two.
         uri: The tracking store.
         output: The HTML file; None means `out/reports/compare-RUN_ID-….html`.
 
     Raises:
-        UserInputError: There is no such store, a run is not there or is a sweep, or it is only one.
+        UserInputError: There is no such store, a run is missing or a sweep, or there is only one.
         TrackingUnavailableError: The store does not answer.
         StorageUnavailableError: The file cannot be written.
     """
@@ -91,7 +91,7 @@ def _check_comparable(runs: Sequence[TrackedRun]) -> None:
         )
     if len(runs) < 2:
         raise UserInputError(
-            "that is one run",
+            "only one run was given",
             next_step="name two or more to compare, or use: orchestrator report RUN_ID",
         )
 
@@ -126,7 +126,7 @@ def _sweep_facts(reader: RunReader, sweep: TrackedRun) -> SweepFacts:
         text = sweep.files.get(output_files.SEARCH_SPACE_FILE, "")
         search_space = parse_yaml(text, BY_PROGRAM) or {}
     except YamlError as error:
-        raise ConfigError(f"the sweep's search space is damaged ({error})", sweep.run_id) from None
+        raise ConfigError(f"the sweep's search space is corrupt ({error})", sweep.run_id) from None
     summary = sweep.summary or summary_of_trials(sweep, trials, search_space)
     best = {trial["run_id"] for trial in best_trials(summary)[:NUM_CURVES]}
     curves = {
@@ -173,8 +173,8 @@ def _trial_row(
 
 
 def _importances(sweep: TrackedRun) -> dict[str, Importance]:
-    """By the ledger; nothing where there is none (yet), or where another version of this program
-    has written it.
+    """Return the importances by the sweep's ledger; empty if there is none (yet), or if another
+    version of this program has written it.
     """
     from orchestrator.pipelines.sweep.sampling import sampler_of  # noqa: PLC0415 - optuna is slow to import
     from orchestrator.tuning.space import Space  # noqa: PLC0415

@@ -1,6 +1,6 @@
-"""Register both models of a run: the explicit choice of a person.
+"""Register both models of a run at a person's request.
 
-Every retraining registers its candidates itself; an ordinary run only logs its models.
+A retraining registers its candidates automatically; an ordinary run only logs its models.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _OF_RETRAINING = (CHAMPION, PREVIOUS, CHALLENGER)
 
 @dataclass(frozen=True)
 class Registration:
-    """Name the versions that were registered.
+    """Registered model versions of a run.
 
     Attributes:
-        run_id: Of the run.
-        versions: By role.
-        aliases: That both versions were given.
+        run_id: The id of the run.
+        versions: The versions, by role.
+        aliases: The aliases that both versions received.
     """
 
     run_id: str
@@ -41,21 +41,21 @@ class Registration:
 
 
 def check_names(name: str | None, aliases: Sequence[str]) -> None:
-    """Reject a name or an alias that MLflow does not take.
+    """Reject a name or an alias that MLflow does not accept.
 
     Raises:
-        UserInputError: It is empty, too long, or has other characters.
+        UserInputError: One is empty, too long, or has invalid characters.
     """
     if name is not None and not _NAME.fullmatch(name):
         raise UserInputError(
-            f"{name!r} is no name of a model",
+            f"{name!r} is not a valid model name",
             "--name",
             "use letters, digits, dots, hyphens, underscores and spaces, at most 200",
         )
     for alias in aliases:
         if not _ALIAS.fullmatch(alias):
             raise UserInputError(
-                f"{alias!r} is no alias",
+                f"{alias!r} is not a valid alias",
                 "--alias",
                 "use letters, digits, hyphens and underscores; `latest` and v1, v2, … are MLflow's",
             )
@@ -69,11 +69,11 @@ def register(
     Args:
         run_id: The run's id or its first letters.
         name: NAME; None means the experiment's name.
-        aliases: Given to both versions.
-        tracking_uri: The store.
+        aliases: The aliases to give to both versions.
+        tracking_uri: The tracking store.
 
     Raises:
-        UserInputError: The run is none that has learned models, the models are gone, or an alias
+        UserInputError: The run has not learned its models, the models are missing, or an alias
             belongs to a retraining.
         TransientError: The stage store or the tracking store does not answer.
     """
@@ -102,19 +102,19 @@ def register(
 def _refuse_aliases_of_retraining(
     registrar: RunRegistrar, name: str, aliases: Sequence[str]
 ) -> None:
-    """Keep a model that no retraining can learn on from out of a retraining's aliases."""
+    """Reject the aliases of a retraining: it could not continue from this run's models."""
     reserved = [alias for alias in aliases if alias in _OF_RETRAINING]
     if reserved and registrar.is_retrained(f"{name}-student"):
         raise UserInputError(
-            f"the alias {reserved[0]!r} of {name}-student is moved by its retraining, which cannot"
-            " learn on from this run",
+            f"the alias {reserved[0]!r} of {name}-student belongs to its retraining, which cannot"
+            " continue from this run",
             "--alias",
             "give another alias or --name; `orchestrator approve` makes a candidate the champion",
         )
 
 
 def _send_missing(registrar: RunRegistrar, source: Source) -> None:
-    """Log the models that the run did not log, packaged from the stage store."""
+    """Log the models that the run has not logged, packaged from the stage store."""
     missing = [role for role in ROLES if role not in source.locations]
     if not missing:
         return

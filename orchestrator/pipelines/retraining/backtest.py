@@ -1,9 +1,9 @@
-"""Rehearse a retraining on arrivals of the past: what its gate would have done at every tick, and
+"""Replay past arrivals of a retraining, to see how its gate would have decided at every tick and
 how often it errs.
 
-Every replay runs the real tick in a source, registry and journal of its own. A finished replay is
-kept in the output folder, and every stage in the stage store: a backtest that was killed resumes,
-and ticks with equal pasts learn once.
+Every replay runs real ticks with its own source, registry and journal. Finished replays are kept in
+the output folder and all stages in the stage store. So a killed backtest can be resumed, and ticks
+with equal histories train only once.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ def backtest(
     """Replay past arrivals, and count false alarms and misses.
 
     Args:
-        retrainings: The retraining by the override that makes its gate; "" for the file as it is.
-            All have one name and one seed.
-        config: What is replayed.
+        retrainings: The retraining with each override of `--what-if`, by override; "" for the file
+            as it is. All have the same name and seed.
+        config: The settings of the backtest.
         output: Folder for backtest.json, backtest.html and finished replays; None means
             `out/backtest/NAME`.
-        listener: Receives every tick; None for silence.
+        listener: Receives every tick; None ignores them.
 
     Returns:
         The content of backtest.json.
@@ -61,8 +61,8 @@ def backtest(
         UserInputError: The folder has fewer than two arrivals, or configuration or data cannot be
             used.
         LockedError: Another process writes to the same output folder.
-        TransientError: Folder, stage store or output folder cannot be used.
-        InterruptedRunError: It was interrupted; the same command resumes it.
+        TransientError: The arrivals, the stage store or the output folder cannot be used.
+        InterruptedRunError: The backtest was interrupted; the same command resumes it.
     """
     listener = listener or SilentBacktestListener()
     retraining = next(iter(retrainings.values()))
@@ -81,7 +81,7 @@ def backtest(
 def _plan(
     deliveries: Deliveries, config: BacktestConfig, retrainings: Mapping[str, Retraining]
 ) -> list[PlannedReplay]:
-    """Return all replays: those with wrong labels after the one whose stages they share.
+    """Return all replays; those with wrong labels come after the one whose stages they share.
 
     Raises:
         UserInputError: No arrival can have wrong labels.
@@ -130,7 +130,7 @@ def _replayed(
 
 
 class _Pace:
-    """Counts ticks, and estimates how long the others take."""
+    """Count of finished ticks, with an estimate of the remaining time."""
 
     def __init__(self, num_ticks: int, num_replays: int, num_kept: int) -> None:
         self._num_ticks = num_ticks
@@ -139,7 +139,7 @@ class _Pace:
         self._seconds: list[float] = []
 
     def events(self, number: int, planned: PlannedReplay, listener: BacktestListener) -> TickEvents:
-        """Return what passes the events of a replay on to the listener."""
+        """Return callables that forward the events of a replay to the listener."""
 
         def started(position: int, arrival: Arrival) -> None:
             listener.tick_started(planned, arrival, self._progress(number, position))
@@ -211,13 +211,13 @@ def _write(folder: Path, content: Mapping[str, Any]) -> None:
 
 @contextmanager
 def _scratch_folder(parent: Path) -> Iterator[Path]:
-    """Create a folder for this process, after removing those of killed ones: under the lock, no
-    other can be at work.
+    """Create a temporary folder for this process, and remove those of killed processes. The lock is
+    held, so no other process is running.
     """
     shutil.rmtree(parent, ignore_errors=True)
     parent.mkdir(parents=True, exist_ok=True)
     try:
-        # a name of its own: MLflow keeps the databases of earlier backtests of this process open
+        # a unique name, as MLflow keeps the databases of earlier backtests in this process open
         yield Path(tempfile.mkdtemp(dir=parent))
     finally:
         shutil.rmtree(parent, ignore_errors=True)

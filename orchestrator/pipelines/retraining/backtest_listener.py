@@ -1,4 +1,4 @@
-"""The listener of a backtest: it receives each tick, for a terminal, a notebook or a test."""
+"""Listener of a backtest: it receives each tick, for a terminal, a notebook or a test."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from orchestrator.retraining.backtest.replays import PlannedReplay, ReplayedTick
 
 @dataclass(frozen=True)
 class BacktestProgress:
-    """Say how far a backtest is.
+    """Progress of a backtest.
 
     Attributes:
-        replay: Number of the replay, from 1.
-        num_replays: All, those of earlier starts included.
-        tick: Number of the tick within its replay, from 1.
-        num_ticks: Of each replay.
-        num_done: Ticks that are done, those of earlier starts included.
-        num_total: Ticks of all replays.
+        replay: Number of the current replay, from 1.
+        num_replays: Number of all replays, including those of earlier starts.
+        tick: Number of the current tick within its replay, from 1.
+        num_ticks: Number of ticks per replay.
+        num_done: Number of finished ticks, including those of earlier starts.
+        num_total: Number of ticks of all replays.
         seconds_left: Estimate from the mean of the ticks so far; None before the first.
     """
 
@@ -36,60 +36,60 @@ class BacktestProgress:
 
 
 class BacktestListener(Protocol):
-    """Receive the events of a backtest while it happens.
+    """Listener that receives the events of a running backtest.
 
     `SilentBacktestListener` is the base for a listener that needs only some of them.
     """
 
     @property
     def learning(self) -> RunListener | None:
-        """The listener of the runs within ticks; None for silence."""
+        """Return the listener of the runs within ticks; None ignores their events."""
 
     def backtest_started(self, num_arrivals: int, num_replays: int, num_finished: int) -> None:
-        """Receive that everything is checked, and replaying begins.
+        """Handle the start of the replays; all checks have passed.
 
         Args:
-            num_arrivals: Ticks of each replay.
-            num_replays: All of them.
-            num_finished: Replays that an earlier start has finished.
+            num_arrivals: Number of arrivals, which is the number of ticks per replay.
+            num_replays: Number of all replays.
+            num_finished: Number of replays that an earlier start has finished.
         """
 
     def tick_started(
         self, planned: PlannedReplay, arrival: Arrival, progress: BacktestProgress
     ) -> None:
-        """Receive that a tick begins."""
+        """Handle the start of a tick."""
 
     def tick_finished(
         self, planned: PlannedReplay, tick: ReplayedTick, progress: BacktestProgress
     ) -> None:
-        """Receive what a tick did."""
+        """Handle the end of a tick."""
 
     def backtest_finished(self, content: Mapping[str, Any], output_dir: Path) -> None:
-        """Receive that everything is written.
+        """Handle the end of the backtest; all files are written.
 
         Args:
-            content: Of backtest.json.
-            output_dir: Where the files are.
+            content: The content of backtest.json.
+            output_dir: Folder with the files.
         """
 
 
 class SilentBacktestListener:
-    """Ignore every event."""
+    """Listener that ignores every event."""
 
     learning: RunListener | None = None
 
     def backtest_started(self, num_arrivals: int, num_replays: int, num_finished: int) -> None:
-        """Ignore it."""
+        """Ignore the event."""
 
     def tick_started(
         self, planned: PlannedReplay, arrival: Arrival, progress: BacktestProgress
     ) -> None:
-        """Ignore it."""
+        """Ignore the event."""
 
     def tick_finished(
         self, planned: PlannedReplay, tick: ReplayedTick, progress: BacktestProgress
     ) -> None:
-        """Ignore it."""
+        """Ignore the event."""
 
     def backtest_finished(self, content: Mapping[str, Any], output_dir: Path) -> None:
-        """Ignore it."""
+        """Ignore the event."""

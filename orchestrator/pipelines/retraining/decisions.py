@@ -1,4 +1,4 @@
-"""A person decides about a candidate: what the gate left open, or has decided otherwise."""
+"""Approve or reject a candidate by a person's decision, which overrides the gate's."""
 
 from __future__ import annotations
 
@@ -33,22 +33,24 @@ _CARRY_OUT: dict[Decision, tuple[_Decide, Outcome]] = {
 def decide(
     retraining: Retraining, decision: Decision, version: str | None, reason: str
 ) -> RetrainingOutcome:
-    """Make a candidate the champion, or reject it: its files are put aside until they change.
+    """Make a candidate the champion, or reject it and quarantine its files until they change.
 
     Args:
-        retraining: Whose.
-        decision: Which of the two.
-        version: Of the student; None means the held candidate.
-        reason: Kept with the versions, in the journal, and told to the webhook.
+        retraining: The retraining.
+        decision: Whether to approve or to reject.
+        version: Version of the student; None means the held candidate.
+        reason: The reason, stored with the versions and in the journal, and sent to the webhook.
 
     Raises:
         UserInputError: No candidate is held, there is no such version, it is the champion already,
-            or it has not learned on from the champion.
-        LockedError: A retraining works right now.
+            or it was not trained from the champion.
+        LockedError: A retraining is running.
         TransientError: Journal or registry does not answer.
     """
     if not reason.strip():
-        raise UserInputError("--reason is empty", next_step="say why: it is kept with the versions")
+        raise UserInputError(
+            "--reason is empty", next_step="say why: the reason is stored with the versions"
+        )
     carry_out, outcome = _CARRY_OUT[decision]
     registry = open_registry(retraining.experiment.tracking.uri, retraining.name)
     pairs, person = ModelPairs(registry), this_person()
@@ -69,7 +71,7 @@ def decide(
 
 
 def this_person() -> str:
-    """Return who runs this process, as user@host."""
+    """Return the user of this process as user@host."""
     try:
         user = getpass.getuser()
     except (OSError, KeyError):  # a container may have no entry for its user

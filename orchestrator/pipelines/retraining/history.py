@@ -1,4 +1,4 @@
-"""The history of a retraining, read from its registry."""
+"""Read the history of a retraining from its registry."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ from orchestrator.tracking.uris import run_url, version_url
 
 logger = logging.getLogger(__name__)
 
-# Of older versions only the tags are read: three files each would take minutes from a slow store.
+# For older versions only the tags are read: three files each would take minutes in a slow store.
 _MOST_READ = 60
 
 
 @dataclass(frozen=True)
 class _Files:
-    """Hold what lies with a version: in its teacher's package, None where it is missing, and the
-    gate's verdict with its run, empty where it is missing.
+    """Files of a version: two from its teacher's package, None if missing, and the gate's verdict
+    from its run, empty if missing.
     """
 
     lineage: Lineage | None = None
@@ -58,11 +58,11 @@ class _Files:
 
 
 def read_history(registry: ModelRegistry, file: str = "RETRAINING.yaml") -> History:
-    """Return every version of a registry that was not deleted, with all that is known of it.
+    """Return the history with every version that was not deleted from the registry.
 
     Args:
-        registry: Of the retraining.
-        file: How a person names the retraining in a command.
+        registry: The registry of the retraining.
+        file: The retraining file, to name in commands.
 
     Raises:
         TrackingUnavailableError: The registry does not answer.
@@ -100,7 +100,7 @@ def _read_files(registry: ModelRegistry, students: Sequence[VersionFacts]) -> di
 
 
 def _gate(registry: ModelRegistry, student: VersionFacts, folder: Path) -> str:
-    """Return the conditions of the gate as JSON; an earlier release wrote them as a tag."""
+    """Return the gate's conditions as JSON; empty if a tag of an earlier release has them."""
     if GATE_CONDITIONS_TAG in student.tags or not student.run_id:
         return ""
     text = registry.run_file(student.run_id, output_files.GATE_FILE, folder)
@@ -111,13 +111,13 @@ def _gate(registry: ModelRegistry, student: VersionFacts, folder: Path) -> str:
 
 
 def _files_of(registry: ModelRegistry, pair: ModelPair, folder: Path) -> _Files:
-    """Return a version's files; a page is worth having without those that somebody deleted."""
+    """Return a version's files; deleted ones are missing, as the page is useful without them."""
     try:
         lineage = load_lineage(registry, pair, folder)
     except OrchestratorError as error:
         if error.is_retryable:
             raise
-        logger.warning("the history page says less about %s: %s", pair, error)
+        logger.warning("the history page lacks details of %s: %s", pair, error)
         return _Files()
     try:
         name = f"{STATE_FOLDER}/{CLASS_ACCURACIES_FILE}"
@@ -164,8 +164,8 @@ def _version(
 
 
 def _delivery(lineage: Lineage | None, before: Lineage | None) -> Delivery | None:
-    """Return what a version learned from and its predecessor did not; None where the files of
-    either are not known.
+    """Return the files that a version learned from and its predecessor did not; None if the files
+    of either are unknown.
     """
     if lineage is None or before is None:
         return None
@@ -190,7 +190,7 @@ def _delivery(lineage: Lineage | None, before: Lineage | None) -> Delivery | Non
 
 
 def _conditions(text: str) -> list[GateCondition]:
-    """Return the conditions in a tag; none where it is missing, or was cut for its length."""
+    """Return the conditions in a tag; empty if it is missing or was truncated."""
     try:
         return conditions_of(json.loads(text)) if text else []
     except ValueError:

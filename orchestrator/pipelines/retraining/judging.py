@@ -1,4 +1,4 @@
-"""Put a candidate to the gate, and carry out its verdict."""
+"""Judge a candidate with the gate, and carry out the verdict."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from orchestrator.retraining.version_states import VersionState
 
 @dataclass(frozen=True)
 class Gatekeeper:
-    """Puts the candidates of one tick to the gate.
+    """Judge of the candidates of one tick.
 
     Attributes:
-        retraining: Has the gate's conditions.
-        champion: With whom candidates are compared; None before the first.
-        num_looks: How often the gate has looked at what is not decided yet, this time included.
+        retraining: The retraining, with the gate's conditions.
+        champion: The champion to compare candidates with; None before the first.
+        num_looks: Number of verdicts since the last decision, including this one.
     """
 
     retraining: Retraining
@@ -46,7 +46,7 @@ class Gatekeeper:
     num_looks: int
 
     def learned(self, result: RunResult) -> PromotionDecision:
-        """Judge a candidate that has just learned, on the held-out images of its run.
+        """Judge a newly trained candidate on the held-out images of its run.
 
         Raises:
             StorageUnavailableError: Its networks are no longer in the stage store.
@@ -65,21 +65,21 @@ class Gatekeeper:
         return self._decide(networks, held_out, known, looks)
 
     def held(self, held: Registered, found: Scan) -> PromotionDecision:
-        """Judge a held candidate again, on all held-out images that are there now.
+        """Judge a held candidate again, on all held-out images that have arrived by now.
 
         Raises:
             DataError: A file has changed since it was listed, or cannot be used.
             StorageUnavailableError: The source cannot be read.
         """
         lineage, learned = held.lineage, held.lineage.learned
-        assert learned is not None  # noqa: S101 - only drafts have not
+        assert learned is not None  # noqa: S101 - only a draft has not learned
         arrivals = held_out_images(self.retraining, lineage, found)
         table = load_images(arrivals)
         order = {label: position for position, label in enumerate(lineage.classes)}
         labels = torch.tensor([order[str(label)] for label in table.labels])
         images = LabeledImages(torch.from_numpy(np.array(table.images)), labels)
         looks = looks_at(table, range(len(labels)), arrivals)
-        table.path.unlink(missing_ok=True)  # the next tick reads others
+        table.path.unlink(missing_ok=True)  # the next tick reads other images
         matrices = {"teacher": learned.teacher_accuracies, "student": learned.student_accuracies}
         borders = accumulate((len(task) for task in lineage.tasks), initial=0)
         known = KnownTasks(
@@ -119,16 +119,16 @@ def carry_out(
     """Promote, hold or reject a candidate.
 
     Args:
-        decision: Of the gate.
-        lease: Held by this process.
-        registry: Is told.
-        candidate: Judged.
-        attempt: How it was learned.
-        judged_files: Later files by whose held-out images it was judged (see `file_id`).
+        decision: The decision of the gate.
+        lease: The lease, held by this process.
+        registry: The registry to update.
+        candidate: The judged candidate.
+        attempt: The attempt that trained it.
+        judged_files: Later files whose held-out images judged it (see `file_id`).
 
     Raises:
-        LeaseLostError: Another process has taken over; nothing is changed.
-        TransientError: Journal or registry does not answer; the next tick finishes it.
+        LeaseLostError: Another process has taken the lease; nothing is changed.
+        TransientError: Journal or registry does not answer; the next tick completes the change.
     """
     match decision.verdict:
         case Verdict.PROMOTE:

@@ -1,4 +1,4 @@
-"""Finished replays in the output folder of a backtest, by all that their ticks depend on."""
+"""Keep finished replays in the output folder of a backtest, keyed by all inputs of their ticks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orchestrator.retraining.backtest.arrivals import Arrival
 from orchestrator.retraining.backtest.replays import PlannedReplay, Replay
 
 _FORMAT = 1
-"""Part of every key. Raise it when a replay of the same inputs ends otherwise."""
+"""Part of every key. Raise it when a replay of the same inputs gives a different result."""
 
 _NO_INFLUENCE = (
     "source.path",
@@ -30,19 +30,19 @@ _NO_INFLUENCE = (
 
 
 class KeptReplays:
-    """Reads and writes them."""
+    """Store of finished replays."""
 
     def __init__(self, folder: Path) -> None:
-        """Read nothing yet.
+        """Create the store without reading anything.
 
         Args:
-            folder: Where they are.
+            folder: The folder of the replays.
         """
         self._folder = folder
 
     def find(self, planned: PlannedReplay, key: str) -> Replay | None:
-        """Return the replay of a key, as one that was planned like this; None where there is none
-        that this version can read.
+        """Return the stored replay of a key as a replay of this plan; None if it is missing or this
+        version cannot read it.
         """
         try:
             text = (self._folder / f"{key}.json").read_text(encoding="utf-8")
@@ -51,7 +51,7 @@ class KeptReplays:
             return None
 
     def keep(self, replay: Replay, key: str) -> None:
-        """Write a replay in one piece.
+        """Write a replay atomically.
 
         Raises:
             StorageUnavailableError: It cannot be written.

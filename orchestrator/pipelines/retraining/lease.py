@@ -1,4 +1,4 @@
-"""The lease under which a tick, or a rollback, changes a retraining."""
+"""Hold the lease under which a tick, a decision or a rollback changes a retraining."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from orchestrator.retraining.version_states import CHALLENGER, CHAMPION, PREVIOU
 
 
 def journal_place(retraining: Retraining) -> str:
-    """Return the folder, or address, of a retraining's journal: one for each tracking store,
-    whatever its password.
+    """Return the folder or address of a retraining's journal: one per tracking store, independent
+    of its password.
     """
     return _place(retraining, Address(retraining.experiment.tracking.uri).identity)
 
 
 @contextmanager
 def held_lease(retraining: Retraining, pairs: ModelPairs) -> Iterator[Lease]:
-    """Hold the lease, with journal and registry settled before and after.
+    """Hold the lease; bring journal and registry into agreement before and after.
 
     Args:
-        retraining: Whose lease.
-        pairs: The registry.
+        retraining: The retraining.
+        pairs: Its registry.
 
     Raises:
-        LockedError: Another process has it.
+        LockedError: Another process holds the lease.
         TransientError: Journal or registry does not answer.
     """
     lease = _acquired(retraining)
@@ -47,20 +47,20 @@ def held_lease(retraining: Retraining, pairs: ModelPairs) -> Iterator[Lease]:
             if lease.state.late_tellers:
                 settle(lease, pairs)
     finally:
-        with suppress(TransientError):  # whoever comes next sees that this process is gone
+        with suppress(TransientError):  # the next holder sees that this process has ended
             lease.release()
 
 
 def state_without_lease(retraining: Retraining, pairs: ModelPairs) -> State:
-    """Return the state as a dry run sees it: the registry's, and of the journal what agrees with
-    it.
+    """Return the state for a dry run: the journal's if it agrees with the registry, otherwise the
+    registry's.
 
     Args:
-        retraining: Whose.
-        pairs: The registry.
+        retraining: The retraining.
+        pairs: Its registry.
 
     Raises:
-        UserInputError: The champion is a version that no retraining has made.
+        UserInputError: The champion is a version that no retraining has registered.
         TransientError: Journal or registry does not answer.
     """
     champion, challenger = pairs.holder_of(CHAMPION), pairs.holder_of(CHALLENGER)
@@ -73,10 +73,10 @@ def state_without_lease(retraining: Retraining, pairs: ModelPairs) -> State:
 
 
 def _acquired(retraining: Retraining) -> Lease:
-    """Take the lease; under another password of the tracking store it is the same one.
+    """Take the lease, which is the same for every password of the tracking store.
 
-    A journal of an earlier version, whose folder was named after the whole address, hands its state
-    over once: with its lease held, so that nobody works by it meanwhile.
+    The state of an earlier version's journal, whose folder was named after the whole address, is
+    moved once. Its lease is held meanwhile, so that no other process uses it.
     """
     journal, earlier = Journal(ObjectStorage(journal_place(retraining))), _earlier(retraining)
     if earlier is None or earlier.last() is None:
@@ -94,13 +94,13 @@ def _acquired(retraining: Retraining) -> Lease:
 
 
 def _earlier(retraining: Retraining) -> Journal | None:
-    """Return the journal of an earlier version; None where there is none."""
+    """Return the journal of an earlier version; None if there is none."""
     place = _place(retraining, retraining.experiment.tracking.uri)
     return None if place == journal_place(retraining) else _existing(place)
 
 
 def _existing(place: str) -> Journal | None:
-    """Return the journal of a place; None where opening it would make its folder."""
+    """Return the journal at an address; None if opening it would create its folder."""
     is_there = "://" in place or Path(place).is_dir()
     return Journal(ObjectStorage(place)) if is_there else None
 

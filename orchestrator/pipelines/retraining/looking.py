@@ -1,5 +1,5 @@
-"""Find what a tick begins with: the champion, the held candidate, and the source compared with
-what they have learned.
+"""Gather the input of a tick: the champion, the held candidate, and the source compared with the
+files they have learned from.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from orchestrator.tracking.registry import ModelRegistry
 
 @dataclass(frozen=True)
 class Look:
-    """Hold what a tick finds.
+    """Input of a tick.
 
     Attributes:
-        champion: In use; None before the first.
-        held: The candidate about which the gate could not decide; None where there is none.
-        found: In the source, compared with what `base` has learned.
-        set_aside: What is not read, as it killed a tick.
+        champion: The champion; None before the first.
+        held: The held candidate, about which the gate could not decide; None if there is none.
+        found: The source, compared with the files that `base` has learned from.
+        set_aside: Files that are skipped because reading them killed a tick.
     """
 
     champion: Registered | None
@@ -41,22 +41,24 @@ class Look:
 
     @property
     def base(self) -> Registered | None:
-        """Return what is learned on: the held candidate, or else the champion."""
+        """Return the models that training continues from: the held candidate, otherwise the
+        champion.
+        """
         return self.held or self.champion
 
     def without_set_aside(self, unlabeled: Sequence[SourceFile]) -> list[SourceFile]:
-        """Return the files without labels that may be read."""
+        """Return the unlabelled files that may be read."""
         return [it for it in unlabeled if it.name not in self.set_aside.unlabeled]
 
     @property
     def lineage(self) -> Lineage:
-        """Return what `base` has learned; empty where there is none."""
+        """Return the lineage of `base`; empty if there is none."""
         return self.base.lineage if self.base else Lineage()
 
     @property
     def held_files(self) -> dict[str, str]:
-        """Return the files that the held candidate has learned from, and the champion has not:
-        name by id (see `file_id`).
+        """Return the names of files that the held candidate has learned from and the champion has
+        not, by id (see `file_id`).
         """
         known = {file.sha256 for file in self.champion.lineage.files} if self.champion else set()
         files = self.held.lineage.files if self.held else ()
@@ -64,15 +66,16 @@ class Look:
 
     @property
     def changed_held_files(self) -> list[str]:
-        """Return the names of those of them that have other contents by now."""
+        """Return the names of the held candidate's files that have changed since."""
         changed = {file_id(file.sha256) for file in self.found.changed}
         return [name for known, name in self.held_files.items() if known in changed]
 
     def new_classes(self, learned: tuple[Label, ...] = ()) -> tuple[Label, ...]:
-        """Return the classes of the held candidate that the champion does not know, and some more.
+        """Return the classes that the champion does not know: those of the held candidate, and
+        those to learn now.
 
         Args:
-            learned: To be learned on from the held candidate, or else from the champion.
+            learned: The classes to learn now.
         """
         num_known = len(self.champion.lineage.tasks) if self.champion else 0
         tasks = self.held.lineage.tasks[num_known:] if self.held else ()
@@ -95,13 +98,13 @@ class Look:
 
 @dataclass(frozen=True)
 class Looking:
-    """Loads the models, and scans the source.
+    """Loader of the models and scanner of the source.
 
     Attributes:
-        retraining: Where images arrive.
-        registry: Has the versions.
-        store: Has stages that are damaged in the registry.
-        scratch: For the files of versions.
+        retraining: The retraining, with its source.
+        registry: The registry of the versions.
+        store: The stage store, which replaces stages that are corrupt in the registry.
+        scratch: Folder for the files of versions.
     """
 
     retraining: Retraining
@@ -110,12 +113,12 @@ class Looking:
     scratch: Path
 
     def look(self, state: State, lease: Lease | None = None) -> Look:
-        """Return what is there.
+        """Load the models, scan the source, and return the input of the tick.
 
         Args:
-            state: Who is champion, and who is held.
-            lease: Held by this process: what it reads is noted with it. None for a dry run, which
-                notes nothing.
+            state: The current champion and the held candidate.
+            lease: The lease, held by this process; the files being read are recorded with it. None
+                for a dry run, which records nothing.
 
         Raises:
             UserInputError: Data, or the files of a version, cannot be used.
@@ -147,5 +150,5 @@ class Looking:
             ) from error
 
     def _load(self, pair: ModelPair, folder: str) -> Registered:
-        place = self.scratch / folder / pair.student  # a second look may be at others
+        place = self.scratch / folder / pair.student  # a second call may load other versions
         return load_registered(self.registry, pair, place, self.store)

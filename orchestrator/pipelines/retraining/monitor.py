@@ -1,7 +1,7 @@
-"""Monitor a retraining on every tick: images without labels, and folders in which nothing arrives.
+"""Monitor a retraining on every tick: unlabelled images, and folders in which no files arrive.
 
-The record of earlier looks lies beside the journal and is written by the holder of the lease; no
-stage's key depends on it. An error of monitoring is a warning.
+The record of earlier measurements is stored next to the journal and written by the lease holder; no
+stage key depends on it. An error of monitoring is only a warning.
 """
 
 from __future__ import annotations
@@ -44,17 +44,17 @@ def monitor(
     unlabeled: Sequence[SourceFile],
     lease: Lease | None,
 ) -> list[Finding]:
-    """Look at new images without labels, and return all warnings.
+    """Measure new unlabelled images, and return all warnings.
 
     Args:
-        retraining: What is watched, and the bounds.
-        champion: Whose answers count; None while there is none.
-        found: In the source of images with labels.
-        unlabeled: Settled files without labels.
-        lease: Held by this process; None for a dry run, which stores nothing.
+        retraining: The retraining, with the bounds of its monitoring.
+        champion: The champion whose answers are measured; None if there is none.
+        found: The scan of the source of labelled images.
+        unlabeled: Settled unlabelled files.
+        lease: The lease, held by this process; None for a dry run, which stores nothing.
 
     Raises:
-        LeaseLostError: Another process has taken over.
+        LeaseLostError: Another process has taken the lease.
         InterruptedRunError: The tick was interrupted.
     """
     lineage = champion.lineage if champion else Lineage()
@@ -75,7 +75,7 @@ def monitor(
 
 
 def record_storage(retraining: Retraining) -> ObjectStorage | None:
-    """Return the storage of the journal, with the record; None where opening it would make it."""
+    """Return the journal's storage, which has the record; None if opening it would create it."""
     place = journal_place(retraining)
     return ObjectStorage(place) if "://" in place or Path(place).is_dir() else None
 
@@ -90,7 +90,7 @@ def _look(
     storage = record_storage(retraining)
     before = MonitoringRecord.from_bytes(storage.read(RECORD) if storage else None)
     if before is None:
-        logger.warning("%s beside the journal is damaged: all is looked at again", RECORD)
+        logger.warning("%s next to the journal is corrupt: all images are measured again", RECORD)
     after = Watch(retraining, champion, found).look(before or MonitoringRecord(), unlabeled)
     if lease is not None and storage is not None:
         after = _sent(retraining, after)
@@ -100,20 +100,22 @@ def _look(
 
 
 def _store(record: MonitoringRecord, storage: ObjectStorage, lease: Lease) -> None:
-    """Store the record; what it cannot take now, the next tick looks at again.
+    """Store the record; if that fails, the next tick measures these images again.
 
     Raises:
-        LeaseLostError: Another process has taken over.
+        LeaseLostError: Another process has taken the lease.
     """
     try:
         lease.check()
         storage.write(RECORD, record.as_bytes())
     except StorageUnavailableError as error:
-        logger.warning("what was monitored cannot be stored: %s", error)
+        logger.warning("the monitoring record cannot be stored: %s", error)
 
 
 def _sent(retraining: Retraining, record: MonitoringRecord) -> MonitoringRecord:
-    """Return the record once MLflow has all looks; what it cannot take now, the next tick sends."""
+    """Send new measurements to MLflow and return the record; if that fails, the next tick sends
+    them.
+    """
     looks = [look for look in record.looks if look.number > record.num_sent]
     if not looks:
         return record
@@ -130,7 +132,7 @@ def _sent(retraining: Retraining, record: MonitoringRecord) -> MonitoringRecord:
             [point for look in looks for point in _points(look)],
         )
     except OrchestratorError as error:
-        logger.warning("what was monitored is not in MLflow yet: %s", error)
+        logger.warning("the monitoring metrics are not in MLflow yet: %s", error)
         return record
     return record.model_copy(update={"num_sent": looks[-1].number})
 

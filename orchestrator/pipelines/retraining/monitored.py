@@ -1,4 +1,4 @@
-"""Read the looks of a retraining's monitoring so far, for a report."""
+"""Read the measurements of a retraining's monitoring for a report."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from orchestrator.retraining.monitoring.records import MonitoringRecord
 
 
 def monitored(retraining: Retraining) -> list[MonitoringPoint]:
-    """Return all looks so far, the oldest first, for a report.
+    """Return all measurements so far, oldest first.
 
     Raises:
         StorageUnavailableError: The storage of the journal does not answer.

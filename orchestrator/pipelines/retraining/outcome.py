@@ -1,4 +1,4 @@
-"""How a tick of a retraining ended: for people, for summary.json, and as tags."""
+"""Outcome of a tick: in words, as summary.json, and as tags."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ OUTCOMES: dict[Verdict, Outcome] = {
 
 @dataclass(frozen=True)
 class RetrainingOutcome:
-    """How it ended.
+    """Outcome of a tick.
 
     Attributes:
-        outcome: In a word.
-        reason: In a sentence.
-        champion: From here on; None while there is none (or, locked, nobody looked).
-        candidate: What was learned and registered; None where nothing was.
-        run_id: Of the candidate's run.
-        new_classes: That the candidate has learned, and the champion before it had not.
-        findings: In the source.
-        conditions: Of the gate.
-        moves: Held-out images that the new classes take from the champion's.
-        advice: For a person; empty for none.
-        is_dry: Whether nothing was changed.
-        report: Where the report is; None where none was written.
-        held: The candidate about which the gate could not decide yet; None where there is none.
-        next_step: What a person can do about it; empty where nothing is to be done.
+        outcome: The outcome in a word.
+        reason: The reason in a sentence.
+        champion: The champion after the tick; None if there is none, or if the lease was locked.
+        candidate: The registered candidate; None if no candidate was registered.
+        run_id: Id of the candidate's run.
+        new_classes: Classes that the candidate knows and the earlier champion did not.
+        findings: Findings in the source.
+        conditions: Conditions of the gate.
+        moves: Held-out images of the champion's classes now classified as new classes.
+        advice: Advice for a person; empty for none.
+        is_dry: Whether it was a dry run.
+        report: Path of the report; None if none was written.
+        held: The held candidate, about which the gate could not decide; None if there is none.
+        next_step: What a person can do about the held candidate; empty for none.
     """
 
     outcome: Outcome
@@ -65,7 +65,9 @@ class RetrainingOutcome:
     def before_learning(
         cls, plan: ChangePlan, found: Scan, champion: ModelPair | None, is_dry: bool
     ) -> RetrainingOutcome:
-        """What there is to say while nothing has been learned."""
+        """Return the outcome before any training: the findings in the source, and the reason to do
+        nothing or to reject the files.
+        """
         known = cls(
             "nothing_to_do",
             "",
@@ -96,9 +98,9 @@ class RetrainingOutcome:
         """Return the outcome with the gate's verdict on a candidate.
 
         Args:
-            decision: Of the gate.
-            candidate: Judged; None in a dry run, which registers nothing.
-            run_id: Of its run; None in a dry run.
+            decision: The decision of the gate.
+            candidate: The judged candidate; None in a dry run, which registers nothing.
+            run_id: Id of its run; None in a dry run.
         """
         is_held = decision.verdict in (Verdict.HOLD, Verdict.ASK)
         replaced = decision.promote or is_held or candidate == self.held
@@ -121,8 +123,8 @@ class RetrainingOutcome:
         """Return the outcome of a tick that leaves a held candidate as it is.
 
         Args:
-            held: Nothing new is known about it.
-            waits: Why nothing is learned, though something has arrived.
+            held: The held candidate.
+            waits: Why new files are not learned yet; empty if there are none.
         """
         verdict = Verdict.ASK if held.is_asked else Verdict.HOLD
         next_step = _next_step(verdict, held.pair)
@@ -138,7 +140,7 @@ class RetrainingOutcome:
         )
 
     def summary(self) -> dict[str, Any]:
-        """The content of summary.json."""
+        """Return the content of summary.json."""
         return {
             "outcome": self.outcome,
             "reason": self.reason,
@@ -176,7 +178,7 @@ def _next_step(verdict: Verdict, candidate: ModelPair | None) -> str:
 
 
 def outcome_tags(decision: PromotionDecision) -> dict[str, str]:
-    """Return the conditions of the gate as tags of a run, a line each."""
+    """Return the gate's conditions as tags of a run, one line each."""
     return {
         GATE_TAG_PREFIX + condition.key: _verdict(condition) for condition in decision.conditions
     }

@@ -1,4 +1,4 @@
-"""Replay past arrivals through real ticks, in a source, registry and journal of their own."""
+"""Replay past arrivals through real ticks, with a separate source, registry and journal."""
 
 from __future__ import annotations
 
@@ -26,42 +26,42 @@ _DATABASE, _EMPTY_DATABASE = "mlflow.db", "empty.db"
 
 
 class ScratchPlaces:
-    """A folder with the registry, journal and source of one replay after the other.
+    """Folder with registry, journal and source of the current replay.
 
-    MLflow keeps a database open for the life of a process, and takes seconds to create one: so all
-    replays use one file, whose content is replaced.
+    MLflow keeps a database open for the life of a process, and takes seconds to create one. So all
+    replays use the same database file, whose content is replaced.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
         """Create an empty registry.
 
         Args:
-            folder: Empty; for this process alone.
-            name: Of the models.
+            folder: An empty folder, for this process alone.
+            name: Name of the models.
 
         Raises:
-            TransientError: It cannot be created.
+            TransientError: The registry cannot be created.
         """
         self._folder = folder
         open_registry(f"sqlite:///{folder / _EMPTY_DATABASE}", name).versions("student")
 
     @property
     def arrivals(self) -> Path:
-        """The source of the replay."""
+        """Return the source folder of the replay."""
         return self._folder / "replay" / "source"
 
     @property
     def output(self) -> Path:
-        """Return the folder to which the ticks write."""
+        """Return the output folder of the ticks."""
         return self._folder / "replay" / "tick"
 
     @property
     def lineages(self) -> Path:
-        """Files that are read from the registry."""
+        """Return the folder for files read from the registry."""
         return self._folder / "replay" / "lineages"
 
     def reset(self) -> None:
-        """Forget everything of the replay before."""
+        """Remove everything of the previous replay."""
         for path in self._folder.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)
@@ -73,11 +73,11 @@ class ScratchPlaces:
             empty.backup(database)
 
     def moved(self, retraining: Retraining) -> Retraining:
-        """Return the retraining with every place but its stage store here, without webhook and
-        monitoring.
+        """Return the retraining with all folders and addresses moved here, except its stage store,
+        and without webhook and monitoring.
 
-        The stage store is shared: its entries are keyed by the content of the images and their
-        labels, so that no tick of the retraining itself can meet another stage than its own.
+        Sharing the stage store is safe: its keys depend on the content of the images and their
+        labels, so a real tick never reuses a stage with other data.
         """
         values = retraining.model_dump(mode="json")
         replay = self._folder / "replay"
@@ -85,7 +85,7 @@ class ScratchPlaces:
             "source": {"path": str(self.arrivals), "settled_seconds": 0.0, "marker": None},
             "lease": {"uri": str(replay / "journal")},
             "webhook": {"url_variable": ""},  # no variable has this name
-            # in a replay every arrival is long past, and images without labels do not arrive
+            # in a replay all arrivals are long past, and no unlabelled images arrive
             "monitoring": {"looks_at_images": False, "silence_factor": None},
         }
         for section, fields in changes.items():
@@ -102,12 +102,12 @@ class ScratchPlaces:
 
 @dataclass(frozen=True)
 class TickEvents:
-    """Receive what happens in a replay.
+    """Callables that receive the events of a replay.
 
     Attributes:
         started: Called with the position of a tick and its arrival.
-        finished: Called with the position of a tick and what it did.
-        learning: Receives the events of learning; None for silence.
+        finished: Called with the position of a tick and its result.
+        learning: Receives the events of training; None ignores them.
     """
 
     started: Callable[[int, Arrival], None]
@@ -116,15 +116,15 @@ class TickEvents:
 
 
 class Replayer:
-    """Replays one planned replay after the other."""
+    """Runner of replays, one after the other."""
 
     def __init__(self, deliveries: Deliveries, places: ScratchPlaces, seed: int) -> None:
-        """Do nothing yet.
+        """Create the runner without running anything.
 
         Args:
             deliveries: The arrivals.
-            places: Where the replays happen.
-            seed: Of the wrong labels.
+            places: The folders of the replays.
+            seed: Seed of the wrong labels.
         """
         self._deliveries = deliveries
         self._places = places
@@ -134,14 +134,15 @@ class Replayer:
         """Run one tick for every arrival.
 
         Args:
-            planned: The order, and where wrong labels are injected.
-            retraining: With the gate to be tried. Of its own places, only the stage store is used.
+            planned: The order of the arrivals, and the position of wrong labels.
+            retraining: The retraining with the gate to try. Of its storage, only the stage store is
+                used.
             events: Receives every tick.
 
         Raises:
             UserInputError: Configuration or data cannot be used.
-            TransientError: The stage store or a scratch place cannot be used.
-            InterruptedRunError: It was interrupted.
+            TransientError: The stage store or a scratch folder cannot be used.
+            InterruptedRunError: The replay was interrupted.
         """
         self._places.reset()
         champions = _Champions(self._places.moved(retraining), self._places)
@@ -171,7 +172,7 @@ class Replayer:
         return Replay(planned, tuple(ticks))
 
     def _deliver(self, planned: PlannedReplay, position: int, champions: _Champions) -> int:
-        """Deliver one arrival; return how many of its labels are wrong."""
+        """Deliver one arrival, and return the number of its wrong labels."""
         arrivals = [self._deliveries.arrivals[index] for index in planned.order]
         if position != planned.target:
             self._deliveries.deliver(arrivals[position], self._places.arrivals)
@@ -188,7 +189,7 @@ class Replayer:
 
 
 class _Champions:
-    """Notices the champion that has learned from wrong labels."""
+    """Detector of the first champion that has learned from wrong labels."""
 
     def __init__(self, retraining: Retraining, places: ScratchPlaces) -> None:
         self.retraining = retraining
@@ -198,7 +199,7 @@ class _Champions:
         self._is_wrong = False
 
     def turns_wrong(self, champion: ModelPair | None) -> bool:
-        """Return whether this champion, and none before it, has learned from a wrong file."""
+        """Return whether this champion is the first that has learned from a file with wrong labels."""
         is_known, self._last = champion == self._last, champion
         if champion is None or is_known or self._is_wrong or not self.wrong_files:
             return False

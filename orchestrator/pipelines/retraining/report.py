@@ -1,4 +1,4 @@
-"""The history page of a retraining, and what a tick leaves in the registry for it."""
+"""Write the history page of a retraining, and record ticks in the registry for it."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def report_retraining(retraining: Retraining, file: Path, output: Path | None = 
     """Write the history page of a retraining, and return its path.
 
     Args:
-        retraining: Whose.
-        file: Its configuration, to be named in the commands on the page.
+        retraining: The retraining.
+        file: Its file, to name in the commands on the page.
         output: The HTML file; None means `out/reports/NAME.html`.
 
     Raises:
@@ -51,15 +51,15 @@ def report_retraining(retraining: Retraining, file: Path, output: Path | None = 
 def write_report(
     outcome: RetrainingOutcome, retraining: Retraining, folder: Path
 ) -> RetrainingOutcome:
-    """Write the history page after a tick, and return the outcome with its path; a tick that is
-    done does not fail because of its page.
+    """Write the history page after a tick, and return the outcome with the page's path. An error is
+    only a warning: the tick itself has succeeded.
     """
     from orchestrator.reporting.history.conditions import conditions_of  # noqa: PLC0415 - draws with matplotlib, which is slow to import
     from orchestrator.reporting.history.page import ShownTick  # noqa: PLC0415
 
     summary, path = outcome.summary(), folder / output_files.REPORT_FILE
     record = TickRecord.of(summary, datetime.now(UTC))
-    # The verdicts on a registered candidate are shown with its version.
+    # The page shows the verdicts on a registered candidate with its version.
     gate = conditions_of(summary["gate"] if outcome.candidate is None else ())
     try:
         tick = ShownTick(record, outcome.is_dry, gate)
@@ -81,21 +81,21 @@ def _write_page(
 
 
 def _more_charts(retraining: Retraining) -> list[ChartGroup]:
-    """Return the charts of what the registry does not have."""
+    """Return the charts of data that is not in the registry."""
     from orchestrator.pipelines.retraining.monitored import monitored  # noqa: PLC0415
     from orchestrator.reporting.history.charts import ChartGroup  # noqa: PLC0415
     from orchestrator.reporting.monitoring import monitoring_charts  # noqa: PLC0415
 
     words = (
-        "The champion’s answers for images that have arrived since the look before, compared with"
-        " those for held-out images."
+        "The champion’s predictions for newly arrived images, compared with those for held-out"
+        " images."
     )
     charts = monitoring_charts(monitored(retraining))
     return [ChartGroup("Images without labels", words, charts)] if charts else []
 
 
 def _history(retraining: Retraining) -> History:
-    """Return what the registry has; nothing where a dry run found no store, and made none."""
+    """Return the history from the registry; empty if a dry run found no store and created none."""
     from orchestrator.pipelines.retraining.history import read_history  # noqa: PLC0415
     from orchestrator.reporting.history.facts import History  # noqa: PLC0415
 
@@ -107,12 +107,12 @@ def _history(retraining: Retraining) -> History:
 
 
 def record_tick(summary: Mapping[str, Any], retraining: Retraining) -> None:
-    """Leave a tick's outcome and findings in the registry, for the history page; a tick that is
-    done does not fail because of them.
+    """Record a tick's outcome and findings in the registry, for the history page. An error is only
+    a warning: the tick itself has succeeded.
 
     Args:
-        summary: The content of the tick's summary.json; of a failed one, outcome and reason.
-        retraining: Whose tick.
+        summary: The content of the tick's summary.json; for a failed tick, outcome and reason.
+        retraining: The retraining.
     """
     record = TickRecord.of(summary, datetime.now(UTC)).as_text()
     try:
@@ -121,11 +121,11 @@ def record_tick(summary: Mapping[str, Any], retraining: Retraining) -> None:
         if summary.get("candidate"):
             _record_candidate(registry, summary["candidate"]["student"], record)
     except OrchestratorError as error:
-        logger.warning("the history page will not know of this tick: %s", error)
+        logger.warning("this tick will be missing on the history page: %s", error)
 
 
 def _record_candidate(registry: ModelRegistry, student: str, record: str) -> None:
-    """Leave the tick with its candidate; a later tick that judges it again does not replace it."""
+    """Record the tick with its candidate; a later tick that judges it again does not replace it."""
     facts = registry.find("student", student)
     if facts is not None and TICK_TAG not in facts.tags:
         registry.set_tags("student", student, {TICK_TAG: record})

@@ -1,9 +1,8 @@
-"""One tick of a retraining: whenever a scheduler runs it, and however often, it does the right
-thing once.
+"""Run one tick of a retraining. Ticks may run at any time and as often as a schedule likes.
 
 Take the lease → load the champion → scan the source → decide → learn one more task → measure → gate
-→ promote, hold or reject → release. Each step can be interrupted: what was learned is in the stage
-store, what was decided is in the journal, and the next tick resumes.
+→ promote, hold or reject → release. Each step can be interrupted: trained stages are in the stage
+store and decisions in the journal, so the next tick resumes.
 """
 
 from __future__ import annotations
@@ -37,27 +36,27 @@ def retrain(
     scheduled_at: datetime | None = None,
     listener: RunListener | None = None,
 ) -> RetrainingOutcome:
-    """Run one tick of a retraining: whatever is to be done now.
+    """Run one tick of a retraining.
 
     Args:
-        retraining: What, from where, and under which conditions.
-        output: Folder for summary.json, and for what the candidate's run writes; None means
+        retraining: The retraining.
+        output: Folder for summary.json and for the files of the candidate's run; None means
             `out/retraining/NAME`.
-        dry_run: Decide, and change nothing: no lease, no run in MLflow, no version, no alias, no
-            summary.json and no webhook; only the report is written. What is learned on the way
-            stays in the stage store, where the next tick finds it.
-        scheduled_at: When this tick was due, in local time if it has no time zone; None means now.
-        listener: Receives the events of the learning; None for silence.
+        dry_run: Decide without changing anything: no lease, no run in MLflow, no version, no alias,
+            no summary.json and no webhook; only the report is written. Trained stages stay in the
+            stage store, where the next tick finds them.
+        scheduled_at: Time at which this tick was due, in local time if it has no time zone; None
+            means now.
+        listener: Receives the events of training; None ignores them.
 
     Returns:
-        How the tick ended: promoted, rejected, held, asked, nothing to do, or locked by another
-        process.
+        The outcome: promoted, rejected, held, asked, nothing to do, or locked by another process.
 
     Raises:
         UserInputError: Configuration, data or the champion's files cannot be used.
         TransientError: Source, store, journal, registry or output folder cannot be used, or another
-            retraining has taken over.
-        InterruptedRunError: It was interrupted.
+            process has taken the lease.
+        InterruptedRunError: The tick was interrupted.
     """
     folder = Path(output) if output is not None else Path("out") / "retraining" / retraining.name
     make_writable(folder)
@@ -68,7 +67,7 @@ def retrain(
     except OrchestratorError as error:
         if not dry_run:
             failure = {"outcome": "failed", "reason": str(error), "exit_code": error.exit_code}
-            if isinstance(error, UserInputError):  # a person must mend it: the history page says so
+            if isinstance(error, UserInputError):  # a person must fix it: show it on the page
                 record_tick(failure, retraining)
             post_to_webhook(retraining.webhook, {"retraining": retraining.name, **failure})
         raise
@@ -78,7 +77,7 @@ def retrain(
             record_tick(outcome.summary(), retraining)
     if outcome.conditions or outcome.outcome == "rejected":
         outcome = write_report(outcome, retraining, folder)
-    if not dry_run:  # whoever hears of a promotion may deliver it
+    if not dry_run:  # last, as the receiver may deploy a promoted version at once
         post_to_webhook(retraining.webhook, {"retraining": retraining.name, **outcome.summary()})
     return outcome
 
@@ -96,14 +95,14 @@ def _outcome(
     if limit is not None and age > limit:
         return RetrainingOutcome(
             "nothing_to_do",
-            f"this tick was due {age:.0f} s ago; from {limit:.0f} s on it is skipped",
+            f"this tick was due {age:.0f} s ago; ticks later than {limit:.0f} s are skipped",
         )
     check_execution(retraining.experiment.execution)
     check_extensions_everywhere(retraining.experiment)
     with scratch_folder("champion") as scratch:
         uri = retraining.experiment.tracking.uri
         database = sqlite_path(uri)
-        if dry_run and database is not None and not database.exists():  # opening it would make it
+        if dry_run and database is not None and not database.exists():  # opening would create it
             uri = f"sqlite:///{scratch}/mlflow.db"
         registry = open_registry(uri, retraining.name)
         pairs = ModelPairs(registry)

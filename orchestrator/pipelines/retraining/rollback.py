@@ -1,6 +1,4 @@
-"""Back to the champion before: by a person, when the new one turns out worse than its gate could
-see.
-"""
+"""Roll back to the previous champion, at a person's request."""
 
 from __future__ import annotations
 
@@ -14,18 +12,18 @@ from orchestrator.tracking.reading import open_registry
 
 
 def rollback(retraining: Retraining, reason: str) -> tuple[ModelPair, ModelPair]:
-    """Makes the previous champion the champion again.
+    """Make the previous champion the champion again.
 
     Args:
-        retraining: Whose.
-        reason: Kept beside the versions.
+        retraining: The retraining.
+        reason: The reason, stored with the versions.
 
     Returns:
-        The champion from here on, and the one that was.
+        The new champion, and the one that was rolled back.
 
     Raises:
-        UserInputError: There is no previous one.
-        LockedError: A retraining works right now.
+        UserInputError: There is no previous champion.
+        LockedError: A retraining is running.
         TransientError: Journal or registry does not answer.
     """
     pairs = ModelPairs(open_registry(retraining.experiment.tracking.uri, retraining.name))

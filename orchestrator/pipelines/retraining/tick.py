@@ -1,11 +1,10 @@
-"""One tick of a retraining: from the scan of the source to the decision.
+"""One tick of a retraining, from the scan of the source to the decision.
 
-While a candidate is held, new classes are learned on from it instead of from the champion, so
-that nothing is learned twice. The gate compares the result with the champion. If it is promoted, or
-held itself, it supersedes the held candidate; if it is rejected, the held one stays as it is.
-Before that the held candidate is judged again, where there are held-out images of its classes by
-which it was not judged yet. While a person is asked, nothing is learned and nothing is promoted:
-what arrives waits for the answer.
+While a candidate is held, training continues from it instead of from the champion, so that no class
+is learned twice. The gate compares the new candidate with the champion. If it is promoted, or held
+itself, it supersedes the held candidate; if it is rejected, the held one stays as it is. Before
+that, the held candidate is judged again if there are new held-out images of its classes. While a
+person is asked, nothing is trained or promoted; new files wait for the answer.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ logger = logging.getLogger(__name__)
 
 
 class Tick:
-    """Scan, learn, judge, and promote, hold or reject."""
+    """Tick of a retraining: it scans, trains, judges, and promotes, holds or rejects."""
 
     def __init__(
         self,
@@ -55,15 +54,15 @@ class Tick:
         state: State,
         listener: RunListener | None,
     ) -> None:
-        """Do nothing yet.
+        """Create the tick without doing anything.
 
         Args:
-            retraining: What, from where, and under which conditions.
-            registry: Has the versions.
-            folder: For what the candidate's run writes.
-            scratch: For files that are needed only during the tick.
-            state: Who is champion, and what is not decided yet.
-            listener: Receives the events of the learning; None for silence.
+            retraining: The retraining.
+            registry: The registry of the versions.
+            folder: Folder for the files of the candidate's run.
+            scratch: Folder for files that are needed only during the tick.
+            state: The current champion, and the undecided candidate.
+            listener: Receives the events of training; None ignores them.
         """
         self._retraining = retraining
         self._registry = registry
@@ -76,15 +75,15 @@ class Tick:
         self._looking = Looking(retraining, registry, self._store, scratch)
 
     def work(self, lease: Lease | None) -> RetrainingOutcome:
-        """Do what is to be done now, and return how it ended.
+        """Run the tick, and return its outcome.
 
         Args:
-            lease: Held by this process; None for a dry run, which changes nothing.
+            lease: The lease, held by this process; None for a dry run, which changes nothing.
 
         Raises:
             UserInputError: Data, or the champion's files, cannot be used.
-            TransientError: Source, store, journal or registry cannot be used, or another
-                retraining has taken over.
+            TransientError: Source, store, journal or registry cannot be used, or another process
+                has taken the lease.
         """
         look = self._looking.look(self._state, lease)
         if look.changed_held_files and not self._is_asked:
@@ -107,7 +106,7 @@ class Tick:
         if not plan.learns:
             return self._nothing_learned(outcome)
         few = find_few_images(found, look.lineage, self._retraining)
-        for finding in few:  # said before the time is spent, not only in the end
+        for finding in few:  # warn before the time is spent, not only at the end
             logger.warning("%s", finding.message)
         outcome = replace(outcome, findings=(*outcome.findings, *few))
         attempt = next_attempt(self._state, found, plan, self._retraining, time.time())
@@ -131,9 +130,7 @@ class Tick:
         )
 
     def _end_held(self, lease: Lease | None, look: Look) -> None:
-        """Reject a held candidate some of whose files have changed: they are learned as they are
-        now, with the others.
-        """
+        """Reject a held candidate whose files have changed; this tick learns the changed files."""
         held = self._state.held
         assert held is not None  # noqa: S101 - its files have changed
         if lease is None:
@@ -148,7 +145,7 @@ class Tick:
     def _judge_again(
         self, lease: Lease | None, look: Look, held: Registered, outcome: RetrainingOutcome
     ) -> RetrainingOutcome:
-        """Judge the held candidate again, if there are images by which it was not judged yet."""
+        """Judge the held candidate again, if there are new images to judge it by."""
         judged = self._state.held.judged_files if self._state.held else ()
         files = look.files_to_judge_by(self._retraining.source.held_out_fraction)
         if {*files} <= {*judged}:
@@ -176,7 +173,7 @@ class Tick:
     def _learn(
         self, lease: Lease | None, look: Look, task: _Task, outcome: RetrainingOutcome
     ) -> RetrainingOutcome:
-        """Learn on, judge, register, and carry out the verdict."""
+        """Train the candidate, judge and register it, and carry out the verdict."""
         if look.base is not None:
             look.base.restore(self._store)
         experiment = candidate_experiment(self._retraining, look.base, task.draft, task.plan)
@@ -203,7 +200,7 @@ class Tick:
         return outcome.decided(decision, pair, run_id)
 
     def _forget_decoded(self, result: RunResult) -> None:
-        """Remove decoded images that have arrived: the next tick reads others."""
+        """Remove the decoded images of this tick, as the next tick reads other images."""
         scenario = result.work.scenario
         scenario.table.path.unlink(missing_ok=True)
         if scenario.unlabeled is not None and self._retraining.source.unlabeled is not None:
@@ -212,12 +209,12 @@ class Tick:
 
 @dataclass(frozen=True)
 class _Task:
-    """Describe what a candidate learns.
+    """Training of a candidate.
 
     Attributes:
-        plan: Which classes.
-        draft: All that it will have learned.
-        attempt: With which seed.
+        plan: The classes to learn.
+        draft: The lineage that the candidate will have.
+        attempt: The attempt, with its seed.
     """
 
     plan: ChangePlan
@@ -226,7 +223,7 @@ class _Task:
 
     @property
     def name(self) -> str:
-        """Return what its run is called."""
+        """Return the name of its run."""
         new, refreshed = self.plan.new_classes, self.plan.refreshed
         retries = self.attempt.num_retries
         return " ".join(

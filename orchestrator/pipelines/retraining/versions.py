@@ -1,4 +1,4 @@
-"""The versions of a candidate in the registry, and the decision of the gate as their tags."""
+"""Register the versions of a candidate, and write the gate's decision to its run."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ def register(
     registry: ModelRegistry,
     accuracies: ClassAccuracies,
 ) -> ModelPair:
-    """Register both versions; for a candidate that an interrupted tick has registered, return the
-    same ones again.
+    """Register both versions of a candidate; if an interrupted tick has registered them already,
+    return these.
 
     Args:
-        result: Of the candidate's run.
-        draft: What the candidate has learned, without its stages.
+        result: The result of the candidate's run.
+        draft: The lineage of the candidate, without its stages.
         champion: The predecessor, if any.
-        registry: Takes the versions.
-        accuracies: Of the candidate, by class; kept with the teacher's version.
+        registry: The registry.
+        accuracies: The candidate's accuracies by class, stored with the teacher's version.
 
     Raises:
         TransientError: The registry does not answer.
@@ -72,15 +72,14 @@ def register(
 def tag_decision(
     registry: ModelRegistry, pair: ModelPair, run_id: str, decision: PromotionDecision
 ) -> None:
-    """Write the gate's decision: in a word and a sentence as tags of the run, its conditions as
-    tags of the run, and all of it as a file of the run. The versions get no tags of it: their
-    state and reason say it.
+    """Write the gate's decision to the candidate's run: outcome, reason and conditions as tags, and
+    all of it as a file. The versions have their own tags for state and reason.
 
     Args:
-        registry: Has the run and the versions.
+        registry: The registry with the run and the versions.
         pair: The candidate.
-        run_id: Of the candidate's run.
-        decision: With the conditions of the gate.
+        run_id: Id of the candidate's run.
+        decision: The decision, with the gate's conditions.
 
     Raises:
         TransientError: The registry does not answer.

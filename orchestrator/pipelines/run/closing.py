@@ -1,4 +1,4 @@
-"""Around everything that is tracked: whatever happens to a run, MLflow tells the truth about it."""
+"""Close a tracked run with its true status, whatever happens to it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def closed_truthfully(tracker: Tracker) -> Iterator[None]:
-    """Closes the tracked run with the status that is true: FINISHED, KILLED when interrupted,
-    FAILED with the reason.
+    """Close the tracked run with its true status: FINISHED, KILLED if interrupted, or FAILED with
+    the reason.
 
     Raises:
-        InterruptedRunError: Ctrl-C or a termination signal came.
+        InterruptedRunError: Ctrl-C was pressed, or a termination signal arrived.
     """
     try:
         yield
@@ -41,7 +41,7 @@ def closed_truthfully(tracker: Tracker) -> Iterator[None]:
 
 @contextmanager
 def machine_watched(tracker: Tracker, tracking: TrackingConfig) -> Iterator[None]:
-    """Logs what this machine does meanwhile, where that is asked for."""
+    """Log this machine's system metrics meanwhile, if `system_metrics` is set."""
     if not tracking.system_metrics:
         yield
         return
@@ -52,9 +52,7 @@ def machine_watched(tracker: Tracker, tracking: TrackingConfig) -> Iterator[None
 
 
 def close_after_failure(tracker: Tracker, status: RunStatus, reason: str) -> None:
-    """Closes the run; what made it fail is worth more to the user than that closing it failed as
-    well.
-    """
+    """Close a failed run; if closing fails too, only warn, as the first error matters more."""
     try:
         tracker.close(status, masked(reason))
     except OrchestratorError as error:

@@ -1,4 +1,4 @@
-"""The cuts of the teacher's backbone, for the summary of a run whose student inherits one."""
+"""Summarise the cuts of the teacher's backbone, for a run whose student inherits one."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from orchestrator.models.backbones import Cost, Shape, cuts_of
 
 
 def cuts_summary(experiment: Experiment, shape: Shape) -> dict[str, Any]:
-    """Return `cuts` for summary.json: which one was chosen, and the size and cost of all; nothing
-    where the student inherits no layers.
+    """Return `cuts` for summary.json: the chosen cut, and the size and cost of all cuts; empty if
+    the student inherits no layers.
 
     Args:
-        experiment: That was run.
-        shape: Of its images.
+        experiment: The experiment of the run.
+        shape: Shape of its images.
     """
     own = experiment.student.backbone
     if not isinstance(own, InheritedBackboneConfig):
@@ -39,7 +39,7 @@ def cuts_summary(experiment: Experiment, shape: Shape) -> dict[str, Any]:
 
 
 def _values(cost: Cost) -> dict[str, int]:
-    """Leave latency out: it depends on the machine, and the machine was busy with the run."""
+    """Return the cost without latency, as the machine was busy with the run."""
     values = asdict(cost)
     del values["latency_seconds"]
     return values

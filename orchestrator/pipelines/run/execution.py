@@ -1,5 +1,6 @@
-"""Where a run's stages are computed: nowhere, when the store has them all; in this process; or by
-Ray. And whether they can be.
+"""Compute a run's stages in this process or with Ray, and check first whether that is possible.
+
+If the store has all stages, nothing is computed.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ from orchestrator.stages.events import StageListener
 
 
 def check_execution(execution: ExecutionConfig) -> None:
-    """Finds out, before anything is started, whether there is room to compute.
+    """Reject an execution without enough resources, before anything starts.
 
     Raises:
-        ConfigError: There is not; the message has the arithmetic.
+        ConfigError: The resources do not suffice; the message has the arithmetic.
         ClusterUnavailableError: The cluster does not answer.
     """
     match execution:
@@ -43,11 +44,11 @@ def check_execution(execution: ExecutionConfig) -> None:
 def check_extensions_everywhere(
     experiment: Experiment, swept_values: Iterable[object] = ()
 ) -> None:
-    """Find out, before anything is started, whether every node has the extensions that are used.
+    """Reject an experiment whose extensions some node lacks, before anything starts.
 
     Args:
-        experiment: What is to be computed.
-        swept_values: What a search space puts in its place, some of which may name extensions.
+        experiment: The experiment to compute.
+        swept_values: Values that a search space sets in it; some may name extensions.
 
     Raises:
         ConfigError: A node lacks one, or has another version.
@@ -59,7 +60,7 @@ def check_extensions_everywhere(
 
 
 def _say_nothing(_address: str | None) -> None:
-    """Ignore that Ray starts."""
+    """Ignore the start of Ray."""
 
 
 def compute(
@@ -68,17 +69,16 @@ def compute(
     log_file: Path,
     ray_starts: Callable[[str | None], None] = _say_nothing,
 ) -> None:
-    """Sees to it that every stage of the work is in the store.
+    """Compute every stage of the work that the store lacks.
 
     Args:
-        work: What to compute.
+        work: The stages to compute.
         listener: Receives every event.
-        log_file: Where Ray's own words go, when Ray is used.
-        ray_starts: Called before Ray is started, or with the address of a cluster before it is
-            joined.
+        log_file: File for Ray's own output, if Ray is used.
+        ray_starts: Called before Ray starts, or with a cluster's address before joining it.
 
     Raises:
-        UserInputError: The learning does not work with this configuration.
+        UserInputError: Training does not work with this configuration.
         TransientError: Store or cluster cannot be reached.
     """
     execution = work.experiment.execution
@@ -101,7 +101,7 @@ def compute(
 
 
 def _stored_values(work: Work) -> dict[str, dict[str, Any]]:
-    """Plain values of the stages that are in the store, by key, up to the first that is not."""
+    """Return the values of the stored stages by key, up to the first missing stage."""
     found: dict[str, dict[str, Any]] = {}
     for stage in work.stages:
         values = work.stored_values(stage)
@@ -121,14 +121,14 @@ def _compute_here(
     runner = StageRunner(work, device, listener)
     for stage in work.stages:
         values = stored.get(stage.key)
-        if values is None and choose_threads is not None:  # whoever was busy may have ended
+        if values is None and choose_threads is not None:  # other processes may have ended by now
             choose_threads(work.experiment.execution)
         runner.obtain(stage, values)
 
 
 @contextmanager
 def _own_threads() -> Iterator[Callable[[ExecutionConfig], None]]:
-    """Give what sets torch's threads; they are as before when the run has ended."""
+    """Yield a function that sets torch's number of threads; restore the number afterwards."""
     before = torch.get_num_threads()
     try:
         yield lambda execution: torch.set_num_threads(num_threads(execution, before))
@@ -137,14 +137,14 @@ def _own_threads() -> Iterator[Callable[[ExecutionConfig], None]]:
 
 
 def num_threads(execution: ExecutionConfig, most: int) -> int:
-    """Return how many CPU threads compute in this process.
+    """Return the number of CPU threads for this process.
 
-    Threads that share a CPU with another process wait for each other at every step: two of them
-    then take several times as long as one.
+    Threads that share a CPU with another process wait for each other at every step, so two of them
+    may take several times as long as one.
 
     Args:
-        execution: May name the number.
-        most: As many as torch would take, if it is left open.
+        execution: The execution; it may set the number.
+        most: The number that torch would use by default.
     """
     wanted = execution.num_threads if isinstance(execution, InProcessConfig) else None
     if wanted is None and "OMP_NUM_THREADS" in os.environ:

@@ -1,4 +1,4 @@
-"""The listener of a run: it receives the run's events, for a terminal, a notebook or a test."""
+"""Listener of a run: it receives the run's events, for a terminal, a notebook or a test."""
 
 from __future__ import annotations
 
@@ -14,79 +14,80 @@ from orchestrator.training.reports import EpochReport
 
 
 class RunListener(Protocol):
-    """Receive the events of a run while it happens.
+    """Listener that receives the events of a running run.
 
     `SilentRunListener` is the base for a listener that needs only some of them.
     """
 
     def images_decoded(self, done: int, total: int) -> None:
-        """Receive how many images of how many are decoded, where this happens for the first time;
-        before all other events.
+        """Handle the number of images decoded so far and in total.
+
+        Called before all other events, and only if the images are decoded for the first time.
         """
 
     def run_started(
         self, experiment: Experiment, scenario: Scenario, stages: Sequence[Stage], run_id: str
     ) -> None:
-        """Receive that everything is checked, and computing begins."""
+        """Handle the start of the computation; all checks have passed."""
 
     def ray_starts(self, address: str | None) -> None:
-        """Receive that Ray is about to start on this machine, which may take a minute; with an
-        address, that its cluster is joined. Not where every stage is in the store.
+        """Handle the start of Ray on this machine, which may take a minute, or the connection to
+        the cluster at an address. Not called if every stage is in the store.
         """
 
     def stage_started(self, stage: Stage) -> None:
-        """Receive that a stage has started."""
+        """Handle the start of a stage."""
 
     def features_computed(self, stage: Stage, num_done: int, num_images: int) -> None:
-        """Receive how many of a stage's images a pre-trained extractor has processed."""
+        """Handle the number of a stage's images that a pre-trained extractor has processed."""
 
     def epoch_finished(self, stage: Stage, report: EpochReport) -> None:
-        """Receive that one epoch of a stage has finished."""
+        """Handle the end of one epoch of a stage."""
 
     def stage_finished(self, result: StageResult, record: RunRecord) -> None:
-        """Receive that a stage has finished; the record includes it."""
+        """Handle the end of a stage; the record includes it."""
 
     def run_finished(
         self, summary: dict[str, Any], output_dir: Path, experiment: Experiment, view_url: str
     ) -> None:
-        """Receive that everything is computed and written.
+        """Handle the end of the run; all files are written.
 
         Args:
             summary: The content of summary.json.
-            output_dir: Where the files of the run are.
-            experiment: What was run.
-            view_url: Page that shows the run beside its experiment's others; empty where there is
+            output_dir: Folder with the files of the run.
+            experiment: The experiment.
+            view_url: Page that compares the run with others of its experiment; empty if there is
                 none.
         """
 
 
 class SilentRunListener:
-    """Ignore every event."""
+    """Listener that ignores every event."""
 
     def images_decoded(self, done: int, total: int) -> None:
-        """Ignore it."""
+        """Ignore the event."""
 
     def run_started(
         self, experiment: Experiment, scenario: Scenario, stages: Sequence[Stage], run_id: str
     ) -> None:
-        """Ignore it."""
+        """Ignore the event."""
 
     def ray_starts(self, address: str | None) -> None:
-        """Ignore it."""
+        """Ignore the event."""
 
     def stage_started(self, stage: Stage) -> None:
-        """Ignore it."""
+        """Ignore the event."""
 
     def features_computed(self, stage: Stage, num_done: int, num_images: int) -> None:
-        """Ignore it."""
+        """Ignore the event."""
 
     def epoch_finished(self, stage: Stage, report: EpochReport) -> None:
-        """Ignore it."""
+        """Ignore the event."""
 
     def stage_finished(self, result: StageResult, record: RunRecord) -> None:
-        """Ignore it."""
+        """Ignore the event."""
 
     def run_finished(
         self, summary: dict[str, Any], output_dir: Path, experiment: Experiment, view_url: str
     ) -> None:
-        """Ignore it."""
+        """Ignore the event."""

@@ -1,4 +1,4 @@
-"""What of a run goes to MLflow: parameters, tags and data sets at its start, then metric points."""
+"""Log a run in MLflow: parameters, tags and data sets at its start, then metric points."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def tags_of(experiment: Experiment, table: ImageTable) -> dict[str, str]:
     """Return the tags by which runs are found.
 
     Args:
-        experiment: What is run.
+        experiment: The experiment.
         table: Its images.
     """
     return {
@@ -32,7 +32,7 @@ def tags_of(experiment: Experiment, table: ImageTable) -> dict[str, str]:
 
 
 class RunLog:
-    """One run's view of the tracker.
+    """Log of one run, written to its tracker.
 
     Attributes:
         parameters: As logged by `start`.
@@ -41,7 +41,7 @@ class RunLog:
     """
 
     def __init__(self, tracker: Tracker, experiment: Experiment, scenario: Scenario) -> None:
-        """Log nothing yet."""
+        """Prepare parameters and tags without logging them yet."""
         self.parameters = flatten(experiment)
         self.tags = tags_of(experiment, scenario.table)
         self.points: list[MetricPoint] = []
@@ -57,11 +57,11 @@ class RunLog:
         self._tracker.log_datasets(dataset_uses(data, scenario.table, scenario.unlabeled))
 
     def add(self, result: Result) -> None:
-        """Log what a finished epoch or stage adds."""
+        """Log the metrics of a finished epoch or stage."""
         self._log(points_of(result))
 
     def finish(self, summary: dict[str, Any]) -> None:
-        """Log the scalars that sum up the run."""
+        """Log the run's final scalars."""
         self._log(final_points(summary))
 
     def _log(self, points: Sequence[MetricPoint]) -> None:

@@ -1,6 +1,6 @@
-"""Package the learned models of a run beside its summary, and log them in MLflow.
+"""Package the models of a run in its output folder, and log them in MLflow.
 
-Exporting a model takes seconds, so a package is kept in the stage store, and made once.
+Exporting a model takes seconds, so each package is created once and kept in the stage store.
 """
 
 from __future__ import annotations
@@ -31,27 +31,27 @@ logger = logging.getLogger(__name__)
 
 
 def final_stages(work: Work) -> dict[Role, Stage]:
-    """The last task's two stages."""
+    """Return the last task's two stages."""
     return {stage.role: stage for stage in work.stages}
 
 
 def final_models(work: Work) -> dict[Role, Model]:
-    """The last task's teacher and student, read from the stage store.
+    """Return the last task's teacher and student, read from the stage store.
 
     Raises:
-        StorageUnavailableError: They are no longer there.
+        StorageUnavailableError: They are no longer in the store.
     """
     return {role: _model(work, stage) for role, stage in final_stages(work).items()}
 
 
 def log_models(folder: Path, summary: dict[str, Any], work: Work, tracker: Tracker) -> None:
-    """Packages both models for MLflow, in a folder of the run, and hands them to the tracker.
+    """Package both models for MLflow in a folder of the run, and log them with the tracker.
 
-    A model that cannot be exported as a graph, such as one of a backbone with branches, is left out
+    A model that cannot be exported as a graph, such as one with data-dependent branches, is skipped
     with a warning.
 
     Raises:
-        StorageUnavailableError: The folder or the stage store cannot be used any more.
+        StorageUnavailableError: The folder or the stage store is no longer usable.
     """
     experiment = work.experiment
     if experiment.tracking.models == "none":
@@ -66,7 +66,7 @@ def log_models(folder: Path, summary: dict[str, Any], work: Work, tracker: Track
 
 
 def registered_name(experiment: Experiment, role: Role) -> str:
-    """Return under which name a run registers its model; empty where it registers none."""
+    """Return the name under which a run registers its model; empty if it registers none."""
     match experiment.tracking.models:
         case "register":
             return f"{experiment.name}-{role}"
@@ -79,17 +79,17 @@ def registered_name(experiment: Experiment, role: Role) -> str:
 
 
 def package_final_model(folder: Path, summary: dict[str, Any], work: Work, role: Role) -> Path:
-    """Packages the last task's teacher or student for MLflow, and returns the package's folder.
+    """Package the last task's teacher or student for MLflow, and return the package's folder.
 
     Args:
-        folder: Of the run; what an earlier run left there of this model goes.
+        folder: The folder of the run; an earlier package of this model there is replaced.
         summary: The content of summary.json.
-        work: What was computed.
-        role: Whose model.
+        work: The computed work.
+        role: The role of the model.
 
     Raises:
-        ModelNotExportableError: torch cannot export it.
-        StorageUnavailableError: The folder or the stage store cannot be used any more.
+        ModelNotExportableError: PyTorch cannot export the model.
+        StorageUnavailableError: The folder or the stage store is no longer usable.
     """
     package = folder / output_files.MODELS_FOLDER / role
     shutil.rmtree(package, ignore_errors=True)
@@ -114,7 +114,7 @@ def package_final_model(folder: Path, summary: dict[str, Any], work: Work, role:
 
 
 def _write_package(work: Work, stage: Stage, facts: ModelFacts, package: Path) -> None:
-    """Takes the package from the stage store, or makes it and keeps it there."""
+    """Write the package from the stage store; if it is missing there, create and store it."""
     key = _package_key(stage, facts)
     stored = work.store.load(key)
     if stored is not None:

@@ -1,4 +1,4 @@
-"""The output folder of a run, a backtest or a retraining: made, probed, and held by one process."""
+"""Create, probe and lock the output folder of a run, a sweep or a backtest."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from orchestrator.errors import (
 )
 
 _LOCK, _HOLDER = ".lock", ".lock-holder"
-# Trying again cannot mend these: the path itself is wrong. A full or broken disk is not among them.
+# Retrying cannot fix these errors: the path itself is wrong. A full or broken disk is not included.
 _WRONG_PATHS = {
     errno.EEXIST,
-    errno.ENOENT,  # a folder of the system in which nothing can be made: /proc
+    errno.ENOENT,  # a system folder in which nothing can be created, such as /proc
     errno.ENOTDIR,
     errno.EACCES,
     errno.EPERM,
@@ -34,15 +34,15 @@ _WRONG_PATHS = {
 
 
 def make_writable(folder: Path) -> None:
-    """Make a folder, and check that files can be written there.
+    """Create a folder if it is missing, and check that files can be written there.
 
     Raises:
-        UserInputError: The path is a file, or its owner does not let this user write there.
+        UserInputError: The path is a file, or this user may not write there.
         StorageUnavailableError: The disk is full or broken.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # of this process alone: another one may probe the same folder
+        # the name is unique to this process, as another one may probe the same folder
         probe = folder / f".write-probe-{os.getpid()}"
         probe.touch()
         probe.unlink(missing_ok=True)
@@ -52,17 +52,17 @@ def make_writable(folder: Path) -> None:
 
 @contextmanager
 def held_folder(folder: Path, holder: str) -> Iterator[None]:
-    """Hold a folder against every other process, and make it where it is missing; one that was
-    made for what then failed before it wrote anything is removed.
+    """Lock a folder against other processes, and create it if it is missing. If the command fails
+    before it writes anything, a newly created folder is removed.
 
     Args:
-        folder: Where results go.
-        holder: The command, which a refused process is shown: `a run`.
+        folder: The output folder.
+        holder: The command, for the message of a rejected process, such as `a run`.
 
     Raises:
-        UserInputError: The folder cannot be made or written.
+        UserInputError: The folder cannot be created or written.
         StorageUnavailableError: The disk is full or broken.
-        LockedError: Another process holds the folder.
+        LockedError: Another process has locked the folder.
     """
     missing = [place for place in (folder, *folder.parents) if not place.exists()]
     make_writable(folder)
@@ -72,7 +72,7 @@ def held_folder(folder: Path, holder: str) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         raise LockedError(
-            f"{_read(note)} writes here",
+            f"{_read(note)} is writing here",
             where=str(folder),
             next_step="wait until it ends, or choose another --output",
         ) from None
@@ -91,7 +91,7 @@ def held_folder(folder: Path, holder: str) -> Iterator[None]:
 
 
 def _remove_empty(folder: Path, made: Sequence[Path]) -> None:
-    """Remove folders that were made, while the lock is held, if they have nothing but the lock."""
+    """Remove newly created folders that hold only the lock, while the lock is held."""
     if made and {path.name for path in folder.iterdir()} <= {_LOCK, _HOLDER}:
         with suppress(OSError):
             for name in (_HOLDER, _LOCK):
@@ -102,7 +102,7 @@ def _remove_empty(folder: Path, made: Sequence[Path]) -> None:
 
 def _sign(note: Path, holder: str) -> None:
     since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    with suppress(OSError):  # the lock holds without it
+    with suppress(OSError):  # the lock works without the note
         note.write_text(
             f"{holder} (process {os.getpid()} on {socket.gethostname()}, since {since})",
             encoding="utf-8",
@@ -112,7 +112,7 @@ def _sign(note: Path, holder: str) -> None:
 def _read(note: Path) -> str:
     try:
         return note.read_text(encoding="utf-8") or "another process"
-    except (OSError, UnicodeDecodeError):  # it has just begun, or just ended
+    except (OSError, UnicodeDecodeError):  # the other process has just started or ended
         return "another process"
 
 

@@ -1,5 +1,5 @@
-"""The files of a finished run: summary, resolved experiment, environment, pictures; on disk and in
-MLflow.
+"""Write the files of a finished run: summary, resolved experiment, environment and figures, on disk
+and in MLflow.
 """
 
 from __future__ import annotations
@@ -46,18 +46,18 @@ def write_outputs(
     tracker: Tracker,
     suspicions: Suspicions,
 ) -> None:
-    """Writes every file and hands it to the tracker.
+    """Write every file and log it with the tracker.
 
     Args:
-        folder: Where.
+        folder: The output folder.
         summary: The content of summary.json.
-        record: What the run has found out.
-        log: What the run has logged, all of it.
-        tracker: Takes copies.
-        suspicions: The labels that the run doubts.
+        record: The results of the run.
+        log: The complete log of the run.
+        tracker: The tracker of the run.
+        suspicions: The run's suspicious labels.
 
     Raises:
-        StorageUnavailableError: The folder cannot be written any more.
+        StorageUnavailableError: The folder is no longer writable.
     """
     try:
         doubted = write_suspicions(folder, suspicions, record.scenario)
@@ -115,7 +115,7 @@ def _write_files(folder: Path, summary: dict[str, Any], record: RunRecord, log: 
 
 
 def _written_lists(folder: Path) -> dict[str, Any]:
-    """Hold what the report shows of the doubted labels and of the classes of a tracked run."""
+    """Return the files with suspicious labels and answers by class, for the report."""
     names = (output_files.SUSPICIOUS_LABELS_FILE, output_files.CONFUSION_FILE)
     sheet = output_files.SUSPICIOUS_LABELS_SHEET_FILE
     drawn = folder / output_files.FIGURES_FOLDER / sheet
@@ -128,7 +128,7 @@ def _written_lists(folder: Path) -> dict[str, Any]:
 def _tracked_run(
     summary: dict[str, Any], record: RunRecord, log: RunLog, about: dict[str, str]
 ) -> TrackedRun:
-    """The run as its report sees it, without asking MLflow for what is known here."""
+    """Return the run for its report, without reading MLflow."""
     experiment, ended = record.experiment, datetime.now(UTC)
     return TrackedRun(
         run_id=record.run_id,
@@ -147,8 +147,7 @@ def _tracked_run(
 
 
 def remove_earlier_summary(folder: Path) -> None:
-    """Removes the summary of whatever was done here before: it must not pass for that of what is
-    done now.
+    """Remove the summary of an earlier command, which would be mistaken for the new result.
 
     Raises:
         StorageUnavailableError: It cannot be removed.
@@ -157,17 +156,17 @@ def remove_earlier_summary(folder: Path) -> None:
     try:
         file.unlink(missing_ok=True)
     except OSError as error:
-        what = f"is in the way and cannot be removed ({error.strerror})"
+        what = f"an earlier summary that cannot be removed ({error.strerror})"
         raise StorageUnavailableError(
             what, where=str(file), next_step="choose another --output"
         ) from None
 
 
 def write_summary(folder: Path, summary: Mapping[str, Any]) -> None:
-    """Writes summary.json alone.
+    """Write only summary.json.
 
     Raises:
-        StorageUnavailableError: The folder cannot be written any more.
+        StorageUnavailableError: The folder is no longer writable.
     """
     try:
         write_json(folder / output_files.SUMMARY_FILE, summary)
@@ -179,13 +178,13 @@ def write_summary(folder: Path, summary: Mapping[str, Any]) -> None:
 
 
 def write_json(path: Path, content: object) -> None:
-    """Writes a JSON file in one piece: a reader sees all of it or none."""
+    """Write a JSON file atomically: a reader sees the whole file or none of it."""
     write_whole(path, json.dumps(content, indent=2) + "\n")
 
 
 def environment() -> dict[str, str]:
-    """Versions of what a run's numbers depend on, and of the code itself where it runs from a
-    checkout.
+    """Return the versions of the packages that influence a run's results, and the commit of the
+    code if it runs from a checkout.
     """
     versions = {name: metadata.version(name) for name in _VERSIONS_OF}
     lock_file = Path(__file__).parents[3] / "requirements.lock"

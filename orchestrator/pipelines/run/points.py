@@ -1,7 +1,7 @@
-"""Metric points of results: the one way from events to numbers in MLflow, for runs and trials.
+"""Turn results into the metric points of runs and trials in MLflow.
 
-Every function here is pure: equal results give equal points. `tracking.names` says what a step
-counts.
+Every function here is pure: equal results give equal points. `tracking.names` defines the step of
+each metric.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def points_of(result: Result) -> list[MetricPoint]:
 
 
 def final_points(summary: Mapping[str, Any]) -> list[MetricPoint]:
-    """Return the scalars that sum up a run.
+    """Return the final scalars of a run.
 
     Args:
         summary: The content of its summary.json.
@@ -55,7 +55,7 @@ def final_points(summary: Mapping[str, Any]) -> list[MetricPoint]:
 
 
 def _points_of_epoch(result: EpochResult) -> list[MetricPoint]:
-    """Return a point of each training curve; other numbers of the epoch have none."""
+    """Return a point of each training curve; other metrics of the epoch are not logged."""
     role = result.stage.role
     values = {
         names.training_metric(role, part): value
@@ -66,7 +66,7 @@ def _points_of_epoch(result: EpochResult) -> list[MetricPoint]:
 
 
 def _points_of_stage(result: StageResult) -> list[MetricPoint]:
-    """Return the newest row of the accuracy matrix, and the metrics up to it."""
+    """Return the points of the newest row of the accuracy matrix, and of the metrics up to it."""
     role, learned, matrix = result.stage.role, result.stage.task.index, result.matrix
     values = {
         names.summary_metric(role, "accuracy"): accuracy_after(matrix, learned),

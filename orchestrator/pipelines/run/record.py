@@ -1,4 +1,4 @@
-"""What a run has found out so far, and the summary it becomes."""
+"""Record the results of a run, and build its summary from them."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from orchestrator.training.reports import EpochReport
 
 @dataclass(frozen=True)
 class EpochResult:
-    """A finished epoch.
+    """Result of an epoch.
 
     Attributes:
-        stage: To which it belongs.
-        report: Its numbers.
-        num_epochs_of_lane: Epochs of all stages of the lane so far, with this one.
+        stage: The stage of the epoch.
+        report: Its metrics.
+        num_epochs_of_lane: Number of epochs of all stages of the lane so far, with this one.
     """
 
     stage: Stage
@@ -42,12 +42,12 @@ class EpochResult:
 
 @dataclass(frozen=True)
 class StageResult:
-    """A finished stage.
+    """Result of a stage.
 
     Attributes:
-        stage: Which.
-        finished: Its seconds, its workers, and whether it was a cache hit.
-        evaluation: How good its model is.
+        stage: The stage.
+        finished: Its duration, its workers, and whether it was a cache hit.
+        evaluation: The evaluation of its model.
         matrix: The role's accuracy matrix on test data, up to this stage.
     """
 
@@ -58,7 +58,7 @@ class StageResult:
 
     @property
     def worker_seconds(self) -> float:
-        """Seconds of all workers that this run has spent on it; 0 for a cache hit."""
+        """Return the seconds that all workers spent on the stage in this run; 0 for a cache hit."""
         return (
             0.0 if self.finished.cached else self.finished.seconds * self.finished.num_train_workers
         )
@@ -68,23 +68,23 @@ Result: TypeAlias = EpochResult | StageResult
 
 
 class RunRecord:
-    """The results of a run, built from its events.
+    """Results of a run, built from its events.
 
     Attributes:
-        run_id: MLflow's.
-        name: What the run is called.
-        experiment: What is run.
-        scenario: On which data.
-        results: The stages computed so far, by role, in the order of their tasks.
+        run_id: The id of the run in MLflow.
+        name: The name of the run.
+        experiment: The experiment.
+        scenario: Its tasks and data.
+        results: The results of the stages so far, by role, in the order of their tasks.
     """
 
     def __init__(self, run_id: str, work: Work, name: str = "") -> None:
-        """Start the clock; nothing has happened yet.
+        """Start the clock, without results yet.
 
         Args:
-            run_id: MLflow's.
-            work: What is computed, and the store that has the evaluations.
-            name: What the run is called.
+            run_id: The id of the run in MLflow.
+            work: The computed work, and the store that has the evaluations.
+            name: The name of the run.
         """
         self.run_id = run_id
         self.name = name
@@ -97,11 +97,11 @@ class RunRecord:
         self._started = time.perf_counter()
 
     def take(self, event: StageEvent) -> Result | None:
-        """Take an event in, and return the result that it adds.
+        """Process an event, and return the result that it adds.
 
         Returns:
-            None for an event without a result, and for one that repeats an earlier one: a trial
-            that is restarted sends the events of its first attempt again.
+            The result; None for an event without a result, and for a repeated event: a restarted
+            trial sends the events of its first attempt again.
 
         Raises:
             StorageUnavailableError: The evaluation of a finished stage cannot be read.
@@ -132,8 +132,8 @@ class RunRecord:
         return results[-1]
 
     def matrix(self, role: Role, split: Split = Split.TEST) -> list[list[float]]:
-        """Return the accuracy matrix so far: row i has i + 1 entries; of tasks learned earlier as
-        it was measured then.
+        """Return the accuracy matrix so far; row i has i + 1 entries. The rows of tasks from before
+        this run are those measured at that time.
         """
         learned = self.experiment.scenario.learned
         earlier = (
@@ -227,8 +227,8 @@ class RunRecord:
         }
 
     def _of_unlabeled(self) -> dict[str, Any]:
-        """What there was without labels, and of which of it the last teacher is sure; nothing where
-        there was none.
+        """Return the summary's entry on unlabelled images, with the number of which the last
+        teacher is sure; empty if there are none.
         """
         pool, certainty = self.scenario.unlabeled, self.results["teacher"][-1].evaluation.certainty
         if pool is None or certainty is None:
@@ -250,7 +250,7 @@ class RunRecord:
         }
 
     def _details_of(self, role: Role) -> dict[str, list[float | None]]:
-        """What the method says about its models, task by task."""
+        """Return the method's own details about its models, task by task."""
         details = [result.evaluation.details for result in self.results[role]]
         names = dict.fromkeys(name for of_task in details for name in of_task)
         return {name: [of_task.get(name) for of_task in details] for name in names}

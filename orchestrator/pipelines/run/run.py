@@ -1,8 +1,8 @@
-"""One run: an experiment from its configuration to its summary.
+"""Run an experiment, from its configuration to its summary.
 
-Everything that can be wrong is found before anything is trained: room for the lanes, data, split,
-output folder, tracking. Then the stages are computed, wherever the configuration says, and every
-row of both accuracy matrices goes to MLflow as soon as it is known.
+All checks come before training: resources for the lanes, data, split, output folder, tracking. Then
+the stages are computed where the configuration says, and every row of both accuracy matrices is
+logged in MLflow as soon as it is known.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ from orchestrator.tracking.views.comparisons import candidates_view, run_views
 
 @dataclass(frozen=True)
 class RunResult:
-    """The result of a run.
+    """Result of a run.
 
     Attributes:
         summary: The content of summary.json.
         output_dir: Folder of summary.json, the report and the figures.
-        work: What was computed, and the store that has it.
+        work: The computed work, and the store that has it.
     """
 
     summary: dict[str, Any]
@@ -78,15 +78,15 @@ def run(
     """Run an experiment.
 
     Args:
-        experiment: What to run.
+        experiment: The experiment.
         output: Folder for summary.json and figures; None means `out/NAME-RUN_ID`.
-        name: What the run is called in MLflow; None means the experiment's name, method and seed.
-        listener: Receives the events of the run; None for silence.
-        tracker: Receives the numbers; None opens a run in the configured MLflow store.
-        retraining: Name of the retraining whose candidate is learned; empty for any other run.
+        name: Name of the run in MLflow; None means the experiment's name, method and seed.
+        listener: Receives the events of the run; None ignores them.
+        tracker: Receives parameters and metrics; None opens a run in the configured MLflow store.
+        retraining: Name of the retraining whose candidate is trained; empty for other runs.
 
     Returns:
-        The summary, and the networks when they are asked for.
+        The summary, and the models on demand.
 
     Raises:
         UserInputError: Configuration or data cannot be used.
@@ -97,7 +97,7 @@ def run(
     listener = listener or SilentRunListener()
     check_execution(experiment.execution)
     check_extensions_everywhere(experiment)
-    # a folder that another run holds is refused before anything is read or computed
+    # reject a folder that another run has locked before anything is read or computed
     with nullcontext() if output is None else held_folder(Path(output), "a run"):
         return _tracked(experiment, output, name, listener, tracker, retraining)
 
@@ -110,7 +110,7 @@ def _tracked(
     tracker: Tracker | None,
     retraining: str,
 ) -> RunResult:
-    """Run the experiment in a run of MLflow; its arguments are those of `run`."""
+    """Run the experiment within an MLflow run; the arguments are those of `run`."""
     work = replace(prepare_work(experiment, listener.images_decoded), judges_labels=True)
     work.store.check_writable()
     check_backbones(experiment, work.scenario)
@@ -150,8 +150,8 @@ def _tracked(
 
 
 class _RunEvents:
-    """Pass the events of stages on, wherever they are computed: to the record, to MLflow and to the
-    run's listener.
+    """Forward the events of stages to the record, to MLflow and to the run's listener, wherever the
+    stages are computed.
     """
 
     def __init__(self, work: Work, record: RunRecord, log: RunLog, listener: RunListener) -> None:

@@ -1,4 +1,4 @@
-"""The labels that the final teacher and student of a run doubt: counted, listed, and drawn."""
+"""Count, list and draw the labels that the final teacher and student of a run find suspicious."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from orchestrator.whole_files import write_whole
 
 @dataclass(frozen=True)
 class Suspicions:
-    """Hold what a run found out about the labels that it was given.
+    """Suspicious labels of a run.
 
     Attributes:
-        counts: How many there are of what, for summary.json.
-        labels: The listed ones, the most doubted one first.
+        counts: Numbers of judged, contradicted and listed labels, for summary.json.
+        labels: The listed labels, most suspicious first.
     """
 
     counts: dict[str, int]
@@ -31,13 +31,13 @@ class Suspicions:
 
 
 def find_suspicions(work: Work) -> Suspicions:
-    """Return the labels that both last models, as they lie in the store, doubt most.
+    """Return the labels that both last models find most suspicious, from the stage store.
 
     Args:
-        work: Computed, with `judges_labels`.
+        work: The computed work, with `judges_labels`.
 
     Raises:
-        StorageUnavailableError: What the models make of the labels is no longer in the store.
+        StorageUnavailableError: The models' judgement of the labels is no longer in the store.
     """
     scenario = work.scenario
     classes = classes_believed(scenario)
@@ -84,12 +84,12 @@ def _label(
 
 
 def write_suspicions(folder: Path, suspicions: Suspicions, scenario: Scenario) -> list[Path]:
-    """Write the list and, where it is not empty, the sheet of pictures; return their paths.
+    """Write the list and, if it is not empty, the sheet of images; return their paths.
 
     Args:
-        folder: Of the run's files; what an earlier run left there of these goes.
-        suspicions: What to write.
-        scenario: Has the images.
+        folder: The folder of the run; earlier files of this kind are replaced.
+        suspicions: The suspicious labels.
+        scenario: The scenario that has the images.
 
     Raises:
         OSError: The folder cannot be written.

@@ -1,1 +1,1 @@
-"""Copy the files that people start from."""
+"""Copy the starter files."""

@@ -1,4 +1,4 @@
-"""Copy the experiments and search spaces that ship with the package into a folder of one's own."""
+"""Copy the experiments and search spaces that ship with the package into a user's folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from orchestrator.errors import UserInputError
 from orchestrator.whole_files import write_whole
 
 _PACKAGE = Path(__file__).parents[2]
-# in an installed package, or beside it in a checkout
+# within an installed package, or next to it in a checkout
 _PLACES = (_PACKAGE / "starters", _PACKAGE.parent)
 _FOLDERS = ("experiments", "search_spaces")
 _SUFFIXES = (".yaml", ".py", ".md")
@@ -18,13 +18,13 @@ _SUFFIXES = (".yaml", ".py", ".md")
 
 @dataclass(frozen=True)
 class CopiedStarters:
-    """Say what has become of each file, by its path within the folder.
+    """Result of copying the starters; files are given by their paths within the folder.
 
     Attributes:
-        folder: Where they are.
-        written: New ones.
-        kept: Files that were there and differ; they are as they were.
-        equal: Files that were there and are the same.
+        folder: The folder.
+        written: New files.
+        kept: Existing files that differ from the starter and were not changed.
+        equal: Existing files that are the same as the starter.
     """
 
     folder: Path
@@ -34,10 +34,10 @@ class CopiedStarters:
 
 
 def copy_starters(folder: Path) -> CopiedStarters:
-    """Write every starter that is missing from a folder; a file that is there stays as it is.
+    """Write every starter that is missing from a folder; existing files are not changed.
 
     Raises:
-        UserInputError: The folder cannot be made or written to.
+        UserInputError: The folder cannot be created or written.
     """
     copied = CopiedStarters(folder)
     try:
@@ -57,7 +57,7 @@ def copy_starters(folder: Path) -> CopiedStarters:
 
 
 def _starters() -> Iterator[tuple[Path, Path]]:
-    """Yield every starter, and its path within a folder."""
+    """Yield every starter and its path within the target folder."""
     place = next(place for place in _PLACES if (place / _FOLDERS[0]).is_dir())
     for folder in _FOLDERS:
         for file in sorted((place / folder).iterdir()):

@@ -1,5 +1,5 @@
-"""Garbage collection: what nobody has used for long leaves the stage store; what named experiments
-need stays.
+"""Remove entries unused for a long time from stage stores, except those that named experiments
+need.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from orchestrator.stages.retention import Kind, RetentionRule, StorePart, clean_
 
 @dataclass(frozen=True)
 class Amount:
-    """How much of something there is.
+    """Amount of stored data.
 
     Attributes:
-        count: Parts of a store.
-        num_bytes: Of all their files.
+        count: Number of parts of a store.
+        num_bytes: Size of all their files.
     """
 
     count: int
@@ -28,44 +28,42 @@ class Amount:
 
 @dataclass(frozen=True)
 class GarbageReport:
-    """What was in a store, and what went.
+    """Result of a clean-up.
 
     Attributes:
-        uri: The store's.
-        parts: Every part with its judgement; None when there is no store at this address.
+        uri: The address of the store.
+        parts: Every part of the store and whether it goes; None if there is no store.
     """
 
     uri: str
     parts: Sequence[StorePart] | None
 
     def removed(self, kind: Kind) -> Amount:
-        """What went of one kind; in a dry run, what would."""
+        """Return the removed amount of one kind; in a dry run, the amount to remove."""
         return _amount(part for part in self.parts or () if part.kind == kind and part.goes)
 
     def left(self, kind: Kind) -> Amount:
-        """What stays of one kind."""
+        """Return the remaining amount of one kind."""
         return _amount(part for part in self.parts or () if part.kind == kind and not part.goes)
 
 
 def collect_garbage(
     uris: Sequence[str], experiments: Sequence[Experiment], unused_days: int, dry_run: bool
 ) -> list[GarbageReport]:
-    """Removes from stage stores what nobody has used for long.
+    """Remove entries unused for a long time from stage stores.
 
     Args:
-        uris: The stores; none means those of the experiments.
-        experiments: Whatever their stages, evaluations and tables of features are, they stay in
-            every store.
-        unused_days: How long something may lie unused.
-        dry_run: Only look.
+        uris: The stores; empty means those of the experiments.
+        experiments: Experiments whose stages, evaluations and feature tables stay in every store.
+        unused_days: Days after which an unused entry is removed.
+        dry_run: Whether to remove nothing.
 
     Returns:
-        One report a store.
+        One report per store.
 
     Raises:
-        UserInputError: An experiment's data, or a store's address, cannot be used; nothing has been
-            removed.
-        StorageUnavailableError: A store cannot be reached, or something in it cannot be removed.
+        UserInputError: An experiment's data, or a store's address, is invalid; nothing was removed.
+        StorageUnavailableError: A store cannot be reached, or an entry cannot be removed.
     """
     needed = _keys_of(experiments)
     now, unused = datetime.now(UTC), timedelta(days=unused_days)
@@ -92,7 +90,7 @@ def _keys_of(experiments: Sequence[Experiment]) -> frozenset[str]:
 
 
 def _with_shared(store: StageStore, needed: frozenset[str]) -> frozenset[str]:
-    """Return the keys, and those of the shared artifacts of a store from which they come."""
+    """Return the keys, and the keys of the shared artifacts that these entries use."""
     if not needed:
         return needed
     from orchestrator.stages.shared_artifacts import shared_artifacts_of  # noqa: PLC0415 - as above

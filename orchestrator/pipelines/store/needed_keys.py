@@ -1,4 +1,4 @@
-"""The keys in a stage store that an experiment needs."""
+"""Compute the stage-store keys that an experiment needs."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from orchestrator.stages.label_beliefs import beliefs_key
 
 
 def keys_needed_by(experiment: Experiment) -> list[str]:
-    """Keys of all stages of an experiment, of what is found out with their models, and of the
-    tables of features from which all of it is computed.
+    """Return the keys of an experiment's stages, of their evaluations and beliefs, and of the
+    feature tables that they read.
 
     Raises:
         UserInputError: Its data cannot be used.

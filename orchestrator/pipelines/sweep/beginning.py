@@ -1,4 +1,4 @@
-"""Reject a sweep that was begun already, or never: a refusal waits for nothing heavy to import."""
+"""Reject a sweep that exists already or does not exist, before anything heavy is imported."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orchestrator.tuning.ledger import Ledger
 
 
 def output_folder(search_space: SearchSpace, output: str | Path | None) -> Path:
-    """Return the folder of a sweep's ledger: as asked for, or `out/sweeps/NAME`."""
+    """Return the folder of a sweep's ledger: the given one, or `out/sweeps/NAME`."""
     return Path("out") / "sweeps" / search_space.name if output is None else Path(output)
 
 
@@ -19,22 +19,22 @@ def read_ledger(folder: Path, resume: bool | None) -> Ledger:
     """Return the ledger of an output folder.
 
     Args:
-        folder: Of the sweep.
+        folder: The output folder of the sweep.
         resume: Whether to resume a sweep; None resumes one if it exists.
 
     Raises:
-        ConfigError: It has the ledger of a sweep that is not to be resumed, or none to resume, or a
-            file that is no ledger.
-        StorageUnavailableError: It cannot be read.
+        ConfigError: The folder has a sweep but `resume` is False, has no sweep to resume, or has an
+            invalid ledger.
+        StorageUnavailableError: The ledger cannot be read.
     """
     ledger = Ledger(folder / output_files.LEDGER_FILE)
     if ledger.header is None and resume:
         raise ConfigError(
-            "there is no sweep to go on with",
+            "there is no sweep to resume",
             where=str(folder),
-            next_step="leave --resume out, or check --output",
+            next_step="omit --resume, or check --output",
         )
     if ledger.header is not None and resume is False:
-        advice = "add --resume to go on with it, or choose another --output"
+        advice = "add --resume to resume it, or choose another --output"
         raise ConfigError("there is a sweep already", where=str(folder), next_step=advice)
     return ledger

@@ -1,4 +1,4 @@
-"""Reject a sweep that cannot begin or be resumed, or that has no result."""
+"""Reject a sweep that cannot start or be resumed, or that has no result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orchestrator.pipelines.sweep.setting import SweepSetting
 from orchestrator.tuning.ledger import Ledger, ledger_of
 from orchestrator.tuning.trial_status import TrialStatus
 
-# What decides on the objective's value.
+# The settings that determine the objective's value.
 _MUST_AGREE = ("metric", "metrics", "split", "seeds")
 
 
@@ -22,12 +22,12 @@ def check_ledger(ledger: Ledger, experiment: Experiment, output_dir: Path) -> No
     """Reject an output folder that holds a sweep of another experiment.
 
     Args:
-        ledger: Of that folder.
-        experiment: What is the same for all trials.
+        ledger: The ledger of that folder.
+        experiment: The experiment that all trials start from.
         output_dir: The folder.
 
     Raises:
-        ConfigError: It is rejected.
+        ConfigError: The experiments differ.
     """
     if ledger.header is None:
         return
@@ -39,19 +39,19 @@ def check_ledger(ledger: Ledger, experiment: Experiment, output_dir: Path) -> No
     ]
     if differ:
         raise ConfigError(
-            f"the sweep was begun with another experiment ({', '.join(differ)} differ): its trials"
-            " could not be compared",
+            f"the sweep was started with another experiment ({', '.join(differ)} differ), so its"
+            " trials are not comparable",
             where=str(output_dir),
             next_step="give the same experiment and --set values, or choose another --output",
         )
 
 
 def check_search(setting: SweepSetting, ledger: Ledger) -> None:
-    """Reject, before a run is opened, a search space without a configuration, or one whose values
-    cannot be compared with those of the ledger or of the warm start.
+    """Reject a search space without any configuration, or one whose objectives are not comparable
+    with those of the ledger or the warm start. Call it before a run is opened.
 
     Raises:
-        ConfigError: It is rejected.
+        ConfigError: The search space is rejected.
     """
     folder, now = setting.search_space.warm_start, setting.search_space.model_dump(mode="json")
     headers = [
@@ -62,8 +62,8 @@ def check_search(setting: SweepSetting, ledger: Ledger) -> None:
         differ = [key for key in _MUST_AGREE if header and header.search_space.get(key) != now[key]]
         if differ:
             raise ConfigError(
-                f"the sweep there was begun with another search space ({', '.join(differ)} differ):"
-                " its values could not be compared",
+                f"the sweep there was started with another search space ({', '.join(differ)}"
+                " differ), so its objectives are not comparable",
                 where=str(where),
                 next_step="give the same values, or another folder",
             )
@@ -72,15 +72,15 @@ def check_search(setting: SweepSetting, ledger: Ledger) -> None:
 
 
 def check_not_all_failed(ledger: Ledger, errors: Sequence[OrchestratorError]) -> None:
-    """Raise the first trial's error when all trials have failed, some perhaps in an earlier start.
+    """Raise the first trial's error if all trials have failed, in this start or an earlier one.
 
     Args:
-        ledger: With all trials.
-        errors: Of trials that failed in this start.
+        ledger: The ledger with all trials.
+        errors: Errors of the trials that failed in this start.
 
     Raises:
         OrchestratorError: Of the same class as the first of `errors`.
-        UserInputError: All have failed in an earlier start.
+        UserInputError: All trials failed in an earlier start.
     """
     if any(trial.status is TrialStatus.FINISHED for trial in ledger.trials.values()):
         return
@@ -93,7 +93,7 @@ def check_not_all_failed(ledger: Ledger, errors: Sequence[OrchestratorError]) ->
     if ledger.trials and all(
         trial.status is TrialStatus.FAILED for trial in ledger.trials.values()
     ):
-        advice = "change the search space, or begin anew in another --output"
+        advice = "change the search space, or start again with another --output"
         raise UserInputError(
             f"all trials failed, the first with: {ledger.trials[min(ledger.trials)].reason}",
             next_step=advice,

@@ -1,4 +1,4 @@
-"""The files of a Pareto front: a table, a chart, and each of its trials as an experiment file."""
+"""Write the files of a Pareto front: a table, a chart, and each trial as an experiment file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def front_figures(rows: Sequence[TrialRow], summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the chart of the front by file name; nothing for one objective."""
+    """Return the chart of the front by file name; empty for a single objective."""
     if "metrics" not in summary:
         return {}
     from orchestrator.figures.pareto_front import pareto_front_figure  # noqa: PLC0415 - Matplotlib is slow to import
@@ -31,7 +31,7 @@ def front_figures(rows: Sequence[TrialRow], summary: Mapping[str, Any]) -> dict[
 
 
 def front_paths(folder: Path, summary: Mapping[str, Any]) -> list[Path]:
-    """Return the files that `write_front` leaves."""
+    """Return the paths of the files that `write_front` writes."""
     if "metrics" not in summary:
         return []
     names = map(output_files.front_file, summary["front"])
@@ -42,8 +42,8 @@ def front_paths(folder: Path, summary: Mapping[str, Any]) -> list[Path]:
 
 
 def write_front(setting: SweepSetting, summary: Mapping[str, Any], ledger: Ledger) -> None:
-    """Write front.csv and front/*.yaml, and remove what an earlier start has written of trials that
-    are no longer in the front. Nothing for one objective.
+    """Write front.csv and front/*.yaml, and remove the files of trials that are no longer in the
+    front. Do nothing for a single objective.
 
     Raises:
         OSError: The folder cannot be written.
@@ -69,7 +69,7 @@ def write_front(setting: SweepSetting, summary: Mapping[str, Any], ledger: Ledge
 
 
 def values_text(summary: Mapping[str, Any], trial: Mapping[str, Any]) -> str:
-    """Return the objective of a trial, or each of several, with its name."""
+    """Return a trial's objective, or all its objectives, with their names."""
     values = trial["values"] if "metrics" in summary else {summary["metric"]: trial["value"]}
     return ", ".join(f"{name} = {objective_text(value, name)}" for name, value in values.items())
 

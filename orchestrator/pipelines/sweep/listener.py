@@ -1,4 +1,4 @@
-"""The listener of a sweep: it receives the sweep's events, for a terminal, a notebook or a test."""
+"""Listener of a sweep: it receives the sweep's events, for a terminal, a notebook or a test."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from orchestrator.tuning.ledger import LedgerTrial
 
 
 class SweepListener(Protocol):
-    """Receive the events of a sweep while it happens.
+    """Listener that receives the events of a running sweep.
 
     `SilentSweepListener` is the base for a listener that needs only some of them.
     """
@@ -23,39 +23,39 @@ class SweepListener(Protocol):
         known: list[LedgerTrial],
         sweep_id: str,
     ) -> None:
-        """Receive that everything is checked, and computing begins.
+        """Handle the start of the computation; all checks have passed.
 
         Args:
-            search_space: What varies.
-            num_trials: Most trials that are drawn; None for no limit.
-            num_tasks: Tasks that each trial learns.
+            search_space: The search space.
+            num_trials: Maximum number of drawn trials; None for no limit.
+            num_tasks: Number of tasks that each trial learns.
             known: Trials of earlier starts.
-            sweep_id: Of the sweep's run in MLflow.
+            sweep_id: Id of the sweep's run in MLflow.
         """
 
     def ray_starts(self, address: str | None) -> None:
-        """Receive that Ray is about to start on this machine, which may take a minute; with an
-        address, that its cluster is joined. Not where no trial is left to compute.
+        """Handle the start of Ray on this machine, which may take a minute, or the connection to
+        the cluster at an address. Not called if no trial is left to compute.
         """
 
     def trial_changed(self, trial: LedgerTrial) -> None:
-        """Receive that a trial has begun, has learned one more task, or has ended."""
+        """Handle a trial that has started, learned one more task, or ended."""
 
     def tick(self) -> None:
-        """Receive that about a second has passed."""
+        """Handle a clock tick, about once a second."""
 
     def sweep_finished(self, summary: dict[str, Any], output_dir: Path, view_url: str) -> None:
-        """Receive that everything is computed and written.
+        """Handle the end of the sweep; all files are written.
 
         Args:
             summary: The content of summary.json.
-            output_dir: Where the files of the sweep are.
-            view_url: Page that shows the trials side by side; empty where there is none.
+            output_dir: Folder with the files of the sweep.
+            view_url: Page that compares the trials; empty if there is none.
         """
 
 
 class SilentSweepListener:
-    """Ignore every event."""
+    """Listener that ignores every event."""
 
     def sweep_started(
         self,
@@ -65,16 +65,16 @@ class SilentSweepListener:
         known: list[LedgerTrial],
         sweep_id: str,
     ) -> None:
-        """Ignore it."""
+        """Ignore the event."""
 
     def ray_starts(self, address: str | None) -> None:
-        """Ignore it."""
+        """Ignore the event."""
 
     def trial_changed(self, trial: LedgerTrial) -> None:
-        """Ignore it."""
+        """Ignore the event."""
 
     def tick(self) -> None:
-        """Ignore it."""
+        """Ignore the event."""
 
     def sweep_finished(self, summary: dict[str, Any], output_dir: Path, view_url: str) -> None:
-        """Ignore it."""
+        """Ignore the event."""

@@ -1,5 +1,5 @@
-"""The files of a sweep: summary, best experiment, leaderboard, pictures; on disk and with the
-sweep's run in MLflow.
+"""Write the files of a sweep: summary, best experiment, leaderboard and figures, on disk and in
+MLflow.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from orchestrator.whole_files import write_whole
 
 
 def log_search_space(setting: SweepSetting, tracker: Tracker) -> None:
-    """Write what varies, before the first trial: a sweep that ends early has it as well.
+    """Write search_space.yaml before the first trial, so that a sweep that ends early has it too.
 
     Raises:
         StorageUnavailableError: The folder cannot be written.
@@ -57,10 +57,10 @@ def log_search_space(setting: SweepSetting, tracker: Tracker) -> None:
 def write_sweep_outputs(
     setting: SweepSetting, summary: dict[str, Any], ledger: Ledger, tracker: Tracker
 ) -> None:
-    """Write every file and hand it to the tracker.
+    """Write every file and log it with the tracker.
 
     Raises:
-        StorageUnavailableError: The folder cannot be written any more.
+        StorageUnavailableError: The folder is no longer writable.
     """
     try:
         files = _write_files(setting, summary, ledger)
@@ -113,7 +113,7 @@ def _write_files(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger)
     ]
     best_text = ""
     write_front(setting, summary, ledger)
-    if summary["best"] is None:  # what an earlier start has written would pass for this one's
+    if summary["best"] is None:  # a file of an earlier start would be mistaken for this result
         (folder / output_files.BEST_FILE).unlink(missing_ok=True)
     else:
         best = ledger.trials[summary["best"]["trial"]]
@@ -133,7 +133,7 @@ def _write_files(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger)
 
 
 def _tracked_run(setting: SweepSetting, summary: dict[str, Any]) -> TrackedRun:
-    """Return the sweep's run as its report reads it, from what is known without MLflow."""
+    """Return the sweep's run for its report, without reading MLflow."""
     experiment, ended = setting.experiment, datetime.now(UTC)
     return TrackedRun(
         run_id=summary["sweep_id"],
@@ -154,7 +154,7 @@ def sweep_name(search_space: SearchSpace) -> str:
 
 
 def _rows(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger) -> list[Any]:
-    """Return the trials as the figures take them; the best ones with their test accuracies."""
+    """Return the trials as input of the figures; the best ones with their test accuracies."""
     from orchestrator.figures.trials import TrialRow  # noqa: PLC0415
     from orchestrator.reporting.sweep_facts import (  # noqa: PLC0415 - matplotlib is slow to import
         NUM_CURVES,
@@ -186,8 +186,8 @@ def _rows(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger) -> lis
 
 
 def _accuracy_curves(setting: SweepSetting, trial: LedgerTrial) -> dict[Role, list[float]]:
-    """Return the accuracy on test data after each task, the mean over the seeds; nothing where
-    stages are no longer stored.
+    """Return the test accuracy after each task, averaged over the seeds; empty if stages are no
+    longer stored.
     """
     try:
         works = setting.works_of(trial.parameters)
@@ -216,8 +216,8 @@ def _curves_of(work: Work) -> dict[Role, list[float]]:
 
 
 def _best_text(summary: dict[str, Any], experiments: Sequence[Experiment]) -> str:
-    """Return the text of best.yaml: a complete experiment file that, when it is run, gives the best
-    trial's numbers again, with its first seed.
+    """Return the text of best.yaml, a complete experiment file that reproduces the best trial with
+    its first seed.
     """
     best, seeds = summary["best"], ", ".join(str(experiment.seed) for experiment in experiments)
     comment = (
@@ -229,5 +229,5 @@ def _best_text(summary: dict[str, Any], experiments: Sequence[Experiment]) -> st
 
 
 def dump_search_space(search_space: SearchSpace) -> str:
-    """Return the search space as YAML text, complete with every default."""
+    """Return the search space as YAML text, including all defaults."""
     return yaml.safe_dump(search_space.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

@@ -1,4 +1,4 @@
-"""What a sweep gives, as values and as the content of summary.json."""
+"""Result of a sweep, as values and as the content of summary.json."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SweepResult:
-    """What a sweep gives.
+    """Result of a sweep.
 
     Attributes:
         summary: The content of summary.json.
         output_dir: Folder of summary.json, best.yaml, the ledger and the figures.
-        ledger_trials: All trials, those of earlier starts too, by number.
-        best: The finished trial with the best objective; of several objectives the one that
-            `choose` selects. None where there is none.
-        front: The finished trials that no other one dominates, the best by the first objective
-            first; of one objective the best one.
+        ledger_trials: All trials, including those of earlier starts, by number.
+        best: The finished trial with the best objective; with several objectives, the one that
+            `choose` selects. None if there is none.
+        front: The finished trials that no other trial dominates, the best by the first objective
+            first; with one objective, the best trial.
         best_experiment: The complete experiment of `best`, with its first seed.
-        identity: Which study of which Optuna storage the sweep is.
+        identity: The Optuna storage and study of the sweep.
     """
 
     summary: dict[str, Any]
@@ -47,8 +47,8 @@ class SweepResult:
 
     @property
     def trials(self) -> pd.DataFrame:
-        """All trials, those of earlier starts too, as a table: one row a trial, by number; a column
-        for each objective, each parameter (by its path), and each cost.
+        """Return all trials as a table, including those of earlier starts: one row per trial, by
+        number; one column for each objective, each parameter (by its path), and each cost.
         """
         import pandas as pd  # noqa: PLC0415 - slow to import, and only this needs it
 
@@ -58,8 +58,8 @@ class SweepResult:
 
     @property
     def study(self) -> optuna.Study:
-        """The sweep as a study: that of its storage, or one in memory where the storage cannot be
-        reached or lacks trials.
+        """Return the sweep's Optuna study from its storage; if the storage is unreachable or lacks
+        trials, one in memory.
         """
         return loaded_study(self.identity, self.ledger_trials)
 
@@ -68,9 +68,9 @@ def result_of(setting: SweepSetting, ledger: Ledger, summary: dict[str, Any]) ->
     """Return the result of a sweep.
 
     Args:
-        setting: What was asked for.
-        ledger: With all trials.
-        summary: As of `summary_of`.
+        setting: The settings of the sweep.
+        ledger: The ledger with all trials.
+        summary: The result of `summary_of`.
     """
     best = best_of(setting.search_space, ledger)
     return SweepResult(
@@ -85,8 +85,8 @@ def result_of(setting: SweepSetting, ledger: Ledger, summary: dict[str, Any]) ->
 
 
 def best_of(search_space: SearchSpace, ledger: Ledger) -> LedgerTrial | None:
-    """Return the finished trial with the best objective, or that which `choose` selects of a front;
-    None where there is none.
+    """Return the finished trial with the best objective, or the trial of the front that `choose`
+    selects; None if there is none.
     """
     return chosen(front_of(ledger.trials.values(), search_space), search_space)
 
@@ -95,9 +95,9 @@ def summary_of(search_space: SearchSpace, ledger: Ledger, sweep_id: str) -> dict
     """Return the content of summary.json.
 
     Args:
-        search_space: What varied.
-        ledger: With all trials, and the time of all starts.
-        sweep_id: Of the sweep's run in MLflow.
+        search_space: The search space.
+        ledger: The ledger with all trials, and the time of all starts.
+        sweep_id: Id of the sweep's run in MLflow.
     """
     trials, best = _by_number(ledger), best_of(search_space, ledger)
     is_several = search_space.metrics is not None
@@ -125,7 +125,7 @@ def summary_of(search_space: SearchSpace, ledger: Ledger, sweep_id: str) -> dict
 
 
 def _several(search_space: SearchSpace, ledger: Ledger) -> dict[str, Any]:
-    """Return what the summary of several objectives has besides: nothing for one."""
+    """Return the additional entries of a summary with several objectives; empty for one."""
     if search_space.metrics is None:
         return {}
     front = front_of(ledger.trials.values(), search_space)

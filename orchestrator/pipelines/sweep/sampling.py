@@ -1,4 +1,4 @@
-"""Make the sampler that draws a sweep's trials: loads no torch, for reports need it too."""
+"""Create the sampler that draws a sweep's trials; without torch, as reports need it too."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from orchestrator.tuning.space import Space
 
 
 def sampler_of(space: Space, trials: Iterable[LedgerTrial] = ()) -> Sampler:
-    """Return a sampler that knows the finished trials of a warm start, and all trials of a ledger:
-    an open one is resumed, not drawn again.
+    """Return a sampler that knows the ended trials of a warm start and all trials of a ledger. It
+    knows open trials as well, because they are resumed and not drawn again.
 
     Raises:
         ConfigError: There is no sweep in the folder of the warm start.
@@ -29,7 +29,7 @@ def sampler_of(space: Space, trials: Iterable[LedgerTrial] = ()) -> Sampler:
 
 
 def told_value(space: Space, trial: LedgerTrial) -> Value:
-    """Return a trial's objective, or several, as the sampler learns from them."""
+    """Return a trial's objective or objectives as the sampler's input."""
     metrics = space.search_space.metrics
     if metrics is None or trial.value is None:
         return trial.value

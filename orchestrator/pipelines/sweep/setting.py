@@ -1,4 +1,4 @@
-"""Hold the settings of a sweep."""
+"""Settings of a sweep."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from orchestrator.tuning.space import Space
 
 @dataclass(frozen=True)
 class SweepSetting:
-    """What is asked of a sweep.
+    """Settings of a sweep.
 
     Attributes:
-        search_space: What varies, and what is optimised.
-        experiment: What is the same for all trials.
-        space: The one over the other.
-        output_dir: Where ledger, summaries and figures go.
-        preparation: Shared by the works of all trials in this process.
+        search_space: The parameters and the objectives.
+        experiment: The experiment that all trials start from.
+        space: The search space applied to the experiment.
+        output_dir: Folder for ledger, summaries and figures.
+        preparation: Cache that the works of all trials in this process share.
     """
 
     search_space: SearchSpace
@@ -38,7 +38,7 @@ class SweepSetting:
             parameters: The configuration, by path.
 
         Raises:
-            UserInputError: Configuration and data do not go together.
+            UserInputError: Configuration and data do not match.
             StorageUnavailableError: The data cache or the store cannot be reached.
         """
         return [

@@ -1,4 +1,4 @@
-"""The Optuna study of a sweep: of one that runs, and of an earlier one from its ledger."""
+"""Identify the Optuna study of a sweep, and write the study of an earlier one from its ledger."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from orchestrator.tuning.study_writer import write_study
 
 
 def study_of(setting: SweepSetting, sweep_id: str) -> StudyIdentity:
-    """Return which study a sweep is written to.
+    """Return the identity of a sweep's study.
 
     Args:
-        setting: What is asked of the sweep.
-        sweep_id: Of its run in MLflow.
+        setting: The settings of the sweep.
+        sweep_id: Id of its run in MLflow.
     """
     experiment = setting.experiment
     page_of = partial(run_page, shown(experiment.tracking.uri))
@@ -34,19 +34,20 @@ def study_of(setting: SweepSetting, sweep_id: str) -> StudyIdentity:
 
 
 def import_sweep(folder: Path, storage: str | None = None) -> StudyIdentity:
-    """Write a sweep's study from its ledger, or bring it up to date: of a sweep from before there
-    were studies, or one whose storage was away.
+    """Create or update a sweep's study from its ledger.
+
+    Use it for a sweep from before studies existed, or one whose storage was unreachable.
 
     Args:
         folder: The sweep's output folder.
         storage: Address of the Optuna storage; None means that of the sweep's experiment.
 
     Returns:
-        Which study of which storage it is.
+        The identity of the study.
 
     Raises:
-        ConfigError: There is no sweep in the folder, one that this version cannot read, or the
-            address is no storage.
+        ConfigError: The folder has no sweep, or one that this version cannot read, or the address
+            is not a storage.
         StorageUnavailableError: Ledger or storage cannot be used.
     """
     ledger = Ledger(folder / LEDGER_FILE)

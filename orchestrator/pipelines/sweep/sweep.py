@@ -1,6 +1,6 @@
-"""Sweep: compute many configurations of one experiment, and write the best one as an experiment.
+"""Run a sweep: compute many configurations of one experiment, and write the best one as a file.
 
-A resumed sweep needs nothing but the ledger in its output folder and the stage store.
+A sweep can be resumed from the ledger in its output folder and the stage store alone.
 """
 
 from __future__ import annotations
@@ -50,21 +50,21 @@ def sweep(
     """Compute the trials of a search space.
 
     Args:
-        search_space: What varies, and what is optimised.
-        experiment: What is the same for all trials.
+        search_space: The parameters and the objectives.
+        experiment: The experiment that all trials start from.
         output: Folder for ledger, summary.json, best.yaml and figures; None means
             `out/sweeps/NAME`.
         resume: Whether to resume the sweep whose ledger is in that folder; None resumes one if it
             exists.
-        listener: Receives the events of the sweep; None for none.
-        room: Result of `find_room` for this experiment, of a caller that has asked already; None
-            asks.
+        listener: Receives the events of the sweep; None ignores them.
+        room: Result of `find_room` for this experiment, if the caller has it already.
 
     Returns:
         The trials, the best of them, and the summary.
 
     Raises:
-        UserInputError: Space, experiment or data cannot be used, or the folder holds another sweep.
+        UserInputError: Search space, experiment or data are invalid, or the folder has another
+            sweep.
         TransientError: The output folder, store, cluster or tracking store cannot be reached, or
             another process writes to that folder.
         InterruptedRunError: The sweep was interrupted; `resume` continues it.
@@ -91,20 +91,20 @@ def sweep(
 
 @contextmanager
 def _naming_resume(resume: bool | None) -> Iterator[None]:
-    """Say of an interrupted sweep how it is resumed."""
+    """Add to an interruption how to resume the sweep."""
     try:
         yield
     except InterruptedRunError as interruption:
         same = "the same command" if resume is None else "the same command with --resume"
         raise InterruptedRunError(
-            interruption.what, interruption.where, f"{same} goes on"
+            interruption.what, interruption.where, f"{same} resumes it"
         ) from None
 
 
 def _computed(
     setting: SweepSetting, work: Work, room: TrialRoom, ledger: Ledger, listener: SweepListener
 ) -> SweepResult:
-    """Compute what is left of the sweep, inside its run in MLflow."""
+    """Compute the remaining trials of the sweep, within its run in MLflow."""
     search_space = setting.search_space
     tracker = _open(setting, ledger)
     view, num_tasks = sweep_view(tracker.run_id, search_space), len(work.scenario.tasks)
@@ -128,8 +128,8 @@ def _computed(
 
 
 def as_trials_compute(experiment: Experiment, share: TrialShare) -> Experiment:
-    """Return the experiment as each trial computes it: threads and device that are left open would
-    give other numbers elsewhere.
+    """Return the experiment with threads and device fixed, so that every trial gets the same
+    results on any machine.
     """
     if isinstance(experiment.execution, RayConfig):
         return experiment
@@ -156,7 +156,7 @@ def _compute_trials(
 
 
 def _open(setting: SweepSetting, ledger: Ledger) -> Tracker:
-    """Open or resume the sweep's run, and begin the ledger."""
+    """Open or resume the sweep's run, and start the ledger."""
     experiment, search_space = setting.experiment, setting.search_space
     tracking = experiment.tracking
     run_id = ledger.header.sweep_id if ledger.header else None

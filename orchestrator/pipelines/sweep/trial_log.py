@@ -1,4 +1,4 @@
-"""What of a trial goes to MLflow: the metric points of a run, as means over its seeds."""
+"""Log a trial in MLflow: the metric points of a run, averaged over its seeds."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from orchestrator.tuning.trial import TaskReport
 
 
 def mean_points(points_of_seeds: Sequence[Sequence[MetricPoint]]) -> list[MetricPoint]:
-    """Return the mean over the seeds of every point that all of them have.
+    """Return the mean over the seeds of every point that all seeds have, in the order of the first
+    seed.
 
     Args:
-        points_of_seeds: Those of each seed, no two of one metric at the same step; the order of the
-            first seed counts.
+        points_of_seeds: The points of each seed, at most one per metric and step.
     """
     values = [
         {(point.name, point.step): point.value for point in points} for points in points_of_seeds
@@ -37,7 +37,7 @@ def mean_points(points_of_seeds: Sequence[Sequence[MetricPoint]]) -> list[Metric
 
 
 class TrialLog:
-    """One trial's view of its tracker."""
+    """Log of one trial, written to its tracker."""
 
     def __init__(self, tracker: Tracker, works: Sequence[Work], is_resumed: bool = False) -> None:
         """Log parameters, tags and data sets.
@@ -45,8 +45,8 @@ class TrialLog:
         Args:
             tracker: The trial's run.
             works: The configuration with each of its seeds.
-            is_resumed: Whether an earlier start has begun the run, perhaps elsewhere: the places
-                that it has logged stay.
+            is_resumed: Whether an earlier start opened the run, perhaps on another machine; then
+                its logged folders and addresses are kept.
         """
         self._tracker = tracker
         self._records = [RunRecord(tracker.run_id, work) for work in works]
@@ -64,7 +64,7 @@ class TrialLog:
         tracker.set_tags({**tags_of(experiment, scenario.table), names.SEED_TAG: seeds})
 
     def report(self, report: TaskReport) -> None:
-        """Log what one more learned task adds."""
+        """Log the metrics of one more learned task."""
         new: list[list[MetricPoint]] = [[] for _ in self._records]
         for seed, event in report.events:
             result = self._records[seed].take(event_from_json(event))
@@ -77,19 +77,17 @@ class TrialLog:
         )
 
     def finish(self) -> list[dict[str, Any]]:
-        """Log the scalars that sum up the trial.
+        """Log the trial's final scalars.
 
         Returns:
-            Each seed's summary, as of a run.
+            The summary of each seed, as for a run.
         """
         summaries = [record.summary() for record in self._records]
         self._send_means([final_points(summary) for summary in summaries])
         return summaries
 
     def _send_means(self, new: Sequence[Sequence[MetricPoint]]) -> None:
-        """Log the means of all points that every seed has by now; in lanes, one may be ahead of
-        another.
-        """
+        """Log the means of the points that every seed has by now; in lanes, one may be ahead."""
         waiting = [[*old, *added] for old, added in zip(self._unsent, new, strict=True)]
         means = mean_points(waiting)
         sent = {(point.name, point.step) for point in means}

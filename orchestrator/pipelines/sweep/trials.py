@@ -1,4 +1,4 @@
-"""The trials of one sweep in the process that started it: drawn, tracked and kept in the ledger."""
+"""Draw, track and record the trials of a sweep, in the process that started it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _RUN_STATUS = {
 
 @dataclass
 class _Open:
-    """A trial that is being computed."""
+    """Trial that is being computed."""
 
     tracker: Tracker
     log: TrialLog | None
@@ -45,10 +45,11 @@ class _Open:
 
 
 class SweepTrials:
-    """Give trials to the side that computes them, and receive their events (`TrialSource`).
+    """Source of trials for the side that computes them, and receiver of their events
+    (`TrialSource`).
 
     Attributes:
-        errors: Of the trials that have failed in this start.
+        errors: Errors of the trials that failed in this start.
     """
 
     def __init__(
@@ -59,14 +60,14 @@ class SweepTrials:
         listener: SweepListener,
         study: StudyNotes | None = None,
     ) -> None:
-        """Draw nothing yet.
+        """Load the trials of earlier starts, without drawing new ones yet.
 
         Args:
-            setting: What is asked for.
-            ledger: With the trials of earlier starts, open for writing.
+            setting: The settings of the sweep.
+            ledger: The ledger with the trials of earlier starts, open for writing.
             tracker: The sweep's run.
             listener: Receives the events of the sweep.
-            study: Receives every state of a trial, those of earlier starts too; None for nobody.
+            study: Receives every state of every trial, including earlier starts; None for none.
         """
         self._setting = setting
         self._search_space = search_space = setting.search_space
@@ -76,7 +77,7 @@ class SweepTrials:
         self._sampler = sampler_of(setting.space, ledger.trials.values())
         self._to_resume = [trial for trial in ledger.trials.values() if trial.is_open]
         for trial in self._to_resume:
-            # of a start that was killed; this one may not come so far
+            # its start was killed, and this start may not reach the trial
             if trial.status is TrialStatus.RUNNING:
                 ledger.write(
                     replace(trial, status=TrialStatus.INTERRUPTED, reason="its process was killed")
@@ -95,7 +96,7 @@ class SweepTrials:
     # --- what the computing side asks for ---------------------------------------------------------
 
     def next_trial(self) -> TrialPlan | None:
-        """Return a trial that an earlier start has left open, otherwise a new one."""
+        """Return an open trial of an earlier start, otherwise a new one."""
         if self._next is not None:
             plan, self._next = self._next, None
             return plan
@@ -110,7 +111,7 @@ class SweepTrials:
         return None if configuration is None else self._plan(number, configuration)
 
     def has_work(self) -> bool:
-        """Return whether there is anything to compute: a resumed sweep may be complete, or its
+        """Return whether there is a trial to compute; a resumed sweep may be complete, or its
         budget spent.
 
         Raises:
@@ -122,7 +123,7 @@ class SweepTrials:
         return self._next is not None
 
     def vary(self, number: int) -> TrialPlan:
-        """Return a variation of a trial that did well."""
+        """Return a variation of a good trial."""
         varied = self._next_number()
         self._parents[varied] = number
         return self._plan(
@@ -130,7 +131,7 @@ class SweepTrials:
         )
 
     def is_budget_spent(self) -> bool:
-        """Return whether this start's wall clock or all starts' worker-seconds are used up."""
+        """Return whether this start's wall time or the worker-seconds of all starts are used up."""
         budget = self._search_space.budget
         if (
             budget.wall_seconds is not None
@@ -140,18 +141,18 @@ class SweepTrials:
         return budget.worker_seconds is not None and self.worker_seconds >= budget.worker_seconds
 
     def tick(self) -> None:
-        """Pass on that about a second has passed."""
+        """Forward a clock tick to the listener."""
         self._listener.tick()
 
     @property
     def worker_seconds(self) -> float:
-        """Worker-seconds of all trials, those of earlier starts too."""
+        """Return the worker-seconds of all trials, including those of earlier starts."""
         return sum(trial.worker_seconds for trial in self._ledger.trials.values())
 
     # --- the events of trials ---------------------------------------------------------------------
 
     def trial_started(self, number: int) -> None:
-        """Open the trial's run, or resume it."""
+        """Open or resume the trial's run."""
         configuration, known = self._configurations[number], self._ledger.trials.get(number)
         tags = {names.TRIAL_TAG: str(number)}
         tracker = self._tracker.open_child(
@@ -162,8 +163,8 @@ class SweepTrials:
         )
         costs_read = (*self._search_space.metrics_read, *self._search_space.bounds)
         is_timed = any(name.endswith(LATENCY) for name in costs_read)
-        # noted before anything else, or a kill would leave a run that no resumed sweep continues;
-        # events come again from the start: stages that are stored cost nothing
+        # noted first, as after a kill no resumed sweep would continue an unknown run; the events
+        # start from the beginning again, since stored stages cost nothing
         self._note(
             replace(
                 trial,
@@ -178,7 +179,7 @@ class SweepTrials:
         self._open[number] = _Open(tracker, self._log_of(trial, tracker, known is not None))
 
     def trial_reported(self, number: int, report: TaskReport) -> None:
-        """Log and note one more learned task."""
+        """Log one more learned task, and write it to the ledger."""
         opened, trial = self._open[number], self._ledger.trials[number]
         if opened.log is not None:
             opened.log.report(report)
@@ -190,7 +191,7 @@ class SweepTrials:
                 trial,
                 curve=[*trial.curve, report.objective],
                 stages_computed=stages_computed,
-                # stages that it had computed itself before it was interrupted are no cache hits
+                # stages that the trial computed before it was interrupted are not cache hits
                 stages_cached=max(0, opened.num_stages_reported - stages_computed),
                 seconds=round(trial.seconds + report.seconds, 3),
                 worker_seconds=round(trial.worker_seconds + report.worker_seconds, 3),
@@ -200,7 +201,7 @@ class SweepTrials:
     def trial_ended(
         self, number: int, status: TrialStatus, reason: str, error: OrchestratorError | None = None
     ) -> None:
-        """Close the trial's run, and note how it has ended."""
+        """Close the trial's run, and write its end to the ledger."""
         opened, trial = self._open.pop(number), self._ledger.trials[number]
         if error is not None:
             self.errors.append(error)
@@ -218,8 +219,8 @@ class SweepTrials:
     # --- inside -----------------------------------------------------------------------------------
 
     def _log_of(self, trial: LedgerTrial, tracker: Tracker, is_resumed: bool) -> TrialLog | None:
-        """Return None where data and configuration do not go together: the trial's worker finds the
-        same, and the trial fails with it.
+        """Return the trial's log; None if data and configuration do not match. Its worker finds the
+        same error, and the trial fails with it.
         """
         try:
             works = self._setting.works_of(trial.parameters)
@@ -239,7 +240,7 @@ class SweepTrials:
             opened.tracker.log_metrics(values, step=names.FINAL_STEP)
 
     def _write_summaries(self, opened: _Open, trial: LedgerTrial) -> list[Path]:
-        """Write one for each seed."""
+        """Write the summary of each seed, and return the paths."""
         folder = self._setting.output_dir / "trials" / f"{trial.number:04}"
         summaries = opened.log.finish() if opened.log is not None else []
         paths = [folder / seed_summary_file(summary["seed"]) for summary in summaries]
@@ -249,7 +250,7 @@ class SweepTrials:
                 write_json(path, summary)
         except OSError as error:
             what = f"a trial's summary cannot be written ({error.strerror or error})"
-            advice = "free some space; the same command with --resume goes on"
+            advice = "free some space, then resume with --resume"
             raise StorageUnavailableError(what, where=str(folder), next_step=advice) from None
         return paths
 
@@ -264,8 +265,8 @@ class SweepTrials:
         return TrialPlan(number, space.experiments_of(parameters), space.known_of(parameters))
 
     def _next_number(self) -> int:
-        """Return the lowest free number: a start that was killed may have begun a trial before the
-        one below it.
+        """Return the lowest free number; after a killed start, numbers below a known trial may be
+        free.
         """
         return next(
             number
@@ -274,7 +275,7 @@ class SweepTrials:
         )
 
     def _num_drawn(self) -> int:
-        """Count the drawn trials, those of earlier starts too; variations do not count."""
+        """Return the number of drawn trials, including earlier starts and excluding variations."""
         variations = {
             number
             for number, trial in self._ledger.trials.items()

@@ -234,7 +234,7 @@ def test_a_file_that_is_no_model_is_one_error(
         file.write_bytes(content)
     done = orchestrator_command("predict", str(file), str(photos))
     assert (done.returncode, done.stdout) == (2, "")
-    what = "there is no such file" if content is None else "is no model that this program has"
+    what = "there is no such file" if content is None else "is not a model that this program has"
     assert done.stderr.startswith(f"error: {file}: {what}")
     assert len(done.stderr.splitlines()) == 1
 

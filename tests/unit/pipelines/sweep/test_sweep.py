@@ -207,7 +207,7 @@ def test_several_objectives_leave_a_front_of_experiments_and_the_one_that_the_ru
 
 @pytest.mark.parametrize(
     ("resume", "advice"),
-    [(False, "the same command with --resume goes on"), (None, "the same command goes on")],
+    [(False, "the same command with --resume resumes it"), (None, "the same command resumes it")],
 )
 def test_an_interrupted_sweep_says_how_it_is_resumed(
     experiment_with: Callable[[str], Experiment],
