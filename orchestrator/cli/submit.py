@@ -15,13 +15,16 @@ from orchestrator.terminal.printable import say
 def submit(  # noqa: PLR0913, PLR0917 - the command's options
     what: Annotated[
         Literal["run", "sweep", "retrain"],
-        typer.Argument(metavar="run|sweep|retrain", help="The command to run there."),
+        typer.Argument(metavar="run|sweep|retrain", help="The command to run on Kubernetes."),
     ],
     files: Annotated[
         list[Path],
         typer.Argument(
             metavar="FILE...",
-            help="EXPERIMENT.yaml; or SEARCH_SPACE.yaml EXPERIMENT.yaml; or RETRAINING.yaml.",
+            help=(
+                "The files of the command: EXPERIMENT.yaml for run, SEARCH_SPACE.yaml"
+                " EXPERIMENT.yaml for sweep, RETRAINING.yaml for retrain."
+            ),
         ),
     ],
     overrides: Overrides = None,
@@ -30,38 +33,48 @@ def submit(  # noqa: PLR0913, PLR0917 - the command's options
         typer.Option(
             "--experiment",
             metavar="EXPERIMENT.yaml",
-            help="With sweep: the experiment, as `orchestrator sweep` takes it.",
+            help="With sweep: the experiment file, as for `orchestrator sweep`.",
         ),
     ] = None,
     num_trials: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", help="With sweep: configurations to try, instead of the file's."
+            min=1, metavar="N", help="With sweep: number of trials, instead of the file's number."
         ),
     ] = None,
     name: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="With run: name of the run in MLflow. Default: name, method and seed.",
+            help=(
+                "With run: name of the run in MLflow. Default: made from experiment name, method"
+                " and seed."
+            ),
         ),
     ] = None,
     resume: Annotated[  # noqa: ARG001 - accepted, for `sweep` takes it
         bool,
-        typer.Option("--resume", help="With sweep: changes nothing; a job resumes its sweep."),
+        typer.Option(
+            "--resume", help="With sweep: has no effect, as a job always resumes its sweep."
+        ),
     ] = False,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Print YAML for `kubectl apply -f -`, and send nothing."),
+        typer.Option("--dry-run", help="Print the YAML for `kubectl apply -f -`; send nothing."),
     ] = False,
     schedule: Annotated[
         str | None,
-        typer.Option(metavar="CRON", help="With retrain: run a tick whenever this is due."),
+        typer.Option(
+            metavar="CRON",
+            help="With retrain: create a schedule that runs ticks, e.g. '0 3 * * *' at 3 o'clock.",
+        ),
     ] = None,
     ray_cluster: Annotated[
         str | None,
         typer.Option(
-            "--cluster", metavar="NAME", help="A RayCluster that is up, instead of one of its own."
+            "--cluster",
+            metavar="NAME",
+            help="Use this running RayCluster. Default: the job starts its own.",
         ),
     ] = None,
     cluster_config: ClusterFile = None,
@@ -69,9 +82,9 @@ def submit(  # noqa: PLR0913, PLR0917 - the command's options
 ) -> None:
     """Run an experiment, a sweep or a retraining on Kubernetes, as a RayJob, and follow it.
 
-    The job is called by what it holds: submitted twice it is one job, and the second command
-    follows it again. One that has failed starts again, and reuses what is in the stage store.
-    Ctrl-C stops following, not the job. The exit code is the job's.
+    The job's name depends on its content, so submitting the same command again follows the same
+    job. A failed job is started again and reuses the stages in the stage store. Ctrl-C stops
+    following, but the job keeps running. The exit code is that of the job.
 
     Examples:
     `orchestrator submit run experiments/digits.yaml`

@@ -283,7 +283,7 @@ def test_files_that_no_import_has_written_are_not_overwritten(
     answer = orchestrator_command("data", "import", "photos", "--output", "out")
     assert answer.returncode == 2
     assert (
-        "out/train.parquet: exists already and was not written by an import; choose another --output"
+        "out/train.parquet: exists already and was not written by an import; choose another"
         in answer.stderr
     )
 

@@ -1,4 +1,4 @@
-"""Objects that this program has sent to Kubernetes: sent, found, and told from those of others."""
+"""Send and find the objects of this program on Kubernetes, and reject those of others."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from orchestrator.errors import ClusterUnavailableError, OrchestratorError, User
 SCHEDULES = ("CronJob", "RayCronJob")
 DELETION_SECONDS = 180.0
 PAUSE_SECONDS = 1.0
-Send = Callable[[Manifest], Manifest]  # gives the object as the cluster has it
+Send = Callable[[Manifest], Manifest]  # returns the object as stored in the cluster
 
 
 def send(
     submission: Submission, client: KubernetesClient, send_one: Send, found: Manifest | None = None
 ) -> Manifest:
-    """Send a job or schedule with its files; return it as the cluster has it.
+    """Send a job or schedule with its files; return it as stored in the cluster.
 
-    The job comes first: its files belong to it, and go when it goes. Pods wait for them, a moment.
-    Files are made and never changed, so nobody needs the right to change a ConfigMap.
+    The job is sent first: it owns its files, so they are deleted with it. Its pods wait a moment
+    for them. Files are created and never changed, so nobody needs the right to change a ConfigMap.
 
     Args:
-        submission: What is sent.
-        client: Of its namespace.
-        send_one: Sends the job.
-        found: The job, where it is there already.
+        submission: The submission.
+        client: The client of its namespace.
+        send_one: Function that sends the job.
+        found: The job, if it exists already.
     """
     job = found or send_one(submission.job)
     owner = {
@@ -45,19 +45,19 @@ def send(
         _send_files(client, {**submission.files, "metadata": metadata})
     except OrchestratorError:
         if found is None and submission.job["kind"] == "RayJob":
-            # without its files it would wait until its deadline
+            # without its files the job would wait until its deadline
             client.delete("RayJob", submission.name)
         raise
     return job
 
 
 def _send_files(client: KubernetesClient, files: Manifest) -> None:
-    """Make a ConfigMap, whose name says what it holds. One of that name that belongs to the job
-    before goes with it in a moment.
+    """Create a ConfigMap, whose name depends on its content. A ConfigMap of this name that belongs
+    to the previous job is deleted with it in a moment; wait for that.
 
     Raises:
-        UserInputError: There is one with another content.
-        TransientError: The one of the job before does not go.
+        UserInputError: There is one with other content.
+        TransientError: The one of the previous job is not deleted.
     """
     [owner] = files["metadata"]["ownerReferences"]
     where = f"{client.namespace}/{files['metadata']['name']}"
@@ -66,20 +66,20 @@ def _send_files(client: KubernetesClient, files: Manifest) -> None:
         made = client.create(files)
         if made.get("data") != files["data"]:
             raise UserInputError(
-                "a ConfigMap of this name holds other files", where, "find out who made it"
+                "a ConfigMap of this name holds other files", where, "find out who created it"
             )
         owners = [each["uid"] for each in made["metadata"].get("ownerReferences", [])]
         if not owners or owner["uid"] in owners:
             return
         if time.monotonic() > deadline:
             raise ClusterUnavailableError(
-                "the ConfigMap of the job before does not go away", where, "try again"
+                "the ConfigMap of the previous job is not deleted yet", where, "try again"
             )
         time.sleep(PAUSE_SECONDS)
 
 
 def find_object(client: KubernetesClient, kind: str, name: str) -> Manifest | None:
-    """Return an object; None where there is none, or where the cluster lacks or hides its kind."""
+    """Return an object; None if it is missing, or if the cluster lacks or hides its kind."""
     try:
         found = client.get(kind, name)
     except UserInputError as error:
@@ -90,7 +90,7 @@ def find_object(client: KubernetesClient, kind: str, name: str) -> Manifest | No
 
 
 def list_objects(client: KubernetesClient, kind: str, selector: str) -> list[Manifest]:
-    """List objects of a kind that not every cluster has, or shows."""
+    """Return the objects of a kind; empty if the cluster lacks or hides the kind."""
     try:
         return [{"kind": kind, **item} for item in client.find(kind, selector)]
     except UserInputError as error:
@@ -100,10 +100,10 @@ def list_objects(client: KubernetesClient, kind: str, selector: str) -> list[Man
 
 
 def objects_named(client: KubernetesClient, name: str) -> list[Manifest]:
-    """Return the job of a name, or the schedules: one, unless another program made the second.
+    """Return the job of a name, or its schedules: one, unless another program created a second.
 
     Raises:
-        UserInputError: There is none, or not even the namespace, or it is somebody else's.
+        UserInputError: The object or the namespace is missing, or the object is somebody else's.
     """
     found = [
         checked_as_ours(client, each)
@@ -115,16 +115,16 @@ def objects_named(client: KubernetesClient, name: str) -> list[Manifest]:
         raise UserInputError(
             f"there is no job and no schedule {name!r}",
             client.namespace,
-            "`orchestrator status` lists what there is",
+            "`orchestrator status` lists jobs and schedules",
         )
     return found
 
 
 def checked_as_ours(client: KubernetesClient, found: Manifest) -> Manifest:
-    """Return an object that this program has submitted.
+    """Return an object if this program has submitted it.
 
     Raises:
-        UserInputError: Somebody else made it.
+        UserInputError: Somebody else created it.
     """
     labels = found["metadata"].get("labels", {})
     if labels.get(MANAGED_BY_LABEL) != PROGRAM and RAY_CRON_JOB_LABEL not in labels:

@@ -1,4 +1,4 @@
-"""Send a retraining_schedule to Kubernetes, as the only one of its name."""
+"""Send a schedule to Kubernetes, as the only one of its name."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from orchestrator.pipelines.cluster.objects import SCHEDULES, checked_as_ours, f
 
 
 def send_schedule(submission: Submission, client: KubernetesClient) -> tuple[Manifest, str]:
-    """Make or change a schedule, and remove the one of the other kind that has its name: both
-    would start ticks.
+    """Create or change a schedule, and remove a schedule of the other kind with the same name, as
+    both would start ticks.
 
     Returns:
-        The schedule as the cluster has it now, and the kind of the one that was removed; empty for
-        none.
+        The schedule as stored in the cluster, and the kind of the removed one; empty for none.
 
     Raises:
-        UserInputError: The cluster refuses it, or the other one is somebody else's.
+        UserInputError: The cluster rejects it, or the other one is somebody else's.
         TransientError: The cluster does not answer.
     """
     kind, name = submission.job["kind"], submission.name
@@ -34,7 +33,7 @@ def send_schedule(submission: Submission, client: KubernetesClient) -> tuple[Man
     except OrchestratorError as error:
         advice = f"both start ticks now: `kubectl delete {other.lower()} {name}`"
         raise type(error)(
-            f"the {kind} is there, and its {other} of before cannot be removed ({error.what})",
+            f"the {kind} was created, but the earlier {other} cannot be removed ({error.what})",
             error.where,
             advice,
         ) from None

@@ -1,4 +1,4 @@
-"""Jobs on Kubernetes: sent, followed, listed and cancelled."""
+"""Submit, follow, list and cancel jobs on Kubernetes."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ _OURS = f"{MANAGED_BY_LABEL}={PROGRAM}"
 
 
 class SubmitListener(JobListener, Protocol):
-    """Receive the events of a submission as well."""
+    """Listener that also receives the events of a submission."""
 
     def submitted(self, submission: Submission, before: JobState | None) -> None:
-        """Receive that the job is in the cluster.
+        """Handle a job that is in the cluster now.
 
         Args:
-            submission: What was sent.
-            before: Its state where it was there already.
+            submission: The submission.
+            before: The state of the same job submitted earlier; None if it is new.
         """
 
     def scheduled(self, schedule: Manifest, replaced: str) -> None:
-        """Receive that the schedule is in the cluster.
+        """Handle a schedule that is in the cluster now.
 
         Args:
-            schedule: As the cluster has it.
+            schedule: The schedule as stored in the cluster.
             replaced: Kind of the schedule that was removed for it; empty for none.
         """
 
 
 @dataclass(frozen=True)
 class Jobs:
-    """What there is in a namespace.
+    """Jobs and schedules of a namespace.
 
     Attributes:
         jobs: Runs, sweeps and ticks, oldest first.
@@ -65,22 +65,22 @@ def submit(
     listener: SubmitListener,
     tick: Tick | None = None,
 ) -> JobState | None:
-    """Sends a job and follows it to its end; a schedule is only sent.
+    """Send a job and follow it to its end; a schedule is only sent.
 
-    The same job twice is one job: it is followed, wherever it stands. One that has failed, or is
-    being cancelled, starts again.
+    If the same job was submitted earlier, it is followed instead. If it has failed or is being
+    cancelled, it is started again.
 
     Args:
-        submission: What is sent.
-        client: Of its namespace.
+        submission: The submission.
+        client: The client of its namespace.
         listener: Receives the events of the job.
-        tick: Of which schedule it is a part; None for a person's. A schedule may create and not
-            change, and starts nothing again.
+        tick: The tick of a schedule; None for a person's submission. A schedule may create objects
+            but not change them, and never starts a job again.
 
     Raises:
-        UserInputError: The cluster refuses it.
-        TransientError: The cluster does not answer, or has no room for it.
-        InterruptedRunError: Ctrl-C; the job goes on.
+        UserInputError: The cluster rejects it.
+        TransientError: The cluster does not answer, or has too few resources.
+        InterruptedRunError: Ctrl-C was pressed; the job keeps running.
     """
     if submission.job["kind"] in SCHEDULES:
         listener.scheduled(*send_schedule(submission, client))
@@ -98,7 +98,7 @@ def submit(
 
 
 def prune(client: KubernetesClient, schedule: str, keep: int) -> None:
-    """Takes finished ticks of a schedule away, but for the last ones."""
+    """Delete the finished ticks of a schedule, except the last ones."""
     ticks = [JobState.of(job) for job in client.find("RayJob", f"{SCHEDULE_LABEL}={schedule}")]
     finished = [tick.name for tick in ticks if tick.is_over]
     for name in finished[: max(0, len(finished) - keep)]:
@@ -106,10 +106,10 @@ def prune(client: KubernetesClient, schedule: str, keep: int) -> None:
 
 
 def list_jobs(client: KubernetesClient) -> Jobs:
-    """What this program has submitted.
+    """Return the jobs and schedules that this program has submitted.
 
     Raises:
-        UserInputError: The cluster does not show it.
+        UserInputError: The cluster does not show them.
         TransientError: The cluster does not answer.
     """
     jobs = [*client.find("RayJob", _OURS), *list_objects(client, "RayJob", RAY_CRON_JOB_LABEL)]
@@ -120,7 +120,7 @@ def list_jobs(client: KubernetesClient) -> Jobs:
 
 
 def state_of(client: KubernetesClient, name: str) -> JobState | Manifest:
-    """How a job stands, or a schedule.
+    """Return the state of a job, or a schedule.
 
     Raises:
         UserInputError: There is none of this name.
@@ -131,11 +131,11 @@ def state_of(client: KubernetesClient, name: str) -> JobState | Manifest:
 
 
 def cancel(client: KubernetesClient, name: str) -> tuple[list[Manifest], list[JobState]]:
-    """End a job, or remove a schedule, of both kinds if both are there; what is in the stage store
-    stays.
+    """End a job, or remove a schedule (of both kinds, if both exist). The stage store keeps its
+    entries.
 
     Returns:
-        What it was, and, of a schedule, its ticks that go on.
+        The removed objects, and the ticks of a schedule that are still running.
 
     Raises:
         UserInputError: There is none of this name, or it is somebody else's.
@@ -152,8 +152,8 @@ def cancel(client: KubernetesClient, name: str) -> tuple[list[Manifest], list[Jo
 
 
 def _check_ray_cluster(submission: Submission, client: KubernetesClient) -> None:
-    """Of a job on a Ray cluster that is up: KubeRay would look for one that is not there until the
-    job's deadline.
+    """Reject a job for an existing RayCluster that is missing or not ready: KubeRay would look for
+    it until the job's deadline.
     """
     name = submission.job["spec"].get("clusterSelector", {}).get("ray.io/cluster")
     if name is None:
@@ -163,7 +163,7 @@ def _check_ray_cluster(submission: Submission, client: KubernetesClient) -> None
         there = (
             ", ".join(found["metadata"]["name"] for found in client.find("RayCluster")) or "none"
         )
-        advice = f"there are: {there}; leave --cluster out, and the job starts one of its own"
+        advice = f"there are: {there}; omit --cluster, and the job starts its own"
         raise UserInputError(f"there is no RayCluster {name!r}", client.namespace, advice)
     state = ray_cluster.get("status", {}).get("state") or "not up yet"
     if state != "ready":
@@ -180,7 +180,7 @@ def _forget(client: KubernetesClient, name: str) -> None:
     while client.get("RayJob", name) is not None:
         if time.monotonic() > deadline:
             raise ClusterUnavailableError(
-                "the job of this name does not go away",
+                "the previous job of this name is not deleted yet",
                 name,
                 f"see `kubectl describe rayjob {name}`",
             )

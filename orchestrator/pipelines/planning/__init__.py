@@ -1,1 +1,1 @@
-"""Say what a run or a sweep would compute, without starting it."""
+"""Plan a run or a sweep without starting it."""

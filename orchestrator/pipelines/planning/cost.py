@@ -1,4 +1,4 @@
-"""What stages and tables of features have cost, as the measure of what others will."""
+"""Estimate the cost of stages and feature tables from the measured cost of stored ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_MANIFESTS = 200
 
 
 Kind = Role | Literal["features"]
-"""What is known to cost time: a role's stages, and tables of features."""
+"""Kinds of work that take time: a role's stages, and tables of features."""
 
 
 KINDS: tuple[Kind, ...] = (*ROLES, "features")
@@ -26,13 +26,13 @@ KINDS: tuple[Kind, ...] = (*ROLES, "features")
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a stored stage, or a table of features, once cost.
+    """Measured cost of a stored stage or feature table.
 
     Attributes:
-        kind: Whose stage, or that it is a table.
-        num_image_passes: Epochs times training images; of a table, images.
+        kind: The role of the stage, or `features` for a table.
+        num_image_passes: Epochs times training images; for a table, its images.
         worker_seconds: Wall-clock seconds times workers.
-        multiply_adds: Of the extractor, for one image; None where not recorded.
+        multiply_adds: Multiply-adds of the extractor per image; None if not recorded.
     """
 
     kind: Kind
@@ -43,11 +43,11 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Rate:
-    """Hold the cost of an image pass.
+    """Cost of an image pass.
 
     Attributes:
-        worker_seconds: Estimated.
-        factor: By so much the estimate may be wrong, either way; at least 1.
+        worker_seconds: The estimated worker-seconds.
+        factor: Factor by which the estimate may be wrong, either way; at least 1.
     """
 
     worker_seconds: float
@@ -55,25 +55,25 @@ class Rate:
 
 
 def num_image_passes(num_epochs: int, num_images: int) -> int:
-    """The measure of a stage's work. Also a stage without epochs looks at every image once."""
+    """Return the image passes of a stage; a stage without epochs processes each image once."""
     return max(1, num_epochs) * num_images
 
 
 def rates(
     measured: Sequence[Measurement], wanted: Mapping[Kind, int | None] | None = None
 ) -> dict[Kind, Rate]:
-    """Return what one image costs in one epoch, by role, or in a table: the median over all image
-    passes that were measured, and how far the middle half of them lies from it.
+    """Return the cost of one image pass by kind: the median over all measured image passes, and how
+    far their middle half is from it.
 
-    Over the passes and not the stages: one of ten images mostly takes what is not done image by
-    image. What was measured with other networks, or images of another size, counts in proportion
-    to its multiply-adds, and only where nothing nearer was measured. Small networks do not spend
-    their time on arithmetic alone: an estimate from one of a hundredth of the work may be wrong by
-    a factor of ten.
+    The median is over passes and not over stages, because a stage with few images spends most of
+    its time on other work. Measurements with other networks or image sizes are scaled by their
+    multiply-adds, and used only if there is no closer measurement. Small networks do not spend
+    their time on arithmetic alone, so an estimate from a hundredth of the work may be wrong by a
+    factor of ten.
 
     Args:
-        measured: Of whatever experiments.
-        wanted: Multiply-adds of one image, by role; None where they do not tell the cost.
+        measured: Measurements of any experiments.
+        wanted: Multiply-adds per image, by role; None if they do not determine the cost.
     """
     return {
         kind: _rate([each for each in measured if each.kind == kind], (wanted or {}).get(kind))
@@ -105,7 +105,7 @@ def _median_rate(measured: Sequence[Measurement]) -> Rate:
 
 
 def sum_if_known(values: Sequence[float | None]) -> float | None:
-    """Return the sum; None when one of the values is not known."""
+    """Return the sum; None if one of the values is unknown."""
     known = [value for value in values if value is not None]
     return sum(known) if len(known) == len(values) else None
 
@@ -115,8 +115,8 @@ def measurements(store: StageStore, backbone: BackboneConfig) -> list[Measuremen
     manifests.
 
     Args:
-        store: Where to look.
-        backbone: Of the pre-trained extractor: tables of another one tell nothing.
+        store: The stage store.
+        backbone: The pre-trained extractor; tables of other extractors are ignored.
 
     Raises:
         StorageUnavailableError: The store cannot be read.
@@ -158,5 +158,5 @@ def _measurement(values: Mapping[str, object], backbone: object) -> Measurement 
                 if is_alike and num_images
                 else None
             )
-        case _:  # an evaluation, or a stage of another version
+        case _:  # an evaluation, or a stage of another version of this program
             return None

@@ -1,12 +1,12 @@
-"""A plan: what a run would compute, what it would find in the stage store, and roughly what it
-would cost. It starts nothing.
+"""Plan a run: the stages it would compute, those it would reuse, and its approximate cost. Nothing
+is started.
 
-A stage's cost is taken to be proportional to its *image passes*, its epochs times the training
-images of its task, and to the multiply-adds of its extractor for one image. That is rough. It
-leaves out that students also see exemplars of old classes, what is not done in epochs, evaluation,
-and the start of Ray; and workers are taken to share the work without loss. What a pre-trained
-extractor has to look at first counts image by image, with the stage that needs it first. Use it to
-tell minutes from days.
+The cost of a stage is assumed to be proportional to its *image passes* (its epochs times the
+training images of its task) and to the multiply-adds of its extractor per image. This is rough. It
+ignores that students also see exemplars of old classes, work outside epochs, evaluation, and the
+start of Ray, and it assumes that workers share the work without loss. Images that a pre-trained
+extractor must process first count once, with the first stage that needs them. The estimate
+distinguishes minutes from days.
 """
 
 from __future__ import annotations
@@ -47,18 +47,18 @@ _BYTES_OF_FEATURE = 2
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run would do.
+    """Plan of a run.
 
     Attributes:
-        work: The experiment, cut into stages.
-        stages: In an order in which they can be computed.
-        available: CPUs and GPUs of this machine, in Ray's names; empty when a cluster elsewhere
-            would compute.
-        shortage: Why the run would not start here; empty when nothing is known against it.
-        num_features: Of the teacher's extractor.
-        cost_factor: By so much the cost may be wrong, either way; at least 1.
-        cuts: Of the teacher's backbone: all of them where they were asked for, else the student's;
-            None where they were not and the student inherits nothing.
+        work: The experiment, split into stages.
+        stages: The stages, in an order in which they can be computed.
+        available: CPUs and GPUs of this machine, by Ray's names; empty if a remote cluster would
+            compute.
+        shortage: Why the run would not start here; empty if no reason is known.
+        num_features: Number of features of the teacher's extractor.
+        cost_factor: Factor by which the cost may be wrong, either way; at least 1.
+        cuts: Cuts of the teacher's backbone: all of them if requested, otherwise the student's;
+            None if not requested and the student inherits nothing.
     """
 
     work: Work
@@ -71,15 +71,13 @@ class Plan:
 
     @property
     def worker_seconds(self) -> float | None:
-        """What all that is to be computed will roughly cost; None when that is not known of every
-        stage.
-        """
+        """Return the estimated cost of everything to compute; None if it is unknown for a stage."""
         return sum_if_known([planned.worker_seconds for planned in self.stages])
 
     @property
     def wall_seconds(self) -> float | None:
-        """How long the run will roughly take: both lanes at the same time under Ray, stage by stage
-        in process.
+        """Return the estimated duration: with both lanes in parallel under Ray, otherwise stage by
+        stage; None if unknown.
         """
         lanes_at_once = isinstance(self.work.experiment.execution, RayConfig)
         return (
@@ -90,23 +88,23 @@ class Plan:
 
     @property
     def num_unseen_images(self) -> int:
-        """Images that a pre-trained extractor has to look at first."""
+        """Return the number of images that a pre-trained extractor must process first."""
         return sum(table.num_images for table in self._tables)
 
     @property
     def features_bytes(self) -> int:
-        """Size of the tables of these images' features."""
+        """Return the size in bytes of the feature tables of these images."""
         return self.num_unseen_images * self.num_features * _BYTES_OF_FEATURE
 
     @property
     def images_per_second(self) -> float | None:
-        """Return the images a second of a worker's extractor; None when not known."""
+        """Return the images per second of a worker's extractor; None if unknown."""
         seconds = sum_if_known([table.worker_seconds for table in self._tables])
         return self.num_unseen_images / seconds if seconds else None
 
     @property
     def chosen_cut(self) -> str | None:
-        """Name of the last stage that the student inherits; None where it inherits nothing."""
+        """Return the last backbone stage that the student inherits; None if it inherits nothing."""
         return _chosen_cut(self.work.experiment)
 
     @property
@@ -115,12 +113,12 @@ class Plan:
 
     @property
     def kinds_without_estimate(self) -> list[Kind]:
-        """What of the cost is not known, as nothing of this kind is in the store."""
+        """Return the kinds of work without a cost estimate, as the store has no measurement."""
         unknown = set().union(*(planned.kinds_without_estimate for planned in self.stages))
         return [kind for kind in KINDS if kind in unknown]
 
     def num_in(self, state: StageState) -> int:
-        """How many stages are in a state."""
+        """Return the number of stages in a state."""
         return sum(planned.state == state for planned in self.stages)
 
 
@@ -129,9 +127,8 @@ def plan(experiment: Experiment, *, with_cuts: bool = False) -> Plan:
     data cache.
 
     Args:
-        experiment: That would run.
-        with_cuts: Whether every cut of the teacher's backbone is looked at, and its latency
-            measured.
+        experiment: The experiment.
+        with_cuts: Whether to return every cut of the teacher's backbone, with measured latency.
 
     Raises:
         UserInputError: Data, store address or backbones cannot be used.
@@ -162,14 +159,14 @@ def plan(experiment: Experiment, *, with_cuts: bool = False) -> Plan:
 
 
 def critical_path_seconds(stages: Sequence[PlannedStage]) -> float | None:
-    """How long both lanes take side by side: a stage waits for the one before it in its lane and
-    for all it builds on.
+    """Return the duration of both lanes in parallel: a stage waits for the previous one in its lane
+    and for all stages it depends on.
 
     Args:
-        stages: In an order in which they can be computed.
+        stages: The stages, in an order in which they can be computed.
 
     Returns:
-        Seconds; None when a stage's are not known.
+        The seconds; None if those of a stage are unknown.
     """
     ended: dict[str, float] = {}
     lane_ended: dict[Role, float] = dict.fromkeys(ROLES, 0.0)
@@ -203,8 +200,8 @@ def _state(stage: Stage, store: StageStore) -> StageState:
 
 
 def _room(execution: ExecutionConfig) -> tuple[dict[str, float], str]:
-    """What this machine has, and why it would not be enough; nothing is asked of a cluster
-    elsewhere.
+    """Return this machine's resources, and why they do not suffice; both empty for a remote
+    cluster, which is not contacted.
     """
     if isinstance(execution, RayConfig) and execution.address is not None:
         return {}, ""

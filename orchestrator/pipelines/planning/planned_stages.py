@@ -1,4 +1,4 @@
-"""Stages that have not started: how much of each is there, and what it will roughly cost."""
+"""Planned stages: how much of each is stored already, and its estimated cost."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from orchestrator.training.context import LearningContext
 
 
 class StageState(StrEnum):
-    """How much of a stage is there already."""
+    """Part of a stage that is stored already: all, an epoch checkpoint, or nothing."""
 
     STORED = "stored"
     BEGUN = "begun"
@@ -40,12 +40,12 @@ class StageState(StrEnum):
 
 @dataclass(frozen=True)
 class PlannedTable:
-    """A table of features that has to be there before a stage can learn or be judged.
+    """Feature table that must exist before a stage can be trained or evaluated.
 
     Attributes:
-        key: Of the table in the store.
-        num_images: That the extractor has to look at.
-        worker_seconds: What it will roughly cost; None when nothing is known.
+        key: The key of the table in the store.
+        num_images: Number of images that the extractor must process.
+        worker_seconds: The estimated cost; None if unknown.
     """
 
     key: str
@@ -55,17 +55,17 @@ class PlannedTable:
 
 @dataclass(frozen=True)
 class PlannedStage:
-    """A stage of a run that has not started.
+    """Stage of a planned run.
 
     Attributes:
-        stage: Which.
-        state: How much of it is there.
-        num_images: Training images of its task.
-        num_epochs: Of all its phases; 0 where the method computes in closed form.
-        num_train_workers: That will share its work; the fewest of an elastic lane.
-        own_worker_seconds: What it will roughly cost by itself, also when it is begun; 0 when it is
-            stored, None when nothing is known.
-        tables: Tables of features that are made for it.
+        stage: The stage.
+        state: How much of it is stored.
+        num_images: Number of training images of its task.
+        num_epochs: Number of epochs of all its phases; 0 if the method computes in closed form.
+        num_train_workers: Number of workers that share its work; the minimum of an elastic lane.
+        own_worker_seconds: The estimated cost without tables, also if the stage has begun; 0 if it
+            is stored, None if unknown.
+        tables: Feature tables to compute for it.
     """
 
     stage: Stage
@@ -77,19 +77,19 @@ class PlannedStage:
     tables: Sequence[PlannedTable] = ()
 
     def without_tables(self, made: Container[str]) -> PlannedStage:
-        """The same, where some tables, given by their keys, have been made."""
+        """Return the stage without the tables of the given keys, which exist by then."""
         return replace(self, tables=[table for table in self.tables if table.key not in made])
 
     @property
     def worker_seconds(self) -> float | None:
-        """What it will roughly cost with its tables; None when nothing is known."""
+        """Return the estimated cost with its tables; None if unknown."""
         return sum_if_known(
             [self.own_worker_seconds, *(table.worker_seconds for table in self.tables)]
         )
 
     @property
     def kinds_without_estimate(self) -> set[Kind]:
-        """What of its cost is not known."""
+        """Return the kinds of work without a cost estimate."""
         unknown: set[Kind] = set() if self.own_worker_seconds is not None else {self.stage.role}
         return unknown | (
             {"features"} if any(table.worker_seconds is None for table in self.tables) else set()
@@ -97,22 +97,22 @@ class PlannedStage:
 
     @property
     def seconds(self) -> float | None:
-        """Wall-clock time that it will roughly take; None when nothing is known."""
+        """Return the estimated wall-clock seconds; None if unknown."""
         return None if self.worker_seconds is None else self.worker_seconds / self.num_train_workers
 
 
 def planned_stage(
     stage: Stage, work: Work, costs: Mapping[Kind, Rate], state: StageState, tables: FeatureTables
 ) -> PlannedStage:
-    """A stage with its size and cost, and all tables that it and its evaluation read, unless these
-    are stored.
+    """Return a stage with its size and cost, and all feature tables that it and its evaluation
+    read; without tables that only stored results read.
 
     Args:
-        stage: Which.
-        work: To which it belongs.
-        costs: Worker-seconds of an image pass, by role, and of an image in a table.
-        state: How much of it is there.
-        tables: Of the work.
+        stage: The stage.
+        work: The work that it belongs to.
+        costs: Worker-seconds per image pass, by role, and per image of a table.
+        state: How much of the stage is stored.
+        tables: The feature tables of the work.
     """
     experiment = work.experiment
     is_first, workers = stage.task.index == 0, _num_train_workers(stage.role, experiment.execution)
@@ -143,8 +143,8 @@ def planned_stage(
 
 
 def tables_of(work: Work) -> FeatureTables:
-    """The tables of features that a work's stages read, to know their keys: none is computed. One
-    object reads weights once.
+    """Return the feature tables that a work's stages read, for their keys; none is computed. Reuse
+    the object, as each one reads the weights once.
     """
     nowhere = LearningContext(
         work.experiment.seed, "features", torch.device("cpu"), work.experiment.data.augmentation

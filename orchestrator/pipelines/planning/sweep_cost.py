@@ -1,4 +1,4 @@
-"""What the trials of a sweep will roughly cost, side by side in the room that there is."""
+"""Estimate the cost of a sweep's trials, run in parallel on the available resources."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from orchestrator.pipelines.planning.planned_stages import (
 from orchestrator.tuning.share import TrialRoom
 
 TrialStages = Sequence[Sequence[PlannedStage]]
-"""What a trial learns, seed by seed, as if nothing were stored."""
+"""Stages of a trial, seed by seed, as if nothing were stored."""
 
 
 @dataclass(frozen=True)
 class SweepCost:
-    """What trials cost together.
+    """Total cost of trials.
 
     Attributes:
-        num_stages: How many stages they compute.
-        worker_seconds: Of these stages; None when nothing is known of some.
-        wall_seconds: Until the last trial ends; None when that is not known, or how many trials fit
-            at once.
+        num_stages: Number of computed stages.
+        worker_seconds: Worker-seconds of these stages; None if unknown for some.
+        wall_seconds: Seconds until the last trial ends; None if unknown, or if the number of
+            parallel trials is unknown.
     """
 
     num_stages: int
@@ -39,13 +39,13 @@ def sweep_cost(
     stored: Set[str] = frozenset(),
     is_shared: bool = True,
 ) -> SweepCost:
-    """What trials cost together.
+    """Return the total cost of trials.
 
     Args:
-        trials: In the order of their beginning.
-        room: How many fit at once, and whether a trial learns in lanes.
-        stored: Keys of stages, and tables of features, that cost nothing.
-        is_shared: Whether a trial takes the stages that another one has computed.
+        trials: The trials, in the order of their start.
+        room: The number of parallel trials, and whether a trial trains in lanes.
+        stored: Keys of stored stages and feature tables, which cost nothing.
+        is_shared: Whether trials reuse stages that other trials have computed.
     """
     computed: list[PlannedStage] = []
     ready = dict.fromkeys(stored, 0.0)
@@ -64,8 +64,8 @@ def sweep_cost(
 
 
 def _in_turn(seeds: TrialStages) -> list[PlannedStage]:
-    """One process learns a task with every seed, teacher then student, before it turns to the next
-    task.
+    """Return the stages in the order of a single process: task by task, with every seed, teacher
+    before student.
     """
     return sorted(chain.from_iterable(seeds), key=lambda planned: planned.stage.task.index)
 
@@ -77,8 +77,8 @@ def _end_of(
     ready: dict[str, float],
     computed: list[PlannedStage],
 ) -> float:
-    """When the last of a trial's stages is there. What it computes is added to `computed`, and to
-    `ready` when it is.
+    """Return the time at which a trial's last stage is ready; add computed stages to `computed`,
+    and the times of stages and tables to `ready`.
     """
     ended: dict[str, float] = {}
     for planned in stages:
@@ -102,10 +102,10 @@ def _extrapolated(
     stored: Set[str] = frozenset(),
     is_shared: bool = True,
 ) -> SweepCost:
-    """The cost of more trials than are known: each further one adds what those of the second half
-    have added.
+    """Return the cost of more trials than are given: each further trial adds as much as a trial of
+    the second half.
 
-    What all trials share has come up in the first half, and is not counted again.
+    Stages that all trials share are in the first half, so they are not counted again.
     """
     whole = sweep_cost(trials, room, stored, is_shared)
     if num_trials == len(trials):

@@ -1,10 +1,10 @@
-"""A sweep's plan: how many stages its trials have in common, what of that is stored, and roughly
-what is left. It starts nothing.
+"""Plan a sweep: the number of stages that its trials share, those stored already, and the
+approximate cost of the rest. Nothing is started.
 
-Costs are those of `pipelines.plan`, just as rough. The time on the clock comes from playing the
-sweep through: trials begin in their order, as many at once as fit, and whoever needs a stage that
-another trial is computing waits for it. The start of Ray is not counted, and neither is what a
-trial costs beside its stages.
+Costs are estimated as in `planning.plan`, and are just as rough. The wall time comes from a
+simulation of the sweep: trials start in their order, as many at once as fit, and a trial that needs
+a stage of another running trial waits for it. The start of Ray and the overhead of a trial beyond
+its stages are not counted.
 """
 
 from __future__ import annotations
@@ -45,28 +45,27 @@ from orchestrator.tuning.configuration import Configuration
 from orchestrator.tuning.share import TrialRoom, TrialShare
 from orchestrator.tuning.space import Space
 
-# Of larger sweeps so many trials are looked at; the rest is extrapolated.
+# Number of trials that are planned; the figures of larger sweeps are extrapolated.
 MAX_TRIALS = 200
-# So many combinations of a grid are counted.
+# Number of combinations of a grid that are counted.
 MAX_COMBINATIONS = 5000
 
 
 @dataclass(frozen=True)
 class SweepPlan:
-    """What a sweep would do.
+    """Plan of a sweep.
 
     Attributes:
-        search_space: What varies.
-        experiment: What is the same for all trials.
-        num_trials: How many trials there will be.
-        has_more_combinations: Whether a grid goes on after those.
-        num_planned: How many of them were looked at; the figures are extrapolated from these.
-        by_themselves: If each trial computed all its stages itself.
-        shared: If each stage were computed once, whoever needs it.
-        left: The same without what the store has.
-        room: How many trials fit.
-        kinds_without_estimate: What has to be computed of which nothing in the store tells what it
-            costs.
+        search_space: The search space.
+        experiment: The experiment that all trials start from.
+        num_trials: Number of trials.
+        has_more_combinations: Whether a grid has more combinations than these.
+        num_planned: Number of planned trials, from which the figures are extrapolated.
+        by_themselves: Cost if each trial computed all its stages itself.
+        shared: Cost if each stage is computed once for all trials.
+        left: The shared cost without stored stages.
+        room: The resources, and the number of parallel trials.
+        kinds_without_estimate: Kinds of work without a measured cost in the store.
     """
 
     search_space: SearchSpace
@@ -82,10 +81,9 @@ class SweepPlan:
 
 
 def plan_sweep(search_space: SearchSpace, experiment: Experiment) -> SweepPlan:
-    """Finds out what a sweep would do. Only decoded images may be written, to the data cache.
+    """Plan a sweep. The only files written are decoded images in the data cache.
 
-    A grid is taken as it is. Other searchers draw at random what they would draw without any
-    results.
+    A grid is planned as it is. Other searchers draw at random, as they would without results.
 
     Raises:
         UserInputError: Space, experiment, data, backbones or store address cannot be used.
@@ -126,9 +124,7 @@ def plan_sweep(search_space: SearchSpace, experiment: Experiment) -> SweepPlan:
 
 
 def _configurations(space: Space) -> tuple[list[Configuration], bool]:
-    """The configurations to look at, or all those of a grid, and whether a grid goes on after
-    them.
-    """
+    """Return the configurations to plan, or all those of a grid, and whether a grid has more."""
     search_space = space.search_space
     sampler = sampler_of(space)
     is_grid = isinstance(search_space.searcher, GridSearchConfig)
@@ -138,7 +134,7 @@ def _configurations(space: Space) -> tuple[list[Configuration], bool]:
     while len(found) < wanted and (configuration := sampler.ask()) is not None:
         if (
             not is_grid and configuration in found
-        ):  # there seems to be no other: further trials repeat these, and asking takes long
+        ):  # probably there are no others: further trials repeat these, and asking takes long
             found += random.Random(0).choices(found, k=wanted - len(found))  # noqa: S311 - no secrets
             break
         found.append(configuration)
@@ -167,7 +163,7 @@ def _trials(
 
 
 def _room(execution: ExecutionConfig, most: int | None) -> TrialRoom:
-    """How many trials fit on this machine; nothing is asked of a cluster elsewhere."""
+    """Return the number of trials that fit on this machine; a remote cluster is not contacted."""
     share = TrialShare.of(execution)
     if isinstance(execution, RayConfig) and execution.address is not None:
         return TrialRoom(share, {}, most)

@@ -199,7 +199,7 @@ class _Champions:
         self._is_wrong = False
 
     def turns_wrong(self, champion: ModelPair | None) -> bool:
-        """Return whether this champion is the first that has learned from a file with wrong labels."""
+        """Return whether this champion is the first that has learned from wrong labels."""
         is_known, self._last = champion == self._last, champion
         if champion is None or is_known or self._is_wrong or not self.wrong_files:
             return False

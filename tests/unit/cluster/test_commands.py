@@ -202,7 +202,7 @@ def test_a_job_that_is_just_being_cancelled_is_waited_for_and_starts_again(
 @pytest.mark.parametrize(
     ("state", "code", "said"),
     [
-        (None, 2, "there is no RayCluster 'shared'; there are: other; leave --cluster out"),
+        (None, 2, "there is no RayCluster 'shared'; there are: other; omit --cluster"),
         ({}, 3, "the RayCluster is not up yet; wait until"),
         ({"state": "suspended"}, 3, "the RayCluster is suspended"),
         ({"state": "ready"}, 0, ""),

@@ -179,7 +179,7 @@ def test_a_schedule_of_the_other_kind_that_may_not_be_removed_is_named(
     )
     answer = schedule_by("ray_cron_job", tmp_path, orchestrator_command)
     assert answer.returncode == 2
-    assert "its CronJob of before cannot be removed (ann may not delete cronjobs)" in answer.stderr
+    assert "the earlier CronJob cannot be removed (ann may not delete cronjobs)" in answer.stderr
     assert "both start ticks now: `kubectl delete cronjob retrain-digits`" in answer.stderr
 
 
