@@ -1,6 +1,4 @@
-"""What all tests share: tensor shapes are run as checks, property tests know no deadline, small
-real data.
-"""
+"""Shared by all tests: checked tensor shapes, property tests without deadlines, small real data."""
 
 import os
 import shutil

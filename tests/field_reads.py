@@ -1,4 +1,4 @@
-"""Which fields of an experiment some code reads, found out by watching it."""
+"""Observe the fields of an experiment that some code reads."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Whether Kubernetes would take what is rendered, as far as that can be told without a cluster: for
-tests of k8s/ and of `submit`.
+"""Check without a cluster whether Kubernetes would accept rendered objects, for the tests of k8s/
+and of `submit`.
 
 Core kinds are validated strictly against the schemas of several Kubernetes versions, Ray's kinds
 against KubeRay's own definitions with unknown fields as errors, all pods against the restricted Pod
@@ -61,7 +61,7 @@ _ALLOWED_SYSCTLS = {
 
 
 def has_ray_schemas() -> bool:
-    """Whether KubeRay's definitions are here; a checkout alone does not have them."""
+    """Return whether KubeRay's definitions are installed; a checkout alone lacks them."""
     return CRDS.is_dir()
 
 
@@ -229,8 +229,8 @@ def _where(error: jsonschema.ValidationError) -> str:
 
 
 def _pod_problems(spec: dict[str, Any]) -> Iterator[str]:
-    """What the restricted Pod Security Standard forbids, and what this project wants of every
-    container besides.
+    """Return violations of the restricted Pod Security Standard, and of this project's own rules
+    for every container.
     """
     pod = spec.get("securityContext") or {}
     for name in ("hostNetwork", "hostPID", "hostIPC"):

@@ -31,7 +31,7 @@ HANGING_SECONDS = 30.0
 
 @dataclass
 class MemoryRun:
-    """What the store has of a run; a point is known by its name, step and time."""
+    """Contents of a run in the store; a point is identified by its name, step and time."""
 
     tags: dict[str, str]
     parameters: dict[str, str] = field(default_factory=dict)

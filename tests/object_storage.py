@@ -44,7 +44,7 @@ def simulated_s3() -> Iterator[str]:
 
 
 def _makes_bucket(port: int) -> bool:
-    """Whether the server takes requests now, and so has the bucket."""
+    """Return whether the server answers requests and has created the bucket."""
     try:
         with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
             connection.request("PUT", "/bucket")

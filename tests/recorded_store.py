@@ -1,4 +1,4 @@
-"""What is recorded in an MLflow store, and asked of it in two ways: in SQL, and through MLflow."""
+"""Record an MLflow store, and query it both in SQL and through MLflow."""
 
 import math
 from dataclasses import replace

@@ -30,7 +30,7 @@ EXPERIMENT = "deliveries"
 
 @dataclass(frozen=True)
 class Kept:
-    """What a store has of a run."""
+    """Contents of a run in a store."""
 
     tags: Mapping[str, str]
     parameters: Mapping[str, str]

@@ -1,4 +1,4 @@
-"""What every source of images keeps to, whatever it reads from."""
+"""Contract of every image source."""
 
 import gzip
 import hashlib

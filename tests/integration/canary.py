@@ -43,7 +43,7 @@ FORMS = {
 
 
 def has_canary(content: bytes | str) -> bool:
-    """Whether the canary, or what was behind an `@` or `/` in it, is there."""
+    """Return whether the canary, or its part after an `@` or `/`, occurs."""
     found = content if isinstance(content, bytes) else content.encode()
     return CANARY.encode() in found or RAW_TAIL.encode() in found
 

@@ -1,4 +1,4 @@
-"""What tests of pages share: a real Chromium, if this machine has one."""
+"""Shared by the tests of pages: a real Chromium, if this machine has one."""
 
 import shutil
 from collections.abc import Iterator

@@ -77,7 +77,7 @@ def processes_of(driver: int) -> dict[int, str]:
 
 
 def run_statuses(uri: str) -> list[str]:
-    """How all runs of an MLflow store stand, sorted."""
+    """Return the statuses of all runs in an MLflow store, sorted."""
     from mlflow import MlflowClient
 
     client = MlflowClient(uri)

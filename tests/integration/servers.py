@@ -66,7 +66,7 @@ class MlflowServer:
         wait_for_server(self._process, self.answers, log_file)
 
     def answers(self) -> bool:
-        """Whether it takes requests now."""
+        """Return whether the server answers requests."""
         try:
             urllib.request.urlopen(f"{self.uri}/health", timeout=10).close()  # noqa: S310 - our own server
         except OSError:
@@ -93,7 +93,7 @@ def mlflow_server(backend_uri: str, folder: Path) -> Iterator[MlflowServer]:
 
 
 def postgres_programs() -> Path | None:
-    """Where Debian has put PostgreSQL's programs; None where it is not installed."""
+    """Return Debian's folder of PostgreSQL's programs; None if it is not installed."""
     on_path = shutil.which("pg_ctl")
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
     return Path(on_path).parent if on_path else found[-1].parent if found else None

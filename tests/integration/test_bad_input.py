@@ -1,6 +1,4 @@
-"""Whatever the user gets wrong: one clear error, the right exit code, no traceback, nothing in
-MLflow.
-"""
+"""User errors give one clear message, the right exit code, no traceback, nothing in MLflow."""
 
 import io
 import socket

@@ -181,7 +181,7 @@ def mlflow_uri(
 
 @pytest.fixture(scope="module", autouse=True)
 def credentials() -> Iterator[None]:
-    """What pods get from a Secret; the client of these tests needs it as well."""
+    """Return the credentials that pods get from a Secret; the tests' client needs them too."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_USERNAME", USER)
         patch.setenv("MLFLOW_TRACKING_PASSWORD", PASSWORD)
@@ -321,7 +321,7 @@ class RayCluster:
         return folder
 
     def ask(self, method: str, path: str) -> dict[str, Any]:
-        """What Ray's Jobs API answers, asked as KubeRay asks it."""
+        """Return the answer of Ray's Jobs API to a request as KubeRay sends it."""
         headers = {"Authorization": f"Bearer {self.token}"}
         request = urllib.request.Request(  # noqa: S310 - our own server
             f"{self.address}/api/jobs/{path}", headers=headers, method=method
@@ -394,7 +394,7 @@ class Team:
         overrides: tuple[str, ...] = (),
         **options: Any,  # noqa: ANN401
     ) -> Submission:
-        """What `orchestrator submit` would send."""
+        """Return the submission that `orchestrator submit` would send."""
         return render(Request(kind, files, [*overrides], **options), self.config)
 
     def runs(self) -> list[tuple[str, Mapping[str, float]]]:

@@ -104,7 +104,7 @@ def assert_refused(done: "subprocess.CompletedProcess[str]", *texts: str) -> Non
 
 
 def said_by_recipe(model: Path, photo: Path) -> str:
-    """What README's example prints of a model and a photograph."""
+    """Return the output of README's example for a model and a photograph."""
     [recipe] = [
         block
         for block in re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)

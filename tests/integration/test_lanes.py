@@ -147,14 +147,14 @@ def undisturbed(
 
 @pytest.fixture(scope="module")
 def long_result(new_driver: Callable[[], Driver]) -> dict[str, Any]:
-    """What the long experiment gives when nobody disturbs it; without Ray, which is quicker and
-    must give the same.
+    """Return the result of the undisturbed long experiment; without Ray, which is faster and must
+    give the same.
     """
     return new_driver().run_here(*LONG).result()
 
 
 def in_the_middle_of(driver: Driver, stage: int) -> bool:
-    """Whether so many stages and evaluations are stored and another one has an epoch checkpoint."""
+    """Return whether so many stages and evaluations are stored, and one more has a checkpoint."""
     num_stored = len([*driver.store.glob("[0-9a-f]*/manifest.json")]) // 2
     return num_stored >= stage and any(driver.store.glob("progress/*/*/manifest.json"))
 

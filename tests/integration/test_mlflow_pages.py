@@ -163,7 +163,7 @@ def start_ui(uri: str, folder: Path, *options: str) -> "subprocess.Popen[str]":
 
 
 def lines_until(process: "subprocess.Popen[str]", last: str) -> list[str]:
-    """What it prints up to a line that holds this text."""
+    """Return the printed lines up to one that contains this text."""
     assert process.stdout is not None
     lines: list[str] = []
     while not (lines and last in lines[-1]):
@@ -230,7 +230,7 @@ def opened(page: "Page", url: str, store: dict[str, str]) -> Callable[[str, str]
 def drawn(
     page: "Page", script: str, condition: Callable[[list[dict[str, Any]]], bool]
 ) -> list[dict[str, Any]]:
-    """What the page has drawn as soon as the condition holds; the charts follow one by one."""
+    """Return the drawn page once the condition holds; the charts appear one by one."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not condition(found := page.evaluate(script)):
         assert time.monotonic() < deadline, found

@@ -135,7 +135,7 @@ class House:
         return self.aliases()
 
     def aliases(self) -> dict[str, str]:
-        """Who has which alias, of the students; of the teachers it is the same."""
+        """Return the student versions by alias, after checking that the teachers have the same."""
         client = MlflowClient(self.uri, self.uri)
         found = {
             role: client.get_registered_model(f"house-{role}").aliases

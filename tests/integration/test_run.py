@@ -69,7 +69,7 @@ class Finished(NamedTuple):
 
 
 class Tracked:
-    """What MLflow holds of one run."""
+    """Contents of one run in MLflow."""
 
     def __init__(self, uri: str, run_id: str | None = None) -> None:
         from mlflow import MlflowClient

@@ -1,4 +1,4 @@
-"""What is asked of an MLflow database in SQL, compared with the answers of the installed MLflow."""
+"""SQL queries of an MLflow database give the same answers as the installed MLflow."""
 
 import shutil
 from collections.abc import Callable

@@ -92,7 +92,7 @@ class Place(NamedTuple):
         return found
 
     def runs(self) -> dict[str, Any]:
-        """What MLflow holds, by run id."""
+        """Return the runs in MLflow, by run id."""
         client = self.client()
         experiments = [experiment.experiment_id for experiment in client.search_experiments()]
         return {run.info.run_id: run for run in client.search_runs(experiments)}

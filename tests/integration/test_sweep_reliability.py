@@ -108,7 +108,7 @@ def undisturbed(new_driver: Callable[[], Driver]) -> dict[str, Any]:
 
 
 def outcome(summary: Mapping[str, Any]) -> dict[int, tuple[Any, ...]]:
-    """What must not depend on who was killed when: parameters, status and value of each trial."""
+    """Return what no kill may change: parameters, status and value of each trial."""
     return {
         trial["trial"]: (trial["parameters"], trial["status"], trial["value"])
         for trial in summary["trials"]

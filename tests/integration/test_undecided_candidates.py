@@ -43,7 +43,7 @@ def house(
 
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """What the webhook is told."""
+    """Return the messages to the webhook."""
     told: list[dict[str, Any]] = []
 
     def post(webhook: object, content: dict[str, Any]) -> None:

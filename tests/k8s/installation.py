@@ -1,5 +1,5 @@
-"""What stands for the namespace in tests: the workloads' commands and settings, in processes of
-this machine, with Secrets as here.
+"""Simulate the namespace in tests: run the workloads' commands and settings as processes on this
+machine, with local Secrets.
 """
 
 import os
@@ -50,13 +50,13 @@ def container_of(kind: str, name: str) -> Object:
 
 @dataclass
 class Installation:
-    """What stands for the namespace.
+    """Simulated namespace.
 
     Attributes:
         programs: The environment of the server's image.
-        folder: What stands for its volumes.
-        database: Where PostgreSQL is, in libpq's variables.
-        port: Of the server.
+        folder: The folder that replaces its volumes.
+        database: The address of PostgreSQL, in libpq's variables.
+        port: The port of the server.
     """
 
     programs: Path
@@ -103,7 +103,7 @@ class Installation:
         )
 
     def add_user(self, name: str, password: str) -> "subprocess.CompletedProcess[str]":
-        """What README does with `kubectl exec`."""
+        """Add a user, as README does with `kubectl exec`."""
         command = ("python", str(SCRIPTS / "add_user.py"), name)
         return self.run(
             ("Deployment", "mlflow"), *command, stdin=password, MLFLOW_TRACKING_URI=self.uri

@@ -1,4 +1,4 @@
-"""What the network policies let through: Kubernetes' rules for them, written down once more."""
+"""Evaluate network policies with an independent implementation of Kubernetes' rules."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ class Peer:
 def lets_through(
     objects: Iterable[Object], source: Peer, target: Peer, port: int, protocol: str = "TCP"
 ) -> bool:
-    """Whether a connection comes about: the source may send it, and the target may take it."""
+    """Return whether the source's egress and the target's ingress rules allow a connection."""
     policies = of_kind(objects, "NetworkPolicy")
     return _may(policies, "Egress", source, target, port, protocol) and _may(
         policies, "Ingress", target, source, port, protocol

@@ -1,5 +1,6 @@
-"""What is wrong between objects, and against this installation's own rules; what is wrong within
-one finds tests/kubernetes_objects.py.
+"""Find problems between objects, and violations of this installation's own rules.
+
+Problems within one object are found by `kubernetes_objects`.
 """
 
 import re

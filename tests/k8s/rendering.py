@@ -1,4 +1,4 @@
-"""What kustomize makes of k8s/, as objects."""
+"""Render k8s/ with kustomize, as objects."""
 
 import copy
 import functools
@@ -78,7 +78,7 @@ def pod_template(workload: Object) -> Object | None:
 
 
 def selects(selector: Object, labels: Mapping[str, str]) -> bool:
-    """Whether a label selector takes an object with these labels, as Kubernetes decides it."""
+    """Return whether a label selector matches these labels, by Kubernetes' rules."""
     expressions = selector.get("matchExpressions", [])
     return all(
         labels.get(key) == value for key, value in selector.get("matchLabels", {}).items()

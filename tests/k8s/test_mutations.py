@@ -49,7 +49,7 @@ def secure(name: str, value: object) -> Callable[[list[Object]], object]:
 
 
 def secret(container: Object, variable: str) -> Object:
-    """What a variable takes from a Secret."""
+    """Return the reference of a variable to a key of a Secret."""
     found: Object
     [found] = [
         each["valueFrom"]["secretKeyRef"] for each in container["env"] if each["name"] == variable

@@ -1,4 +1,4 @@
-"""Who can talk to whom under the network policies: what has to, and nobody else."""
+"""Under the network policies, only the required connections are possible."""
 
 from pathlib import Path
 

@@ -56,8 +56,8 @@ def test_every_installation_is_valid_and_hangs_together(
 
 @functools.cache
 def problems_within(text: str) -> list[str]:
-    """What is wrong with one object, of which most stand in every installation: loading schemas
-    takes its time.
+    """Return the problems of one object; cached, as loading schemas takes long and most objects
+    are in every installation.
     """
     return validate([json.loads(text)])
 

@@ -261,8 +261,8 @@ def test_what_cannot_be_changed_into_another_overlay_is_said(before: str, after:
 
 
 def _fixed_fields(each: Object) -> object:
-    """What Kubernetes never changes in an object that exists. The size of a claim counts as well:
-    the storage classes of small clusters let none grow.
+    """Return the fields that Kubernetes never changes in an existing object. They include the
+    size of a claim, as the storage classes of small clusters do not allow growth.
     """
     spec = each.get("spec", {})
     match each["kind"]:

@@ -215,5 +215,5 @@ def test_an_override_that_is_wrong_is_named_without_its_secret(tmp_path: Path) -
 
 
 def has_canary(text: str) -> bool:
-    """Whether a text has the canary, or either of its halves."""
+    """Return whether a text contains the canary or one of its halves."""
     return any(half in text for half in HALVES)

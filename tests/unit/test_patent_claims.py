@@ -404,8 +404,8 @@ def test_claim_a1_the_memory_follows_when_the_space_changes(
 
 
 def test_claim_a1_representations_follow_an_extractor_that_changes(course: Course) -> None:
-    """Where the extractor goes on learning, old representations move as features do that can still
-    be seen, instead of going stale.
+    """If the extractor keeps learning, old representations are moved with the observed drift of
+    features instead of becoming stale.
     """
     before = course.teachers[0]
     option = FineTunedExtractorConfig(learning_rate_fraction=1.0, distillation_weight=0.1)
@@ -481,7 +481,7 @@ def test_claim_a3_the_prototype_is_the_sample_nearest_the_mean_of_its_class(cour
 
 @dataclass(frozen=True, repr=False)
 class Surroundings:
-    """What the vectors of the second task are given."""
+    """Inputs of the vectors of the second task."""
 
     drawn: Tensor
     old: OldClasses
@@ -654,8 +654,8 @@ def test_claim_a5_the_networks_learning_rate_does_not_move_the_vectors(course: C
 
 
 def test_claim_a5_vectors_keep_away_from_the_new_classes(surroundings: Surroundings) -> None:
-    """Where augmented prototypes lie nearer to new images than to their own prototype, they move
-    away from them.
+    """Augmented prototypes that are closer to new images than to their own prototype move away
+    from the new images.
     """
     # new images in the middle of the augmented points, where keeping away takes doing
     crowded = (surroundings.old.prototypes[:, None] + 0.7 * surroundings.random()).flatten(0, 1)[
@@ -737,8 +737,8 @@ def test_claim_a6_new_data_and_augmented_prototypes_are_learned_together_in_bala
 def test_claim_a6_old_classes_take_part_as_prototype_plus_vector(
     course: Course, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What stands for an old class in training are its augmented prototypes, many different ones;
-    without augmentation one point.
+    """In training, an old class is represented by many different augmented prototypes; without
+    augmentation by a single point.
     """
 
     def different_places() -> int:
@@ -876,8 +876,8 @@ def test_claim_a7_training_keeps_the_embedding_close_to_the_previous_one(
 
 
 def _changes(before: TeacherModel, after: TeacherModel) -> set[str]:
-    """Which parts learned something: the classifier by its residuals, the embedding module by its
-    adapter.
+    """Return the parts that learned something: the classifier by its residuals, the embedding
+    module by its adapter.
     """
     learned = {
         "extractor": (before.network.extractor.state_dict(), after.network.extractor.state_dict()),
@@ -1069,7 +1069,7 @@ def test_claim_a8_distilling_leaves_the_teacher_and_the_previous_student_as_they
 
 
 def test_claim_a8_the_teacher_is_asked_in_evaluation_mode(course: Course) -> None:
-    """What the teacher says must not depend on the batch, as layers in training mode would have it
+    """The teacher's output does not depend on the batch, as it would with layers in training mode
     (batch norm, dropout).
     """
     modes: set[bool] = set()
@@ -1115,7 +1115,7 @@ def test_claim_a8_without_its_teachers_the_student_is_less_sure_of_the_old_class
 
 @dataclass(frozen=True, repr=False)
 class Batch:
-    """What one batch's loss was made of."""
+    """Inputs of one batch's loss."""
 
     student_logits: Tensor
     teacher_logits: Tensor
@@ -1225,7 +1225,7 @@ def test_step_b3_kdr_is_the_similarity_of_both_distributions(batches: list[Batch
 
 
 def test_step_b3_kdr_can_be_the_cosine(observe: Callable[..., list[Batch]]) -> None:
-    """Which similarity is a choice: the cosine is the other one."""
+    """The similarity is configurable; the cosine is the alternative."""
     for batch in observe(
         transfer=TABLE.model_copy(update={"similarity": "cosine"}),
         training=TrainingConfig(epochs=1),

@@ -68,7 +68,7 @@ def _open_tracked(reference: str, uri: str) -> OpenModel:
     from orchestrator.tracking.reading import open_model_reader  # noqa: PLC0415 - a file needs no MLflow
 
     reader = open_model_reader(uri)
-    from orchestrator.export.pt2_file import as_predictor  # noqa: PLC0415 - a wrong store is said first
+    from orchestrator.export.pt2_file import as_predictor  # noqa: PLC0415 - report a wrong store first
     from orchestrator.pipelines.export.sources import fetch, find_source  # noqa: PLC0415
     from orchestrator.tracking.mlflow.packaging import open_package  # noqa: PLC0415
 

@@ -45,7 +45,7 @@ def report(run_id: str, uri: str, output: Path | None = None) -> Path:
     """
     reader = open_reader(uri)
     run = reader.find(run_id)
-    from orchestrator.reporting.pages import write_page  # noqa: PLC0415 - a wrong id is said before matplotlib is imported
+    from orchestrator.reporting.pages import write_page  # noqa: PLC0415 - report a wrong id before importing matplotlib
 
     html = _sweep_html(reader, run) if run.is_sweep else _run_html(reader, run)
     path = output or REPORTS_FOLDER / f"{_file_name(run.name)}-{run.run_id[:_ID_LETTERS]}.html"

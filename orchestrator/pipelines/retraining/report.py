@@ -41,7 +41,7 @@ def report_retraining(retraining: Retraining, file: Path, output: Path | None = 
         StorageUnavailableError: The file cannot be written.
     """
     registry = open_existing_registry(retraining.experiment.tracking.uri, retraining.name)
-    from orchestrator.pipelines.retraining.history import read_history  # noqa: PLC0415 - a wrong store is said before matplotlib is imported
+    from orchestrator.pipelines.retraining.history import read_history  # noqa: PLC0415 - report a wrong store before importing matplotlib
 
     path = output or REPORTS_FOLDER / f"{retraining.name}.html"
     _write_page(path, retraining, read_history(registry, str(file)))

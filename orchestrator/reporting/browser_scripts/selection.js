@@ -2,7 +2,7 @@
 
 const selection = {
   chosen: bestTrials(),
-  isDefault: true, // the best trials, until somebody chooses
+  isDefault: true, // the best trials, until the user chooses
   isFiltered: new Array(data.trials.length).fill(false),
   isBrushed: new Array(data.trials.length).fill(false),
   listeners: [],

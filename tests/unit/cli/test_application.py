@@ -1,4 +1,4 @@
-"""What `orchestrator` says of itself: its version, and its commands."""
+"""`orchestrator` prints its version and lists its commands."""
 
 import re
 import subprocess

@@ -1,5 +1,5 @@
-"""What somebody may get wrong in an object is found: each case is a valid object with one change,
-and what must be said of it.
+"""Likely mistakes in an object are found: each case is a valid object with one change, and the
+expected message.
 """
 
 import copy

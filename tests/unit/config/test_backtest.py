@@ -1,4 +1,4 @@
-"""What the options of a backtest may be."""
+"""Valid and invalid options of a backtest."""
 
 import pytest
 

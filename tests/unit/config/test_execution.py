@@ -1,4 +1,4 @@
-"""What an execution may look like."""
+"""Valid and invalid executions."""
 
 from typing import Any
 

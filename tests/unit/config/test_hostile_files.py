@@ -1,5 +1,5 @@
-"""Whatever stands in a file: a configuration, or an error that says what to change. Never a hang,
-a traceback, or more memory than a configuration needs.
+"""Every file gives a configuration, or an error that says what to change; never a hang, a
+traceback, or excessive memory.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ SNIPPETS = (
 
 
 def loaded(load: Callable[[Path], object], path: Path) -> object | None:
-    """What a file is read as; None where it is refused as a mistake of its writer."""
+    """Return the loaded file; None if it is rejected as a user error."""
     try:
         return load(path)
     except UserInputError as error:
@@ -364,7 +364,7 @@ OTHERWISE_BOUNDED = {
 
 
 def numbers_without_bound(annotation: object, metadata: list[object]) -> bool:
-    """Whether a number that the annotation mentions has no upper bound."""
+    """Return whether the annotation has a number without an upper bound."""
     if any(isinstance(it, annotated_types.Le | annotated_types.Lt) for it in metadata):
         return False
     if annotation in (int, float):

@@ -1,4 +1,4 @@
-"""What every source's configuration says of itself, and those that other distributions bring."""
+"""Configurations of image sources, including those of other distributions, describe themselves."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a valid experiment is."""
+"""Valid and invalid experiments."""
 
 from collections.abc import Iterator
 from pathlib import Path

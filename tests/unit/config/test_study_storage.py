@@ -1,4 +1,4 @@
-"""Where the studies of sweeps are: beside the store, unless said otherwise."""
+"""The studies of sweeps are stored next to the stage store, unless configured otherwise."""
 
 from pathlib import Path
 from typing import Any

@@ -44,7 +44,7 @@ def small_table(
 
 
 def is_in_a_file(images: torch.Tensor) -> bool:
-    """Whether the kernel has a file for the memory at which a tensor lies."""
+    """Return whether the memory of a tensor is mapped from a file."""
     for line in Path("/proc/self/maps").read_text().splitlines():
         start, end = (int(address, 16) for address in line.split()[0].split("-"))
         if start <= images.data_ptr() < end:

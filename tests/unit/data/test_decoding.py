@@ -113,8 +113,8 @@ def test_cmyk_is_turned_into_colours() -> None:
 
 
 def views() -> dict[int, Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.uint8]]]:
-    """What a camera stores so that a viewer who follows the EXIF orientation shows the given
-    image.
+    """Return the pixels that a camera stores so that a viewer that applies the EXIF orientation
+    shows the given image.
     """
     return {
         1: lambda shown: shown,

@@ -1,4 +1,4 @@
-"""Where decoded images are cached: the names of the files, and what makes another one."""
+"""Decoded images are cached in files named after everything that influences them."""
 
 import hashlib
 import json

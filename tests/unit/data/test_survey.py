@@ -1,6 +1,4 @@
-"""What is odd about a data set is said: each finding from images made so that the answer is
-known.
-"""
+"""Problems of a data set are reported; each finding is tested with images that cause exactly it."""
 
 from pathlib import Path
 

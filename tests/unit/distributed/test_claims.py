@@ -298,7 +298,7 @@ class Chain:
 
 @pytest.fixture(scope="module")
 def expected(tiny_experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Work:
-    """What one process computes alone."""
+    """Return the result of a single process."""
     work = prepare_work(tiny_experiment)
     compute(work, lambda _: None, tmp_path_factory.mktemp("log") / "ray.log")
     return work

@@ -1,5 +1,5 @@
-"""What Ray reads from the environment: ours where the user has not chosen, and only for the run
-that needs it.
+"""Ray's environment variables are set only if the user has not set them, and only for the run that
+needs them.
 """
 
 import os

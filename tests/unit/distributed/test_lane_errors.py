@@ -1,4 +1,4 @@
-"""What Ray raises, as this program's errors: whose fault it is, and whether a retry can help."""
+"""Ray's exceptions become errors of this program that say who must act and whether to retry."""
 
 from __future__ import annotations
 

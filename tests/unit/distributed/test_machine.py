@@ -1,4 +1,4 @@
-"""What of this machine is free."""
+"""Free resources of this machine are counted."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What is missing is said at once, with the command that installs it."""
+"""A missing extra is reported at once, with the command that installs it."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What timm does not have or cannot do is one clear error, before anything is trained."""
+"""An unknown or unsuitable timm network gives one clear error before training."""
 
 import sys
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""How a backtest's numbers are written for people."""
+"""The numbers of a backtest are formatted for people."""
 
 from typing import Any
 

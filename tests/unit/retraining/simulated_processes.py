@@ -1,4 +1,4 @@
-"""What processes do in a simulated world: ticks, and the commands of people."""
+"""Simulate processes in a simulated world: ticks, and the commands of people."""
 
 from __future__ import annotations
 

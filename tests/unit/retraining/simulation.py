@@ -23,9 +23,7 @@ class Killed(BaseException):
 
 @dataclass
 class World:
-    """What survives processes: files, aliases, versions, the clock, and the classes that have
-    arrived.
-    """
+    """State that survives processes: files, aliases, versions, clock, and arrived classes."""
 
     now: float = 0.0
     files: dict[str, tuple[bytes, float]] = field(default_factory=dict)
@@ -84,7 +82,7 @@ class World:
             assert by_person or not before.held.is_asked, "only a person answers the question"
 
     def happen(self, event: str) -> None:
-        """What no process does."""
+        """Apply an event that no process causes."""
         if event == "time":
             self.now += 61
         elif event == "arrival":

@@ -70,7 +70,7 @@ def backbone(folder: Path, file: str = "one.pth") -> dict[str, Any]:
 
 
 def champion_of(experiment: dict[str, Any]) -> Registered:
-    """What has learned 0 and 1 as configured."""
+    """Return a champion that has learned 0 and 1 with this configuration."""
     configured = retraining(experiment)
     draft = draft_lineage(configured.experiment, Lineage(), FOUND, PLAN)
     lineage = learned_lineage(
@@ -82,7 +82,7 @@ def champion_of(experiment: dict[str, Any]) -> Registered:
 
 
 def goes_on(champion: Registered, experiment: dict[str, Any]) -> bool:
-    """Whether the next candidate learns on from a champion's stages."""
+    """Return whether the next candidate continues from a champion's stages."""
     configured = retraining(experiment)
     found = Scan(
         kept=champion.lineage.files,

@@ -1,4 +1,4 @@
-"""What is found in a source, and what is planned for it."""
+"""A scan finds the changes in a source, and a plan reacts to them."""
 
 import hashlib
 

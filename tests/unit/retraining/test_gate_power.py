@@ -1,4 +1,4 @@
-"""How many held-out images a gate needs."""
+"""The number of held-out images that a gate needs is computed."""
 
 import pytest
 

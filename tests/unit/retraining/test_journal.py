@@ -98,7 +98,7 @@ def test_an_entry_comes_back_as_it_was_written(journal: Journal) -> None:
 def test_a_journal_from_before_candidates_were_held_is_read(
     journal: Journal, challenger: dict[str, str] | None
 ) -> None:
-    """What had the alias challenger was rejected or rolled back: its files stay left out."""
+    """The version with the alias challenger was rejected or rolled back: skip its files."""
     state = {
         "champion": {"teacher": "3", "student": "4"},
         "previous": None,

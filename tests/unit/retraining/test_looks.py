@@ -1,4 +1,4 @@
-"""How many verdicts held-out images have given."""
+"""Verdicts on the same held-out images are counted."""
 
 import io
 from pathlib import Path

@@ -1,6 +1,4 @@
-"""Whether known classes look different: real files, and a network's embeddings of what is in
-them.
-"""
+"""Shifts of known classes are found, with real files and a network's embeddings of images."""
 
 import io
 from pathlib import Path
@@ -77,7 +75,7 @@ def untrained(role: Role, experiment: Experiment) -> Artifact:
 
 
 def champion_of(retraining: Retraining) -> Registered:
-    """What knows one class, of the files that are there."""
+    """Return a champion that has learned one class from the existing files."""
     plan = ChangePlan((), new_classes=(0,))
     draft = draft_lineage(
         retraining.experiment, Lineage(), scan(retraining.source, Lineage(), []), plan

@@ -32,7 +32,7 @@ def image() -> bytes:
 
 
 def ticked(storage: ObjectStorage, retraining: Retraining, lineage: Lineage) -> SetAside:
-    """What the next tick must not read; it is killed unless its note is removed."""
+    """Begin a tick that dies unless its note is removed; return the files that it must skip."""
     token = next(TOKENS)
     found = begin_reading(storage, token, retraining, lineage)
     assert begin_reading(storage, token, retraining, lineage) == found, "it may look twice"

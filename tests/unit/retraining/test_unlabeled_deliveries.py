@@ -1,4 +1,4 @@
-"""What arrives without labels: which files a candidate learns from."""
+"""A candidate learns from the right unlabelled files."""
 
 import os
 from pathlib import Path

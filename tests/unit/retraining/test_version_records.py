@@ -1,4 +1,4 @@
-"""What the registry keeps of a version's life and of a tick, in tags that hold 5,000 characters."""
+"""The registry records a version's events and a tick in tags of at most 5,000 characters."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -149,7 +149,7 @@ UNREAD: dict[tuple[str, str, str], dict[str, str]] = {
 
 
 class Watched(NamedTuple):
-    """What the learning of one stage has read, and what its key says that it reads."""
+    """Fields that the training of one stage has read, and those that its key includes."""
 
     read: set[str]
     listed: set[str]
@@ -193,7 +193,7 @@ def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def without_kinds(paths: set[str]) -> set[str]:
-    """Which variant a group is, is mostly asked of its class, and no field is read for that."""
+    """Remove `kind`: code mostly checks the class of a variant, without reading a field."""
     return {path for path in paths if path.rpartition(".")[2] != "kind"}
 
 

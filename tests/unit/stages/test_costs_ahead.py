@@ -1,4 +1,4 @@
-"""What networks will cost is known before they learn, and agrees with those that have learned."""
+"""The cost of networks is known before training, and agrees with that of trained ones."""
 
 import itertools
 from pathlib import Path

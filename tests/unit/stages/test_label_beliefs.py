@@ -1,4 +1,4 @@
-"""What the last models make of the training labels: computed once, where it is asked for."""
+"""The last models' beliefs about training labels are computed once, on request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What trials with equal data settings share, and that nothing is shared beyond these."""
+"""Trials share prepared data if, and only if, their data settings are equal."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def empty(finished: Work, tmp_path: Path) -> Work:
 
 @pytest.fixture
 def no_learning(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever learns although there is no need to, fails."""
+    """Fail if anything is trained without need."""
 
     def learns(*_: object) -> Model:
         msg = "a stage was learned again"

@@ -30,7 +30,7 @@ def camera(tmp_path: Path) -> str:
 
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[LearningInputs]:
-    """What the method is handed from here on."""
+    """Record the images that the method receives from here on."""
     inputs: list[LearningInputs] = []
     learn = METHOD.learn
 

@@ -1,4 +1,4 @@
-"""What a backtest shows while it runs and at its end."""
+"""Output of a backtest while it runs and at its end."""
 
 import io
 from pathlib import Path

@@ -1,6 +1,4 @@
-"""How far work on images is: a bar for people at a terminal, a line now and again for everybody
-else.
-"""
+"""Progress on images is shown as a bar in a terminal, and as occasional lines elsewhere."""
 
 import io
 

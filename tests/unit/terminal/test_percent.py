@@ -1,4 +1,4 @@
-"""What people read of accuracies is in percent, with one decimal."""
+"""Accuracies are shown to people in percent, with one decimal."""
 
 import logging
 from dataclasses import replace

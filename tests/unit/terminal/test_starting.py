@@ -1,4 +1,4 @@
-"""What a person sees before the first number: ids, direct links, and that Ray starts."""
+"""The first lines show ids, direct links, and that Ray starts."""
 
 import logging
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What is wrong with a store is said in seconds, before MLflow is imported."""
+"""Problems of a store are reported in seconds, before MLflow is imported."""
 
 import socket
 import sqlite3

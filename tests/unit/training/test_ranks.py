@@ -172,7 +172,7 @@ def be_one_of_the_ranks(index: int, folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """What each of two processes found."""
+    """Return the results of two processes."""
     folder = tmp_path_factory.mktemp("ranks")
     processes = [
         subprocess.Popen([sys.executable, __file__, str(index), str(folder)])

@@ -1,4 +1,4 @@
-"""Which rows are whose, seen without any process."""
+"""Rows are assigned to ranks, tested without processes."""
 
 from __future__ import annotations
 

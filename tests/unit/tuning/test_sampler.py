@@ -1,6 +1,4 @@
-"""What is tried next: seeded, never twice without need, better with time, and only what is
-valid.
-"""
+"""The sampler is seeded, avoids repeats, improves over time, and draws valid configurations."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""What a trial takes of the cluster, by hand-worked arithmetic."""
+"""A trial's share of the cluster agrees with hand-worked arithmetic."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""How features move, found from images that are at hand."""
+"""The drift of features is estimated from available images."""
 
 import pytest
 import torch

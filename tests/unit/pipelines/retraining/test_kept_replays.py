@@ -1,4 +1,4 @@
-"""Which finished replays a backtest takes over."""
+"""A backtest reuses the finished replays with equal inputs."""
 
 from pathlib import Path
 from typing import Any

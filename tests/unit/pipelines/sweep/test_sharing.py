@@ -24,7 +24,7 @@ NUM_CLASSES = 6
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How often data is loaded, cut into tasks and hashed; all of it really happens."""
+    """Count how often data is really loaded, split into tasks and hashed."""
     counted: Counter[str] = Counter()
 
     def count(owner: object, name: str) -> None:

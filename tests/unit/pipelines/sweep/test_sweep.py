@@ -1,4 +1,4 @@
-"""What a sweep leaves behind, and who may read it."""
+"""Files of a sweep, and their permissions."""
 
 import json
 from collections.abc import Callable

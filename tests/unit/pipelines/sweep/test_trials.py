@@ -64,7 +64,7 @@ class Sweep:
         return Ledger(self.folder / "ledger.jsonl")
 
     def learn(self, source: TrialSource, plan: TrialPlan, num_tasks: int = 3) -> None:
-        """What a trial process does, here."""
+        """Do the work of a trial's process in this process."""
         header = self.ledger.header
         assert header is not None
         objective = Objective.of(SearchSpace.model_validate(header.search_space))

@@ -1,4 +1,4 @@
-"""What tests say to a store of MLflow, and read there again."""
+"""Write to an MLflow store in tests, and read it again."""
 
 import time
 from typing import Any

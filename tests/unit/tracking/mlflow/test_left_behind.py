@@ -1,4 +1,4 @@
-"""What sessions left in the spool reaches MLflow, or says why not and stops nothing else."""
+"""Spooled records of ended sessions reach MLflow; an error is reported and stops no others."""
 
 import shutil
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def mine(uri: str, tmp_path: Path) -> MlflowTracker:
 
 
 def left_in_spool(mine: MlflowTracker, spool_dir: Path, uri: str, *steps: int) -> Path:
-    """What a killed process leaves."""
+    """Leave the spool folder of a killed process."""
     spool = Spool.begin(spool_dir, mine.run_id, Destination(uri, "left behind"))
     for step in steps:
         spool.append(Points(run=mine.run_id, time_ms=1, values=[("loss", step / 10, step)]))

@@ -144,7 +144,7 @@ def test_a_package_needs_no_pickle(
 
 
 class Branching(nn.Module):
-    """What no graph can hold: a way that depends on the values."""
+    """Module that no graph can represent: a branch that depends on values."""
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         return features if features.sum() > 0 else -features
@@ -163,8 +163,8 @@ def test_a_network_that_cannot_be_exported_leaves_no_half_package(tmp_path: Path
 
 
 class Counting(nn.Module):
-    """What a graph can hold for one number of images only: torch.export takes the number for a
-    constant.
+    """Module that a graph can represent for one number of images only: torch.export treats the
+    number as a constant.
     """
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""What the machine does while a run learns."""
+"""System metrics of the machine are logged during a run."""
 
 import logging
 import threading

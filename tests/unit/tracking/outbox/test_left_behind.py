@@ -23,7 +23,7 @@ def delivery_to(store: MemoryStore) -> DeliveryTo:
 
 
 def left(spool_dir: Path, run: str, *steps: int, uri: str = "memory://here") -> Path:
-    """What a killed process leaves."""
+    """Leave the spool folder of a killed process."""
     spool = Spool.begin(spool_dir, run, Destination(uri, "an experiment"))
     spool.append(Begin(run=run, tags={}, started_ms=1))
     for step in steps:

@@ -1,4 +1,4 @@
-"""What waits on disk: whole, in order, its owner's alone, and gone once the store has it."""
+"""Spooled entries are complete, ordered, private to their owner, and removed once delivered."""
 
 import logging
 import math
@@ -143,8 +143,8 @@ def test_the_session_of_a_living_process_is_left_alone_and_one_that_is_looked_at
 def test_a_lock_is_held_until_nobody_can_find_it(
     spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who waits for a lock that is removed after its release holds one that is nowhere: what he
-    keeps there would never be found.
+    """A process that waits for a lock whose file is removed after its release must not acquire it:
+    its entries would never be found.
     """
     lock_file = spool.folder.with_name(f"{spool.folder.name}.lock")
     there_at_release = []

@@ -1,5 +1,5 @@
-"""What a student answers with, and what keeps its features. That it is taught as the patents say is
-in test_patent_claims.py.
+"""The student's answers, and the preservation of its features. test_patent_claims.py tests that its
+training follows the patents.
 """
 
 from __future__ import annotations

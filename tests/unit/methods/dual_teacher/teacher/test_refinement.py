@@ -103,9 +103,7 @@ def test_one_more_hit_among_few_images_is_chance() -> None:
 
 @pytest.mark.parametrize("strength", [0.25, 0.5, 1.0])
 def test_a_strength_is_judged_by_the_head_that_would_be_kept(strength: float) -> None:
-    """Where one strength's head has every answer right, it is chosen: also when the embedding has
-    moved, and the anchors with it.
-    """
+    """A strength whose head is always right is chosen, even if embedding and anchors moved."""
     start, learned = _heads(0.0)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
