@@ -8,10 +8,14 @@ from typing import Annotated
 import typer
 
 ExperimentFile = Annotated[
-    Path, typer.Argument(metavar="EXPERIMENT.yaml", help="The experiment file.")
+    Path,
+    typer.Argument(metavar="EXPERIMENT.yaml", help="Experiment file: data, tasks, models, method."),
 ]
 RetrainingFile = Annotated[
-    Path, typer.Argument(metavar="RETRAINING.yaml", help="The retraining file.")
+    Path,
+    typer.Argument(
+        metavar="RETRAINING.yaml", help="Retraining file: experiment, image source, gate."
+    ),
 ]
 CandidateVersion = Annotated[
     int | None,
