@@ -10,7 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-KNOWN = frozenset({"FROM", "ARG", "ENV", "RUN", "COPY", "WORKDIR", "USER", "EXPOSE", "LABEL", "CMD"})
+KNOWN = frozenset(
+    {"FROM", "ARG", "ENV", "RUN", "COPY", "WORKDIR", "USER", "EXPOSE", "LABEL", "CMD"}
+)
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _CACHE_MOUNT = re.compile(r"^--mount=type=cache,target=(\S+)\s+")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from orchestrator.figures.charts import Chart, Line, line_chart
 
-_X_LABEL = "look at new images without labels"
+_X_LABEL = "measurement of new images without labels"
 
 
 @dataclass(frozen=True, slots=True)

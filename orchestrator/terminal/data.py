@@ -88,7 +88,7 @@ def _unlabeled_facts(found: UnlabeledDescription) -> Iterator[str]:
             f" {first.where} {first.reason}"
         )
     if found.refusal:
-        yield f"a run would say: {found.refusal}"
+        yield f"a run would fail: {found.refusal}"
 
 
 def _by_size(sizes: Mapping[tuple[int, int], int]) -> dict[str, int]:
@@ -121,12 +121,12 @@ def _facts(description: Description) -> Iterator[str]:
         " width)"
     )
     table = description.table
-    fingerprint = table.fingerprint if table else "– (cannot be learned from as it is)"
+    fingerprint = table.fingerprint if table else "– (a run cannot use these images)"
     yield f"fingerprint  {fingerprint}"
     for finding in survey.findings():
         yield f"note: {finding}"
     if description.refusal:
-        yield f"a run would say: {description.refusal}"
+        yield f"a run would fail: {description.refusal}"
 
 
 def _most_common(counts: Mapping[str, int]) -> str:

@@ -472,7 +472,7 @@ def test_what_is_odd_is_said_by_import_and_describe_and_refused_by_a_run(
     ]
     described = orchestrator_command("data", "describe", "photos")
     assert [line for line in described.stdout.splitlines() if line.startswith("note")] == expected
-    assert "a run would say: " in described.stdout
+    assert "a run would fail: " in described.stdout
     for beginning in ("train", "nothing new: everything was imported earlier"):
         told = orchestrator_command("data", "import", "photos", "--output", "out").stdout
         assert told.startswith(beginning)

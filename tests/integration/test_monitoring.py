@@ -137,6 +137,6 @@ def test_whatever_monitoring_meets_the_tick_ends(watched: WatchedHouse) -> None:
     record.parent.touch()
     away = watched.watch()
     assert (away.outcome, kinds(away)) == ("nothing_to_do", ["not_monitored"])
-    assert "images without labels were not looked at" in away.reason
+    assert "images without labels were not measured" in away.reason
     watched.deliver("second", *UNSEEN)
     assert watched.watch().outcome == "promoted"

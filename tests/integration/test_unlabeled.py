@@ -170,7 +170,7 @@ def test_describe_looks_at_each_and_counts_what_a_run_would_use(
     (folder / "torn.png").write_bytes(b"")
     answer = orchestrator_command("data", "describe", file_of(case))
     assert "note: 1 of the images without labels cannot be used, the first:" in answer.stdout
-    assert f"a run would say: {folder}/torn.png: cannot be decoded" in answer.stdout
+    assert f"a run would fail: {folder}/torn.png: cannot be decoded" in answer.stdout
 
 
 # --- whatever the user gets wrong -----------------------------------------------------------------

@@ -69,7 +69,7 @@ def monitor(
         raise
     except Exception as error:  # noqa: BLE001 - monitoring never stops a tick
         reason = masked(str(error)) or type(error).__name__
-        what = f"images without labels were not looked at: {reason}"
+        what = f"images without labels were not measured: {reason}"
         logger.warning("%s", what)
         return [*findings, Finding(FindingKind.NOT_MONITORED, "warn", what)]
 

@@ -173,7 +173,7 @@ def _next_step(verdict: Verdict, candidate: ModelPair | None) -> str:
         for command in ("approve", "reject")
     )
     if verdict == Verdict.ASK:
-        return f"a person is asked: {approve} or {reject}"
+        return f"a person must decide: {approve} or {reject}"
     return f"it is judged again when more held-out images have arrived, or {approve}"
 
 
