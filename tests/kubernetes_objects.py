@@ -256,7 +256,7 @@ def _pod_problems(spec: dict[str, Any]) -> Iterator[str]:
 
 
 def _references(spec: dict[str, Any]) -> Iterator[str]:
-    """Mounts without a volume, and volumes that nobody mounts."""
+    """Return mounts without a volume, and volumes without a mount."""
     containers = [
         container
         for group in ("initContainers", "containers")

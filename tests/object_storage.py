@@ -1,6 +1,4 @@
-"""A simulated S3 on loopback (moto), with conditional writes as S3 has them: what stands in for
-object storage here.
-"""
+"""Simulate S3 on loopback with moto, including S3's conditional writes."""
 
 import http.client
 import importlib.util

@@ -281,7 +281,7 @@ def _ways_to_add() -> list[tuple[str, ...]]:
 
 @pytest.mark.parametrize("row", _ways_to_add(), ids=lambda row: str(row[0]))
 def test_a_thing_is_added_in_the_files_that_contributing_names(row: tuple[str, ...]) -> None:
-    """The example's name stands in these files of the package, and in no other."""
+    """The example's name occurs in these files of the package, and in no others."""
     _, new_file, edited, example, _ = row
     name = example.strip("`")
     kind = _kind_of(name)

@@ -18,7 +18,7 @@ EXPERIMENT = "contract"
 
 
 def at(uri: str) -> TrackingConfig:
-    """The store, with a spool beside its database."""
+    """Return the store, with a spool next to its database."""
     return TrackingConfig(uri=uri, spool=Path(uri.removeprefix("sqlite:///")).parent / "spool")
 
 

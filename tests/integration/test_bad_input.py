@@ -62,9 +62,7 @@ class Case:
         return self.command("run", str(file), "--output", str(self.folder / "out"), *arguments)
 
     def error(self, exit_code: int, *arguments: str) -> str:
-        """The one error that is said, after checking that it is one and that nothing else
-        happened.
-        """
+        """Return the only error message, after checking that nothing else happened."""
         answer = self.run(*arguments)
         assert answer.returncode == exit_code, answer.stderr
         assert answer.stdout == ""

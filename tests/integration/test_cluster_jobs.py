@@ -353,7 +353,7 @@ def _here(text: str, files: Path, scratch: Path) -> str:
 
 @contextmanager
 def ray_cluster(programs: Path, num_cpus: int = 2) -> Iterator[RayCluster]:
-    """A running cluster, gone at the end."""
+    """Yield a running cluster, which is removed afterwards."""
     scratch = Path(
         tempfile.mkdtemp(prefix="rc", dir="/tmp")
     )  # the paths of Ray's sockets may only be so long
@@ -583,8 +583,8 @@ def test_a_retry_on_a_new_cluster_goes_on_from_the_store(
 def test_a_retried_sweep_goes_on_by_its_ledger(environments: dict[str, Path], team: Team) -> None:
     """No trial is counted twice, and in MLflow it is one sweep.
 
-    A trial that was killed while the server was making its run is not in the ledger yet: that run
-    stays as it is, empty and failed.
+    A trial that was killed while the server created its run is not in the ledger yet; that run
+    stays empty and failed.
     """
     space = team.folder / "space.yaml"
     space.write_text(

@@ -1,5 +1,5 @@
-"""Models that leave as files: by the command, from real runs in a real MLflow store, beside what
-the network itself computes.
+"""Models exported as files by the command, from real runs in a real MLflow store, compared with the
+network's own outputs.
 """
 
 import csv

@@ -1,4 +1,4 @@
-"""Networks of the comparison methods as files of both formats, beside what they compute."""
+"""Networks of the comparison methods as files of both formats, compared with their own outputs."""
 
 from pathlib import Path
 

@@ -1,5 +1,5 @@
-"""A tick that is killed by a file: the next one leaves the file out, names it, and learns the rest,
-within 1 GiB; what the killed one left in the temporary folder is gone.
+"""A file kills a tick: the next tick skips and names the file, learns the others within 1 GiB, and
+removes the temporary files of the killed one.
 """
 
 import json

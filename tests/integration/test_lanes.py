@@ -413,8 +413,8 @@ def test_two_workers_learn_as_well_as_one(
 
 @pytest.fixture
 def cluster() -> Iterator[Any]:
-    """Ray as on several machines: a head without CPUs and, beside it, nodes that can be killed;
-    they are simulated by processes.
+    """Simulate Ray on several machines by processes: a head without CPUs, and nodes that can be
+    killed.
     """
     os.environ["RAY_AUTH_MODE"] = "disabled"
     from ray.cluster_utils import Cluster

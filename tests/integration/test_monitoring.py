@@ -1,5 +1,5 @@
-"""Ticks that learn nothing look at images without labels: what people and machines are told of it,
-and what is stored.
+"""Ticks without training measure unlabelled images; people and machines get the findings, and the
+measurements are stored.
 """
 
 import json
@@ -49,7 +49,7 @@ class WatchedHouse(House):
         write_unlabeled(self.camera / f"{name}.parquet", images)
 
     def remembered(self) -> dict[str, Any]:
-        """The record beside the journal; empty where there is none."""
+        """Return the record next to the journal; empty if there is none."""
         files = [*(self.folder / "store" / "retraining").rglob("monitoring/record.json")]
         return json.loads(files[0].read_text()) if files else {}
 

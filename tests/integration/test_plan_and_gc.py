@@ -1,5 +1,5 @@
-"""The commands that look at a stage store: `plan` starts nothing, `gc` removes what nobody used.
-Real stages on a real disk.
+"""Commands on a stage store: `plan` starts nothing, `gc` removes unused entries. Real stages on a
+real disk.
 """
 
 import os

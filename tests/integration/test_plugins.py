@@ -1,5 +1,5 @@
-"""The worked example of an extension, installed into an environment of its own: listed, run, swept
-on Ray, found in the store by a second run, and missed with one clear error when it is gone.
+"""The example extension, installed into its own environment, is listed, run, swept on Ray and
+reused from the store; after it is uninstalled there is one clear error.
 """
 
 import json

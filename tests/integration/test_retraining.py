@@ -124,9 +124,7 @@ class House:
         return file
 
     def tick_again_after_rollback(self) -> dict[str, str]:
-        """The aliases, once somebody has returned to the champion before, and a tick has found
-        nothing to do.
-        """
+        """Return the aliases after a rollback, and a tick that found nothing to do."""
         rollback(self.retraining(), "lost")
         assert (
             self.tick(reactions={"vanished_classes": "warn", "new_classes": "warn"}).outcome
@@ -523,7 +521,7 @@ def test_old_versions_may_be_deleted(founded: House) -> None:
 def test_a_champion_that_somebody_took_away_is_not_begun_anew(
     founded: House, is_deleted: bool
 ) -> None:
-    """The images of its classes may be gone: a first model of what is left would know less."""
+    """Images of its classes may have been deleted, so a new first model would know fewer."""
     client = MlflowClient(founded.uri, founded.uri)
     founded.deliver("second", 2, 3)
     founded.tick()

@@ -93,8 +93,8 @@ def doubting(
 
 
 def test_of_the_most_doubted_labels_far_more_are_wrong_than_of_all(doubting: Doubting) -> None:
-    """A list in random order would have a fifth of wrong ones. Every digit that lies in the wrong
-    folder is told from its neighbours by any model that has learned anything at all.
+    """In a random order, a fifth of the listed labels would be wrong. Any trained model
+    distinguishes a digit in the wrong folder from the others there.
     """
     num_judged = doubting.result.summary["suspicious_labels"]["num_judged"]
     top = doubting.lines[: num_judged // 20]

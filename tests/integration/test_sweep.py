@@ -103,7 +103,7 @@ class Place(NamedTuple):
         return MlflowClient(self.experiment.tracking.uri)
 
     def space(self, parameters: Mapping[str, Sequence[Any]], **fields: Any) -> Path:  # noqa: ANN401 - plain values of YAML
-        """Writes a search space: a grid over choices, unless told otherwise."""
+        """Write a search space, by default a grid over choices."""
         choices = {
             path: {"kind": "choice", "values": list(values)} for path, values in parameters.items()
         }

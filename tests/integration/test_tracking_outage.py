@@ -1,6 +1,4 @@
-"""A real MLflow server that dies: no number is lost, none arrives twice, and nobody waits for
-it.
-"""
+"""A real MLflow server dies: no metric is lost or duplicated, and no run waits for the server."""
 
 import shutil
 import subprocess

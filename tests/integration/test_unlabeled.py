@@ -25,7 +25,7 @@ CLASSES = [0, 1, 2, 3, 4, 5]
 
 @pytest.fixture
 def camera(digits_table: ImageTable, tmp_path: Path) -> Path:
-    """Twelve pictures that nobody else has, one of them twice, and three test images."""
+    """Write twelve new images, one of them twice, and three test images."""
     test = digits_table.images[np.flatnonzero(digits_table.is_test)[:3]]
     new = noise(NUM_NEW)
     return write_unlabeled(tmp_path / "camera" / "1.parquet", [*test, *new, new[0]])
@@ -112,7 +112,7 @@ def test_no_accuracy_knows_of_them_for_a_method_that_does_not_learn_from_them(
 def test_the_training_images_of_any_labeled_source_may_serve(
     case: dict[str, Any], orchestrator_command: Command, digits_table: ImageTable
 ) -> None:
-    """Digits beside digits: what is not learned from with its label is left."""
+    """With digits as both sources, only images that are not used with labels remain."""
     case["data"]["unlabeled"] = {"kind": "labeled", "source": {"kind": "digits"}}
     answer = orchestrator_command("plan", file_of(case))
     assert answer.returncode == 0, answer.stderr

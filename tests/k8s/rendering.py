@@ -59,7 +59,7 @@ def of_kind(objects: Iterable[Object], *kinds: str) -> list[Object]:
 
 
 def named(objects: Iterable[Object], kind: str, name: str) -> Object:
-    """The one of that kind and name; a generated name goes on with its hash."""
+    """Return the object of that kind and name; a generated name ends with a hash."""
     [found] = [
         each
         for each in of_kind(objects, kind)

@@ -1,4 +1,4 @@
-"""`make images` writes what the registry has by its digest, with the tag beside.
+"""`make images` writes images by digest, with the tag in a comment.
 
 No Docker daemon runs here: `docker` is a script that leaves what buildx documents to leave
 (https://docs.docker.com/reference/cli/docker/buildx/build/#metadata-file).

@@ -162,7 +162,7 @@ def test_without_a_bucket_nothing_reaches_the_internet(overlay: str) -> None:
 
 
 def test_jobs_that_go_out_do_so_with_the_component_on_every_cluster(tmp_path: Path) -> None:
-    """Images in a bucket, or somebody to be told, beside a stage store on a volume."""
+    """Images in a bucket, or a webhook, with a stage store on a volume."""
     for secret in ("object_storage", "webhook"):
         config = tmp_path / f"{secret}.yaml"
         config.write_text(f"secrets: {{{secret}: a-secret}}")

@@ -89,7 +89,7 @@ def test_only_the_schedule_has_rights_and_only_within_the_namespace() -> None:
 
 
 def test_ray_cron_jobs_may_be_made_only_with_their_component_and_removed_always() -> None:
-    """One that is left from before must not start ticks beside a CronJob, unseen."""
+    """A leftover RayCronJob must not start ticks unnoticed in addition to a CronJob."""
 
     def rights(*components: str) -> set[str]:
         role = named(render("gpu", *components), "Role", "orchestrator-researcher")

@@ -980,8 +980,8 @@ def test_claim_a8_both_embeddings_lie_in_one_space(course: Course) -> None:
 def test_claim_a8_the_student_follows_the_space_to_the_next_task(
     course: Course, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When the joint embedding space moves with a new task, the student's embedding starts where
-    the teacher's has gone.
+    """When the joint embedding space moves with a new task, the student's embedding starts at the
+    teacher's new position.
     """
     before, images = course.students[0], course.train[OLD].images
     starts = _spy(monkeypatch, "orchestrator.methods.dual_teacher.student.task._start")

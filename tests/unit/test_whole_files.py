@@ -1,4 +1,4 @@
-"""Files in one piece, under names that nobody can foresee, and no link followed."""
+"""Files are written atomically, under unpredictable names, and without following links."""
 
 import os
 import time

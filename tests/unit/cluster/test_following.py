@@ -116,7 +116,7 @@ def test_output_that_may_not_be_read_does_not_end_following(
 def test_a_server_that_has_just_started_is_no_missing_right(
     api: SimulatedApi, orchestrator_command: Command
 ) -> None:
-    """It answers 403 until it knows what RBAC grants, also to one who is followed already."""
+    """The server answers 403 until it has loaded RBAC, also while a job is being followed."""
     pod_of(api, name_of(orchestrator_command, *RUN), "2026-11-22T12:00:31.5Z a line\n")
     goes_through(api, [RUNNING, RUNNING, SUCCEEDED])
     follow_job = api.on_get

@@ -1,6 +1,4 @@
-"""Refusals of a simulated API server (see simulated_api): what is said of each, and the exit
-code.
-"""
+"""Refusals of a simulated API server (see simulated_api): the message and exit code of each."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Experiment files written for a test, and what is said about them."""
+"""Write experiment files for tests, and return their error messages."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Reading search space files: the language, and what is said about a wrong one."""
+"""Search-space files are read; invalid ones are rejected with a clear message."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Reading YAML files: a file that cannot be read is said with its name and line."""
+"""YAML files are read; an error names the file and the line."""
 
 from pathlib import Path
 

@@ -127,7 +127,7 @@ def name(ray: ModuleType) -> Iterator[str]:
 
 @pytest.fixture
 def make(ray: ModuleType) -> Iterator[MakeActor]:
-    """Actors that are gone after the test."""
+    """Create actors that are removed after the test."""
     made: list[Any] = []
 
     def actor(kind: type, *arguments: object) -> Any:  # noqa: ANN401
@@ -141,9 +141,7 @@ def make(ray: ModuleType) -> Iterator[MakeActor]:
 
 @pytest.fixture(scope="module")
 def learners(ray: ModuleType) -> list[Any]:
-    """Actors that have imported all they need, and begin at the same moment when they are told
-    to.
-    """
+    """Return actors that have imported all they need, so that they can start at the same moment."""
     made = [ray.remote(Learner).options(num_cpus=0).remote() for _ in range(4)]
     ray.get([learner.__ray_ready__.remote() for learner in made])
     return made

@@ -1,4 +1,4 @@
-"""Learning without forgetting against NumPy, and beside fine-tuning on a few digits."""
+"""Learning without forgetting, compared with NumPy, and with fine-tuning on a few digits."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ class World:
 
 
 class Process:
-    """Runs a function step by step, when it is told to."""
+    """Process that runs a function step by step, on request."""
 
     def __init__(self, work: Callable[[Process], None]) -> None:
         self._turn, self._parked = threading.Semaphore(0), threading.Semaphore(0)

@@ -1,4 +1,4 @@
-"""Accuracies by class: counted, written beside a lineage, and read back."""
+"""Accuracies by class are counted, written next to a lineage, and read back."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Entries of a journal that nobody here has written: said to be damaged, and never a path."""
+"""Crafted journal entries are reported as corrupt, and never used as a path."""
 
 import json
 from pathlib import Path

@@ -69,8 +69,8 @@ def test_no_interleaving_of_a_retraining_and_another_or_a_person_harms_the_champ
 
 
 def end_undisturbed(world: World) -> ModelPair | None:
-    """Everybody has died or ended: a person answers where one is asked, and the gate is sure of all
-    that is judged.
+    """Finish after all processes have died or ended: a person answers if asked, and the gate
+    decides every candidate.
 
     Returns:
         The candidate that the person has approved; None where nobody was asked.

@@ -1,6 +1,4 @@
-"""Single flight: whoever holds a key holds it alone, leaves it whatever happens, and many ranks
-claim as one.
-"""
+"""Single flight: a key has one holder, is always released, and many ranks claim it as one."""
 
 from __future__ import annotations
 
@@ -106,9 +104,7 @@ def test_every_claim_has_a_token_of_its_own() -> None:
 
 
 def test_who_is_interrupted_while_waiting_withdraws() -> None:
-    """Its claim may have been granted without its knowing; released with its token, it is
-    nobody's.
-    """
+    """Its claim may have been granted unnoticed; releasing it by its token frees the key."""
 
     class LostAnswer(ThreadClaims):
         def try_hold(self, key: str, token: str, patience_seconds: float) -> bool:

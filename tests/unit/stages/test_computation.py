@@ -1,6 +1,4 @@
-"""A stage is a pure function: the same stage gives the same model, and leaves no trace beside
-it.
-"""
+"""A stage is a pure function: it always gives the same model, and has no side effects."""
 
 from collections.abc import Mapping
 from typing import NamedTuple

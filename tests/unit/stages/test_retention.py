@@ -1,5 +1,5 @@
-"""Retention: what nobody used goes, what someone may need or may be writing stays. Real stores;
-ages are set on the files.
+"""Retention: unused entries are removed; entries that are needed or being written stay. Real
+stores; ages are set on the files.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Data sets in MLflow's words: it reads what is said of them."""
+"""Data sets are described in a form that MLflow reads."""
 
 import json
 from pathlib import Path

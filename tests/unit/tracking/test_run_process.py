@@ -1,4 +1,4 @@
-"""A process is called gone only when that is certain."""
+"""A process counts as ended only if that is certain."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""Files that arrive: what is read of them, what is held out, and what a scan makes of them."""
+"""Arriving files: the images read from them, the held-out images, and the result of a scan."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""Folders of images: what counts as an image, how they are split, what is said of what is wrong."""
+"""Folders of images: the files that count as images, the split, and the messages about problems."""
 
 import os
 from pathlib import Path

@@ -1,6 +1,4 @@
-"""Data sets by torchvision's names: what is said when they are not there, and how their labels and
-files are taken.
-"""
+"""Data sets by torchvision's names: the message if they are missing, and their labels and files."""
 
 import gc
 from pathlib import Path

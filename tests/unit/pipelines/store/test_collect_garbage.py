@@ -29,7 +29,7 @@ def _in_store(experiment: Experiment, folder: Path, seed: int = 0) -> Experiment
 
 
 def _fill(folder: Path, *keys: str) -> StageStore:
-    """A store of stages that nobody has used since 1970."""
+    """Fill a store with stages unused since 1970."""
     store = StageStore(str(folder))
     for key in keys:
         store.save(key, Artifact({}, {}))

@@ -1,4 +1,4 @@
-"""No run stays RUNNING when its process is gone, and no run of a living process is touched."""
+"""No run stays RUNNING after its process has ended; runs of living processes are not touched."""
 
 import logging
 import os
@@ -50,7 +50,7 @@ time.sleep(600)
 
 
 def at(uri: str) -> TrackingConfig:
-    """The store, with a spool beside its database."""
+    """Return the store, with a spool next to its database."""
     return TrackingConfig(uri=uri, spool=Path(uri.removeprefix("sqlite:///")).parent / "spool")
 
 

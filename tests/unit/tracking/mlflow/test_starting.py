@@ -14,13 +14,13 @@ EXPERIMENT = "going on"
 
 
 def at(uri: str) -> TrackingConfig:
-    """The store, with a spool beside its database."""
+    """Return the store, with a spool next to its database."""
     return TrackingConfig(uri=uri, spool=Path(uri.removeprefix("sqlite:///")).parent / "spool")
 
 
 @pytest.fixture
 def first(uri: str) -> MlflowTracker:
-    """The run that is gone on with."""
+    """Return the run that is resumed."""
     return open_run(at(uri), EXPERIMENT, "a run", {names.SEED_TAG: "7"})
 
 

@@ -27,7 +27,7 @@ KEYS = {
 
 
 class Samples:
-    """Keeps what it is told, and lets a test wait for it."""
+    """Recorder of samples, for which a test can wait."""
 
     def __init__(self, num_awaited: int) -> None:
         self.taken: list[tuple[int, dict[str, float]]] = []

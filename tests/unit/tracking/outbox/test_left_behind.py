@@ -1,4 +1,4 @@
-"""Sessions whose process is gone: each is sent, or says why not, whatever the others do."""
+"""Sessions of ended processes are delivered, or report why not, independently of each other."""
 
 from collections.abc import Mapping
 from pathlib import Path
