@@ -53,32 +53,25 @@ if TYPE_CHECKING:
     from orchestrator.terminal.listeners import sweep_listener
     from orchestrator.tracking import Tracker
 else:
-    # Hidden from type checkers, for which any name would exist.
-    _MODULES = {
-        "Experiment": "orchestrator.config",
-        "RetrainingOutcome": "orchestrator.pipelines.retraining.outcome",
-        "RunListener": "orchestrator.pipelines.run.listener",
-        "RunResult": "orchestrator.pipelines.run.run",
-        "SweepListener": "orchestrator.pipelines.sweep.listener",
-        "SweepResult": "orchestrator.pipelines.sweep.result",
-        "Tracker": "orchestrator.tracking",
-        "load_experiment": "orchestrator.config",
-        "load_retraining": "orchestrator.config",
-        "load_search_space": "orchestrator.config",
-        "retrain": "orchestrator.pipelines.retraining.retrain",
-        "run": "orchestrator.pipelines.run.run",
-        "sweep": "orchestrator.pipelines.sweep.sweep",
-        "sweep_listener": "orchestrator.terminal.listeners",
-    }
+    from orchestrator.lazy_names import lazy_names
 
-    def __getattr__(name: str) -> object:
-        # imported on first use, because `orchestrator --help` needs no torch
-        if name not in _MODULES:
-            msg = f"module {__name__!r} has no attribute {name!r}"
-            raise AttributeError(msg)
-        from importlib import import_module
-
-        return getattr(import_module(_MODULES[name]), name)
-
-    def __dir__() -> list[str]:
-        return [*globals(), *__all__]
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "orchestrator.config": (
+                "Experiment",
+                "load_experiment",
+                "load_retraining",
+                "load_search_space",
+            ),
+            "orchestrator.pipelines.retraining.outcome": ("RetrainingOutcome",),
+            "orchestrator.pipelines.retraining.retrain": ("retrain",),
+            "orchestrator.pipelines.run.listener": ("RunListener",),
+            "orchestrator.pipelines.run.run": ("RunResult", "run"),
+            "orchestrator.pipelines.sweep.listener": ("SweepListener",),
+            "orchestrator.pipelines.sweep.result": ("SweepResult",),
+            "orchestrator.pipelines.sweep.sweep": ("sweep",),
+            "orchestrator.terminal.listeners": ("sweep_listener",),
+            "orchestrator.tracking": ("Tracker",),
+        },
+    )

@@ -476,17 +476,40 @@ def test_public_names_are_these() -> None:
     assert set(orchestrator.__all__) <= set(dir(orchestrator))
 
 
-def test_type_checkers_see_the_public_names_where_they_are_loaded_from() -> None:
-    orchestrator = importlib.import_module("orchestrator")
-    tree = ast.parse((ROOT / "orchestrator" / "__init__.py").read_text(encoding="utf-8"))
+LAZY = [
+    file for file in SOURCES if file.name == "__init__.py" and "lazy_names(" in file.read_text()
+]
+
+
+@pytest.mark.parametrize("file", LAZY, ids=lambda file: file.parent.name)
+def test_type_checkers_see_the_names_of_a_package_where_they_are_loaded_from(file: Path) -> None:
+    package = ".".join(file.parent.relative_to(ROOT).parts)
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    checked, loaded = (
+        part for node in tree.body if isinstance(node, ast.If) for part in (node.body, node.orelse)
+    )
     seen = {
         alias.name: node.module
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("orchestrator.")
+        for node in checked
+        if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
-    assert seen == orchestrator._MODULES
-    assert seen.keys() == set(orchestrator.__all__)
+    [homes] = [
+        ast.literal_eval(node.args[1])
+        for part in loaded
+        for node in ast.walk(part)
+        if isinstance(node, ast.Call)
+    ]
+    module = importlib.import_module(package)
+    assert seen == {name: home for home, names in homes.items() for name in names}
+    assert seen.keys() == set(module.__all__) <= set(dir(module))
+    with pytest.raises(AttributeError, match=f"module '{package}' has no attribute 'nonesuch'"):
+        module.nonesuch  # noqa: B018 - the access is the test
+
+
+def test_no_package_writes_its_own_lazy_names() -> None:
+    writing = [file for file in SOURCES if "def __getattr__(name" in file.read_text("utf-8")]
+    assert not writing
 
 
 @pytest.mark.parametrize("name", ["run", "sweep", "retrain"])

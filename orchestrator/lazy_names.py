@@ -1,0 +1,35 @@
+"""Names that a package offers, and imports when they are first used: `orchestrator --help` and
+commands that only look something up need no torch, which takes seconds and half a gigabyte.
+
+A package calls `lazy_names` where type checkers do not look, for to them any name would exist; they
+read the imports under `TYPE_CHECKING`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+
+
+def lazy_names(
+    package: str, homes: Mapping[str, Sequence[str]]
+) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
+    """Return the functions `__getattr__` and `__dir__` of a package.
+
+    Args:
+        package: Its `__name__`.
+        homes: The names that it offers, by the module that defines them.
+    """
+    modules = {name: module for module, names in homes.items() for name in names}
+
+    def get(name: str) -> object:
+        if name not in modules:
+            msg = f"module {package!r} has no attribute {name!r}"
+            raise AttributeError(msg)
+        return getattr(import_module(modules[name]), name)
+
+    def names() -> list[str]:
+        return [*vars(sys.modules[package]), *modules]
+
+    return get, names
