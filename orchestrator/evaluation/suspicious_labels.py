@@ -10,6 +10,9 @@ from dataclasses import astuple, dataclass, fields
 
 from orchestrator.csv_text import csv_rows, csv_text
 
+MOST_SHOWN = 40
+"""Images on the sheet of pictures."""
+
 
 @dataclass(frozen=True)
 class SuspiciousLabel:

@@ -16,11 +16,16 @@ def save_figure(figure: Figure, path: Path) -> None:
     Characters that no font has are written as code points.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, drawn(figure, path.suffix[1:] or "png"))
+
+
+def drawn(figure: Figure, file_format: str = "png") -> bytes:
+    """Return the content of a file of a figure; characters that no font has are spelt out."""
     content = io.BytesIO()
     spell_out(with_literal_texts(figure))
     with without_glyph_warnings():
-        figure.savefig(content, dpi=150, format=path.suffix[1:] or "png")
-    write_whole(path, content.getvalue())
+        figure.savefig(content, dpi=150, format=file_format)
+    return content.getvalue()
 
 
 def with_literal_texts(figure: Figure) -> Figure:

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
+from orchestrator.evaluation.suspicious_labels import MOST_SHOWN
 from orchestrator.figures.palette import INK, MUTED
 
-MOST_SHOWN = 40
 _COLUMNS = 8
 _SIDE_INCHES = 1.0
 _WIDTH_INCHES = 1.35

@@ -439,6 +439,10 @@ def test_the_same_command_on_the_same_store_computes_nothing_and_tells_the_same(
     second = Tracked(finished.uri, summary["run_id"])
     assert second.history("final/cached_stages") == [(0, 2 * NUM_TASKS)]
     assert second.history("student_training/loss") == tracked.history("student_training/loss")
+    drawn = {path.name: path.read_bytes() for path in (tmp_path / "figures").iterdir()}
+    first = {path.name: path.read_bytes() for path in (finished.output / "figures").iterdir()}
+    assert drawn == first
+    assert len(drawn) >= 3
 
 
 def test_python_gives_the_same_numbers_as_the_command(

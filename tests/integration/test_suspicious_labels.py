@@ -220,7 +220,8 @@ def test_a_run_without_contradicted_labels_leaves_an_empty_list_and_no_sheet(
     sheet = tmp_path / "figures/suspicious_labels.png"
     sheet.parent.mkdir()
     sheet.write_bytes(b"of an earlier run")
-    written = write_suspicions(tmp_path, Suspicions({}, []), doubting.result.work.scenario)
+    work = doubting.result.work
+    written = write_suspicions(tmp_path, Suspicions({}, []), work.scenario, work.store)
     assert [path.name for path in written] == ["suspicious_labels.csv"]
     assert not sheet.exists()
     assert written[0].read_text().startswith("row,image,label,doubt,")

@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
@@ -16,10 +16,11 @@ from typing import Any
 
 from orchestrator import output_files
 from orchestrator.config import dump_experiment
-from orchestrator.config.roles import ROLES
+from orchestrator.config.roles import ROLES, Role
 from orchestrator.errors import StorageUnavailableError
 from orchestrator.evaluation.confusion import as_csv
 from orchestrator.pipelines.run.log import RunLog
+from orchestrator.pipelines.run.pictures import write_pictures
 from orchestrator.pipelines.run.record import RunRecord
 from orchestrator.pipelines.run.suspicious_labels import Suspicions, write_suspicions
 from orchestrator.tracking import RunStatus, Tracker, names
@@ -57,10 +58,11 @@ def write_outputs(
         suspicions: The run's suspicious labels.
 
     Raises:
-        StorageUnavailableError: The folder is no longer writable.
+        StorageUnavailableError: The folder, or the store that keeps pictures, cannot be used any
+            more.
     """
     try:
-        doubted = write_suspicions(folder, suspicions, record.scenario)
+        doubted = write_suspicions(folder, suspicions, record.scenario, record.store)
         _write_files(folder, summary, record, log)
     except OSError as error:
         what = f"the results cannot be written ({error.strerror or error})"
@@ -84,12 +86,7 @@ def write_outputs(
 
 
 def _write_files(folder: Path, summary: dict[str, Any], record: RunRecord, log: RunLog) -> None:
-    from orchestrator.figures.run import (  # noqa: PLC0415 - matplotlib is slow to import
-        accuracy_matrix_figure,
-        run_overview_figure,
-    )
-    from orchestrator.figures.saving import save_figure  # noqa: PLC0415
-    from orchestrator.reporting.pages import write_page  # noqa: PLC0415 - draws with matplotlib, as well
+    from orchestrator.reporting.pages import write_page  # noqa: PLC0415 - draws with matplotlib
     from orchestrator.reporting.run_report import run_report  # noqa: PLC0415
 
     experiment, about = record.experiment, environment()
@@ -100,18 +97,35 @@ def _write_files(folder: Path, summary: dict[str, Any], record: RunRecord, log: 
     tracked = replace(_tracked_run(summary, record, log, about), **_written_lists(folder))
     write_page(folder / output_files.REPORT_FILE, run_report(tracked))
     class_names = [[str(label) for label in task["classes"]] for task in summary["tasks"]]
-    figures = folder / output_files.FIGURES_FOLDER
-    for role in ROLES:
-        title = f"{role.capitalize()}: accuracy on each task"
-        save_figure(
-            accuracy_matrix_figure(record.matrix(role), title, class_names),
-            figures / output_files.accuracy_matrix_file(role),
-        )
     title = f"{experiment.name}, {experiment.method.kind}, seed {experiment.seed}"
-    save_figure(
-        run_overview_figure(record.matrix("teacher"), record.matrix("student"), title),
-        figures / output_files.OVERVIEW_FILE,
+    matrices = {role: record.matrix(role) for role in ROLES}
+    write_pictures(
+        folder / output_files.FIGURES_FOLDER,
+        record.store,
+        [title, class_names, matrices],
+        lambda: _matrices_drawn(title, class_names, matrices),
     )
+
+
+def _matrices_drawn(
+    title: str, class_names: Sequence[Sequence[str]], matrices: Mapping[Role, list[list[float]]]
+) -> dict[str, bytes]:
+    from orchestrator.figures.run import (  # noqa: PLC0415 - matplotlib is slow to import
+        accuracy_matrix_figure,
+        run_overview_figure,
+    )
+    from orchestrator.figures.saving import drawn  # noqa: PLC0415
+
+    pictures = {
+        output_files.accuracy_matrix_file(role): drawn(
+            accuracy_matrix_figure(
+                matrix, f"{role.capitalize()}: accuracy on each task", class_names
+            )
+        )
+        for role, matrix in matrices.items()
+    }
+    overview = run_overview_figure(matrices["teacher"], matrices["student"], title)
+    return {**pictures, output_files.OVERVIEW_FILE: drawn(overview)}
 
 
 def _written_lists(folder: Path) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from orchestrator.evaluation import (
 from orchestrator.evaluation.certainty import SURE
 from orchestrator.evaluation.classification import agreement
 from orchestrator.evaluation.confusion import Confusion, count_confusions, most_pairs
-from orchestrator.stages import Stage, Work
+from orchestrator.stages import Stage, StageStore, Work
 from orchestrator.stages.evaluation import Evaluation
 from orchestrator.stages.events import EpochFinished, StageEvent, StageFinished
 from orchestrator.training.reports import EpochReport
@@ -71,11 +71,12 @@ class RunRecord:
     """Results of a run, built from its events.
 
     Attributes:
-        run_id: The id of the run in MLflow.
-        name: The name of the run.
-        experiment: The experiment.
-        scenario: Its tasks and data.
-        results: The results of the stages so far, by role, in the order of their tasks.
+        run_id: MLflow's.
+        name: What the run is called.
+        experiment: What is run.
+        scenario: On which data.
+        store: Where its stages are kept.
+        results: The stages computed so far, by role, in the order of their tasks.
     """
 
     def __init__(self, run_id: str, work: Work, name: str = "") -> None:
@@ -90,6 +91,7 @@ class RunRecord:
         self.name = name
         self.experiment: Experiment = work.experiment
         self.scenario: Scenario = work.scenario
+        self.store: StageStore = work.store
         self.results: dict[Role, list[StageResult]] = {role: [] for role in ROLES}
         self._work = work
         self._stages = {stage.name: stage for stage in work.stages}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +13,9 @@ import numpy.typing as npt
 from orchestrator import output_files
 from orchestrator.data import Scenario, Split
 from orchestrator.evaluation.label_doubt import DoubtedLabels, LabelBeliefs, most_doubted
-from orchestrator.evaluation.suspicious_labels import SuspiciousLabel, as_csv
-from orchestrator.stages import Work
+from orchestrator.evaluation.suspicious_labels import MOST_SHOWN, SuspiciousLabel, as_csv
+from orchestrator.pipelines.run.pictures import write_pictures
+from orchestrator.stages import StageStore, Work
 from orchestrator.stages.label_beliefs import classes_believed
 from orchestrator.whole_files import write_whole
 
@@ -83,36 +86,52 @@ def _label(
     )
 
 
-def write_suspicions(folder: Path, suspicions: Suspicions, scenario: Scenario) -> list[Path]:
-    """Write the list and, if it is not empty, the sheet of images; return their paths.
+def write_suspicions(
+    folder: Path, suspicions: Suspicions, scenario: Scenario, store: StageStore
+) -> list[Path]:
+    """Write the list and, where it is not empty, the sheet of pictures; return their paths.
 
     Args:
-        folder: The folder of the run; earlier files of this kind are replaced.
-        suspicions: The suspicious labels.
-        scenario: The scenario that has the images.
+        folder: Of the run's files; what an earlier run left there of these goes.
+        suspicions: What to write.
+        scenario: Has the images.
+        store: Keeps the sheet.
 
     Raises:
         OSError: The folder cannot be written.
+        StorageUnavailableError: The store cannot be read or written.
     """
-    from orchestrator.figures.saving import save_figure  # noqa: PLC0415 - matplotlib is slow to import
-    from orchestrator.figures.suspicious_labels import (  # noqa: PLC0415
-        MOST_SHOWN,
-        ShownLabel,
-        suspicious_labels_figure,
-    )
-
     file = folder / output_files.SUSPICIOUS_LABELS_FILE
     sheet = folder / output_files.FIGURES_FOLDER / output_files.SUSPICIOUS_LABELS_SHEET_FILE
     write_whole(file, as_csv(suspicions.labels))
     sheet.unlink(missing_ok=True)
     if not suspicions.labels:
         return [file]
+    shown = suspicions.labels[:MOST_SHOWN]
+    images, num_listed = [_image(scenario, it.row) for it in shown], len(suspicions.labels)
+    digests = [hashlib.sha256(image.tobytes()).hexdigest() for image in images]
+    texts = [[it.label, it.doubt, it.teacher_says, it.student_says] for it in shown]
+    content = [num_listed, scenario.shape, digests, texts]
+    pictures = write_pictures(
+        sheet.parent, store, content, lambda: {sheet.name: _sheet(images, shown, num_listed)}
+    )
+    return [file, *pictures]
+
+
+def _sheet(
+    images: Sequence[npt.NDArray[np.uint8]], labels: Sequence[SuspiciousLabel], num_listed: int
+) -> bytes:
+    from orchestrator.figures.saving import drawn  # noqa: PLC0415 - matplotlib is slow to import
+    from orchestrator.figures.suspicious_labels import (  # noqa: PLC0415
+        ShownLabel,
+        suspicious_labels_figure,
+    )
+
     shown = [
-        ShownLabel(_image(scenario, it.row), it.label, it.teacher_says, it.student_says, it.doubt)
-        for it in suspicions.labels[:MOST_SHOWN]
+        ShownLabel(image, it.label, it.teacher_says, it.student_says, it.doubt)
+        for image, it in zip(images, labels, strict=True)
     ]
-    save_figure(suspicious_labels_figure(shown, len(suspicions.labels)), sheet)
-    return [file, sheet]
+    return drawn(suspicious_labels_figure(shown, num_listed))
 
 
 def _image(scenario: Scenario, row: int) -> npt.NDArray[np.uint8]:

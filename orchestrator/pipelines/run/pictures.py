@@ -1,0 +1,65 @@
+"""Keep the pictures of a run in the stage store: drawing takes longest of all that a run writes,
+and a run of which all is stored would draw what an earlier one has drawn.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from pathlib import Path
+
+import torch
+
+from orchestrator import figures
+from orchestrator.models.artifact import Artifact
+from orchestrator.stages import StageStore
+from orchestrator.whole_files import write_whole
+
+Draw = Callable[[], Mapping[str, bytes]]
+
+
+def write_pictures(folder: Path, store: StageStore, shown: object, draw: Draw) -> list[Path]:
+    """Write pictures from the stage store; draw and keep them where it has none.
+
+    Pictures with text beyond ASCII are drawn each time: the fonts of this machine matter for them.
+
+    Args:
+        folder: Where they go; it is made.
+        store: Keeps them.
+        shown: All that they show, as JSON values.
+        draw: Returns each picture by its file name.
+
+    Raises:
+        OSError: The folder cannot be written.
+        StorageUnavailableError: The store cannot be read or written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps([_version_of_drawing(), shown], sort_keys=True, ensure_ascii=False)
+    found = _kept(store, text, draw) if text.isascii() else draw()
+    for name, content in found.items():
+        write_whole(folder / name, content)
+    return [folder / name for name in found]
+
+
+def _kept(store: StageStore, text: str, draw: Draw) -> Mapping[str, bytes]:
+    key = hashlib.sha256(text.encode()).hexdigest()
+    stored = store.load(key)
+    if stored is not None:
+        return {name: content.numpy().tobytes() for name, content in stored.tensors.items()}
+    drawn = draw()
+    contents = {
+        name: torch.frombuffer(bytearray(content), dtype=torch.uint8)
+        for name, content in drawn.items()
+    }
+    store.save(key, Artifact(contents, {"pictures": [*drawn]}))
+    return drawn
+
+
+def _version_of_drawing() -> list[str]:
+    """Return what tells this code and its Matplotlib from others that may draw differently."""
+    digest = hashlib.sha256()
+    for file in sorted(Path(figures.__file__).parent.glob("*.py")):
+        digest.update(file.read_bytes())
+    return [metadata.version("matplotlib"), digest.hexdigest()]
