@@ -411,6 +411,7 @@ def test_commands_and_flags_are_these() -> None:
             "--experiment",
             "--num-trials",
             "--name",
+            "--output",
             "--resume",
             "--dry-run",
             "--schedule",

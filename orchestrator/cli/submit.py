@@ -52,6 +52,16 @@ def submit(  # noqa: PLR0913, PLR0917 - the command's options
             ),
         ),
     ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help=(
+                "Folder of the job's files, on the volume of the pods. Default: the job's own;"
+                " `orchestrator status` names it."
+            ),
+        ),
+    ] = None,
     resume: Annotated[  # noqa: ARG001 - accepted, for `sweep` takes it
         bool,
         typer.Option(
@@ -107,7 +117,9 @@ def submit(  # noqa: PLR0913, PLR0917 - the command's options
     its_schedule = os.environ.get(SCHEDULE_VARIABLE, "")
     tick = tick_of_job(moment, its_schedule) if moment and schedule is None else None
     named = [*files, *([experiment] if experiment else [])]
-    request = Request(what, named, overrides or [], schedule, ray_cluster, tick, num_trials, name)
+    request = Request(
+        what, named, overrides or [], schedule, ray_cluster, tick, num_trials, name, output
+    )
     submission = render(request, cluster)
 
     if dry_run:

@@ -38,11 +38,12 @@ class Request:
         kind: The command.
         files: Its files, in the command's order.
         overrides: `a.b=value` each, for the experiment or retraining.
-        cron: Times at which to repeat it; None runs it once.
-        ray_cluster: A running RayCluster; None starts one for the job.
-        tick: Tick of a schedule; None for a job submitted by a person.
-        num_trials: Number of a sweep's trials; None means the number in its file.
-        name: Name of a run in MLflow; None means the default.
+        cron: When to run it again and again; None runs it once.
+        ray_cluster: A RayCluster that is up already; None starts one for the job.
+        tick: Of which schedule it is a part; None for a job that a person submits.
+        num_trials: Of a sweep, instead of the file's; None leaves that.
+        name: Of a run in MLflow; None means the default.
+        output: Folder on the cluster's volume; None means one of the job's own.
     """
 
     kind: JobKind
@@ -53,6 +54,7 @@ class Request:
     tick: Tick | None = None
     num_trials: int | None = None
     name: str | None = None
+    output: str | None = None
 
 
 def render(request: Request, cluster: ClusterConfig) -> Submission:
@@ -103,6 +105,7 @@ def _workload(request: Request, cluster: ClusterConfig) -> Workload:
                 load_experiment(request.files[0], [*request.overrides, *settings]),
                 cluster,
                 request.name,
+                request.output,
             )
         case "sweep":
             search_space = load_search_space(request.files[0], request.num_trials)
@@ -110,11 +113,14 @@ def _workload(request: Request, cluster: ClusterConfig) -> Workload:
                 search_space,
                 load_experiment(request.files[1], [*request.overrides, *settings]),
                 cluster,
+                request.output,
             )
         case "retrain":
             settings = [f"experiment.{setting}" for setting in settings]
             return retraining_workload(
-                load_retraining(request.files[0], [*request.overrides, *settings]), cluster
+                load_retraining(request.files[0], [*request.overrides, *settings]),
+                cluster,
+                request.output,
             )
         case _:
             assert_never(request.kind)

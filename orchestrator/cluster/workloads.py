@@ -4,6 +4,7 @@ needs.
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -80,14 +81,18 @@ def settings_for(cluster: ClusterConfig) -> list[str]:
 
 
 def run_workload(
-    experiment: Experiment, cluster: ClusterConfig, name: str | None = None
+    experiment: Experiment,
+    cluster: ClusterConfig,
+    name: str | None = None,
+    output: str | None = None,
 ) -> Workload:
     """Return the workload of a run.
 
     Args:
-        experiment: The user's experiment, loaded with `settings_for` the cluster.
-        cluster: The cluster.
-        name: Name of the run in MLflow; None means the default.
+        experiment: As the user has written it, with `settings_for` the cluster.
+        cluster: Where it runs.
+        name: Of the run in MLflow; None means the default.
+        output: Folder on the cluster's volume; None means one of the job's own.
 
     Raises:
         ConfigError: It needs something that pods do not have.
@@ -96,14 +101,16 @@ def run_workload(
     workers = workers_of_run(_ray(experiment))
     files = {EXPERIMENT_FILE: _text(experiment, cluster, _OF_THE_CLUSTER)}
     told = [*_told(cluster, workers), *(("--name", name) if name is not None else ())]
-    output = _output(
-        cluster, job_name("run", experiment.name, digest_of([files, told, cluster.image]))
-    )
-    return Workload("run", experiment.name, files, (EXPERIMENT_FILE, *told, *output), workers)
+    job = job_name("run", experiment.name, digest_of([files, told, cluster.image]))
+    arguments = (EXPERIMENT_FILE, *told, *_output(cluster, job, output))
+    return Workload("run", experiment.name, files, arguments, workers)
 
 
 def sweep_workload(
-    search_space: SearchSpace, experiment: Experiment, cluster: ClusterConfig
+    search_space: SearchSpace,
+    experiment: Experiment,
+    cluster: ClusterConfig,
+    output: str | None = None,
 ) -> Workload:
     """Return the workload of a sweep, with as many concurrent trials as the cluster may have
     workers for. Arguments and errors as for a run.
@@ -123,23 +130,23 @@ def sweep_workload(
         else (_waits(cluster),)
     )
     told = [*_told(cluster, workers, waiting)]
-    output = _output(
-        cluster, job_name("sweep", search_space.name, digest_of([files, told, cluster.image]))
-    )
-    # another attempt, or the same job submitted again, continues from the existing ledger
+    job = job_name("sweep", search_space.name, digest_of([files, told, cluster.image]))
+    # another attempt, or the same job submitted again, goes by the ledger of the one before
     arguments = (
         SEARCH_SPACE_FILE,
         "--experiment",
         EXPERIMENT_FILE,
         *told,
-        *output,
+        *_output(cluster, job, output),
         "--resume-if-begun",
     )
     return Workload("sweep", search_space.name, files, arguments, workers)
 
 
-def retraining_workload(retraining: Retraining, cluster: ClusterConfig) -> Workload:
-    """Return the workload of one tick of a retraining. Arguments and errors as for a run."""
+def retraining_workload(
+    retraining: Retraining, cluster: ClusterConfig, output: str | None = None
+) -> Workload:
+    """One tick of a retraining. Arguments and errors as for a run."""
     _check_reachable("source.path", retraining.source.path, cluster)
     if retraining.source.unlabeled is not None:
         _check_reachable("source.unlabeled.path", retraining.source.unlabeled.path, cluster)
@@ -151,7 +158,7 @@ def retraining_workload(retraining: Retraining, cluster: ClusterConfig) -> Workl
     arguments = (
         RETRAINING_FILE,
         *_told(cluster, workers, prefix="experiment."),
-        *_output(cluster, schedule_name(retraining.name)),
+        *_output(cluster, schedule_name(retraining.name), output),
     )
     return Workload("retrain", retraining.name, files, arguments, workers)
 
@@ -182,11 +189,24 @@ def _told(
         yield from ("--set", f"{prefix}{setting}")
 
 
-def _output(cluster: ClusterConfig, name: str) -> tuple[str, str]:
-    """Return the option for the output folder: files, Ray's log and a sweep's ledger stay readable
-    after the pods are gone, if there is a lasting place.
+def _output(cluster: ClusterConfig, job: str, wanted: str | None) -> tuple[str, str]:
+    """Where a job writes: its files, Ray's log and a sweep's ledger stay readable when its pods are
+    gone, if there is a place for that.
+
+    Raises:
+        ConfigError: The wanted folder is not on the volume.
     """
-    return "--output", f"{_state_folder(cluster)}/jobs/{name}"
+    if wanted is None:
+        return "--output", f"{_state_folder(cluster)}/jobs/{job}"
+    volume = cluster.storage.state_folder
+    if volume is None or not posixpath.normpath(wanted).startswith(f"{volume.rstrip('/')}/"):
+        within = f", or give a folder in {volume}, the volume of the pods" if volume else ""
+        raise ConfigError(
+            f"{wanted} is a folder of this machine, and the job writes where its pods can",
+            where="--output",
+            next_step=f"leave it out, for the job has a folder of its own{within}",
+        )
+    return "--output", posixpath.normpath(wanted)
 
 
 def _state_folder(cluster: ClusterConfig) -> str:

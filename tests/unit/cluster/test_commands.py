@@ -53,10 +53,20 @@ def test_a_command_is_submitted_with_its_own_arguments(
     named = orchestrator_command(*RUN, "--name", "the first", "--dry-run").stdout
     [job] = [it for it in yaml.safe_load_all(named) if it["kind"] == "RayJob"]
     assert "--name 'the first'" in job["spec"]["entrypoint"]
+    volume = "/var/lib/orchestrator/store/mine"
+    placed = orchestrator_command(*RUN, "--output", f"{volume}/x/..", "--dry-run").stdout
+    [job] = [it for it in yaml.safe_load_all(placed) if it["kind"] == "RayJob"]
+    assert job["spec"]["entrypoint"].count("--output") == 1
+    assert f"--output {volume}" in job["spec"]["entrypoint"]
+    assert name_of(orchestrator_command, *RUN, "--output", volume) != name_of(
+        orchestrator_command, *RUN
+    )
     for refused, said in (
         (("submit", "run", DIGITS, "--num-trials", "3"), "--num-trials is for sweeps"),
         (("submit", "run", DIGITS, "--experiment", DIGITS), "run needs 1 file, not 2"),
         (("submit", "sweep", SPACE, DIGITS, "--name", "x"), "--name is for runs"),
+        ((*RUN, "--output", "out/x"), "out/x is a folder of this machine"),
+        ((*RUN, "--output", f"{volume}/../../x"), "give a folder in /var/lib/orchestrator/store"),
     ):
         answer = orchestrator_command(*refused, "--dry-run")
         assert (answer.returncode, said in answer.stderr) == (2, True)
