@@ -26,6 +26,7 @@ import pyarrow as pa
 from orchestrator.errors import StorageUnavailableError
 
 _METADATA_KEY = b"continual_orchestrator"
+_ROWS_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -198,3 +199,8 @@ def _fingerprint(
     digest.update(np.packbits(is_test).tobytes())
     digest.update(images.data)
     return digest.hexdigest()
+
+
+def parts_of_rows(num: int) -> list[slice]:
+    """Cut so many rows into parts that take little memory."""
+    return [slice(start, start + _ROWS_AT_ONCE) for start in range(0, num, _ROWS_AT_ONCE)]

@@ -13,9 +13,7 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 from torch.nn import functional
 
-from orchestrator.data.image_table import ImageTable, room_on_disk
-
-_ROWS_AT_ONCE = 256
+from orchestrator.data.image_table import ImageTable, parts_of_rows, room_on_disk
 
 
 @dataclass(frozen=True)
@@ -61,6 +59,29 @@ class LabeledImages:
         return LabeledImages(
             resized_images(self.images, size, self.folder), self.labels, self.folder
         )
+
+
+@dataclass(frozen=True)
+class UnlabeledImages:
+    """Images without labels, in memory or on disk.
+
+    Attributes:
+        images: uint8 (images, channels, height, width).
+        folder: Where they lie on disk, as they are too many for memory; None where they are in
+            memory.
+    """
+
+    images: UInt8[Tensor, "n c h w"]
+    folder: Path | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def resized(self, size: int) -> UnlabeledImages:
+        """Resize the images to so many pixels a side, in memory or on disk as before."""
+        if self.images.shape[-1] == size:
+            return self
+        return UnlabeledImages(resized_images(self.images, size, self.folder), self.folder)
 
 
 def resized_images(
@@ -115,8 +136,3 @@ def _room(folder: Path | None, shape: tuple[int, ...]) -> Tensor:
     if folder is None:
         return torch.empty(shape, dtype=torch.uint8)
     return torch.from_numpy(room_on_disk(folder, shape))
-
-
-def parts_of_rows(num: int) -> list[slice]:
-    """Cut a number of rows into slices that take little memory."""
-    return [slice(start, start + _ROWS_AT_ONCE) for start in range(0, num, _ROWS_AT_ONCE)]

@@ -1,7 +1,9 @@
 """Define the class-incremental scenario: tasks that arrive in order, each with new classes.
 
-A class is identified by its position in the class order, so the classes seen after task i are
-always 0 … k-1, in that order.
+A class is known by its position in the class order, so the classes seen after task i are always 0 …
+k-1, in that order.
+
+Importing this module imports no torch: what a run would compute is known without.
 """
 
 from __future__ import annotations
@@ -11,17 +13,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from jaxtyping import Int64
-from torch import Tensor
 
 from orchestrator.config.scenario import Label
-from orchestrator.data.image_table import ImageTable
-from orchestrator.data.labeled_images import LabeledImages, copied_rows, parts_of_rows
-from orchestrator.data.unlabeled import UnlabeledImages, UnlabeledPool
+from orchestrator.data.image_table import ImageTable, parts_of_rows
+from orchestrator.data.unlabeled import UnlabeledPool
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from orchestrator.data.labeled_images import LabeledImages, UnlabeledImages
 
 Indices = npt.NDArray[np.int64]
 
@@ -82,8 +86,10 @@ class Scenario:
         names = [self.class_names[c] for c in task.new_classes]
         return [int(name) for name in names] if self.table.integer_labels else [*names]
 
-    def targets_of(self, split: Split, classes: Sequence[int]) -> Int64[Tensor, " n"]:
-        """Return the labels of `images_of`, without copying the images."""
+    def targets_of(self, split: Split, classes: Sequence[int]) -> Tensor:
+        """The labels of `images_of`, int64 (n,), without a copy of the images."""
+        import torch  # noqa: PLC0415 - slow to import
+
         return torch.from_numpy(
             np.repeat(
                 np.asarray(classes, dtype=np.int64), [len(self.indices[split][c]) for c in classes]
@@ -97,6 +103,11 @@ class Scenario:
         Raises:
             StorageUnavailableError: The disk is full.
         """
+        from orchestrator.data.labeled_images import (  # noqa: PLC0415 - loads torch
+            LabeledImages,
+            copied_rows,
+        )
+
         rows, labels = [self.indices[split][c] for c in classes], self.targets_of(split, classes)
         chosen = np.concatenate(rows) if rows else np.empty(0, dtype=np.int64)
         images, folder = copied_rows(self.table, chosen, self.max_bytes)

@@ -1,4 +1,7 @@
-"""Select unlabelled images: those of a source that are not test, validation or training images."""
+"""Images without labels: those of a source that are no test, validation or training images.
+
+Importing this module imports no torch.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,17 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import pairwise
-from pathlib import Path
-from typing import Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import UInt8
-from torch import Tensor
 
-from orchestrator.data.image_table import ImageTable
-from orchestrator.data.labeled_images import copied_rows, parts_of_rows, resized_images
+from orchestrator.data.image_table import ImageTable, parts_of_rows
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from orchestrator.data.labeled_images import UnlabeledImages
 
 Rows: TypeAlias = npt.NDArray[np.int64]
 
@@ -25,28 +29,6 @@ UNLABELED: Literal["unlabeled"] = "unlabeled"
 
 IMAGES_PER_PART = 2048
 """Largest number of images that are processed, and stored, as one part."""
-
-
-@dataclass(frozen=True)
-class UnlabeledImages:
-    """Unlabelled images, in memory or on disk.
-
-    Attributes:
-        images: uint8 (images, channels, height, width).
-        folder: Folder of the images if they are too many for memory; None if they are in memory.
-    """
-
-    images: UInt8[Tensor, "n c h w"]
-    folder: Path | None = None
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def resized(self, size: int) -> UnlabeledImages:
-        """Resize the images to a given side length, in memory or on disk as before."""
-        if self.images.shape[-1] == size:
-            return self
-        return UnlabeledImages(resized_images(self.images, size, self.folder), self.folder)
 
 
 @dataclass(frozen=True)
@@ -131,8 +113,10 @@ class UnlabeledPool:
                 found.append(PoolPart(rows, np.arange(len(rows)), self._fingerprint_of(rows)))
         return found
 
-    def copy_of(self, rows: Rows) -> UInt8[Tensor, "n c h w"]:
-        """Return some images of the table, copied into memory."""
+    def copy_of(self, rows: Rows) -> Tensor:
+        """Return some images of the table, uint8 (n, c, h, w), copied into memory."""
+        from orchestrator.data.labeled_images import copied_rows  # noqa: PLC0415 - loads torch
+
         return copied_rows(self.table, rows, None)[0]
 
     def images(self, max_bytes: int | None) -> UnlabeledImages:
@@ -144,6 +128,11 @@ class UnlabeledPool:
         Raises:
             StorageUnavailableError: The disk is full.
         """
+        from orchestrator.data.labeled_images import (  # noqa: PLC0415 - loads torch
+            UnlabeledImages,
+            copied_rows,
+        )
+
         return UnlabeledImages(*copied_rows(self.table, self.rows, max_bytes))
 
     def _fingerprint_of(self, rows: Rows) -> str:

@@ -11,6 +11,13 @@ from pathlib import Path
 import joblib
 
 _CPU_TIMES = Path("/proc/stat")
+_GPU_DRIVERS = (
+    Path("/proc/driver/nvidia"),
+    Path("/dev/nvidiactl"),
+    Path("/dev/nvhost-gpu"),
+    Path("/dev/kfd"),
+    Path("/dev/dxg"),
+)
 _OF_A_CPU = re.compile(r"^cpu(\d+) (.*)$", re.MULTILINE)
 _IDLE, _WAITING_FOR_DISKS = 3, 4
 _LOOK_SECONDS = 0.25
@@ -19,6 +26,15 @@ _LOOK_SECONDS = 0.25
 def cpus_of_this_machine() -> int:
     """Return the CPUs that this process may use, by its affinity and its container's quota."""
     return int(joblib.cpu_count())
+
+
+def gpus_of_this_machine() -> int:
+    """Return the GPUs that torch sees; it is not imported where no driver is installed."""
+    if not any(map(Path.exists, _GPU_DRIVERS)):
+        return 0
+    import torch  # noqa: PLC0415 - slow to import
+
+    return torch.cuda.device_count()
 
 
 def free_cpus() -> int:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 
 from orchestrator.config.execution import LaneConfig, RayConfig
 from orchestrator.distributed.environment import set_environment
-from orchestrator.distributed.machine import cpus_of_this_machine
+from orchestrator.distributed.machine import cpus_of_this_machine, gpus_of_this_machine
 from orchestrator.errors import ConfigError
 
 
@@ -47,9 +47,7 @@ def available_resources(execution: RayConfig) -> tuple[dict[str, float], str]:
         return resources_of_cluster(execution), f"the cluster {execution.address}"
     available: dict[str, float] = {"CPU": cpus_of_this_machine()}
     if any(lane.num_gpus_per_worker for lane in lanes_of(execution).values()):
-        import torch  # noqa: PLC0415 - slow to import, and only needed here for GPUs
-
-        available["GPU"] = torch.cuda.device_count()
+        available["GPU"] = gpus_of_this_machine()
     return available, "this machine"
 
 

@@ -16,16 +16,10 @@ from orchestrator.config.training import TrainingConfig
 from orchestrator.data.batches import BalancedBatches
 from orchestrator.data.labeled_images import LabeledImages
 from orchestrator.methods.artifacts import network_tensors, rebuilt_network
+from orchestrator.methods.facts import STAGE_FORMATS, is_pretrained
 from orchestrator.methods.features.extractor import new_extractor
 from orchestrator.methods.heads import HeadInputs, linear_head, projection_head
-from orchestrator.methods.method import (
-    STAGE_FORMATS,
-    ArtifactContext,
-    LearningInputs,
-    Model,
-    NetworkModel,
-    is_pretrained,
-)
+from orchestrator.methods.method import ArtifactContext, LearningInputs, Model, NetworkModel
 from orchestrator.methods.views import Views
 from orchestrator.models import (
     AnyNetwork,

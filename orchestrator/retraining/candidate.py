@@ -15,7 +15,7 @@ from orchestrator.config.scenario import LearnedTasksConfig
 from orchestrator.config.unlabeled import UnlabeledArrivalsConfig, UnlabeledFile
 from orchestrator.data.growing_folder import Folder
 from orchestrator.data.image_table import ImageTable
-from orchestrator.methods.method import is_pretrained, method_of
+from orchestrator.methods.facts import facts_of, is_pretrained
 from orchestrator.retraining.changes import ChangePlan
 from orchestrator.retraining.evidence import Classes
 from orchestrator.retraining.lineage import Lineage, UnlabeledTakenFile, sketch
@@ -80,7 +80,7 @@ def candidate_experiment(
     goes_on = (
         champion is not None
         and not plan.refreshed
-        and not method_of(experiment).learns_from_all_images
+        and not facts_of(experiment).learns_from_all_images
     )
     learned = (
         champion.lineage.learned

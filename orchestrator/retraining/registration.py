@@ -23,7 +23,8 @@ from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import ROLES, Role
 from orchestrator.config.yaml_files import BY_PROGRAM
 from orchestrator.errors import OrchestratorError, UserInputError
-from orchestrator.methods.method import ArtifactContext, is_pretrained
+from orchestrator.methods.facts import is_pretrained
+from orchestrator.methods.method import ArtifactContext
 from orchestrator.models import AnyNetwork
 from orchestrator.models.artifact import Artifact
 from orchestrator.retraining.lineage import Lineage

@@ -4,9 +4,6 @@ trial that varies them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 
 from orchestrator.config.backbones import without_pretrained_weights
@@ -14,9 +11,10 @@ from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import ROLES, Role
 from orchestrator.data import Scenario
 from orchestrator.errors import ConfigError
-from orchestrator.methods.method import inherits, is_pretrained
+from orchestrator.methods.facts import inherits, is_pretrained
 from orchestrator.models.backbones import Backbone, Shape, build_backbone
 from orchestrator.models.backbones.cuts import multiply_adds
+from orchestrator.stages.configuration import of_role
 from orchestrator.training.random_streams import seeded_initialisation
 
 _NUM_IMAGES = 2  # batch normalisation cannot learn from one
@@ -56,21 +54,6 @@ def work_of_an_image(experiment: Experiment, role: Role, shape: Shape) -> int | 
         config = without_pretrained_weights(experiment.backbone_of(role))
         image = torch.zeros(1, *shape, dtype=torch.uint8)
         return multiply_adds(build_backbone(config, shape).eval(), image) or None
-
-
-@contextmanager
-def of_role(role: str) -> Iterator[None]:
-    """Add the role to errors about a backbone: its builder does not know the role.
-
-    Raises:
-        ConfigError: With the role prepended to its place in the configuration.
-    """
-    try:
-        yield
-    except ConfigError as error:
-        if not error.where.startswith("backbone"):
-            raise
-        raise ConfigError(error.what, f"{role}.{error.where}", error.next_step) from error
 
 
 def _try(extractor: Backbone, shape: Shape, where: str) -> None:

@@ -7,13 +7,8 @@ from dataclasses import dataclass
 
 from orchestrator.config.experiment import Experiment
 from orchestrator.data.scenario import Scenario, Split
-from orchestrator.methods.method import (
-    LearningInputs,
-    Model,
-    classes_learned,
-    learns_from_unlabeled,
-    method_of,
-)
+from orchestrator.methods.facts import classes_learned, learns_from_unlabeled
+from orchestrator.methods.method import LearningInputs, Model, method_of
 from orchestrator.methods.views import Views
 from orchestrator.stages.graph import Stage
 from orchestrator.training.context import LearningContext
@@ -53,12 +48,6 @@ class StageInputs:
     upstream: Upstream
     views: Sequence[Views] | None = None
     unlabeled_views: Sequence[Views] | None = None
-
-
-def num_training_images(stage: Stage, experiment: Experiment, scenario: Scenario) -> int:
-    """Return the number of training images that a stage reads."""
-    classes = classes_learned(method_of(experiment), stage.task)
-    return sum(len(scenario.indices[Split.TRAIN][c]) for c in classes)
 
 
 def compute_stage(inputs: StageInputs, context: LearningContext) -> Model:

@@ -7,14 +7,15 @@ recomputation.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.extensions import extension_identity
 from orchestrator.config.roles import Role
 from orchestrator.errors import ConfigError
-from orchestrator.methods.method import method_of
+from orchestrator.methods.facts import facts_of
 
 _EVERY_STAGE = ("method", "data.augmentation")
 
@@ -28,7 +29,7 @@ def configuration_read(role: Role, is_first_task: bool, experiment: Experiment) 
         experiment: The whole configuration.
     """
     tree = experiment.model_dump(mode="json")
-    paths = method_of(experiment).configuration_paths(role, is_first_task, experiment)
+    paths = facts_of(experiment).configuration_paths(role, is_first_task, experiment)
     return {path: _value(tree, path) for path in sorted({*_EVERY_STAGE, *paths})}
 
 
@@ -50,7 +51,22 @@ def extensions_read(paths: Collection[str], experiment: Experiment) -> dict[str,
     return {path: identity for path, identity in found.items() if identity}
 
 
-def _value(tree: dict[str, Any], path: str) -> Any:  # noqa: ANN401 - any value of the configuration
+@contextmanager
+def of_role(role: str) -> Iterator[None]:
+    """Say whose backbone an error is about: what builds one does not know for whom.
+
+    Raises:
+        ConfigError: With the role before its place in the configuration.
+    """
+    try:
+        yield
+    except ConfigError as error:
+        if not error.where.startswith("backbone"):
+            raise
+        raise ConfigError(error.what, f"{role}.{error.where}", error.next_step) from error
+
+
+def _value(tree: dict[str, Any], path: str) -> Any:  # noqa: ANN401 - whatever stands in the configuration
     node: Any = tree
     for name in path.split("."):
         if not isinstance(node, dict) or name not in node:

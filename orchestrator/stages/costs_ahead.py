@@ -25,7 +25,7 @@ from orchestrator.models import AnyNetwork, Network, build_backbone
 from orchestrator.models.artifact import Artifact
 from orchestrator.models.backbones import Shape
 from orchestrator.models.network_costs import NetworkCosts, costs_of, latency_ms, machine_name
-from orchestrator.stages.backbones import of_role
+from orchestrator.stages.configuration import of_role
 from orchestrator.stages.preparation import Preparation
 from orchestrator.stages.store import StageStore
 

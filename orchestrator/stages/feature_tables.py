@@ -9,70 +9,32 @@ tasks and all other settings of an experiment are not part of the key.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Sequence
-from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from orchestrator.config.experiment import Experiment
-from orchestrator.config.roles import Role
 from orchestrator.data.scenario import Scenario, Split
-from orchestrator.data.unlabeled import UNLABELED, UnlabeledPool
-from orchestrator.methods.method import (
-    classes_learned,
+from orchestrator.data.unlabeled import UNLABELED
+from orchestrator.methods.facts import (
     is_judged_by_tables,
-    is_pretrained,
-    learns_from_unlabeled,
-    method_of,
 )
 from orchestrator.methods.views import Views, extract_views, in_half_precision
 from orchestrator.models import Backbone, build_backbone
 from orchestrator.models.artifact import Artifact
-from orchestrator.models.backbones import FeatureGroup, backbone_identity
+from orchestrator.models.backbones import FeatureGroup
 from orchestrator.stages.claims import NO_CLAIMS, Claims, holding
-from orchestrator.stages.graph import Stage, tells_certainty
+from orchestrator.stages.graph import Stage
 from orchestrator.stages.label_beliefs import classes_believed
+from orchestrator.stages.stage_reading import ImagesOfClass, TableKeys
 from orchestrator.stages.store import StageStore
 from orchestrator.training.context import LearningContext
 from orchestrator.training.random_streams import seeded_initialisation, stream
 
-FEATURE_FORMAT = 4
 Progress = Callable[[int, int], None]
-ImagesOfClass = tuple[Split | Literal["unlabeled"], int]
-"""The images of one table: a split, and a class as its position in the class order; or UNLABELED,
-and a part of the unlabelled images.
-"""
-
-
-def tables_learned_from(
-    stage: Stage, experiment: Experiment, scenario: Scenario
-) -> list[ImagesOfClass]:
-    """Return the tables that a stage learns from, those of unlabelled images last; none without a
-    pre-trained extractor.
-    """
-    method = method_of(experiment)
-    learned_by: Role = "teacher" if method.student_builds_on_teacher else stage.role
-    if not is_pretrained(learned_by, experiment):
-        return []
-    labeled = [(Split.TRAIN, c) for c in classes_learned(method, stage.task)]
-    is_read = learns_from_unlabeled(stage.role, experiment)
-    return [*labeled, *(_unlabeled_tables(scenario) if is_read else ())]
-
-
-def tables_judged_by(
-    stage: Stage, experiment: Experiment, scenario: Scenario
-) -> list[ImagesOfClass]:
-    """Return the tables that a stage's evaluation reads; none without a pre-trained extractor."""
-    if not is_judged_by_tables(stage.role, experiment):
-        return []
-    classes = range(stage.task.num_seen_classes)
-    judging = [(split, c) for c in classes for split in (Split.VALIDATION, Split.TEST)]
-    return [*judging, *(_unlabeled_tables(scenario) if tells_certainty(stage, scenario) else ())]
 
 
 def tables_believed_by(
@@ -85,20 +47,7 @@ def tables_believed_by(
     return [(Split.TRAIN, c) for c in (classes_believed(scenario) if is_known else ())]
 
 
-def tables_read_for(
-    stage: Stage, experiment: Experiment, scenario: Scenario
-) -> list[ImagesOfClass]:
-    """Return all tables that a stage and its evaluation read."""
-    judging = tables_judged_by(stage, experiment, scenario)
-    return [*tables_learned_from(stage, experiment, scenario), *judging]
-
-
-def _unlabeled_tables(scenario: Scenario) -> list[ImagesOfClass]:
-    num_parts = 0 if scenario.unlabeled is None else len(scenario.unlabeled.parts)
-    return [(UNLABELED, part) for part in range(num_parts)]
-
-
-class FeatureTables:
+class FeatureTables(TableKeys):
     """The tables of an experiment's classes."""
 
     def __init__(
@@ -118,8 +67,7 @@ class FeatureTables:
             context: Device, ranks and augmentation.
             claims: Claims shared with all processes that may need the same tables.
         """
-        self._experiment = experiment
-        self._scenario = scenario
+        super().__init__(experiment, scenario)
         self._store = store
         self._context = context
         self._claims = claims
@@ -186,43 +134,6 @@ class FeatureTables:
         if split != UNLABELED or len(self._pool.parts[c].kept) == features.shape[-2]:
             return features
         return features[..., torch.from_numpy(self._pool.parts[c].kept), :]
-
-    def key_of(self, split: Split | Literal["unlabeled"], c: int) -> str:
-        """Return the key of a table: a SHA-256 of everything that determines it."""
-        experiment, num_views = self._experiment, self._num_views(split)
-        varied: dict[str, Any] = {
-            "augmentation": experiment.data.augmentation.model_dump(mode="json"),
-            "seed": experiment.seed,
-        }
-        content = {
-            "format": FEATURE_FORMAT,
-            "backbone": self._backbone_identity,
-            "images": self._pool.parts[c].fingerprint
-            if split == UNLABELED
-            else self._scenario.fingerprint_of_images(split, c),
-            "views": {"num_views": num_views, "class": self._scenario.class_names[c], **varied}
-            if num_views
-            else None,
-        }
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-    def num_images_of(self, split: Split | Literal["unlabeled"], c: int) -> int:
-        """Return the number of images that a table processes, augmented copies included."""
-        if split == UNLABELED:
-            return len(self._pool.parts[c].rows)
-        return len(self._scenario.indices[split][c]) * (1 + self._num_views(split))
-
-    @cached_property
-    def _backbone_identity(self) -> dict[str, Any]:
-        return backbone_identity(self._experiment.teacher.backbone)
-
-    @property
-    def _pool(self) -> UnlabeledPool:
-        assert self._scenario.unlabeled is not None  # noqa: S101 - else there are no such tables
-        return self._scenario.unlabeled
-
-    def _num_views(self, split: str) -> int:
-        return self._experiment.teacher.num_views if split == Split.TRAIN else 0
 
     def _read(self, images: ImagesOfClass) -> bool:
         ranks, key = self._context.ranks, self.key_of(*images)

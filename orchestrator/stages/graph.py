@@ -18,10 +18,9 @@ from orchestrator.config.extensions import Extension
 from orchestrator.config.roles import ROLES, Role
 from orchestrator.data.scenario import Scenario, Task
 from orchestrator.errors import ConfigError
-from orchestrator.methods.method import Method, learns_from_unlabeled, method_of
+from orchestrator.methods.facts import MethodFacts, facts_of, learns_from_unlabeled
 from orchestrator.models.backbones import backbone_identity, weights_identity
-from orchestrator.stages.backbones import of_role
-from orchestrator.stages.configuration import configuration_read, extensions_read
+from orchestrator.stages.configuration import configuration_read, extensions_read, of_role
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ def learned_stages(experiment: Experiment, scenario: Scenario) -> list[Stage]:
     learned = experiment.scenario.learned
     if learned is None:
         return []
-    if method_of(experiment).learns_from_all_images:
+    if facts_of(experiment).learns_from_all_images:
         raise ConfigError(
             f"method {experiment.method.kind} learns every task from all images, and cannot start"
             " from learned ones",
@@ -77,7 +76,7 @@ def stage_graph(experiment: Experiment, scenario: Scenario) -> list[Stage]:
     Raises:
         ConfigError: As in `learned_stages`; or pre-trained weights cannot be read.
     """
-    method = method_of(experiment)
+    method = facts_of(experiment)
     learns_from_scratch = method.learns_from_all_images
     is_distilled = method.student_builds_on_teacher
     stages: list[Stage] = []
@@ -122,10 +121,8 @@ def _backbone_identities(experiment: Experiment) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _format_of(method: Method, role: Role, experiment: Experiment) -> int:
-    """Return a built-in method's format of the role's stages; 0 for an extension, whose identity is
-    in the key instead.
-    """
+def _format_of(method: MethodFacts, role: Role, experiment: Experiment) -> int:
+    """Return a built-in method's format of the role's stages; an extension's is its identity's."""
     return 0 if isinstance(experiment.method, Extension) else method.formats[role]
 
 

@@ -11,14 +11,15 @@ from typing import Generic, TypeVar
 from orchestrator.config.data import DataConfig
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import ROLES, Role
-from orchestrator.data import ImageTable, Scenario, load_images
+from orchestrator.data.image_table import ImageTable
+from orchestrator.data.loading import load_images
 from orchestrator.data.samples import Progress, ignore_progress
+from orchestrator.data.scenario import Scenario
 from orchestrator.data.scenario_building import build_scenario
 from orchestrator.data.unlabeled import UnlabeledPool
 from orchestrator.data.unlabeled_loading import load_unlabeled, pool_beside
 from orchestrator.errors import NoImagesError
-from orchestrator.methods.method import uses_unlabeled_images
-from orchestrator.stages.backbones import check_backbones
+from orchestrator.methods.facts import uses_unlabeled_images
 from orchestrator.stages.graph import learned_stages, stage_graph
 from orchestrator.stages.store import StageStore
 from orchestrator.stages.work import Work
@@ -130,6 +131,8 @@ class Preparation:
         Raises:
             ConfigError: As in `backbones.check_backbones`.
         """
+        from orchestrator.stages.backbones import check_backbones  # noqa: PLC0415 - loads torch
+
         experiment, shape = work.experiment, work.scenario.shape
         backbones = [experiment.backbone_of(role) for role in ROLES]
         key = json.dumps([shape, *(backbone.model_dump(mode="json") for backbone in backbones)])

@@ -15,18 +15,14 @@ import torch
 from orchestrator.data.scenario import Split
 from orchestrator.data.unlabeled import UNLABELED
 from orchestrator.errors import StorageUnavailableError
-from orchestrator.methods.method import Model, inherits, is_pretrained, method_of
+from orchestrator.methods.facts import inherits, is_pretrained
+from orchestrator.methods.method import Model, method_of
 from orchestrator.methods.views import Views
 from orchestrator.stages.artifacts import to_artifact
 from orchestrator.stages.backbones import work_of_an_image
 from orchestrator.stages.checkpoints import StoreCheckpoints
 from orchestrator.stages.claims import NO_CLAIMS, Claims, holding
-from orchestrator.stages.computation import (
-    StageInputs,
-    Upstream,
-    compute_stage,
-    num_training_images,
-)
+from orchestrator.stages.computation import StageInputs, Upstream, compute_stage
 from orchestrator.stages.evaluation import FeaturesOf, evaluate
 from orchestrator.stages.events import (
     EpochFinished,
@@ -35,18 +31,18 @@ from orchestrator.stages.events import (
     StageListener,
     StageStarted,
 )
-from orchestrator.stages.feature_tables import (
-    FeatureTables,
-    ImagesOfClass,
-    tables_believed_by,
-    tables_judged_by,
-    tables_learned_from,
-    tables_read_for,
-)
+from orchestrator.stages.feature_tables import FeatureTables, tables_believed_by
 from orchestrator.stages.fixed_features import features_by
 from orchestrator.stages.graph import Stage, evaluation_key
 from orchestrator.stages.label_beliefs import beliefs_as_artifact, beliefs_key, judge_labels
 from orchestrator.stages.shared_artifacts import SHARED, SharedInStore
+from orchestrator.stages.stage_reading import (
+    ImagesOfClass,
+    num_training_images,
+    tables_judged_by,
+    tables_learned_from,
+    tables_read_for,
+)
 from orchestrator.stages.work import Work
 from orchestrator.training.context import LearningContext
 from orchestrator.training.ranks import ALONE, Ranks

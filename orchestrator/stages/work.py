@@ -1,27 +1,30 @@
-"""A run's work: the stages to compute, and all inputs of their results."""
+"""A run's work: what is to be computed, and all that its results depend on.
+
+Importing this module imports no torch; reading models and evaluations does.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import Role
-from orchestrator.data import Scenario
+from orchestrator.data.scenario import Scenario
 from orchestrator.errors import StorageUnavailableError
-from orchestrator.evaluation.label_doubt import LabelBeliefs
-from orchestrator.methods.method import ArtifactContext, Model
-from orchestrator.models.artifact import Artifact
-from orchestrator.stages.artifacts import NOT_UNDERSTOOD, from_artifact
-from orchestrator.stages.evaluation import Evaluation
 from orchestrator.stages.graph import Stage, evaluation_key
-from orchestrator.stages.label_beliefs import beliefs_from, beliefs_key
 from orchestrator.stages.store import StageStore
 from orchestrator.training.reports import EpochReport
+
+if TYPE_CHECKING:  # what models and evaluations are made of loads torch
+    import torch
+
+    from orchestrator.evaluation.label_doubt import LabelBeliefs
+    from orchestrator.methods.method import Model
+    from orchestrator.models.artifact import Artifact
+    from orchestrator.stages.evaluation import Evaluation
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,9 @@ class Work:
         Raises:
             StorageUnavailableError: The artifact does not contain such a model: it is moved aside.
         """
+        from orchestrator.methods.method import ArtifactContext  # noqa: PLC0415 - loads torch
+        from orchestrator.stages.artifacts import from_artifact  # noqa: PLC0415
+
         context = ArtifactContext(stage.role, self.experiment, self.scenario.shape, device)
         with self._understood(stage.key, stage.name):
             return from_artifact(artifact, context)
@@ -132,6 +138,8 @@ class Work:
         return self.stored_values(stage) is not None
 
     def _evaluation(self, stage: Stage) -> Evaluation | None:
+        from orchestrator.stages.evaluation import Evaluation  # noqa: PLC0415 - loads torch
+
         key = evaluation_key(stage, self.scenario)
         artifact = self.store.load(key)
         if artifact is not None:
@@ -140,6 +148,11 @@ class Work:
         return None
 
     def _beliefs(self, stage: Stage) -> LabelBeliefs | None:
+        from orchestrator.stages.label_beliefs import (  # noqa: PLC0415 - loads torch
+            beliefs_from,
+            beliefs_key,
+        )
+
         key = beliefs_key(stage, self.scenario)
         artifact = self.store.load(key)
         if artifact is not None:
@@ -158,6 +171,10 @@ class Work:
         """Move an artifact aside if its file is intact but its content unusable: whoever wrote it
         computed a matching checksum as well.
         """
+        import torch  # noqa: PLC0415 - slow to import
+
+        from orchestrator.stages.artifacts import NOT_UNDERSTOOD  # noqa: PLC0415
+
         try:
             yield
         except torch.OutOfMemoryError:

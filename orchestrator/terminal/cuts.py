@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.table import Table
 
-from orchestrator.models.backbones import Cost, Cuts
 from orchestrator.reporting.quantities import NOTHING, count, percent, short_count
+
+if TYPE_CHECKING:
+    from orchestrator.models.backbones import Cost, Cuts
 
 _LEFT = {"until", "map"}
 _COLUMNS = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from rich.console import Console
 from rich.table import Table
@@ -14,10 +14,12 @@ from orchestrator.distributed.resources import lanes_of
 from orchestrator.pipelines.planning.cost import Kind
 from orchestrator.pipelines.planning.plan import Plan
 from orchestrator.pipelines.planning.planned_stages import PlannedStage, StageState
-from orchestrator.pipelines.planning.sweep_plan import SweepPlan
 from orchestrator.reporting.quantities import count, duration, size
 from orchestrator.terminal.cuts import cut_line, cuts_table
 from orchestrator.terminal.unlabeled import unlabeled_lines
+
+if TYPE_CHECKING:  # it loads torch, and the plan of a run needs none
+    from orchestrator.pipelines.planning.sweep_plan import SweepPlan
 
 _CERTAIN = 1.05
 

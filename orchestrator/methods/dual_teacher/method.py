@@ -4,15 +4,10 @@ builds on it [patents A, B].
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import nn
 
 from orchestrator.config.backbones import InheritedBackboneConfig
-from orchestrator.config.experiment import Experiment
-from orchestrator.config.roles import Role
-from orchestrator.config.teacher import FineTunedExtractorConfig
 from orchestrator.methods.artifacts import (
     Tensors,
     network_tensors,
@@ -22,6 +17,7 @@ from orchestrator.methods.artifacts import (
     unprefixed,
 )
 from orchestrator.methods.dual_teacher.earlier_artifacts import as_stored_now
+from orchestrator.methods.dual_teacher.facts import DualTeacherFacts
 from orchestrator.methods.dual_teacher.student import StudentModel, learn_student_task
 from orchestrator.methods.dual_teacher.student.closed_form import FeatureStatistics
 from orchestrator.methods.dual_teacher.student.inherited import (
@@ -32,7 +28,6 @@ from orchestrator.methods.dual_teacher.teacher import TeacherModel, learn_teache
 from orchestrator.methods.dual_teacher.teacher.closed_form import JointSpace
 from orchestrator.methods.dual_teacher.teacher.prototypes import PrototypeMemory
 from orchestrator.methods.dual_teacher.teacher.statistics import ClassStatistics
-from orchestrator.methods.features.extractor import PRETRAINING_PATHS
 from orchestrator.methods.heads import (
     HeadInputs,
     cosine_classifier,
@@ -41,113 +36,19 @@ from orchestrator.methods.heads import (
     zeros_classifier,
 )
 from orchestrator.methods.method import (
-    STAGE_FORMATS,
     ArtifactContext,
     LearningInputs,
     Model,
-    is_pretrained,
 )
 from orchestrator.models import AnyNetwork, LinearClassifier, Network, WhitenedEmbedding
 from orchestrator.models.artifact import Artifact
 from orchestrator.training.context import LearningContext
 
-_CLOSED_FORM = (
-    "teacher.num_views",
-    "teacher.view_weight",
-    "teacher.agreement_rounds",
-    "teacher.spread",
-    "teacher.joint_embedding.shrinkage",
-    "teacher.joint_embedding.few_images_shrinkage",
-)
-_REFINEMENT = (
-    "teacher.refinement",
-    "teacher.refinement_gate",
-    "teacher.joint_embedding.pull_margin",
-    "teacher.joint_embedding.push_margin",
-    "teacher.joint_embedding.weight",
-    "teacher.joint_embedding.keep_weight",
-)
-_EMBEDDING_SHAPE = (
-    "teacher.joint_embedding.dimensions",
-    "teacher.joint_embedding.adapter_width",
-)
-_LATER_REFINEMENT = ("teacher.rehearsal",)
-_LATER_TEACHER = ("teacher.augmentation",)
-_DISTILLATION = (
-    "student.training",
-    "student.embedding_weight",
-    "student.classifier_weight",
-    "student.prototype_weight",
-    "student.anchor_weight",
-    "student.mixture_weight",
-    "student.augmentation_strength",
-    "student.classifier",
-    "student.classifier_shrinkage",
-    "student.temperature",
-    "student.transfer",
-)
-_INHERITING = (
-    "student.backbone",
-    "student.classifier_weight",
-    "student.classifier_shrinkage",
-    "student.few_images_shrinkage",
-    "student.teaching",
-    "student.temperature",
-    "student.transfer",
-    "student.transfer_rounds",
-)
-_FIRST_STUDENT = ("student.backbone",)
-_LATER_STUDENT = ("student.consolidation", "student.rehearsal", "student.stability_weight")
-
 _WHITENING = "network.embedding.whitening"
 
 
-class DualTeacher:
+class DualTeacher(DualTeacherFacts):
     """Teach the teacher task by task, and distil each task's student from it."""
-
-    formats = STAGE_FORMATS
-    student_builds_on_teacher = True
-    learns_from_all_images = False
-
-    def configuration_paths(
-        self, role: Role, is_first_task: bool, experiment: Experiment
-    ) -> Sequence[str]:
-        """Return the paths that the role's learning reads; no teacher reads `student.*`."""
-        if role == "student":
-            if isinstance(experiment.student.backbone, InheritedBackboneConfig):
-                is_offered = experiment.student.teaching is not None
-                return (*_INHERITING, *(("student.embedding_weight",) if is_offered else ()))
-            return (*_DISTILLATION, *(_FIRST_STUDENT if is_first_task else _LATER_STUDENT))
-        head = _paths_of_the_head(is_first_task, experiment)
-        if is_pretrained(role, experiment):
-            first = (*_EMBEDDING_SHAPE, "teacher.backbone")
-            own = first if is_first_task else _LATER_TEACHER
-            return (*head, "teacher.extractor", *own)
-        if is_first_task:
-            return (*head, *_EMBEDDING_SHAPE, *PRETRAINING_PATHS, "teacher.backbone")
-        trains = isinstance(experiment.teacher.extractor, FineTunedExtractorConfig)
-        training = ("teacher.training",) if trains else ()
-        return (*head, *_LATER_TEACHER, "teacher.extractor", *training)
-
-    def learns_from_unlabeled_images(self, role: Role, experiment: Experiment) -> bool:
-        """Return whether the role is a student that inherits the teacher's first stages."""
-        inherits = isinstance(experiment.student.backbone, InheritedBackboneConfig)
-        return role == "student" and inherits
-
-    def num_epochs(self, role: Role, is_first_task: bool, experiment: Experiment) -> int:
-        """Return the epochs of distillation, or of extractor training plus refinement."""
-        if role == "student":
-            own = experiment.student
-            if not isinstance(own.backbone, InheritedBackboneConfig):
-                return own.training.epochs
-            rounds = own.transfer_rounds if own.classifier_weight else 0
-            if own.teaching is None or not (is_first_task and own.embedding_weight):
-                return rounds
-            return rounds + own.teaching.training.epochs
-        teacher = experiment.teacher
-        trains = is_first_task or isinstance(teacher.extractor, FineTunedExtractorConfig)
-        trains = trains and not is_pretrained(role, experiment)
-        return teacher.refinement.epochs + (teacher.training.epochs if trains else 0)
 
     def learn(self, inputs: LearningInputs, context: LearningContext) -> Model:
         """Teach the teacher, or distil the student, for one task."""
@@ -228,13 +129,7 @@ class DualTeacher:
         )
 
 
-def _paths_of_the_head(is_first_task: bool, experiment: Experiment) -> tuple[str, ...]:
-    """Return the paths that determine embedding module and classifier. Without refinement its
-    settings are excluded, so that trials that differ only in them share their teachers.
-    """
-    if not experiment.teacher.refinement.epochs:
-        return (*_CLOSED_FORM, "teacher.refinement.epochs")
-    return (*_CLOSED_FORM, *_REFINEMENT, *(() if is_first_task else _LATER_REFINEMENT))
+METHOD = DualTeacher()
 
 
 def _answering(taught: AnyNetwork, classifier: Tensors) -> AnyNetwork:

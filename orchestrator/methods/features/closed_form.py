@@ -17,20 +17,14 @@ from orchestrator.methods.artifacts import (
     tensors_of,
     unprefixed,
 )
+from orchestrator.methods.facts import PRETRAINING_PATHS, STAGE_FORMATS, is_pretrained
 from orchestrator.methods.features.extractor import (
-    PRETRAINING_PATHS,
     new_extractor,
     pretrain_extractor,
 )
 from orchestrator.methods.features.moments import FeatureMoments, no_moments
 from orchestrator.methods.heads import HeadInputs, linear_head
-from orchestrator.methods.method import (
-    STAGE_FORMATS,
-    ArtifactContext,
-    LearningInputs,
-    Model,
-    is_pretrained,
-)
+from orchestrator.methods.method import ArtifactContext, LearningInputs, Model
 from orchestrator.methods.views import ClassFeatures, features_by_class
 from orchestrator.models import AnyNetwork, Backbone, LinearClassifier, Network, PowerNormalization
 from orchestrator.models.artifact import Artifact

@@ -22,9 +22,6 @@ from orchestrator.training.context import LearningContext
 from orchestrator.training.loop import Loss, LossOutput, Step, train
 from orchestrator.training.random_streams import seeded_initialisation
 
-PRETRAINING_PATHS = ("teacher.self_supervision", "teacher.training")
-"""Configuration paths that `pretrain_extractor` reads."""
-
 
 def new_extractor(inputs: LearningInputs, context: LearningContext) -> Backbone:
     """Build the extractor of a role, with random or pre-trained weights."""

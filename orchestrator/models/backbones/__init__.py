@@ -5,11 +5,9 @@ A built-in kind is the module named like its `kind`; any other comes from an ins
 `config.backbones`. `kinds.BackboneKind` describes the contents of the file.
 """
 
-from orchestrator.models.backbones.backbone import Backbone, build_backbone
-from orchestrator.models.backbones.body import Body, Shape
-from orchestrator.models.backbones.cuts import Cost, Cut, Cuts, cuts_of
-from orchestrator.models.backbones.kinds import backbone_identity, weights_identity
-from orchestrator.models.backbones.stages import FeatureGroup
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 __all__ = [
     "Backbone",
@@ -24,3 +22,37 @@ __all__ = [
     "cuts_of",
     "weights_identity",
 ]
+
+if TYPE_CHECKING:
+    from orchestrator.models.backbones.backbone import Backbone, build_backbone
+    from orchestrator.models.backbones.body import Body, Shape
+    from orchestrator.models.backbones.cuts import Cost, Cut, Cuts, cuts_of
+    from orchestrator.models.backbones.kinds import backbone_identity, weights_identity
+    from orchestrator.models.backbones.stages import FeatureGroup
+else:
+    from orchestrator.lazy_names import lazy_names
+
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "orchestrator.models.backbones.backbone": (
+                "Backbone",
+                "build_backbone",
+            ),
+            "orchestrator.models.backbones.body": (
+                "Body",
+                "Shape",
+            ),
+            "orchestrator.models.backbones.cuts": (
+                "Cost",
+                "Cut",
+                "Cuts",
+                "cuts_of",
+            ),
+            "orchestrator.models.backbones.kinds": (
+                "backbone_identity",
+                "weights_identity",
+            ),
+            "orchestrator.models.backbones.stages": ("FeatureGroup",),
+        },
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from orchestrator.config.backbones import (
     BackboneConfig,
@@ -12,7 +12,9 @@ from orchestrator.config.backbones import (
 )
 from orchestrator.config.extensions import Extension, extension_identity, load_extension
 from orchestrator.errors import ConfigError
-from orchestrator.models.backbones.body import Body, Shape
+
+if TYPE_CHECKING:  # they load torch, and identities need none
+    from orchestrator.models.backbones.body import Body, Shape
 
 
 @runtime_checkable
@@ -64,6 +66,8 @@ def weights_identity(config: BuildableBackboneConfig) -> str:
     """
     if isinstance(config, InheritedLayersConfig):
         return weights_identity(config.base)
+    if not isinstance(config, Extension) and "weights" not in type(config).model_fields:
+        return ""
     identity = getattr(kind_of(config), "weights_identity", None)
     return "" if identity is None else str(identity(config))
 

@@ -13,16 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-import torch
+from typing import TYPE_CHECKING
 
 from orchestrator.config.backbones import InheritedBackboneConfig
 from orchestrator.config.execution import ExecutionConfig, RayConfig
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import ROLES, Role
-from orchestrator.distributed.machine import cpus_of_this_machine
+from orchestrator.distributed.machine import cpus_of_this_machine, gpus_of_this_machine
 from orchestrator.errors import ConfigError
-from orchestrator.models.backbones import Cuts, cuts_of
 from orchestrator.pipelines.planning.cost import (
     KINDS,
     Kind,
@@ -30,6 +28,7 @@ from orchestrator.pipelines.planning.cost import (
     rates,
     sum_if_known,
 )
+from orchestrator.pipelines.planning.extractors import extractors_of
 from orchestrator.pipelines.planning.planned_stages import (
     PlannedStage,
     PlannedTable,
@@ -38,8 +37,11 @@ from orchestrator.pipelines.planning.planned_stages import (
     tables_of,
 )
 from orchestrator.pipelines.run.execution import check_execution
-from orchestrator.stages import Stage, StageStore, Work, check_backbones, prepare_work
-from orchestrator.stages.backbones import of_role, work_of_an_image
+from orchestrator.stages import Stage, StageStore, Work, prepare_work
+from orchestrator.stages.configuration import of_role
+
+if TYPE_CHECKING:
+    from orchestrator.models.backbones import Cuts
 
 _BYTES_OF_FEATURE = 2
 """Tables of features are half precision."""
@@ -124,7 +126,7 @@ class Plan:
 
 def plan(experiment: Experiment, *, with_cuts: bool = False) -> Plan:
     """Finds out what a run of an experiment would do. Only decoded images may be written, to the
-    data cache.
+    data cache, and the size of both extractors, to the stage store.
 
     Args:
         experiment: The experiment.
@@ -135,10 +137,10 @@ def plan(experiment: Experiment, *, with_cuts: bool = False) -> Plan:
         StorageUnavailableError: The data cache or the store cannot be reached.
     """
     work = prepare_work(experiment)
-    num_features = check_backbones(experiment, work.scenario)["teacher"]
+    extractors = extractors_of(experiment, work.scenario, work.store)
     costs = rates(
         measurements(work.store, experiment.teacher.backbone),
-        {role: work_of_an_image(experiment, role, work.scenario.shape) for role in ROLES},
+        {role: extractors.multiply_adds[role] for role in ROLES},
     )
     available, shortage = _room(experiment.execution)
     stages: list[PlannedStage] = []
@@ -155,7 +157,7 @@ def plan(experiment: Experiment, *, with_cuts: bool = False) -> Plan:
     used: set[Kind] = {it.stage.role for it in stages if it.own_worker_seconds}
     used |= {"features"} if any(it.tables for it in stages) else set()
     factor = max([costs[kind].factor for kind in used if kind in costs], default=1.0)
-    return Plan(work, stages, available, shortage, num_features, cuts, factor)
+    return Plan(work, stages, available, shortage, extractors.num_features["teacher"], cuts, factor)
 
 
 def critical_path_seconds(stages: Sequence[PlannedStage]) -> float | None:
@@ -182,10 +184,14 @@ def critical_path_seconds(stages: Sequence[PlannedStage]) -> float | None:
 def _cuts(work: Work, is_asked_for: bool) -> Cuts | None:
     backbone, shape = work.experiment.teacher.backbone, work.scenario.shape
     chosen = _chosen_cut(work.experiment)
+    if chosen is None and not is_asked_for:
+        return None
+    from orchestrator.models.backbones import cuts_of  # noqa: PLC0415 - loads torch
+
     with of_role("teacher"):
         if is_asked_for:
             return cuts_of(backbone, shape, is_timed=True)
-        return None if chosen is None else cuts_of(backbone, shape, chosen)
+        return cuts_of(backbone, shape, chosen)
 
 
 def _chosen_cut(experiment: Experiment) -> str | None:
@@ -205,7 +211,7 @@ def _room(execution: ExecutionConfig) -> tuple[dict[str, float], str]:
     """
     if isinstance(execution, RayConfig) and execution.address is not None:
         return {}, ""
-    available: dict[str, float] = {"CPU": cpus_of_this_machine(), "GPU": torch.cuda.device_count()}
+    available: dict[str, float] = {"CPU": cpus_of_this_machine(), "GPU": gpus_of_this_machine()}
     try:
         check_execution(execution)
     except ConfigError as error:

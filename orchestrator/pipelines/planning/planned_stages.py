@@ -6,12 +6,10 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-import torch
-
 from orchestrator.config.execution import ExecutionConfig, RayConfig
 from orchestrator.config.roles import Role
 from orchestrator.distributed.resources import lanes_of
-from orchestrator.methods.method import method_of
+from orchestrator.methods.facts import facts_of
 from orchestrator.pipelines.planning.cost import (
     Kind,
     Rate,
@@ -19,15 +17,14 @@ from orchestrator.pipelines.planning.cost import (
     sum_if_known,
 )
 from orchestrator.stages import Stage, Work
-from orchestrator.stages.computation import num_training_images
-from orchestrator.stages.feature_tables import (
-    FeatureTables,
+from orchestrator.stages.graph import evaluation_key
+from orchestrator.stages.stage_reading import (
     ImagesOfClass,
+    TableKeys,
+    num_training_images,
     tables_judged_by,
     tables_learned_from,
 )
-from orchestrator.stages.graph import evaluation_key
-from orchestrator.training.context import LearningContext
 
 
 class StageState(StrEnum):
@@ -102,7 +99,7 @@ class PlannedStage:
 
 
 def planned_stage(
-    stage: Stage, work: Work, costs: Mapping[Kind, Rate], state: StageState, tables: FeatureTables
+    stage: Stage, work: Work, costs: Mapping[Kind, Rate], state: StageState, tables: TableKeys
 ) -> PlannedStage:
     """Return a stage with its size and cost, and all feature tables that it and its evaluation
     read; without tables that only stored results read.
@@ -117,7 +114,7 @@ def planned_stage(
     experiment = work.experiment
     is_first, workers = stage.task.index == 0, _num_train_workers(stage.role, experiment.execution)
     epochs, images = (
-        method_of(experiment).num_epochs(stage.role, is_first, experiment),
+        facts_of(experiment).num_epochs(stage.role, is_first, experiment),
         num_training_images(stage, experiment, work.scenario),
     )
     read = tables_judged_by(stage, experiment, work.scenario)
@@ -142,18 +139,15 @@ def planned_stage(
     )
 
 
-def tables_of(work: Work) -> FeatureTables:
-    """Return the feature tables that a work's stages read, for their keys; none is computed. Reuse
-    the object, as each one reads the weights once.
+def tables_of(work: Work) -> TableKeys:
+    """Return the tables of features that a work's stages read, by key and size. One object reads
+    weights once.
     """
-    nowhere = LearningContext(
-        work.experiment.seed, "features", torch.device("cpu"), work.experiment.data.augmentation
-    )
-    return FeatureTables(work.experiment, work.scenario, work.store, nowhere)
+    return TableKeys(work.experiment, work.scenario)
 
 
 def _planned_tables(
-    read: Sequence[ImagesOfClass], tables: FeatureTables, rate: Rate | None
+    read: Sequence[ImagesOfClass], tables: TableKeys, rate: Rate | None
 ) -> list[PlannedTable]:
     sizes = {tables.key_of(*images): tables.num_images_of(*images) for images in read}
     return [

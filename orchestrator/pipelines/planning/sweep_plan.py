@@ -14,14 +14,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
-
 from orchestrator.config.execution import ExecutionConfig, RayConfig
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import ROLES
 from orchestrator.config.search_space import SearchSpace
 from orchestrator.config.searchers import GridSearchConfig
-from orchestrator.distributed.machine import cpus_of_this_machine
+from orchestrator.distributed.machine import cpus_of_this_machine, gpus_of_this_machine
 from orchestrator.errors import ConfigError
 from orchestrator.pipelines.planning.cost import Kind, Rate, measurements, rates
 from orchestrator.pipelines.planning.planned_stages import (
@@ -167,7 +165,7 @@ def _room(execution: ExecutionConfig, most: int | None) -> TrialRoom:
     share = TrialShare.of(execution)
     if isinstance(execution, RayConfig) and execution.address is not None:
         return TrialRoom(share, {}, most)
-    available: dict[str, float] = {"CPU": cpus_of_this_machine(), "GPU": torch.cuda.device_count()}
+    available: dict[str, float] = {"CPU": cpus_of_this_machine(), "GPU": gpus_of_this_machine()}
     try:
         num_that_fit = share.num_that_fit(available, "this machine")
     except ConfigError as error:

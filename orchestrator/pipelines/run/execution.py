@@ -9,9 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, assert_never
-
-import torch
+from typing import TYPE_CHECKING, Any, assert_never
 
 from orchestrator.config.execution import ExecutionConfig, InProcessConfig, RayConfig
 from orchestrator.config.experiment import Experiment
@@ -21,8 +19,11 @@ from orchestrator.distributed.extensions import check_extensions
 from orchestrator.distributed.machine import cpus_of_this_machine, free_cpus
 from orchestrator.distributed.resources import check_room
 from orchestrator.errors import ConfigError
-from orchestrator.stages import StageRunner, Work
+from orchestrator.stages import Work
 from orchestrator.stages.events import StageListener
+
+if TYPE_CHECKING:
+    import torch
 
 
 def check_execution(execution: ExecutionConfig) -> None:
@@ -34,7 +35,8 @@ def check_execution(execution: ExecutionConfig) -> None:
     """
     match execution:
         case InProcessConfig():
-            _device_of(execution)
+            if execution.device == "cuda":
+                _device_of(execution)
         case RayConfig():
             check_room(execution)
         case _:
@@ -81,6 +83,8 @@ def compute(
         UserInputError: Training does not work with this configuration.
         TransientError: Store or cluster cannot be reached.
     """
+    import torch  # noqa: PLC0415 - slow to import, and whether there is room is known without
+
     execution = work.experiment.execution
     stored = _stored_values(work)
     if len(stored) == len(work.stages):
@@ -118,6 +122,8 @@ def _compute_here(
     stored: Mapping[str, dict[str, Any]],
     choose_threads: Callable[[ExecutionConfig], None] | None = None,
 ) -> None:
+    from orchestrator.stages import StageRunner  # noqa: PLC0415 - loads torch
+
     runner = StageRunner(work, device, listener)
     for stage in work.stages:
         values = stored.get(stage.key)
@@ -128,7 +134,9 @@ def _compute_here(
 
 @contextmanager
 def _own_threads() -> Iterator[Callable[[ExecutionConfig], None]]:
-    """Yield a function that sets torch's number of threads; restore the number afterwards."""
+    """Give what sets torch's threads; they are as before when the run has ended."""
+    import torch  # noqa: PLC0415 - slow to import
+
     before = torch.get_num_threads()
     try:
         yield lambda execution: torch.set_num_threads(num_threads(execution, before))
@@ -155,6 +163,8 @@ def num_threads(execution: ExecutionConfig, most: int) -> int:
 
 
 def _device_of(execution: InProcessConfig) -> torch.device:
+    import torch  # noqa: PLC0415 - slow to import
+
     if execution.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError(
             "execution.device = 'cuda', but torch sees no GPU here", next_step="use auto or cpu"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from orchestrator.config.experiment import Experiment
 from orchestrator.pipelines.planning.planned_stages import tables_of
 from orchestrator.stages import prepare_work
-from orchestrator.stages.feature_tables import tables_read_for
 from orchestrator.stages.graph import evaluation_key
 from orchestrator.stages.label_beliefs import beliefs_key
+from orchestrator.stages.stage_reading import tables_read_for
 
 
 def keys_needed_by(experiment: Experiment) -> list[str]:

@@ -12,13 +12,8 @@ from orchestrator.config.training import TrainingConfig
 from orchestrator.data import Split
 from orchestrator.data.labeled_images import LabeledImages
 from orchestrator.data.scenario import Task
-from orchestrator.methods.method import (
-    ArtifactContext,
-    LearningInputs,
-    Model,
-    classes_learned,
-    method_of,
-)
+from orchestrator.methods.facts import classes_learned
+from orchestrator.methods.method import ArtifactContext, LearningInputs, Model, method_of
 from orchestrator.models.network import predict
 from orchestrator.training.context import LearningContext
 

@@ -31,8 +31,9 @@ from orchestrator.methods.dual_teacher.student.teaching import taught
 from orchestrator.methods.dual_teacher.student.transfer import soften, transfer_targets
 from orchestrator.methods.dual_teacher.teacher import TeacherModel
 from orchestrator.methods.dual_teacher.teacher.posterior import TeacherPosterior
+from orchestrator.methods.facts import is_taught
 from orchestrator.methods.features.shrinkage import shrinkage_for_images
-from orchestrator.methods.method import LearningInputs, is_taught
+from orchestrator.methods.method import LearningInputs
 from orchestrator.methods.views import Views, shared_features
 from orchestrator.models import AnyNetwork, Backbone, LinearClassifier, Network, PowerNormalization
 from orchestrator.models.network import extract_features

@@ -38,9 +38,9 @@ from orchestrator.pipelines.planning.cost import (
 from orchestrator.pipelines.planning.plan import Plan, critical_path_seconds, plan
 from orchestrator.pipelines.planning.planned_stages import PlannedStage, StageState
 from orchestrator.stages import Stage, StageRunner, StageStore, prepare_work
-from orchestrator.stages.computation import num_training_images
 from orchestrator.stages.graph import evaluation_key
 from orchestrator.stages.retention import newest_keys
+from orchestrator.stages.stage_reading import num_training_images
 from tests.every_method import METHODS, small
 
 

@@ -12,7 +12,7 @@ import torch
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.methods import DualTeacherConfig
 from orchestrator.data import Split
-from orchestrator.data.unlabeled import UnlabeledImages
+from orchestrator.data.labeled_images import UnlabeledImages
 from orchestrator.methods.dual_teacher.student.inherited import InheritedStudent
 from orchestrator.methods.dual_teacher.student.teaching import SeededViews
 from orchestrator.methods.dual_teacher.teacher import TeacherModel

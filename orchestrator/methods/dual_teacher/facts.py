@@ -1,0 +1,119 @@
+"""What is known of the project's method without its networks. Importing it imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from orchestrator.config.backbones import InheritedBackboneConfig
+from orchestrator.config.experiment import Experiment
+from orchestrator.config.roles import Role
+from orchestrator.config.teacher import FineTunedExtractorConfig
+from orchestrator.methods.facts import PRETRAINING_PATHS, STAGE_FORMATS, is_pretrained
+
+_CLOSED_FORM = (
+    "teacher.num_views",
+    "teacher.view_weight",
+    "teacher.agreement_rounds",
+    "teacher.spread",
+    "teacher.joint_embedding.shrinkage",
+    "teacher.joint_embedding.few_images_shrinkage",
+)
+_REFINEMENT = (
+    "teacher.refinement",
+    "teacher.refinement_gate",
+    "teacher.joint_embedding.pull_margin",
+    "teacher.joint_embedding.push_margin",
+    "teacher.joint_embedding.weight",
+    "teacher.joint_embedding.keep_weight",
+)
+_EMBEDDING_SHAPE = (
+    "teacher.joint_embedding.dimensions",
+    "teacher.joint_embedding.adapter_width",
+)
+_LATER_REFINEMENT = ("teacher.rehearsal",)
+_LATER_TEACHER = ("teacher.augmentation",)
+_DISTILLATION = (
+    "student.training",
+    "student.embedding_weight",
+    "student.classifier_weight",
+    "student.prototype_weight",
+    "student.anchor_weight",
+    "student.mixture_weight",
+    "student.augmentation_strength",
+    "student.classifier",
+    "student.classifier_shrinkage",
+    "student.temperature",
+    "student.transfer",
+)
+_INHERITING = (
+    "student.backbone",
+    "student.classifier_weight",
+    "student.classifier_shrinkage",
+    "student.few_images_shrinkage",
+    "student.teaching",
+    "student.temperature",
+    "student.transfer",
+    "student.transfer_rounds",
+)
+_FIRST_STUDENT = ("student.backbone",)
+_LATER_STUDENT = ("student.consolidation", "student.rehearsal", "student.stability_weight")
+
+
+class DualTeacherFacts:
+    """Know what the stages read, and how many epochs they have."""
+
+    formats = STAGE_FORMATS
+    student_builds_on_teacher = True
+    learns_from_all_images = False
+
+    def configuration_paths(
+        self, role: Role, is_first_task: bool, experiment: Experiment
+    ) -> Sequence[str]:
+        """Return what the role's learning reads: `student.*` is in no teacher's key."""
+        if role == "student":
+            if isinstance(experiment.student.backbone, InheritedBackboneConfig):
+                is_offered = experiment.student.teaching is not None
+                return (*_INHERITING, *(("student.embedding_weight",) if is_offered else ()))
+            return (*_DISTILLATION, *(_FIRST_STUDENT if is_first_task else _LATER_STUDENT))
+        head = _paths_of_the_head(is_first_task, experiment)
+        if is_pretrained(role, experiment):
+            first = (*_EMBEDDING_SHAPE, "teacher.backbone")
+            own = first if is_first_task else _LATER_TEACHER
+            return (*head, "teacher.extractor", *own)
+        if is_first_task:
+            return (*head, *_EMBEDDING_SHAPE, *PRETRAINING_PATHS, "teacher.backbone")
+        trains = isinstance(experiment.teacher.extractor, FineTunedExtractorConfig)
+        training = ("teacher.training",) if trains else ()
+        return (*head, *_LATER_TEACHER, "teacher.extractor", *training)
+
+    def learns_from_unlabeled_images(self, role: Role, experiment: Experiment) -> bool:
+        """Return whether this is a student that takes the teacher's first stages."""
+        inherits = isinstance(experiment.student.backbone, InheritedBackboneConfig)
+        return role == "student" and inherits
+
+    def num_epochs(self, role: Role, is_first_task: bool, experiment: Experiment) -> int:
+        """Return the epochs of distillation, or of the extractor's training and the refinement."""
+        if role == "student":
+            own = experiment.student
+            if not isinstance(own.backbone, InheritedBackboneConfig):
+                return own.training.epochs
+            rounds = own.transfer_rounds if own.classifier_weight else 0
+            if own.teaching is None or not (is_first_task and own.embedding_weight):
+                return rounds
+            return rounds + own.teaching.training.epochs
+        teacher = experiment.teacher
+        trains = is_first_task or isinstance(teacher.extractor, FineTunedExtractorConfig)
+        trains = trains and not is_pretrained(role, experiment)
+        return teacher.refinement.epochs + (teacher.training.epochs if trains else 0)
+
+
+def _paths_of_the_head(is_first_task: bool, experiment: Experiment) -> tuple[str, ...]:
+    """Return what embedding module and classifier are computed from: without refinement, trials
+    that differ only in how they would refine share their teachers.
+    """
+    if not experiment.teacher.refinement.epochs:
+        return (*_CLOSED_FORM, "teacher.refinement.epochs")
+    return (*_CLOSED_FORM, *_REFINEMENT, *(() if is_first_task else _LATER_REFINEMENT))
+
+
+FACTS = DualTeacherFacts()

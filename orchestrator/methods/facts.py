@@ -1,0 +1,155 @@
+"""What is known of a method without its networks: enough for the keys and the size of stages.
+
+Importing this module imports no torch. A method that is a package may offer these facts as FACTS,
+apart from its METHOD; of any other they are asked of METHOD itself, which imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from orchestrator.config.backbones import InheritedBackboneConfig
+from orchestrator.config.experiment import Experiment
+from orchestrator.config.extensions import Extension, load_extension
+from orchestrator.config.features import StageFeaturesConfig
+from orchestrator.config.roles import ROLES, Role
+from orchestrator.config.teacher import PretrainedExtractorConfig
+from orchestrator.data.scenario import Task
+from orchestrator.errors import ConfigError
+
+PRETRAINING_PATHS = ("teacher.self_supervision", "teacher.training")
+"""What `pretrain_extractor` reads of the configuration."""
+
+STAGE_FORMATS: Mapping[Role, int] = {"teacher": 11, "student": 9}
+"""Format numbers of the built-in methods' stages. One raise makes all of them compute again: they
+share extractors, epoch loop and closed forms."""
+
+
+@runtime_checkable
+class MethodFacts(Protocol):
+    """The part of `Method` that needs no networks."""
+
+    formats: ClassVar[Mapping[Role, int]]
+    """Format number of each role's stages: part of their keys. Raise it when the code changes what
+    it computes or stores, so that stages of before are computed again."""
+
+    student_builds_on_teacher: ClassVar[bool]
+    """Whether the student of a task waits for, and reads, the teacher of that task."""
+
+    learns_from_all_images: ClassVar[bool]
+    """Whether every task starts from scratch on the images of all seen classes."""
+
+    def configuration_paths(
+        self, role: Role, is_first_task: bool, experiment: Experiment
+    ) -> Sequence[str]:
+        """Return the dotted paths that a stage reads, besides `method` and the image augmentation.
+
+        They are in the stage's key: a path that is read but not named gives stale results, one
+        that is named but not read computes the same thing twice.
+        """
+        ...
+
+    def num_epochs(self, role: Role, is_first_task: bool, experiment: Experiment) -> int:
+        """Return the epochs of a stage over all its phases; 0 for a closed form."""
+        ...
+
+
+@runtime_checkable
+class LearnsFromUnlabeled(Protocol):
+    """Extend `Method` for one that learns from images without labels."""
+
+    def learns_from_unlabeled_images(self, role: Role, experiment: Experiment) -> bool:
+        """Return whether a role's stages read `LearningInputs.unlabeled`: they then have these
+        images in their key.
+        """
+        ...
+
+
+def classes_learned(method: MethodFacts, task: Task) -> range:
+    """Return the classes whose training images a stage reads, as positions in the class order."""
+    return range(task.num_seen_classes) if method.learns_from_all_images else task.new_classes
+
+
+def learns_from_unlabeled(role: Role, experiment: Experiment) -> bool:
+    """Return whether a role's stages learn from images without labels, where there are some."""
+    method = facts_of(experiment)
+    return isinstance(method, LearnsFromUnlabeled) and method.learns_from_unlabeled_images(
+        role, experiment
+    )
+
+
+def uses_unlabeled_images(experiment: Experiment) -> bool:
+    """Return whether there are images without labels, and any stage learns from them."""
+    if experiment.data.unlabeled is None:
+        return False
+    return any(learns_from_unlabeled(role, experiment) for role in ROLES)
+
+
+def is_pretrained(role: Role, experiment: Experiment) -> bool:
+    """Return whether a role's features of an image are the same in every task.
+
+    They are then computed once and come as `LearningInputs.views`.
+    """
+    return role == "teacher" and isinstance(experiment.teacher.extractor, PretrainedExtractorConfig)
+
+
+def is_taught(experiment: Experiment) -> bool:
+    """Return whether the inherited layers of a student learn from the teacher's embedding."""
+    student = experiment.student
+    return inherits(experiment) and student.teaching is not None and student.embedding_weight > 0
+
+
+def inherits(experiment: Experiment) -> bool:
+    """Return whether the student keeps the teacher's first stages as they are after the first task:
+    its features of an image are then the same in every task.
+    """
+    is_inherited = isinstance(experiment.student.backbone, InheritedBackboneConfig)
+    return is_inherited and facts_of(experiment).student_builds_on_teacher
+
+
+def is_judged_by_tables(role: Role, experiment: Experiment) -> bool:
+    """Return whether the features that a role's models are judged by come from feature tables.
+
+    Those of a student that took over the first stages of a pre-trained teacher stand at the
+    beginning of the teacher's.
+    """
+    if role == "teacher" or not facts_of(experiment).student_builds_on_teacher:
+        return is_pretrained(role, experiment)
+    if not inherits(experiment) or is_taught(experiment):
+        return False
+    reports_stages = isinstance(experiment.teacher.backbone.features, StageFeaturesConfig)
+    return reports_stages and is_pretrained("teacher", experiment)
+
+
+_OF_EXTENSIONS = (
+    "student_builds_on_teacher",
+    "learns_from_all_images",
+    "configuration_paths",
+    "num_epochs",
+    "learn",
+    "to_artifact",
+    "from_artifact",
+)
+
+
+def facts_of(experiment: Experiment) -> MethodFacts:
+    """Return what is known of the method that an experiment's configuration chooses.
+
+    Raises:
+        ConfigError: The extension cannot be loaded, or lacks a part of the protocol.
+    """
+    if isinstance(experiment.method, Extension):
+        found: Any = load_extension(experiment.method)
+        if missing := [name for name in _OF_EXTENSIONS if not hasattr(found, name)]:
+            raise ConfigError(
+                f"the method {experiment.method.kind!r} has no {', '.join(missing)}",
+                "method.kind",
+                "update or uninstall the package that offers it",
+            )
+    else:
+        module = import_module(f"orchestrator.methods.{experiment.method.kind}")
+        found = module.FACTS if hasattr(module, "FACTS") else module.METHOD
+    facts: MethodFacts = found
+    return facts

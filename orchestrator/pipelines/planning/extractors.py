@@ -1,0 +1,87 @@
+"""Size and work of an experiment's extractors, kept in the stage store: building and trying both
+imports torch, which takes longer than all else of a plan.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from orchestrator.config.experiment import Experiment
+from orchestrator.config.roles import ROLES, Role
+from orchestrator.data.scenario import Scenario
+from orchestrator.errors import StorageUnavailableError
+from orchestrator.methods.facts import inherits, is_pretrained
+from orchestrator.models.backbones import backbone_identity
+from orchestrator.stages.configuration import of_role
+from orchestrator.stages.store import StageStore
+
+
+@dataclass(frozen=True)
+class Extractors:
+    """Hold what a plan needs to know of both extractors.
+
+    Attributes:
+        num_features: Of each, for one image.
+        multiply_adds: Of each, for one image, where they measure what its stages cost.
+    """
+
+    num_features: Mapping[Role, int]
+    multiply_adds: Mapping[Role, int | None]
+
+
+def extractors_of(experiment: Experiment, scenario: Scenario, store: StageStore) -> Extractors:
+    """Return the kept size and work of the extractors; without, build and try them, and keep both.
+
+    A store that cannot be written keeps nothing.
+
+    Raises:
+        ConfigError: A backbone cannot be built, or not work on such images.
+        StorageUnavailableError: The store cannot be read.
+    """
+    key = _key(experiment, scenario)
+    match store.values_of(key):
+        case {"num_features": dict(num_features), "multiply_adds": dict(multiply_adds)}:
+            with suppress(StorageUnavailableError):
+                store.note_use([key])
+            return Extractors(num_features, multiply_adds)
+    from orchestrator.models.artifact import Artifact  # noqa: PLC0415 - loads torch
+    from orchestrator.stages.backbones import check_backbones, work_of_an_image  # noqa: PLC0415
+
+    found = Extractors(
+        check_backbones(experiment, scenario),
+        {role: work_of_an_image(experiment, role, scenario.shape) for role in ROLES},
+    )
+    with suppress(StorageUnavailableError):
+        store.save(key, Artifact({}, asdict(found)))
+    return found
+
+
+def _key(experiment: Experiment, scenario: Scenario) -> str:
+    roles: dict[str, Any] = {}
+    for role in ROLES:
+        with of_role(role):
+            identity = backbone_identity(experiment.backbone_of(role))
+        reads_tables = is_pretrained(role, experiment) or (
+            role == "student" and inherits(experiment)
+        )
+        roles[role] = [identity, reads_tables]
+    content = ["extractors", _version_of_building(), scenario.shape, roles]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _version_of_building() -> list[str]:
+    """Return what tells the code that builds backbones from other versions of it."""
+    spec = find_spec("orchestrator.models.backbones")
+    digest = hashlib.sha256()
+    for folder in (spec and spec.submodule_search_locations) or ():
+        for file in sorted(Path(folder).glob("*.py")):
+            digest.update(file.read_bytes())
+    return [metadata.version("torch"), digest.hexdigest()]
