@@ -14,9 +14,10 @@ import pytest
 import yaml
 
 from orchestrator import output_files
-from orchestrator.config import Experiment, SearchSpace
+from orchestrator.config import Experiment, SearchSpace, load_experiment
 from orchestrator.config.roles import ROLES
 from orchestrator.figures.palette import PAGE
+from orchestrator.pipelines.planning.plan import plan
 from orchestrator.pipelines.records.report import compare, report
 from orchestrator.pipelines.run.run import run
 from orchestrator.reporting.history.page import history_page
@@ -296,6 +297,9 @@ def test_each_command_loads_no_more_than_it_needs(recorded: Recorded, tmp_path: 
     search = [str(root / "search_spaces/smoke.yaml"), "--experiment"]
     search += [str(root / "experiments/digits.yaml"), "--output"]
     store, read = ["--tracking-uri", recorded.uri], "sqlalchemy"
+    planned = [f"store.uri={tmp_path}/plans", f"data.cache_dir={tmp_path}/data"]
+    plan(load_experiment(root / "experiments/digits.yaml", planned))  # keeps what it has measured
+    again = [part for setting in planned for part in ("--set", setting)]
     # in one process: what a command loads stays, so the lightest comes first
     cases: list[tuple[list[str], int, set[str]]] = [
         (["sweep", *search, str(recorded.folder / recorded.sweep)], 2, set()),
@@ -303,6 +307,7 @@ def test_each_command_loads_no_more_than_it_needs(recorded: Recorded, tmp_path: 
         (["compare", recorded.runs[0], *store], 2, {read}),
         (["list", *store], 0, {read}),
         (["gc", "--dry-run", "--store", str(tmp_path)], 0, {read, "pyarrow"}),
+        (["plan", str(root / "experiments/digits.yaml"), *again], 0, {read, "pyarrow"}),
         (["report", recorded.runs[0], *store], 0, {read, "pyarrow", "matplotlib"}),
         (["compare", *recorded.runs[:2], *store], 0, {read, "pyarrow", "matplotlib"}),
     ]
