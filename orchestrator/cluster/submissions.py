@@ -38,11 +38,11 @@ class Request:
         kind: The command.
         files: Its files, in the command's order.
         overrides: `a.b=value` each, for the experiment or retraining.
-        cron: When to run it again and again; None runs it once.
+        cron: Times at which to repeat it; None runs it once.
         ray_cluster: A RayCluster that is up already; None starts one for the job.
         tick: Of which schedule it is a part; None for a job that a person submits.
-        num_trials: Of a sweep, instead of the file's; None leaves that.
-        name: Of a run in MLflow; None means the default.
+        num_trials: Number of a sweep's trials; None means the number in its file.
+        name: Name of a run in MLflow; None means the default.
         output: Folder on the cluster's volume; None means one of the job's own.
     """
 

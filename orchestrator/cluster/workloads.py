@@ -89,9 +89,9 @@ def run_workload(
     """Return the workload of a run.
 
     Args:
-        experiment: As the user has written it, with `settings_for` the cluster.
-        cluster: Where it runs.
-        name: Of the run in MLflow; None means the default.
+        experiment: The user's experiment, loaded with `settings_for` the cluster.
+        cluster: The cluster.
+        name: Name of the run in MLflow; None means the default.
         output: Folder on the cluster's volume; None means one of the job's own.
 
     Raises:
@@ -131,7 +131,7 @@ def sweep_workload(
     )
     told = [*_told(cluster, workers, waiting)]
     job = job_name("sweep", search_space.name, digest_of([files, told, cluster.image]))
-    # another attempt, or the same job submitted again, goes by the ledger of the one before
+    # another attempt, or the same job submitted again, continues from the existing ledger
     arguments = (
         SEARCH_SPACE_FILE,
         "--experiment",
@@ -146,7 +146,7 @@ def sweep_workload(
 def retraining_workload(
     retraining: Retraining, cluster: ClusterConfig, output: str | None = None
 ) -> Workload:
-    """One tick of a retraining. Arguments and errors as for a run."""
+    """Return the workload of one tick of a retraining. Arguments and errors as for a run."""
     _check_reachable("source.path", retraining.source.path, cluster)
     if retraining.source.unlabeled is not None:
         _check_reachable("source.unlabeled.path", retraining.source.unlabeled.path, cluster)
@@ -190,8 +190,8 @@ def _told(
 
 
 def _output(cluster: ClusterConfig, job: str, wanted: str | None) -> tuple[str, str]:
-    """Where a job writes: its files, Ray's log and a sweep's ledger stay readable when its pods are
-    gone, if there is a place for that.
+    """Return the option for the output folder: files, Ray's log and a sweep's ledger stay readable
+    after the pods are gone, if there is a lasting place.
 
     Raises:
         ConfigError: The wanted folder is not on the volume.

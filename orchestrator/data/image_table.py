@@ -202,5 +202,5 @@ def _fingerprint(
 
 
 def parts_of_rows(num: int) -> list[slice]:
-    """Cut so many rows into parts that take little memory."""
+    """Cut a number of rows into slices that take little memory."""
     return [slice(start, start + _ROWS_AT_ONCE) for start in range(0, num, _ROWS_AT_ONCE)]

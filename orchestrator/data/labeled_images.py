@@ -63,12 +63,11 @@ class LabeledImages:
 
 @dataclass(frozen=True)
 class UnlabeledImages:
-    """Images without labels, in memory or on disk.
+    """Unlabelled images, in memory or on disk.
 
     Attributes:
         images: uint8 (images, channels, height, width).
-        folder: Where they lie on disk, as they are too many for memory; None where they are in
-            memory.
+        folder: Folder of the images if they are too many for memory; None if they are in memory.
     """
 
     images: UInt8[Tensor, "n c h w"]
@@ -78,7 +77,7 @@ class UnlabeledImages:
         return len(self.images)
 
     def resized(self, size: int) -> UnlabeledImages:
-        """Resize the images to so many pixels a side, in memory or on disk as before."""
+        """Resize the images to a given side length, in memory or on disk as before."""
         if self.images.shape[-1] == size:
             return self
         return UnlabeledImages(resized_images(self.images, size, self.folder), self.folder)

@@ -1,7 +1,7 @@
 """Define the class-incremental scenario: tasks that arrive in order, each with new classes.
 
-A class is known by its position in the class order, so the classes seen after task i are always 0 …
-k-1, in that order.
+A class is identified by its position in the class order, so the classes seen after task i are
+always 0 … k-1, in that order.
 
 Importing this module imports no torch: what a run would compute is known without.
 """
@@ -87,7 +87,7 @@ class Scenario:
         return [int(name) for name in names] if self.table.integer_labels else [*names]
 
     def targets_of(self, split: Split, classes: Sequence[int]) -> Tensor:
-        """The labels of `images_of`, int64 (n,), without a copy of the images."""
+        """Return the labels of `images_of`, int64 (n,), without copying the images."""
         import torch  # noqa: PLC0415 - slow to import
 
         return torch.from_numpy(

@@ -1,4 +1,4 @@
-"""Images without labels: those of a source that are no test, validation or training images.
+"""Select unlabelled images: those of a source that are not test, validation or training images.
 
 Importing this module imports no torch.
 """

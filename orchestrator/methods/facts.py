@@ -20,11 +20,11 @@ from orchestrator.data.scenario import Task
 from orchestrator.errors import ConfigError
 
 PRETRAINING_PATHS = ("teacher.self_supervision", "teacher.training")
-"""What `pretrain_extractor` reads of the configuration."""
+"""Configuration paths that `pretrain_extractor` reads."""
 
 STAGE_FORMATS: Mapping[Role, int] = {"teacher": 11, "student": 9}
-"""Format numbers of the built-in methods' stages. One raise makes all of them compute again: they
-share extractors, epoch loop and closed forms."""
+"""Format numbers of the built-in methods' stages. Raising one recomputes the stages of all methods,
+because they share extractors, epoch loop and closed forms."""
 
 
 @runtime_checkable
@@ -32,11 +32,11 @@ class MethodFacts(Protocol):
     """The part of `Method` that needs no networks."""
 
     formats: ClassVar[Mapping[Role, int]]
-    """Format number of each role's stages: part of their keys. Raise it when the code changes what
-    it computes or stores, so that stages of before are computed again."""
+    """Format number of each role's stages, part of their keys. Raise it when the code changes what
+    it computes or stores, so that existing stages are recomputed."""
 
     student_builds_on_teacher: ClassVar[bool]
-    """Whether the student of a task waits for, and reads, the teacher of that task."""
+    """Whether the student of a task waits for the teacher of that task and reads it."""
 
     learns_from_all_images: ClassVar[bool]
     """Whether every task starts from scratch on the images of all seen classes."""
@@ -46,23 +46,23 @@ class MethodFacts(Protocol):
     ) -> Sequence[str]:
         """Return the dotted paths that a stage reads, besides `method` and the image augmentation.
 
-        They are in the stage's key: a path that is read but not named gives stale results, one
-        that is named but not read computes the same thing twice.
+        The paths are part of the stage's key: a path that is read but not listed gives stale
+        results, one that is listed but not read causes recomputation.
         """
         ...
 
     def num_epochs(self, role: Role, is_first_task: bool, experiment: Experiment) -> int:
-        """Return the epochs of a stage over all its phases; 0 for a closed form."""
+        """Return the number of epochs of a stage over all its phases; 0 for a closed form."""
         ...
 
 
 @runtime_checkable
 class LearnsFromUnlabeled(Protocol):
-    """Extend `Method` for one that learns from images without labels."""
+    """Extension of `Method` for methods that learn from images without labels."""
 
     def learns_from_unlabeled_images(self, role: Role, experiment: Experiment) -> bool:
-        """Return whether a role's stages read `LearningInputs.unlabeled`: they then have these
-        images in their key.
+        """Return whether a role's stages read `LearningInputs.unlabeled`: these images are then
+        part of their key.
         """
         ...
 
@@ -73,7 +73,7 @@ def classes_learned(method: MethodFacts, task: Task) -> range:
 
 
 def learns_from_unlabeled(role: Role, experiment: Experiment) -> bool:
-    """Return whether a role's stages learn from images without labels, where there are some."""
+    """Return whether a role's stages learn from images without labels, if there are any."""
     method = facts_of(experiment)
     return isinstance(method, LearnsFromUnlabeled) and method.learns_from_unlabeled_images(
         role, experiment
@@ -81,7 +81,7 @@ def learns_from_unlabeled(role: Role, experiment: Experiment) -> bool:
 
 
 def uses_unlabeled_images(experiment: Experiment) -> bool:
-    """Return whether there are images without labels, and any stage learns from them."""
+    """Return whether the experiment has images without labels, and any stage learns from them."""
     if experiment.data.unlabeled is None:
         return False
     return any(learns_from_unlabeled(role, experiment) for role in ROLES)
@@ -90,19 +90,19 @@ def uses_unlabeled_images(experiment: Experiment) -> bool:
 def is_pretrained(role: Role, experiment: Experiment) -> bool:
     """Return whether a role's features of an image are the same in every task.
 
-    They are then computed once and come as `LearningInputs.views`.
+    Such features are computed once and passed as `LearningInputs.views`.
     """
     return role == "teacher" and isinstance(experiment.teacher.extractor, PretrainedExtractorConfig)
 
 
 def is_taught(experiment: Experiment) -> bool:
-    """Return whether the inherited layers of a student learn from the teacher's embedding."""
+    """Return whether a student's inherited layers learn from the teacher's embedding."""
     student = experiment.student
     return inherits(experiment) and student.teaching is not None and student.embedding_weight > 0
 
 
 def inherits(experiment: Experiment) -> bool:
-    """Return whether the student keeps the teacher's first stages as they are after the first task:
+    """Return whether the student keeps the teacher's first stages unchanged after the first task:
     its features of an image are then the same in every task.
     """
     is_inherited = isinstance(experiment.student.backbone, InheritedBackboneConfig)
@@ -110,10 +110,10 @@ def inherits(experiment: Experiment) -> bool:
 
 
 def is_judged_by_tables(role: Role, experiment: Experiment) -> bool:
-    """Return whether the features that a role's models are judged by come from feature tables.
+    """Return whether a role's models are evaluated on features from feature tables.
 
-    Those of a student that took over the first stages of a pre-trained teacher stand at the
-    beginning of the teacher's.
+    The features of a student that inherits the first stages of a pre-trained teacher are the
+    first columns of the teacher's features.
     """
     if role == "teacher" or not facts_of(experiment).student_builds_on_teacher:
         return is_pretrained(role, experiment)

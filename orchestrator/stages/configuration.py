@@ -53,10 +53,10 @@ def extensions_read(paths: Collection[str], experiment: Experiment) -> dict[str,
 
 @contextmanager
 def of_role(role: str) -> Iterator[None]:
-    """Say whose backbone an error is about: what builds one does not know for whom.
+    """Add the role to errors about a backbone: its builder does not know the role.
 
     Raises:
-        ConfigError: With the role before its place in the configuration.
+        ConfigError: With the role prepended to its place in the configuration.
     """
     try:
         yield

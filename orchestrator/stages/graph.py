@@ -122,7 +122,9 @@ def _backbone_identities(experiment: Experiment) -> dict[str, dict[str, Any]]:
 
 
 def _format_of(method: MethodFacts, role: Role, experiment: Experiment) -> int:
-    """Return a built-in method's format of the role's stages; an extension's is its identity's."""
+    """Return a built-in method's format of the role's stages; 0 for an extension, whose identity is
+    in the key instead.
+    """
     return 0 if isinstance(experiment.method, Extension) else method.formats[role]
 
 

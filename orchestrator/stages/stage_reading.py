@@ -27,12 +27,12 @@ from orchestrator.stages.graph import Stage, tells_certainty
 FEATURE_FORMAT = 4
 ImagesOfClass = tuple[Split | Literal["unlabeled"], int]
 """The images of one table: a split, and a class as its position in the class order; or UNLABELED,
-and a part of the images without labels.
+and a part of the unlabelled images.
 """
 
 
 def num_training_images(stage: Stage, experiment: Experiment, scenario: Scenario) -> int:
-    """Return how many training images a stage reads."""
+    """Return the number of training images that a stage reads."""
     classes = classes_learned(facts_of(experiment), stage.task)
     return sum(len(scenario.indices[Split.TRAIN][c]) for c in classes)
 
@@ -40,8 +40,8 @@ def num_training_images(stage: Stage, experiment: Experiment, scenario: Scenario
 def tables_learned_from(
     stage: Stage, experiment: Experiment, scenario: Scenario
 ) -> list[ImagesOfClass]:
-    """The tables that a stage learns from, those of images without labels last; none where the
-    extractor is not pre-trained.
+    """Return the tables that a stage learns from, those of unlabelled images last; none without a
+    pre-trained extractor.
     """
     method = facts_of(experiment)
     learned_by: Role = "teacher" if method.student_builds_on_teacher else stage.role
@@ -55,7 +55,7 @@ def tables_learned_from(
 def tables_judged_by(
     stage: Stage, experiment: Experiment, scenario: Scenario
 ) -> list[ImagesOfClass]:
-    """The tables that a stage's evaluation reads; none where the extractor is not pre-trained."""
+    """Return the tables that a stage's evaluation reads; none without a pre-trained extractor."""
     if not is_judged_by_tables(stage.role, experiment):
         return []
     classes = range(stage.task.num_seen_classes)
@@ -66,7 +66,7 @@ def tables_judged_by(
 def tables_read_for(
     stage: Stage, experiment: Experiment, scenario: Scenario
 ) -> list[ImagesOfClass]:
-    """All tables of which a stage and its evaluation are computed."""
+    """Return all tables that a stage and its evaluation read."""
     judging = tables_judged_by(stage, experiment, scenario)
     return [*tables_learned_from(stage, experiment, scenario), *judging]
 
@@ -89,7 +89,7 @@ class TableKeys:
         self._scenario = scenario
 
     def key_of(self, split: Split | Literal["unlabeled"], c: int) -> str:
-        """What a table depends on, as a SHA-256."""
+        """Return the key of a table: a SHA-256 of everything that determines it."""
         experiment, num_views = self._experiment, self._num_views(split)
         varied: dict[str, Any] = {
             "augmentation": experiment.data.augmentation.model_dump(mode="json"),
@@ -108,7 +108,7 @@ class TableKeys:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def num_images_of(self, split: Split | Literal["unlabeled"], c: int) -> int:
-        """How many images the extractor looks at for a table, varied copies among them."""
+        """Return the number of images that a table processes, augmented copies included."""
         if split == UNLABELED:
             return len(self._pool.parts[c].rows)
         return len(self._scenario.indices[split][c]) * (1 + self._num_views(split))

@@ -1,4 +1,4 @@
-"""A run's work: what is to be computed, and all that its results depend on.
+"""A run's work: the stages to compute, and all inputs of their results.
 
 Importing this module imports no torch; reading models and evaluations does.
 """

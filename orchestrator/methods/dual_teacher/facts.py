@@ -69,7 +69,7 @@ class DualTeacherFacts:
     def configuration_paths(
         self, role: Role, is_first_task: bool, experiment: Experiment
     ) -> Sequence[str]:
-        """Return what the role's learning reads: `student.*` is in no teacher's key."""
+        """Return the paths that the role's learning reads; no teacher reads `student.*`."""
         if role == "student":
             if isinstance(experiment.student.backbone, InheritedBackboneConfig):
                 is_offered = experiment.student.teaching is not None
@@ -87,12 +87,12 @@ class DualTeacherFacts:
         return (*head, *_LATER_TEACHER, "teacher.extractor", *training)
 
     def learns_from_unlabeled_images(self, role: Role, experiment: Experiment) -> bool:
-        """Return whether this is a student that takes the teacher's first stages."""
+        """Return whether the role is a student that inherits the teacher's first stages."""
         inherits = isinstance(experiment.student.backbone, InheritedBackboneConfig)
         return role == "student" and inherits
 
     def num_epochs(self, role: Role, is_first_task: bool, experiment: Experiment) -> int:
-        """Return the epochs of distillation, or of the extractor's training and the refinement."""
+        """Return the epochs of distillation, or of extractor training plus refinement."""
         if role == "student":
             own = experiment.student
             if not isinstance(own.backbone, InheritedBackboneConfig):
@@ -108,8 +108,8 @@ class DualTeacherFacts:
 
 
 def _paths_of_the_head(is_first_task: bool, experiment: Experiment) -> tuple[str, ...]:
-    """Return what embedding module and classifier are computed from: without refinement, trials
-    that differ only in how they would refine share their teachers.
+    """Return the paths that determine embedding module and classifier. Without refinement its
+    settings are excluded, so that trials that differ only in them share their teachers.
     """
     if not experiment.teacher.refinement.epochs:
         return (*_CLOSED_FORM, "teacher.refinement.epochs")

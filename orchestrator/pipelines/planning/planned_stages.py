@@ -140,8 +140,8 @@ def planned_stage(
 
 
 def tables_of(work: Work) -> TableKeys:
-    """Return the tables of features that a work's stages read, by key and size. One object reads
-    weights once.
+    """Return the feature tables that a work's stages read, by key and size. Reuse the object, as
+    each one reads the weights once.
     """
     return TableKeys(work.experiment, work.scenario)
 

@@ -134,7 +134,7 @@ def _compute_here(
 
 @contextmanager
 def _own_threads() -> Iterator[Callable[[ExecutionConfig], None]]:
-    """Give what sets torch's threads; they are as before when the run has ended."""
+    """Yield a function that sets torch's number of threads; restore the number afterwards."""
     import torch  # noqa: PLC0415 - slow to import
 
     before = torch.get_num_threads()

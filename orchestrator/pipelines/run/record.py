@@ -74,9 +74,9 @@ class RunRecord:
         run_id: MLflow's.
         name: What the run is called.
         experiment: What is run.
-        scenario: On which data.
+        scenario: Its tasks and data.
         store: Where its stages are kept.
-        results: The stages computed so far, by role, in the order of their tasks.
+        results: The results of the stages so far, by role, in the order of their tasks.
     """
 
     def __init__(self, run_id: str, work: Work, name: str = "") -> None:

@@ -89,12 +89,12 @@ def _label(
 def write_suspicions(
     folder: Path, suspicions: Suspicions, scenario: Scenario, store: StageStore
 ) -> list[Path]:
-    """Write the list and, where it is not empty, the sheet of pictures; return their paths.
+    """Write the list and, if it is not empty, the sheet of images; return their paths.
 
     Args:
-        folder: Of the run's files; what an earlier run left there of these goes.
-        suspicions: What to write.
-        scenario: Has the images.
+        folder: The folder of the run; earlier files of this kind are replaced.
+        suspicions: The suspicious labels.
+        scenario: The scenario that has the images.
         store: Keeps the sheet.
 
     Raises:
