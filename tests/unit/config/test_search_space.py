@@ -210,7 +210,7 @@ def test_the_first_of_several_metrics_is_the_one_number_and_all_come_back(file: 
         ),
         (
             distribution(kind="log_uniform", low=8, high=8),
-            "parameters.student.temperature: low = 8 is not below high = 8; a parameter with",
+            "parameters.student.temperature: low = 8 is not below high = 8; write a parameter",
         ),
         (
             distribution(kind="ascending", num_values=2, low=1, high=0),
@@ -234,7 +234,7 @@ def test_the_first_of_several_metrics_is_the_one_number_and_all_come_back(file: 
         ),
         (
             distribution(kind="normal", mean=0, sd=1, low=1, high=-1),
-            "parameters.student.temperature: low = 1.0 and high = -1.0 leave nothing",
+            "parameters.student.temperature: low = 1.0 and high = -1.0 leave no value",
         ),
         (
             distribution(kind="quantized_normal", mean=0, sd=1, low=0.1, high=0.9, step=1),
