@@ -156,5 +156,5 @@ def test_files_without_labels_may_not_lie_among_those_with(camera: str) -> None:
 def test_images_without_labels_have_one_place() -> None:
     camera = {"kind": "parquet", "path": "/camera.parquet"}
     values = {"source": source(Path("/camera")), "experiment": {"data": {"unlabeled": camera}}}
-    with pytest.raises(ValidationError, match="leave one of them out"):
+    with pytest.raises(ValidationError, match="remove one of them"):
         Retraining.model_validate(values)
