@@ -123,7 +123,7 @@ def test_a_size_that_is_wrong_is_what_is_said_also_where_there_are_weights(tmp_p
             {"name": "densenet121", "input_size": 16},
             (
                 r"teacher\.backbone: the backbone cannot work on images of 1x16x16: .+; choose"
-                r" another backbone or another input_size of it"
+                r" another backbone or another input_size"
             ),
         ),
         ({"name": VIT, "input_size": 50}, r"backbone\.input_size: .+; choose 48 or 64"),
