@@ -213,7 +213,7 @@ def test_a_missing_store_is_one_error_and_is_not_made(
     [
         (["--experiment", "digit"], "there is no experiment 'digit' (there are "),
         (["--tag", "team"], "'team' is not a tag; write --tag KEY=VALUE"),
-        (["--tag", "=blue"], "no tag; write --tag KEY=VALUE"),
+        (["--tag", "=blue"], "not a tag; write --tag KEY=VALUE"),
         (["--tag", "a`b=c"], "MLflow cannot search for the tag a`b=c"),
         (["--tag", "team='\""], "MLflow cannot search for the tag team='\""),
     ],
