@@ -111,8 +111,8 @@ def sum_if_known(values: Sequence[float | None]) -> float | None:
 
 
 def measurements(store: StageStore, backbone: BackboneConfig) -> list[Measurement]:
-    """What stored stages, of whatever experiment, and tables of features have cost, from the newest
-    manifests.
+    """Return the measured costs of stored stages, of any experiment, and of feature tables, from the
+    newest manifests.
 
     Args:
         store: The stage store.

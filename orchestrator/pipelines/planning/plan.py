@@ -125,8 +125,10 @@ class Plan:
 
 
 def plan(experiment: Experiment, *, with_cuts: bool = False) -> Plan:
-    """Finds out what a run of an experiment would do. Only decoded images may be written, to the
-    data cache, and the size of both extractors, to the stage store.
+    """Plan a run of an experiment: its stages, what the store has of them, resources and cost.
+
+    Starts nothing. Writes decoded images to the data cache, and the size of both extractors to the
+    stage store; nothing else.
 
     Args:
         experiment: The experiment.

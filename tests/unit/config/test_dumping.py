@@ -29,7 +29,7 @@ experiments = st.fixed_dictionaries(
         "scenario": st.fixed_dictionaries(
             {
                 "class_order": st.one_of(
-                    st.integers(min_value=0),
+                    st.integers(0, 2**63 - 1),
                     st.lists(labels, min_size=1, max_size=5, unique_by=str),
                 )
             },
