@@ -111,8 +111,9 @@ def sum_if_known(values: Sequence[float | None]) -> float | None:
 
 
 def measurements(store: StageStore, backbone: BackboneConfig) -> list[Measurement]:
-    """Return the measured costs of stored stages, of any experiment, and of feature tables, from the
-    newest manifests.
+    """Return the measured costs of stored stages, of any experiment, and of feature tables.
+
+    They come from the newest manifests.
 
     Args:
         store: The stage store.
