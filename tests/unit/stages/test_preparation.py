@@ -149,7 +149,7 @@ def test_backbones_are_checked_once_unless_they_differ(
         checked.append(experiment.student.backbone.kind)
         check_backbones(experiment, scenario)
 
-    monkeypatch.setattr(orchestrator.stages.preparation, "check_backbones", noting)
+    monkeypatch.setattr("orchestrator.stages.backbones.check_backbones", noting)
     preparation = Preparation()
     unusable = {"kind": "torchvision", "name": "alexnet"}  # pools 8x8 images away
     for changes in (
