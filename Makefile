@@ -1,7 +1,7 @@
 # Everything a developer does, one word each: `make help`. Needs make, a POSIX shell and Python 3.11 or newer.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-reliability test-processors check format lock dist images ui clean
+.PHONY: help setup demo test test-reliability test-processors check format docs docs-serve lock dist images ui clean
 
 BIN := .venv/bin
 LOCKS := requirements.lock k8s/requirements.lock k8s/image/build.lock k8s/image/mlflow.lock
@@ -9,6 +9,7 @@ STAMP := .venv/.setup-stamp
 EXPERIMENT ?= experiments/digits.yaml
 OUTPUT ?= out/demo
 PORT ?= 5000
+DOCS ?= 127.0.0.1:8000
 OVERLAY ?= production
 TAG ?= 0.2.0
 VARIANT ?= cuda
@@ -66,6 +67,12 @@ format: setup ## Formats the code and repairs what ruff can repair
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: setup ## Builds the documentation site into out/site; a dead link or anchor fails, and nothing is fetched
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+docs-serve: setup ## Shows the documentation on http://127.0.0.1:8000 (DOCS=127.0.0.1:8001 for another port), follows edits; Ctrl-C ends it
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve --dev-addr $(DOCS)
+
 lock: ## Compiles the lock files: development, and under k8s/ those of the images; keeps versions that fit (UPGRADE=1 takes the newest)
 	@$(find_uv) && trap 'rm -f $(LOCKS:=.new)' EXIT && \
 	compile() { \
@@ -74,7 +81,7 @@ lock: ## Compiles the lock files: development, and under k8s/ those of the image
 	    "$$uv" pip compile --universal --python-version 3.11 --generate-hashes --no-header -q "$$@" "$$source" -o "$$lock.new" && \
 	    { echo "# Made by \`make lock\` from $$source: every platform, every dependency by hash. Not for editing by hand."; \
 	      grep -v '^# Made by' "$$lock.new"; } > "$$lock"; \
-	} && compile requirements.lock pyproject.toml --extra dev --extra dashboard --extra export --extra fonts --extra pretrained --extra timm \
+	} && compile requirements.lock pyproject.toml --extra dev --extra dashboard --extra docs --extra export --extra fonts --extra pretrained --extra timm \
 	  && compile k8s/requirements.lock pyproject.toml --extra cluster --extra export --extra fonts --extra pretrained --extra timm --constraints requirements.lock \
 	  && compile k8s/image/build.lock k8s/image/build.in \
 	  && compile k8s/image/mlflow.lock k8s/image/mlflow.in --constraints k8s/requirements.lock

@@ -25,6 +25,7 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).parents[2]
 PAGES = {  # files outside docs/, and the pages that show them
     "README.md": "index.md",
+    "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
     "NOTICE": "notice.md",
     "benchmarks/README.md": "benchmarks.md",
@@ -32,6 +33,10 @@ PAGES = {  # files outside docs/, and the pages that show them
     "search_spaces/README.md": "reference/search-spaces.md",
 }
 _DIRECTIVE = re.compile(r"^\{\{ *([\w-]+)(?: +(\S+))? *\}\}$", re.MULTILINE)
+_LOADED_FROM_ELSEWHERE = re.compile(
+    r'<(?:script|link|img|iframe|source|video|audio|object)\b[^>]*\b(?:src|href|data)='
+    r'"((?:https?:)?//[^"]*)"'
+)
 _LINK = re.compile(r"\]\((?!\w+:|#)([^)#\s]+)(#[^)\s]*)?\)")
 
 
@@ -41,6 +46,18 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     place = page.file.src_uri
     markdown = _DIRECTIVE.sub(lambda found: _replaced(found, place), markdown)
     return _relinked(markdown, f"docs/{place}", place)
+
+
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """Return a built page as it is, after checking that a browser loads nothing from elsewhere.
+
+    Raises:
+        PluginError: It would.
+    """
+    _ = config
+    if found := _LOADED_FROM_ELSEWHERE.search(output):
+        raise PluginError(f"{page.file.src_uri} loads {found[1]}: the site is read without network")
+    return output
 
 
 def _replaced(found: re.Match[str], place: str) -> str:
