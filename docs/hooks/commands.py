@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inspect import cleandoc
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import typer.main
 from typer.core import TyperArgument, TyperGroup
@@ -14,8 +14,7 @@ from orchestrator.cli.application import COMMANDS_BY_PURPOSE, build_application
 def reference() -> str:
     """Return a section for each command, in the order of `orchestrator --help`."""
     group = typer.main.get_group(build_application())
-    data = group.commands["data"]
-    assert isinstance(data, TyperGroup)
+    data = cast("TyperGroup", group.commands["data"])
     parts = []
     for purpose, commands in COMMANDS_BY_PURPOSE.items():
         parts.append(f"## {purpose}")
@@ -25,7 +24,7 @@ def reference() -> str:
     return "\n\n".join(parts)
 
 
-def _section(name: str, command: Any) -> str:
+def _section(name: str, command: Any) -> str:  # noqa: ANN401 - typer's classes have no public types
     shown = [each for each in command.params if not getattr(each, "hidden", False)]
     usage = [_placeholder(each) for each in shown if isinstance(each, TyperArgument)]
     parts = [
@@ -38,12 +37,14 @@ def _section(name: str, command: Any) -> str:
 
 
 def _placeholder(argument: TyperArgument) -> str:
-    literals = [each for each in get_args(argument.type_descriptor.annotation) if isinstance(each, str)]
+    literals = [
+        each for each in get_args(argument.type_descriptor.annotation) if isinstance(each, str)
+    ]
     name = argument.metavar or "|".join(literals) or (argument.name or "").upper()
     return name if argument.required else f"[{name.strip('[]')}]"
 
 
-def _parameter(parameter: Any) -> str:
+def _parameter(parameter: Any) -> str:  # noqa: ANN401 - as above
     if isinstance(parameter, TyperArgument):
         term = f"`{_placeholder(parameter)}`"
     else:
@@ -59,7 +60,7 @@ def _parameter(parameter: Any) -> str:
     return f"{term}\n:   {' '.join(' '.join(notes).split())}"
 
 
-def _option(option: Any) -> str:  # noqa: ANN401 - typer's classes have no public types
+def _option(option: Any) -> str:  # noqa: ANN401 - as above
     names = ", ".join([*option.opts, *option.secondary_opts])
     if getattr(option, "is_flag", False):
         return names

@@ -34,7 +34,7 @@ PAGES = {  # files outside docs/, and the pages that show them
 }
 _DIRECTIVE = re.compile(r"^\{\{ *([\w-]+)(?: +(\S+))? *\}\}$", re.MULTILINE)
 _LOADED_FROM_ELSEWHERE = re.compile(
-    r'<(?:script|link|img|iframe|source|video|audio|object)\b[^>]*\b(?:src|href|data)='
+    r"<(?:script|link|img|iframe|source|video|audio|object)\b[^>]*\b(?:src|href|data)="
     r'"((?:https?:)?//[^"]*)"'
 )
 _LINK = re.compile(r"\]\((?!\w+:|#)([^)#\s]+)(#[^)\s]*)?\)")

@@ -144,7 +144,7 @@ def _in_words(annotation: Any, metadata: list[Any]) -> str:  # noqa: ANN401 - an
     return _type_in_words(annotation) + bounds
 
 
-def _type_in_words(annotation: Any) -> str:  # noqa: ANN401, C901 - an annotation; one case a form
+def _type_in_words(annotation: Any) -> str:  # noqa: ANN401 - an annotation; one case a form
     origin, arguments = get_origin(annotation), get_args(annotation)
     if models_in(annotation):
         is_optional = type(None) in arguments

@@ -36,7 +36,7 @@ from orchestrator.pipelines.run.run import RunResult, run
 from orchestrator.tracking import RunStatus, names, open_run
 from orchestrator.tracking.reading import open_model_reader
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "export.md"
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -104,17 +104,19 @@ def assert_refused(done: "subprocess.CompletedProcess[str]", *texts: str) -> Non
 
 
 def said_by_recipe(model: Path, photo: Path) -> str:
-    """Return the output of README's example for a model and a photograph."""
+    """Return the output of the guide's example for a model and a photograph."""
     [recipe] = [
         block
-        for block in re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+        for block in re.findall(
+            r"^```python\n(.*?)^```", GUIDE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+        )
         if "onnxruntime" in block
     ]
     for name, file in (("digits.onnx", model), ("photo.png", photo)):
         assert f'"{name}"' in recipe
         recipe = recipe.replace(f'"{name}"', repr(str(file)))
     said: list[str] = []
-    exec(compile(recipe, "README.md", "exec"), {"print": said.append})  # noqa: S102 - the recipe is what is tested
+    exec(compile(recipe, str(GUIDE), "exec"), {"print": said.append})  # noqa: S102 - the recipe is what is tested
     return "".join(said)
 
 
