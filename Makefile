@@ -68,7 +68,7 @@ format: setup ## Formats the code and repairs what ruff can repair
 	$(BIN)/ruff format .
 
 docs: setup ## Builds the documentation site into out/site; a dead link or anchor fails, and nothing is fetched
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 docs-serve: setup ## Shows the documentation on http://127.0.0.1:8000 (DOCS=127.0.0.1:8001 for another port), follows edits; Ctrl-C ends it
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve --dev-addr $(DOCS)

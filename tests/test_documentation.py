@@ -3,6 +3,7 @@ links exist, and references have every name.
 """
 
 import ast
+import functools
 import importlib
 import inspect
 import re
@@ -35,6 +36,7 @@ from orchestrator.tuning.space import Space
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+PACKAGE = ROOT / "orchestrator"
 FILES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 PAGES = {str(file.relative_to(ROOT)): file.read_text(encoding="utf-8") for file in FILES}
 README, METHOD = PAGES["README.md"], PAGES["docs/method.md"]
@@ -182,7 +184,7 @@ def test_every_installation_names_an_extra_of_the_checkout() -> None:
     # the package is in no registry: its bare name would install nothing, or somebody else's
     sources = [
         *PAGES.values(),
-        *(file.read_text() for file in (ROOT / "orchestrator").rglob("*.py")),
+        *(file.read_text() for file in PACKAGE.rglob("*.py")),
     ]
     assert [text for text in sources if "continual-orchestrator[" in text] == []
     named = set(re.findall(r"pip install '\.\[(\w+)\]'", "\n".join(sources)))
@@ -296,12 +298,14 @@ def test_the_page_of_files_has_every_file_that_a_run_or_a_sweep_leaves() -> None
     ),
 )
 def test_every_message_of_the_troubleshooting_page_is_one_of_the_program(said: str) -> None:
-    """Pages quote the fixed part of a message, which the source may break into several lines."""
-    wanted = re.sub(r"\W+", "", said)
-    assert any(
-        wanted in re.sub(r"\W+|(?<=\")\s+f?(?=\")", "", file.read_text(encoding="utf-8"))
-        for file in (ROOT / "orchestrator").rglob("*.py")
-    )
+    assert re.sub(r"\W+", "", said) in _words_of_the_program()
+
+
+@functools.cache
+def _words_of_the_program() -> str:
+    """All sources without what may stand between two words of a message: a line may end there."""
+    sources = "".join(file.read_text(encoding="utf-8") for file in PACKAGE.rglob("*.py"))
+    return re.sub(r"\W+", "", re.sub(r"\"\s+f?\"", "", sources))
 
 
 # --- the method -----------------------------------------------------------------------------------
@@ -311,7 +315,7 @@ def test_every_section_of_the_method_that_docstrings_name_exists() -> None:
     sections = set(re.findall(r"^## (\d+)\.", METHOD, flags=re.MULTILINE))
     named = {
         section
-        for file in (ROOT / "orchestrator").rglob("*.py")
+        for file in PACKAGE.rglob("*.py")
         for section in re.findall(r"METHOD\s+§(\d+)", file.read_text(encoding="utf-8"))
     }
     assert named

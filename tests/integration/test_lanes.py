@@ -320,7 +320,7 @@ def test_after_a_kill_the_same_command_gives_the_same_result(
     kill_in_the_middle_of(driver, process, target, 3)
     process.communicate(timeout=PATIENCE_SECONDS)
     # with the raylet beside it gone, the workers may still finish; or Ray's client ends the driver
-    # before it says a word: README, "Limits"
+    # before it says a word: docs/guides/run.md, "Limits"
     assert (
         process.returncode
         in {"driver": (-signal.SIGKILL,), "raylet": (0, 1, 3), "student": (0,)}[target]
