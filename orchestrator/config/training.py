@@ -52,13 +52,13 @@ class RefinementConfig(TrainingConfig):
 
 
 Rehearsal: float = Field(
-    default=1.0,
+    default=0.0,
     ge=0,
     le=1,
     description=(
         "Length that every old class adds to an epoch of a later task, as a share of the length"
         " that a new class adds. At 1, an epoch covers each new image about once, however many"
-        " old classes there are; at 0, early and late tasks cost the same. Batches are balanced"
-        " over all classes in either case."
+        " old classes there are; at 0, early and late tasks cost the same, which was measured to"
+        " cost no accuracy on digits. Batches are balanced over all classes in either case."
     ),
 )
