@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import orchestrator.stages.preparation
 from orchestrator.config import Experiment
 from orchestrator.config.overrides import with_values
 from orchestrator.data import Scenario, Split
