@@ -22,6 +22,7 @@ from orchestrator.reporting.pages import render
 from orchestrator.reporting.peers import peer_rows
 from orchestrator.reporting.unlabeled import unlabeled_words
 from orchestrator.tracking import names
+from orchestrator.tracking.run_reader import MOST_PEERS
 from orchestrator.tracking.tracked_run import TrackedRun, matrix_metrics
 
 MOST_LISTED = 20
@@ -82,6 +83,7 @@ def run_report(run: TrackedRun, others: Sequence[TrackedRun] = ()) -> str:
         num_classes_listed=MOST_LISTED_CLASSES,
         suspicious=_suspicious(run),
         peers=peer_rows(run, others) if any(matrices.values()) else [],
+        num_peers_read=len(others) if len(others) == MOST_PEERS else None,
         chosen=unlike_defaults(run.parameters),
         settings=[(path, value) for path, value in run.parameters.items() if not is_place(path)],
         places=[(path, value) for path, value in run.parameters.items() if is_place(path)],

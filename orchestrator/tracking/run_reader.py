@@ -18,6 +18,7 @@ from orchestrator.tracking import names
 from orchestrator.tracking.run_query import Records, RunQuery
 from orchestrator.tracking.tracked_run import TrackedRun
 
+MOST_PEERS = 500  # runs that a report compares with: a store may have ten thousand
 _RUN_ID_LETTERS = 32
 _LEAST_PREFIX = 4
 _TEXT_FILES = (
@@ -113,8 +114,8 @@ class RunReader:
         return sorted(trials, key=lambda trial: int(trial.tags.get(names.TRIAL_TAG, "0")))
 
     def finished_on_same_data(self, run: TrackedRun) -> list[TrackedRun]:
-        """Return finished runs of the same experiment on the same data set, including this one but
-        no trials of sweeps, by one search.
+        """Return the newest `MOST_PEERS` finished runs of the same experiment on the same data
+        set, including this one but no trials of sweeps.
         """
         if not re.fullmatch(r"[0-9a-f]+", run.fingerprint):
             return []
@@ -123,8 +124,10 @@ class RunReader:
             status="FINISHED",
             tags={names.DATASET_FINGERPRINT_TAG: run.fingerprint},
             lacks_tags=[names.PARENT_RUN_TAG],
+            per_page=MOST_PEERS,
         )
-        return [found for found in self._records.runs(query) if not found.is_sweep]
+        found = (found for found in self._records.runs(query) if not found.is_sweep)
+        return list(islice(found, MOST_PEERS))
 
     # --- inside -----------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pytest
@@ -10,10 +11,12 @@ import sqlalchemy
 from alembic.script import ScriptDirectory
 
 from orchestrator.errors import OrchestratorError, TrackingUnavailableError
+from orchestrator.tracking import names
 from orchestrator.tracking.mlflow.records import MlflowRecords
 from orchestrator.tracking.mlflow.registry import MlflowRegistry
 from orchestrator.tracking.reading import open_registry
-from orchestrator.tracking.run_query import Records
+from orchestrator.tracking.registry import TEACHER_TAG
+from orchestrator.tracking.run_query import Records, RunQuery
 from orchestrator.tracking.schemas import newest_schema
 from orchestrator.tracking.sql.database import open_database
 from orchestrator.tracking.sql.records import DatabaseRecords
@@ -60,6 +63,51 @@ def test_runs_read_in_sql_are_those_that_mlflow_returns(store: str) -> None:
         raise AssertionError
 
     assert_same_runs(DatabaseRecords(database, never), MlflowRecords(store))
+
+
+def test_versions_read_in_pages_are_those_that_are_read_at_once(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = open_registry(store, "pets")
+    at_once = registry.versions("student")
+    monkeypatch.setattr("orchestrator.tracking.sql.versions._PER_PAGE", 1)
+    assert len(at_once) == 2
+    assert registry.versions("student") == at_once
+
+
+def test_no_answer_reads_what_other_runs_and_versions_have(store: str) -> None:
+    """Only the table of runs has no index for what is asked; its rows are short."""
+    database = open_database(store)
+    assert database is not None
+    statements: list[tuple[str, Any]] = []
+    engine = database._engine
+
+    def note(*event: Any) -> None:  # noqa: ANN401
+        statements.append(event[2:4])
+
+    sqlalchemy.event.listen(engine, "before_cursor_execute", note)
+    records = DatabaseRecords(database, lambda: MlflowRecords(store))
+    ids = [*records.experiments()]
+    one, *_ = records.runs(RunQuery(ids, tags={names.METHOD_TAG: "one"}))
+    assert list(records.runs(RunQuery(ids, run_id_prefix=one.run_id[:6])))
+    assert list(records.runs(RunQuery(ids, has_tags=[names.SWEEP_TAG])))
+    assert records.histories(one.run_id, ["final/x"])["final/x"]
+    assert records.version("pets-student", "1").tags
+    assert list(records.students_with_tag(TEACHER_TAG))
+    registry = DatabaseRegistry(database, "pets", lambda: MlflowRegistry(store, "pets"))
+    assert registry.versions("student", TEACHER_TAG, "2")
+    noted = [*statements]
+    with engine.connect() as connection:
+        steps = [
+            str(row[3])
+            for text, values in noted
+            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values)
+        ]
+    tables = ("params", "tags", "metrics", "latest_metrics", "model_version_tags", "t", "g")
+    own = [step for step in steps if step.split()[:1] != ["SCAN"] and step.split()[1] in tables]
+    assert not [step for step in steps if step.startswith("SCAN") and step.split()[1] in tables]
+    assert all("run_uuid=?" in step or "key=?" in step or "version=?" in step for step in own)
+    assert [step for step in own if "SEARCH metrics" in step and "run_uuid=?" in step]
 
 
 def test_artifacts_that_are_elsewhere_are_left_to_mlflow(store: str) -> None:

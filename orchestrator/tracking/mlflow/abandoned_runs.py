@@ -10,7 +10,7 @@ from mlflow.tracking import MlflowClient
 from orchestrator.tracking import names
 from orchestrator.tracking.mlflow.calls import mlflow_calls
 from orchestrator.tracking.mlflow.database import database_ready
-from orchestrator.tracking.mlflow.runs import RUNNING, connect
+from orchestrator.tracking.mlflow.runs import RUNNING, active_experiments, connect
 from orchestrator.tracking.run_process import RunProcess, recorded_process, this_process
 from orchestrator.tracking.tracker import RunStatus
 
@@ -58,7 +58,7 @@ def close_abandoned_runs_of_store(uri: str) -> list[str]:
     with mlflow_calls(uri):
         with database_ready(uri):
             client = connect(uri)
-        experiment_ids = [experiment.experiment_id for experiment in client.search_experiments()]
+        experiment_ids = active_experiments(client)
     return close_abandoned_runs(client, uri, experiment_ids)
 
 

@@ -127,8 +127,7 @@ def find_run(client: MlflowClient, uri: str, run_id: str) -> Run:
     except MlflowException as error:
         if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             raise
-        experiment_ids = [experiment.experiment_id for experiment in client.search_experiments()]
-        found = find_run_of_tag(client, experiment_ids, names.SPOOL_ID_TAG, run_id)
+        found = find_run_of_tag(client, active_experiments(client), names.SPOOL_ID_TAG, run_id)
         if found is None:
             raise UserInputError(
                 f"there is no run {run_id!r} to resume", shown(uri), NEW_RUN_ADVICE
@@ -138,6 +137,18 @@ def find_run(client: MlflowClient, uri: str, run_id: str) -> Run:
         restore = f"restore it (mlflow runs restore --run-id {run_id}) or {NEW_RUN_ADVICE}"
         raise UserInputError(f"run {run_id} is deleted", shown(uri), restore)
     return run
+
+
+def active_experiments(client: MlflowClient) -> list[str]:
+    """Return the ids of all experiments that are not deleted: MLflow lists 1,000 a page."""
+    ids: list[str] = []
+    token: str | None = None
+    while True:
+        page = client.search_experiments(page_token=token)
+        ids += [experiment.experiment_id for experiment in page]
+        token = page.token
+        if not token:
+            return ids
 
 
 def find_run_of_tag(

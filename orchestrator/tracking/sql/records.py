@@ -83,7 +83,8 @@ class DatabaseRecords:
         for keys in chunks(metric_names, _VALUES_PER_QUERY):
             for row in self._database.rows(
                 "SELECT key, step, value, is_nan FROM metrics"
-                " WHERE run_uuid = :run AND key IN :keys ORDER BY timestamp, step, value",
+                # not by an index on the key: SQLite would read that metric of every run
+                " WHERE run_uuid = :run AND key || '' IN :keys ORDER BY timestamp, step, value",
                 run=run_id,
                 keys=keys,
             ):
@@ -142,12 +143,13 @@ class DatabaseRecords:
             name=model,
             version=int(version),
         )
-        if not found:
+        facts = next(found, None)
+        if facts is None:
             raise OrchestratorError(f"there is no {model} version {version}", shown(self.uri))
-        return found[0]
+        return facts
 
     def students_with_tag(self, tag: str) -> Iterator[VersionFacts]:
-        """Query the versions."""
+        """Query the versions page by page."""
         tagged = (
             "v.name LIKE :names AND EXISTS (SELECT 1 FROM model_version_tags g"
             " WHERE g.workspace = v.workspace AND g.key = :tag AND g.name = v.name"

@@ -142,10 +142,11 @@ class DatabaseRegistry(ModelRegistry):
     # --- inside -----------------------------------------------------------------------------------
 
     def _read(self, role: Role, condition: str = "1 = 1", **values: object) -> list[VersionFacts]:
-        return read_versions(
+        found = read_versions(
             self._database,
             f"v.name = :name AND {condition}",
             "v.version",
             name=self.model_name(role),
             **values,
         )
+        return list(found)

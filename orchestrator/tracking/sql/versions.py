@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import count
+
 from orchestrator.tracking.registry import VersionFacts
 from orchestrator.tracking.sql.database import WORKSPACE, Database, Row
 
@@ -10,33 +13,37 @@ _VERSIONS = (
     "FROM model_versions v WHERE v.workspace = :workspace AND v.current_stage <> :deleted AND"
 )
 _TAGS = (
-    "SELECT t.name, t.version, t.key, t.value FROM model_version_tags t"
-    " WHERE t.workspace = :workspace"
+    "SELECT t.name, t.version, t.key, t.value FROM ({page}) p JOIN model_version_tags t"
+    " ON t.workspace = p.workspace AND t.name = p.name AND t.version = p.version"
 )
+_PER_PAGE = 200
 
 
 def read_versions(
     database: Database, condition: str, order: str, **values: object
-) -> list[VersionFacts]:
-    """Return the versions that match a condition and were not deleted.
+) -> Iterator[VersionFacts]:
+    """Yield the versions that match a condition and were not deleted, read page by page.
 
     Args:
         database: Database of the registry.
         condition: SQL on the table `v`; user input must be passed as values.
-        order: SQL of the order.
+        order: SQL of a total order.
         values: Values by their names in the condition.
     """
     bound = {"workspace": WORKSPACE, "deleted": _DELETED, **values}
-    found = database.rows(
-        "SELECT v.name, v.version, v.run_id, v.source, v.storage_location, v.creation_time"
-        f" {_VERSIONS} {condition} ORDER BY {order}",
-        **bound,
-    )
-    tags: dict[tuple[str, int], dict[str, str]] = {}
-    fits = f"{_VERSIONS} {condition} AND v.name = t.name AND v.version = t.version"
-    for row in database.rows(f"{_TAGS} AND EXISTS (SELECT 1 {fits})", **bound):
-        tags.setdefault((row["name"], row["version"]), {})[row["key"]] = row["value"]
-    return [_facts(row, tags.get((row["name"], row["version"]), {})) for row in found]
+    for number in count():
+        page = (
+            "SELECT v.workspace, v.name, v.version, v.run_id, v.source, v.storage_location,"
+            f" v.creation_time {_VERSIONS} {condition}"
+            f" ORDER BY {order} LIMIT {_PER_PAGE} OFFSET {number * _PER_PAGE}"
+        )
+        found = database.rows(page, **bound)
+        tags: dict[tuple[str, int], dict[str, str]] = {}
+        for row in database.rows(_TAGS.format(page=page), **bound):
+            tags.setdefault((row["name"], row["version"]), {})[row["key"]] = row["value"]
+        yield from (_facts(row, tags.get((row["name"], row["version"]), {})) for row in found)
+        if len(found) < _PER_PAGE:
+            return
 
 
 def _facts(row: Row, tags: dict[str, str]) -> VersionFacts:
