@@ -1,16 +1,20 @@
 """A stage is a pure function: it always gives the same model, and has no side effects."""
 
-from collections.abc import Mapping
-from typing import NamedTuple
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from orchestrator.config import Experiment
 from orchestrator.data import Scenario
 from orchestrator.stages import Model, prepare_work, stage_graph
 from orchestrator.stages.computation import StageInputs, Upstream, compute_stage
+from orchestrator.training import loop
 from orchestrator.training.context import LearningContext
 from tests.every_method import COMPARISON_METHODS, small
 
@@ -85,3 +89,84 @@ def test_a_comparison_methods_stages_are_pure_too(setting: Setting, method: str)
     assert equal(weights(first), before)
     assert torch.equal(torch.get_rng_state(), state)
     assert not equal(weights(own.compute(0, Upstream(None), seed=1)), before)
+
+
+# --- devices --------------------------------------------------------------------------------------
+
+# What has to wait until a GPU has computed everything before it.
+WAITS = {
+    *("item", "tolist", "numpy", "cpu", "__bool__", "__float__", "__int__", "__index__"),
+    *("nonzero", "masked_select", "unique", "equal", "allclose"),
+}
+# These masks choose among row numbers, which are on the CPU on every machine.
+ROW_NUMBERS = {"refinement.py"}
+
+
+class Waits(TorchFunctionMode):
+    """Notes every wait for a GPU, as it would be where tensors are on one."""
+
+    def __init__(self, found: list[str]) -> None:
+        super().__init__()
+        self.found = found
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,  # noqa: ANN401
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401
+        name = getattr(func, "__name__", str(func))
+        by_mask = name == "__getitem__" and any(
+            isinstance(it, Tensor) and it.dtype == torch.bool
+            for it in (args[1] if isinstance(args[1], tuple) else args[1:])
+        )
+        if by_mask or name in WAITS:
+            frame = sys._getframe(1)
+            while frame.f_back and "/orchestrator/" not in frame.f_code.co_filename:
+                frame = frame.f_back
+            file = Path(frame.f_code.co_filename).name
+            if not (by_mask and file in ROW_NUMBERS):
+                self.found.append(f"{name} in {file}:{frame.f_lineno}")
+        return func(*args, **(kwargs or {}))
+
+
+def test_no_training_step_waits_for_the_device(
+    setting: Setting, teacher: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[str] = []
+    steps: list[loop.Step] = []
+    forward = loop._Objective.forward
+
+    def watched(objective: Any, rows: Tensor, step: loop.Step) -> Any:  # noqa: ANN401
+        steps.append(step)
+        with Waits(found):
+            return forward(objective, rows, step)
+
+    monkeypatch.setattr(loop._Objective, "forward", watched)
+    setting.compute(2, Upstream(setting.compute(0, Upstream(None))))
+    assert len(steps) > 1
+    assert found == []
+    values = setting.experiment.model_dump()
+    for kind, wait in (
+        ("fixed", "__float__ in objective.py"),
+        ("per_sample", "tolist in transfer.py"),
+    ):
+        steps.clear()
+        found.clear()
+        values["student"]["transfer"] = {"kind": kind}
+        student = setting._replace(experiment=Experiment.model_validate(values))
+        student.compute(1, Upstream(None, teacher))
+        # a transfer rule works with numbers, so that each of the student's steps waits for them
+        # once
+        assert len(found) == len(steps) > 0
+        assert {it.split(":")[0] for it in found} == {wait}
+
+
+def test_a_wait_for_the_device_is_noticed() -> None:
+    found: list[str] = []
+    with Waits(found):
+        numbers = torch.arange(3.0)
+        float(numbers.sum())
+        numbers[numbers > 1].cpu()
+    assert [it.split()[0] for it in found] == ["__float__", "__getitem__", "cpu"]

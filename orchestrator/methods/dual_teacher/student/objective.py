@@ -122,13 +122,16 @@ class Distillation:
                 labels,
                 rule.similarity,
             )
-        similarity = self._mean(similarities)
         ratio: float | Tensor = 0.0
-        if self.config.classifier_weight and rule.is_per_sample:
-            ratio = transfer_ratios(similarities, rule, step.progress)
-        elif self.config.classifier_weight:
-            ratio = rule.checked_tssr(similarity, step.progress)
-        mean_ratio = self._mean(ratio) if isinstance(ratio, Tensor) else ratio
+        if self.config.classifier_weight and not rule.is_per_sample:
+            mean = self._mean(similarities)
+            similarity: float | Tensor = mean
+            ratio = rule.checked_tssr(mean, step.progress)
+        else:
+            similarity = self._reported(similarities)
+            if self.config.classifier_weight:
+                ratio = transfer_ratios(similarities, rule, step.progress)
+        mean_ratio = self._reported(ratio) if isinstance(ratio, Tensor) else ratio
         parts.update(kdr=similarity, tstr=step.progress, tssr=mean_ratio)
         return (self.config.classifier_weight or 1.0) * transfer_loss(
             student_logits, taught.logits, labels, ratio, temperature
@@ -137,6 +140,10 @@ class Distillation:
     @cached_property
     def _posterior(self) -> TeacherPosterior:
         return TeacherPosterior(self.teacher)
+
+    def _reported(self, of_share: Tensor) -> float | Tensor:
+        """Return what `_mean` does; on one rank as a tensor, for which no step has to wait."""
+        return of_share.mean() if self.context.ranks.size == 1 else self._mean(of_share)
 
     def _mean(self, of_share: Tensor) -> float:
         """Return the mean over the whole batch, from this rank's value for each of its images."""
