@@ -27,6 +27,7 @@ from orchestrator.models import Backbone, build_backbone
 from orchestrator.models.artifact import Artifact
 from orchestrator.models.backbones import FeatureGroup
 from orchestrator.stages.claims import NO_CLAIMS, Claims, holding
+from orchestrator.stages.cost_notes import note_cost
 from orchestrator.stages.graph import Stage
 from orchestrator.stages.label_beliefs import classes_believed
 from orchestrator.stages.stage_reading import ImagesOfClass, TableKeys
@@ -183,6 +184,7 @@ class FeatureTables(TableKeys):
         table = Artifact(tensors, values)
         if self._context.ranks.is_first:
             self._store.save(self.key_of(*images), table)
+            note_cost(self._store, values)
         self._tables[images] = table
 
     def _pretrained(self) -> Backbone:

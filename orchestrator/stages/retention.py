@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from pyarrow import fs
 
 from orchestrator.stages.artifact_files import MANIFEST, TEMPORARY, read_manifest
+from orchestrator.stages.listing import Listing, children_of
 from orchestrator.stages.store import PROGRESS, StageStore
 
 # a writer may still be using anything younger: it is never removed, whatever a rule says
@@ -96,7 +97,9 @@ def newest_keys(store: StageStore, limit: int) -> list[str]:
         StorageUnavailableError: The store cannot be read.
     """
     with _reaching(store):
-        folders = [info.base_name for info in _children(store, store.root) if _is_key_folder(info)]
+        folders = [
+            info.base_name for info in children_of(store, store.root) if _is_key_folder(info)
+        ]
         found = store.filesystem.get_file_info([store.path(key, MANIFEST) for key in folders])
     stored = [
         (info.mtime.timestamp() if info.mtime else 0.0, key)
@@ -133,40 +136,42 @@ def clean_up(store: StageStore, rule: RetentionRule, dry_run: bool = False) -> l
     """
     parts = []
     with _reaching(store):
-        for part in _judged(store, rule):
-            if part.goes and not dry_run:
+        listing = Listing(store)
+        for part in _judged(store, listing, rule):
+            stays = part.goes and not dry_run and listing.is_outdated(part.path)
+            if part.goes and not dry_run and not stays:
                 _remove(store, part)
-            parts.append(part)
+            parts.append(replace(part, goes=False) if stays else part)
     return parts
 
 
 # --- judging --------------------------------------------------------------------------------------
 
 
-def _judged(store: StageStore, rule: RetentionRule) -> Iterator[StorePart]:
+def _judged(store: StageStore, listing: Listing, rule: RetentionRule) -> Iterator[StorePart]:
     """Yield all parts; checkpoints come first, as the decision needs their stages' manifests."""
-    for info in _children(store, store.path(PROGRESS)):
+    for info in listing.children(store.path(PROGRESS)):
         if _is_key_folder(info):
-            yield from _judged_checkpoints(store, info, rule)
-    for info in _children(store, store.path(RAY_FOLDER)):
-        files, newest = _content(store, info)
+            yield from _judged_checkpoints(store, listing, info, rule)
+    for info in listing.children(store.path(RAY_FOLDER)):
+        files, newest = _content(listing, info)
         yield StorePart(Kind.RAY, info.path, _size(files), rule.is_older(newest, RAY_PERIOD))
-    for info in _children(store, store.path(JOBS_FOLDER)):
-        files, newest = _content(store, info)
+    for info in listing.children(store.path(JOBS_FOLDER)):
+        files, newest = _content(listing, info)
         yield StorePart(Kind.JOBS, info.path, _size(files), rule.is_unused(info.base_name, newest))
-    children = _children(store, store.root)
+    children = listing.children(store.root)
     yield from _judged_leftovers(
         [info for info in children if info.is_file and info.base_name.startswith(TEMPORARY)], rule
     )
     for info in children:
         if _is_key_folder(info):
-            yield from _judged_stage(store, info, rule)
+            yield from _judged_stage(store, listing, info, rule)
 
 
 def _judged_stage(
-    store: StageStore, folder: fs.FileInfo, rule: RetentionRule
+    store: StageStore, listing: Listing, folder: fs.FileInfo, rule: RetentionRule
 ) -> Iterator[StorePart]:
-    files = _children(store, folder.path)
+    files = listing.children(folder.path)
     manifests = [info for info in files if info.base_name == MANIFEST]
     if manifests and rule.is_unused(folder.base_name, manifests[0].mtime):
         yield StorePart(Kind.STAGES, folder.path, _size(files), goes=True)
@@ -183,14 +188,14 @@ def _judged_stage(
 
 
 def _judged_checkpoints(
-    store: StageStore, folder: fs.FileInfo, rule: RetentionRule
+    store: StageStore, listing: Listing, folder: fs.FileInfo, rule: RetentionRule
 ) -> Iterator[StorePart]:
-    files, newest = _content(store, folder)
+    files, newest = _content(listing, folder)
     is_stored = store.filesystem.get_file_info(store.path(folder.base_name, MANIFEST)).is_file
     goes = is_stored or rule.is_unused(folder.base_name, newest)
     leftovers: list[fs.FileInfo] = []
     if not goes:
-        for phase in _children(store, folder.path):
+        for phase in listing.children(folder.path):
             leftovers += _leftovers(
                 store, [info for info in files if info.path.startswith(f"{phase.path}/")]
             )
@@ -214,9 +219,15 @@ def _leftovers(store: StageStore, files: Sequence[fs.FileInfo]) -> list[fs.FileI
     """Return files of one artifact's folder that no reader uses: temporary ones, corrupt manifests,
     tensors that no manifest names.
     """
-    names = {info.base_name for info in files}
+    tensors = [info.base_name for info in files if _TENSORS.fullmatch(info.base_name)]
+    has_manifest = any(info.base_name == MANIFEST for info in files)
+    # of one file the manifest need not be read, which is a request for each stage of the store
     named = (
-        _tensors_named_in(store, files) if any(_TENSORS.fullmatch(name) for name in names) else None
+        tensors[0]
+        if has_manifest and len(tensors) == 1
+        else _tensors_named_in(store, files)
+        if tensors
+        else None
     )
     return [
         info
@@ -253,24 +264,15 @@ def _remove(store: StageStore, part: StorePart) -> None:
             return
         store.filesystem.delete_file(part.path)
         folder = part.path.rpartition("/")[0]
-        if _KEY.fullmatch(folder.rpartition("/")[2]) and not _children(store, folder):
+        if _KEY.fullmatch(folder.rpartition("/")[2]) and not children_of(store, folder):
             store.filesystem.delete_dir(folder)
 
 
-def _children(store: StageStore, folder: str, recursive: bool = False) -> list[fs.FileInfo]:
-    found = store.filesystem.get_file_info(
-        fs.FileSelector(folder, allow_not_found=True, recursive=recursive)
-    )
-    return sorted(found, key=lambda info: str(info.path))
-
-
-def _content(store: StageStore, info: fs.FileInfo) -> tuple[list[fs.FileInfo], datetime | None]:
+def _content(listing: Listing, info: fs.FileInfo) -> tuple[list[fs.FileInfo], datetime | None]:
     """Return all files in a folder, or the one file, and the time of the newest; for a folder
     without files, the time of its last change.
     """
-    inside = (
-        _children(store, info.path, recursive=True) if info.type == fs.FileType.Directory else []
-    )
+    inside = listing.inside(info.path) if info.type == fs.FileType.Directory else []
     files = [each for each in (info, *inside) if each.is_file]
     return files, max(
         (each.mtime for each in files or (info, *inside) if each.mtime is not None), default=None

@@ -23,6 +23,7 @@ from orchestrator.stages.backbones import work_of_an_image
 from orchestrator.stages.checkpoints import StoreCheckpoints
 from orchestrator.stages.claims import NO_CLAIMS, Claims, holding
 from orchestrator.stages.computation import StageInputs, Upstream, compute_stage
+from orchestrator.stages.cost_notes import note_cost
 from orchestrator.stages.evaluation import FeaturesOf, evaluate
 from orchestrator.stages.events import (
     EpochFinished,
@@ -177,6 +178,7 @@ class StageRunner:
                 SHARED: self._shared.take_used(),
             }
             store.save(stage.key, replace(learned, values={**learned.values, **values}))
+            note_cost(store, values)
         # not the model as it was learned: all ranks, and processes that load it from the store,
         # must continue from the same numbers in the same layout
         self._models[stage.role] = (stage.key, self._work.model_from(learned, stage, self._device))

@@ -16,7 +16,7 @@ from __future__ import annotations
 import errno
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,6 +127,36 @@ class StageStore:
             return None if text is None else read_manifest(text).values
         except ValueError:
             return None
+
+    def stored(self, keys: Iterable[str]) -> frozenset[str]:
+        """Return those of the keys under which there is an artifact, asking for each.
+
+        Raises:
+            StorageUnavailableError: The store cannot be read.
+        """
+        wanted = sorted(set(keys))
+        with self._reading():
+            found = self.filesystem.get_file_info([self.path(key, MANIFEST) for key in wanted])
+        return frozenset(key for key, info in zip(wanted, found, strict=True) if info.is_file)
+
+    def read_file(self, name: str) -> bytes | None:
+        """Return the content of a file beside the artifacts; None when there is none.
+
+        Raises:
+            OSError: The store cannot be read.
+        """
+        try:
+            return self._files.read(self.path(name))
+        except FileNotFoundError:
+            return None
+
+    def write_file(self, name: str, content: bytes) -> None:
+        """Write a file beside the artifacts in one piece.
+
+        Raises:
+            OSError: The store cannot be written.
+        """
+        self._files.replace(self.path(name), content)
 
     def move_aside(self, key: str, name: str, problem: object) -> None:
         """Mark an artifact as corrupt whose file is intact but whose content is unexpected.

@@ -12,6 +12,7 @@ from typing import Literal
 from orchestrator.config.backbones import BackboneConfig
 from orchestrator.config.roles import ROLES, Role
 from orchestrator.stages import StageStore
+from orchestrator.stages.cost_notes import noted_costs
 from orchestrator.stages.retention import newest_keys
 
 MAX_MANIFESTS = 200
@@ -113,7 +114,7 @@ def sum_if_known(values: Sequence[float | None]) -> float | None:
 def measurements(store: StageStore, backbone: BackboneConfig) -> list[Measurement]:
     """Return the measured costs of stored stages, of any experiment, and of feature tables.
 
-    They come from the newest manifests.
+    They were noted in a store on object storage; elsewhere they come from the newest manifests.
 
     Args:
         store: The stage store.
@@ -123,9 +124,10 @@ def measurements(store: StageStore, backbone: BackboneConfig) -> list[Measuremen
         StorageUnavailableError: The store cannot be read.
     """
     alike = backbone.model_dump(mode="json")
-    found = (
-        _measurement(store.values_of(key) or {}, alike) for key in newest_keys(store, MAX_MANIFESTS)
-    )
+    noted = noted_costs(store)
+    if noted is None:
+        noted = [store.values_of(key) or {} for key in newest_keys(store, MAX_MANIFESTS)]
+    found = (_measurement(values, alike) for values in noted)
     return [measurement for measurement in found if measurement is not None]
 
 

@@ -10,8 +10,7 @@ its stages are not counted.
 from __future__ import annotations
 
 import random
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.config.execution import ExecutionConfig, RayConfig
@@ -38,7 +37,6 @@ from orchestrator.pipelines.sweep.sampling import sampler_of
 from orchestrator.stages import Preparation, check_backbones
 from orchestrator.stages.backbones import work_of_an_image
 from orchestrator.stages.costs_ahead import CostsAhead
-from orchestrator.stages.retention import newest_keys
 from orchestrator.tuning.configuration import Configuration
 from orchestrator.tuning.share import TrialRoom, TrialShare
 from orchestrator.tuning.space import Space
@@ -105,7 +103,7 @@ def plan_sweep(search_space: SearchSpace, experiment: Experiment) -> SweepPlan:
         {role: work_of_an_image(experiment, role, work.scenario.shape) for role in ROLES},
     )
     trials = _trials(space, chosen, preparation, costs)
-    stored = frozenset(newest_keys(work.store, sys.maxsize))
+    stored = work.store.stored(_keys_of(trials))
     room = _room(experiment.execution, search_space.max_concurrent_trials)
     return SweepPlan(
         search_space,
@@ -119,6 +117,13 @@ def plan_sweep(search_space: SearchSpace, experiment: Experiment) -> SweepPlan:
         room=room,
         kinds_without_estimate=_kinds_without_estimate(trials, stored),
     )
+
+
+def _keys_of(trials: Sequence[TrialStages]) -> Iterator[str]:
+    """Yield the keys of all stages and tables of features."""
+    for planned in (planned for trial in trials for stages in trial for planned in stages):
+        yield planned.stage.key
+        yield from (table.key for table in planned.tables)
 
 
 def _configurations(space: Space) -> tuple[list[Configuration], bool]:

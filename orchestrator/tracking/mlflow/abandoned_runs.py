@@ -14,7 +14,7 @@ from orchestrator.tracking.mlflow.runs import RUNNING, active_experiments, conne
 from orchestrator.tracking.run_process import RunProcess, recorded_process, this_process
 from orchestrator.tracking.tracker import RunStatus
 
-RUNS_PER_PAGE = 1000
+RUNS_PER_PAGE = 100  # with all their values
 # Fifteen missed heartbeats.
 SILENCE = timedelta(minutes=15)
 
