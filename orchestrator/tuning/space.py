@@ -4,6 +4,7 @@ rejected.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import pairwise
 from typing import Any
@@ -60,6 +61,7 @@ class Space:
         self._tree = experiment.model_dump(mode="json")
         self._costs_of = costs_of
         self._bounds = {name: parse_bound(text) for name, text in search_space.bounds.items()}
+        self._accepted: set[str] = set()
         self._costs_read = search_space.metrics_read.intersection(COSTS) | self._bounds.keys()
         check_space(search_space, experiment)
         for _, constraint in self._constraints:
@@ -224,7 +226,18 @@ class Space:
             yield from self._combinations(index + 1, draws | drawn)
 
     def _refusal(self, point: Configuration) -> str:
-        """Return why a point is rejected; empty if it is not."""
+        """Return why a point is rejected; empty if it is not.
+
+        An accepted point is checked once: a sweep meets it when it is drawn, when it has learned,
+        and in its results.
+        """
+        key = json.dumps(point.parameters, sort_keys=True)
+        refusal = "" if key in self._accepted else self._new_refusal(point)
+        if not refusal:
+            self._accepted.add(key)
+        return refusal
+
+    def _new_refusal(self, point: Configuration) -> str:
         for path, values in point.parameters.items():
             if isinstance(self._parameters[path], AscendingConfig) and any(
                 lower == upper for lower, upper in pairwise(values)

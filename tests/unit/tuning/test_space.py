@@ -518,3 +518,17 @@ def test_a_constraint_compares_numbers() -> None:
             {"student.temperature": EVERYTHING["student.temperature"]},
             constraints=["teacher.self_supervision > 1"],
         )
+
+
+def test_an_accepted_point_is_validated_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    space = space_of({"student.temperature": {"kind": "uniform", "low": 1, "high": 8}})
+    validated, validate = [], space.experiment_of
+
+    def experiment_of(parameters: Any) -> Experiment:  # noqa: ANN401 - a configuration's
+        validated.append(parameters)
+        return validate(parameters)
+
+    monkeypatch.setattr(space, "experiment_of", experiment_of)
+    draws = {"student.temperature": 2.0}
+    assert space.configuration_of(draws) == space.configuration_of(draws) is not None
+    assert validated == [{"student.temperature": 2.0}]
