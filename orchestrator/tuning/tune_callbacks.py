@@ -120,12 +120,14 @@ class TuneListener(_OfThisProcess, tune.Callback):  # type: ignore[misc] # Ray i
         result: dict[str, Any],
         **info: object,
     ) -> None:
-        """Report that the trial has learned a task."""
+        """Report that the trial has learned a task; Tune allows changes to the result."""
         # its configuration may already be the one it is switching to
         number = self._running[trial.trial_id]
-        if "report" in result and result[TASKS_LEARNED] > self._tasks_learned.get(number, 0):
+        # removed: Tune keeps every trial's last result, and six statistics of each number in it
+        report = result.pop("report", None)
+        if report is not None and result[TASKS_LEARNED] > self._tasks_learned.get(number, 0):
             self._tasks_learned[number] = result[TASKS_LEARNED]
-            self.source.trial_reported(number, TaskReport(**result["report"]))
+            self.source.trial_reported(number, TaskReport(**report))
 
     def on_trial_complete(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: object
