@@ -88,6 +88,8 @@ class SweepTrials:
         self._next: TrialPlan | None = None
         self._configurations: dict[int, Configuration] = {}
         self._parents: dict[int, int] = {}
+        self._lowest_free = 0
+        self._num_drawn = sum(trial.variation_of is None for trial in ledger.trials.values())
         self._open: dict[int, _Open] = {}
         self._started = time.monotonic()
         self._chance = random.Random(getattr(search_space.searcher, "seed", 0) + len(ledger.trials))  # noqa: S311 - no secret
@@ -104,11 +106,14 @@ class SweepTrials:
             trial = self._to_resume.pop(0)
             return self._plan(trial.number, trial.configuration)
         limit = self._search_space.num_trials
-        if limit is not None and self._num_drawn() >= limit:
+        if limit is not None and self._num_drawn >= limit:
             return None
         number = self._next_number()
         configuration = self._sampler.ask(number)
-        return None if configuration is None else self._plan(number, configuration)
+        if configuration is None:
+            return None
+        self._num_drawn += 1  # those of earlier starts count too, variations do not
+        return self._plan(number, configuration)
 
     def has_work(self) -> bool:
         """Return whether there is a trial to compute; a resumed sweep may be complete, or its
@@ -268,17 +273,9 @@ class SweepTrials:
         """Return the lowest free number; after a killed start, numbers below a known trial may be
         free.
         """
-        return next(
+        self._lowest_free = next(
             number
-            for number in count()
+            for number in count(self._lowest_free)
             if number not in self._configurations and number not in self._ledger.trials
         )
-
-    def _num_drawn(self) -> int:
-        """Return the number of drawn trials, including earlier starts and excluding variations."""
-        variations = {
-            number
-            for number, trial in self._ledger.trials.items()
-            if trial.variation_of is not None
-        } | set(self._parents)
-        return len({*self._configurations, *self._ledger.trials} - variations)
+        return self._lowest_free
