@@ -1,0 +1,233 @@
+"""What a trial costs beside its stages after ten, a hundred and a thousand others, and how long the
+commands take that read such a sweep.
+
+    .venv/bin/python benchmarks/sweep_scale.py                 2 × 1,000 trials: hours on 2 cores
+    .venv/bin/python benchmarks/sweep_scale.py --quick         2 × 60 trials, under 5 minutes
+    .venv/bin/python benchmarks/sweep_scale.py --simulate 100000      ledger and study only
+
+First trials of a closed form on stored features (a student that inherits the first stage of a
+pre-trained extractor), then trials of the student's transfer rule with one epoch, on a few images
+of digits, one trial at a time. Cost beside the stages is the time from one trial's end to the next
+one's, less what its stages took: the median of the trials around the tenth, the hundredth and the
+last. The driver's own CPU seconds stand beside it, which a busy machine hardly changes. Memory is
+that of the driver's process; `driver_memory_ratio` is that after the tenth trial ÷ that after the
+last (1: flat). Then `report`, `plan` and `--resume` answer in processes of their own.
+
+The simulation computes nothing: it writes trials that never ran to a ledger and to a study, and
+times what a sweep does with them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from measuring import EXPERIMENT, print_figures
+from scale_simulation import simulate
+from soak import ORCHESTRATOR
+
+from orchestrator.config import SearchSpace, dump_experiment, load_experiment
+from orchestrator.pipelines.sweep.listener import SilentSweepListener
+from orchestrator.pipelines.sweep.sweep import sweep
+from orchestrator.tuning.ledger import LedgerTrial
+from orchestrator.tuning.trial_status import TrialStatus
+
+SMALL = [
+    "scenario.class_order=[0, 1, 2, 3]",
+    "scenario.max_images_per_class=20",
+    "data.validation_fraction=0.2",
+    "teacher.num_views=0",
+    "teacher.augmentation={kind: none}",
+    "teacher.refinement.epochs=0",
+    "tracking.models=none",
+]
+WORKLOADS: dict[str, tuple[list[str], dict[str, Any]]] = {
+    "closed form": (
+        [
+            "teacher.backbone={kind: efficientnet_lite0, input_size: 32}",
+            "teacher.extractor={kind: pretrained}",
+            "student.backbone={kind: inherited, until: stage1}",
+            "student.teaching=null",
+            "student.transfer={kind: per_sample, highest: 0.8, lowest: 0.6}",
+        ],
+        {
+            "student.classifier_shrinkage": {"kind": "log_uniform", "low": 0.001, "high": 1},
+            "student.temperature": {"kind": "log_uniform", "low": 1, "high": 8},
+            "student.transfer.highest": {"kind": "uniform", "low": 0.6, "high": 1},
+        },
+    ),
+    "transfer rule": (
+        ["teacher.training.epochs=1", "student.training.epochs=1", "student.transfer.kind=fixed"],
+        {
+            "student.transfer.ratio": {"kind": "uniform", "low": 0, "high": 1},
+            "student.temperature": {"kind": "log_uniform", "low": 1, "high": 8},
+            "student.embedding_weight": {"kind": "log_uniform", "low": 0.1, "high": 10},
+        },
+    ),
+}
+MIB = 2**20
+
+
+class Meter(SilentSweepListener):
+    """Note at the end of each trial what it cost beside its stages, and the driver's memory."""
+
+    def __init__(self) -> None:
+        """Start with no trial."""
+        self.seconds: list[float] = []
+        self.cpu_seconds: list[float] = []
+        self.memory: list[int] = []
+        self._since, self._cpu = time.perf_counter(), time.process_time()
+
+    def trial_changed(self, trial: LedgerTrial) -> None:
+        """Measure a trial that has ended."""
+        if trial.status is TrialStatus.RUNNING:
+            return
+        if trial.status is not TrialStatus.FINISHED:
+            raise SystemExit(f"trial {trial.number} is {trial.status}: {trial.reason}")
+        now, cpu = time.perf_counter(), time.process_time()
+        self.seconds.append(now - self._since - trial.worker_seconds)
+        self.cpu_seconds.append(cpu - self._cpu)
+        self.memory.append(memory_of_this_process())
+        self._since, self._cpu = now, cpu
+        if len(self.seconds) % 50 == 0:
+            print(f"    {self.told(len(self.seconds))}", flush=True)
+
+    def around(self, values: Sequence[float], number: int) -> float:
+        """Return the median of the values of the trials around one, from 1."""
+        half = max(5, number // 20)
+        last = min(number + half, len(values))
+        return statistics.median(values[max(1, last - 2 * half) : last])  # the first waits for Ray
+
+    def told(self, number: int) -> str:
+        """Say what a trial costs there."""
+        wall, cpu = self.around(self.seconds, number), self.around(self.cpu_seconds, number)
+        memory = self.memory[min(number, len(self.memory)) - 1] / MIB
+        return (
+            f"trial {number:5}: {wall:5.2f} s beside its stages, {cpu:5.2f} s of the driver's CPU,"
+            f" {memory:5.0f} MiB"
+        )
+
+
+def memory_of_this_process() -> int:
+    """Return its resident bytes."""
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    raise SystemExit("this system does not tell a process's memory")
+
+
+def space_of(name: str, num_trials: int) -> dict[str, Any]:
+    """Return the search space of a workload."""
+    return {
+        "name": name.replace(" ", "-"),
+        "parameters": WORKLOADS[name][1],
+        "metric": "student/last_accuracy",
+        "searcher": {"kind": "optuna"},
+        "num_trials": num_trials,
+        "max_concurrent_trials": 1,
+    }
+
+
+def measured(name: str, num_trials: int, folder: Path) -> dict[str, Any]:
+    """Sweep, ask, and return the figures of one workload."""
+    places = [f"store.uri={folder / 'store'}", f"tracking.uri=sqlite:///{folder}/mlflow.db"]
+    experiment = load_experiment(EXPERIMENT, [*SMALL, *WORKLOADS[name][0], *places])
+    space, meter = space_of(name, num_trials), Meter()
+    print(f"{name}: {num_trials} trials", flush=True)
+    result = sweep(SearchSpace.model_validate(space), experiment, folder / "out", listener=meter)
+    numbers = [10, *([100] if num_trials > 100 else []), num_trials]
+    for number in numbers:
+        print(f"  {meter.told(number)}")
+    figures: dict[str, Any] = {
+        "seconds_per_trial": {n: round(meter.around(meter.seconds, n), 3) for n in numbers},
+        "cpu_seconds_per_trial": {n: round(meter.around(meter.cpu_seconds, n), 3) for n in numbers},
+        "driver_memory_ratio": round(meter.memory[9] / meter.memory[-1], 3),
+        "mib": {
+            "driver": round(meter.memory[-1] / MIB),
+            "ledger": size_of(folder / "out" / "ledger.jsonl"),
+            "mlflow": size_of(folder / "mlflow.db"),
+            "study": sum(map(size_of, folder.glob("**/*studies*.db"))),
+            "output": size_of(folder / "out"),
+            "store": size_of(folder / "store"),
+        },
+    }
+    print(f"  MiB: {figures['mib']}")
+    experiment_file, space_file = folder / "experiment.yaml", folder / "space.yaml"
+    experiment_file.write_text(dump_experiment(experiment), encoding="utf-8")
+    space_file.write_text(yaml.safe_dump(space), encoding="utf-8")
+    resume = ["sweep", space_file, "--experiment", experiment_file, "--output", folder / "out"]
+    uri = f"sqlite:///{folder}/mlflow.db"
+    questions = {
+        "report": ["report", result.summary["sweep_id"], "--tracking-uri", uri],
+        "plan": ["plan", experiment_file, "--search-space", space_file],
+        "resume": [*resume, "--resume"],
+        "resume_with_one_more": [*resume, "--resume", "--num-trials", num_trials + 1],
+    }
+    for question, words in questions.items():
+        figures[f"{question}_seconds"] = seconds = round(asked(words, folder), 2)
+        print(f"  {question}: {seconds} s", flush=True)
+    return figures
+
+
+def size_of(path: Path) -> float:
+    """Return the MiB of a file, or of all files in a folder."""
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return round(sum(file.stat().st_size for file in files) / MIB, 2)
+
+
+def asked(words: Sequence[object], folder: Path) -> float:
+    """Return how long a command took."""
+    started = time.perf_counter()
+    done = subprocess.run(  # noqa: S603 - our own command
+        [str(ORCHESTRATOR), *map(str, words)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit(f"{words[0]} ended with {done.returncode}: {done.stderr}")
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    """Measure both workloads, or simulate."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="60 trials of each kind")
+    parser.add_argument("--trials", type=int, default=1000, metavar="N", help="of each kind")
+    parser.add_argument("--workloads", nargs="+", choices=list(WORKLOADS), default=list(WORKLOADS))
+    parser.add_argument("--simulate", type=int, metavar="N", help="only simulate so many trials")
+    arguments = parser.parse_args()
+    if arguments.simulate:
+        simulate(arguments.simulate)
+        return
+    num_trials = 60 if arguments.quick else arguments.trials
+    found = {}
+    for name in arguments.workloads:
+        with tempfile.TemporaryDirectory(prefix="sweep-scale-") as scratch:
+            found[name] = measured(name, num_trials, Path(scratch))
+    first = next(iter(found.values()))
+    print_figures(
+        "sweep_scale",
+        trials=num_trials,
+        seconds_per_trial_10=first["seconds_per_trial"][10],
+        seconds_per_trial_1000=first["seconds_per_trial"][num_trials],
+        **{
+            key: first[key]
+            for key in ("driver_memory_ratio", "report_seconds", "plan_seconds", "resume_seconds")
+        },
+        workloads=found,
+    )
+
+
+if __name__ == "__main__":
+    main()
