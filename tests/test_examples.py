@@ -1,13 +1,14 @@
-"""Every script of examples/ does what it says; without Ray and MLflow, with one store for all."""
+"""Every script of examples/ does what it says, without Ray; sweeps also without MLflow."""
 
 import importlib.util
 import re
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 
 import pytest
 
-from orchestrator.config import Retraining, SearchSpace, load_search_space
+from orchestrator.config import SearchSpace, load_search_space
 from tests.unit.pipelines.sweep.test_sweep import compute_here
 
 ROOT = Path(__file__).parents[1]
@@ -109,19 +110,27 @@ def test_two_methods_are_compared(
 
 
 def test_a_retraining_is_run_after_each_delivery(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    digits_cache: Path,
+    new_database: Callable[[Path], str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # a tick itself is tested elsewhere: it needs MLflow's registry
-    module, delivered = example("retrain"), []
-
-    def retrain(retraining: Retraining, output: Path) -> SimpleNamespace:
-        delivered.append(sorted(path.name for path in Path(retraining.source.path).iterdir()))
-        return SimpleNamespace(outcome="promoted", reason="it is the first")
-
-    monkeypatch.setattr(module, "retrain", retrain)
+    module = example("retrain")
     monkeypatch.setattr(module.time, "sleep", lambda seconds: None)
-    assert len(module.main(tmp_path)) == 2
-    assert delivered == [
-        ["digits-0-1.parquet"],
-        ["digits-0-1.parquet", "digits-2-3.parquet"],
-    ]
+    settings = {
+        "experiment.data.cache_dir": digits_cache,
+        "experiment.scenario.max_images_per_class": 20,
+        "experiment.teacher.training.epochs": 1,
+        "experiment.student.training.epochs": 1,
+        "experiment.execution": "{kind: in_process, num_threads: 1, device: cpu}",
+        "experiment.store.uri": tmp_path / "store",
+        "experiment.tracking.uri": new_database(tmp_path),
+        "experiment.tracking.models": "none",
+        "experiment.tracking.spool": tmp_path / "spool",
+        "source.settled_seconds": 0,
+        # whatever is learned so briefly is promoted
+        "gate": "{margin: 1, max_taken: 1, min_new_accuracy: 0, min_agreement: 0}",
+    }
+    outcomes = module.main(tmp_path, [f"{path}={value}" for path, value in settings.items()])
+    assert [outcome.outcome for outcome in outcomes] == ["promoted", "promoted"]
+    assert [outcome.new_classes for outcome in outcomes] == [(0, 1), (2, 3)]
