@@ -3,11 +3,13 @@ that nobody disturbed.
 
     .venv/bin/python benchmarks/sweep_soak.py            10 kills, about 15 minutes on 2 cores
     .venv/bin/python benchmarks/sweep_soak.py --quick    2 kills, under 3 minutes
+    .venv/bin/python benchmarks/sweep_soak.py --several-objectives       with a Pareto front
 
 Each sweep gets a kill -9 of its driver at a random moment between its start and its end, and is
 resumed as a user would: the same command with --resume, or without where the kill came before the
 ledger's first line. Then its trials (numbers, parameters, objectives after every task) are compared
-with those of the undisturbed sweep, to the last digit. What is counted besides: stages that were
+with those of the undisturbed sweep, to the last digit; of several objectives, the values of each
+and the front as well. What is counted besides: stages that were
 stored twice (a manifest that is replaced has another inode), children in MLflow beyond one a trial,
 runs that are still RUNNING, processes and temporary files. The searcher is random: an estimator's
 proposals depend on which trial ends first.
@@ -32,13 +34,24 @@ from measuring import EXPERIMENT, print_figures
 from mlflow import MlflowClient
 from soak import MOST_STARTS, ORCHESTRATOR, Run, living_of
 
-SPACE = {
+SPACE: dict[str, Any] = {
     "name": "soak",
     "parameters": {
         "student.temperature": {"kind": "log_uniform", "low": 1, "high": 8},
         "teacher.joint_embedding.weight": {"kind": "choice", "values": [0.01, 0.1]},
     },
     "searcher": {"kind": "random"},
+}
+SEVERAL = {
+    "metrics": {
+        "student/last_accuracy": "max",
+        "student/num_parameters": "min",
+        "student/forgetting": "min",
+    },
+    "parameters": {
+        **SPACE["parameters"],
+        "student.backbone.kind": {"kind": "choice", "values": ["small_cnn_tiny", "small_cnn"]},
+    },
 }
 SMALL = [
     "scenario.class_order=[0, 1, 2, 3, 4, 5]",
@@ -96,10 +109,17 @@ class Sweep(Run):
         """All that must be equal: the trials, and the keys of what is stored."""
         summary = json.loads((self.folder / "out" / "summary.json").read_text())
         trials = {
-            trial["trial"]: [trial[name] for name in ("status", "parameters", "curve", "value")]
+            trial["trial"]: [
+                trial.get(name) for name in ("status", "parameters", "curve", "value", "values")
+            ]
             for trial in summary["trials"]
         }
-        return {"trials": trials, "best": summary["best"], "stored": sorted(self.manifests)}
+        return {
+            "trials": trials,
+            "best": summary["best"],
+            "front": summary.get("front"),
+            "stored": sorted(self.manifests),
+        }
 
     def left_behind(self) -> list[str]:
         """As of a run; and children in MLflow that are no trial's."""
@@ -154,13 +174,17 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="2 kills of a smaller sweep")
     parser.add_argument("--runs", type=int, default=10, help="how many kills (default 10)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument(
+        "--several-objectives", action="store_true", help="accuracy, parameters and forgetting"
+    )
     arguments = parser.parse_args()
     num_runs, num_trials = (2, 4) if arguments.quick else (arguments.runs, 8)
     chance = random.Random(arguments.seed)  # noqa: S311 - no secret
     num_equal, twice, left, remaining = 0, [], [], []
     with tempfile.TemporaryDirectory(prefix="sweep-soak-") as scratch:
         space = Path(scratch) / "soak.yaml"
-        space.write_text(yaml.safe_dump({**SPACE, "num_trials": num_trials}))
+        several = SEVERAL if arguments.several_objectives else {}
+        space.write_text(yaml.safe_dump({**SPACE, **several, "num_trials": num_trials}))
         reference, started = Sweep(Path(scratch) / "reference", space), time.monotonic()
         to_the_end(reference, None)
         whole_seconds = time.monotonic() - started
