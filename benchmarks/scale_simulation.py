@@ -54,14 +54,16 @@ class Timer:
     def __init__(self) -> None:
         """Start without any."""
         self.seconds: dict[str, float] = {}
+        self.cpu_seconds: dict[str, float] = {}
 
     def __call__(self, what: str, step: Callable[[], Found], repeats: int = 1) -> Found:
         """Return what a step gives; its seconds are those of one of its repeats."""
-        started = time.perf_counter()
+        started, cpu = time.perf_counter(), time.process_time()
         for _ in range(repeats):
             found = step()
         self.seconds[what] = round((time.perf_counter() - started) / repeats, 4)
-        print(f"  {what}: {self.seconds[what]} s", flush=True)
+        self.cpu_seconds[what] = round((time.process_time() - cpu) / repeats, 4)
+        print(f"  {what}: {self.seconds[what]} s, {self.cpu_seconds[what]} s of CPU", flush=True)
         return found
 
 
@@ -118,7 +120,13 @@ def simulate(num_trials: int) -> None:
         del sampler, summary
         sizes["study"] = _study(folder, space, ledger, timer)
     print(f"  MiB: {sizes}")
-    print_figures("sweep_scale_simulation", trials=num_trials, seconds=timer.seconds, mib=sizes)
+    print_figures(
+        "sweep_scale_simulation",
+        trials=num_trials,
+        seconds=timer.seconds,
+        cpu_seconds=timer.cpu_seconds,
+        mib=sizes,
+    )
 
 
 def _study(folder: Path, space: Space, ledger: Ledger, timer: Timer) -> float:

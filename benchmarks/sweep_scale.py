@@ -20,6 +20,7 @@ times what a sweep does with them.
 from __future__ import annotations
 
 import argparse
+import resource
 import statistics
 import subprocess
 import tempfile
@@ -87,8 +88,8 @@ class Meter(SilentSweepListener):
 
     def trial_changed(self, trial: LedgerTrial) -> None:
         """Measure a trial that has ended."""
-        if trial.status is TrialStatus.RUNNING:
-            return
+        if trial.status in (TrialStatus.RUNNING, TrialStatus.INTERRUPTED):
+            return  # the error that interrupts a sweep ends it
         if trial.status is not TrialStatus.FINISHED:
             raise SystemExit(f"trial {trial.number} is {trial.status}: {trial.reason}")
         now, cpu = time.perf_counter(), time.process_time()
@@ -171,8 +172,9 @@ def measured(name: str, num_trials: int, folder: Path) -> dict[str, Any]:
         "resume_with_one_more": [*resume, "--resume", "--num-trials", num_trials + 1],
     }
     for question, words in questions.items():
-        figures[f"{question}_seconds"] = seconds = round(asked(words, folder), 2)
-        print(f"  {question}: {seconds} s", flush=True)
+        seconds, cpu_seconds = asked(words, folder)
+        figures[f"{question}_seconds"], figures[f"{question}_cpu_seconds"] = seconds, cpu_seconds
+        print(f"  {question}: {seconds} s, {cpu_seconds} s of CPU", flush=True)
     return figures
 
 
@@ -182,9 +184,9 @@ def size_of(path: Path) -> float:
     return round(sum(file.stat().st_size for file in files) / MIB, 2)
 
 
-def asked(words: Sequence[object], folder: Path) -> float:
-    """Return how long a command took."""
-    started = time.perf_counter()
+def asked(words: Sequence[object], folder: Path) -> tuple[float, float]:
+    """Return how long a command took, by the clock and by the CPU."""
+    started, cpu = time.perf_counter(), cpu_of_children()
     done = subprocess.run(  # noqa: S603 - our own command
         [str(ORCHESTRATOR), *map(str, words)],
         cwd=folder,
@@ -194,7 +196,13 @@ def asked(words: Sequence[object], folder: Path) -> float:
     )
     if done.returncode:
         raise SystemExit(f"{words[0]} ended with {done.returncode}: {done.stderr}")
-    return time.perf_counter() - started
+    return round(time.perf_counter() - started, 2), round(cpu_of_children() - cpu, 2)
+
+
+def cpu_of_children() -> float:
+    """Return the CPU seconds of all commands so far."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def main() -> None:
@@ -223,7 +231,8 @@ def main() -> None:
         seconds_per_trial_1000=first["seconds_per_trial"][num_trials],
         **{
             key: first[key]
-            for key in ("driver_memory_ratio", "report_seconds", "plan_seconds", "resume_seconds")
+            for key in first
+            if key == "driver_memory_ratio" or key.endswith("_seconds")
         },
         workloads=found,
     )
