@@ -14,10 +14,13 @@ from pathlib import Path
 
 import mlflow
 import sqlalchemy
+from alembic import command
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 from filelock import FileLock, Timeout
+from mlflow.store.tracking.dbmodels.initial_models import Base as InitialBase
 
 from orchestrator.address import Address
 from orchestrator.config.addresses import sqlite_path
@@ -85,6 +88,9 @@ def _locked(uri: str) -> Iterator[None]:
 
 def _check_schema(uri: str) -> None:
     current = _schema_revision(uri)
+    path = sqlite_path(uri)
+    if current is None and path is not None and path.stat().st_size == 0:
+        _create_whole(path)
     if current is None or current == newest_schema(mlflow.__version__):
         return  # empty (MLflow creates the tables when it opens it), or up to date
     scripts = _migrations()
@@ -100,7 +106,6 @@ def _check_schema(uri: str) -> None:
             " another database"
         )
         raise UserInputError(what, where, next_step) from error
-    path = sqlite_path(uri)
     if path is None:
         what = f"the schema (version {current}) is older than MLflow {mlflow.__version__} needs"
         raise UserInputError(what, where, "take a backup, then run: mlflow db upgrade URI")
@@ -124,6 +129,29 @@ def _schema_revision(uri: str) -> str | None:
         ) from error
     with engine.connect() as connection:
         return MigrationContext.configure(connection).get_current_revision()
+
+
+def _create_whole(database: Path) -> None:
+    """Create MLflow's tables in a file beside the database, and put it there when it is complete.
+
+    SQLite commits each step of MLflow's migrations: a process that is killed between two of them
+    would leave a database that no later process can open. Where the file cannot be written, MLflow
+    creates the tables itself, or says why not.
+    """
+    making = database.with_name(f"{database.name}.new")
+    try:
+        making.unlink(missing_ok=True)
+        engine = sqlalchemy.create_engine(f"sqlite:///{making}", poolclass=sqlalchemy.NullPool)
+        InitialBase.metadata.create_all(engine)
+        config = Config()
+        config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "heads")
+        making.replace(database.resolve())
+    except (OSError, sqlalchemy.exc.SQLAlchemyError) as error:
+        logger.debug("the tables are not created beside the database: %s", error)
+        making.unlink(missing_ok=True)
 
 
 def _back_up(database: Path, backup: Path) -> None:

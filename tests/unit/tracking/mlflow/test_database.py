@@ -19,6 +19,7 @@ from orchestrator.private_folder import private_folder
 from orchestrator.tracking import open_run
 from orchestrator.tracking.mlflow import database
 from orchestrator.tracking.mlflow.database import database_ready
+from orchestrator.tracking.schemas import newest_schema
 
 
 def test_the_database_of_a_newer_mlflow_is_left_alone(tmp_path: Path) -> None:
@@ -32,6 +33,26 @@ def test_the_database_of_a_newer_mlflow_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(UserInputError, match=r"feedbeef0000 is unknown to MLflow.*upgrade mlflow"):
         open_run(tracking, "experiment", "run", {})
     assert file.read_bytes() == before
+
+
+def test_a_process_killed_while_it_creates_a_database_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri, file = f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "mlflow.db"
+
+    def killed(config: Config, revision: str) -> None:
+        config.attributes["connection"].exec_driver_sql("ALTER TABLE metrics ADD COLUMN step")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(command, "upgrade", killed)  # Alembic's, which the database uses
+        with pytest.raises(KeyboardInterrupt), database_ready(uri):
+            pass
+    assert file.stat().st_size == 0
+    with database_ready(uri), closing(sqlite3.connect(file)) as created:
+        [(revision,)] = created.execute("SELECT version_num FROM alembic_version").fetchall()
+    assert revision == newest_schema(mlflow.__version__)
+    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
 
 
 @pytest.mark.slow
