@@ -196,8 +196,8 @@ def test_int8_is_calibrated_on_training_images_and_shown_beside_float32(
     assert done.returncode == 0, done.stderr
     assert [file.name for file in tmp_path.iterdir()] == ["small.onnx"]
     how = re.search(
-        r"static int8, calibrated on (\d+) training images: largest difference .* equal predictions"
-        r" (\d+\.\d) %",
+        r"static int8, calibrated on (\d+) training images: largest logit difference .* equal"
+        r" predictions (\d+\.\d) %",
         done.stdout,
     )
     assert how is not None, done.stdout

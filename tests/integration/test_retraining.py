@@ -547,7 +547,7 @@ def test_a_version_that_no_retraining_has_made_is_no_champion(founded: House) ->
     for dry_run in (True, False):
         with pytest.raises(
             UserInputError,
-            match="house-student version 2: has the alias 'champion', and no teacher",
+            match="house-student version 2: has the alias 'champion' but no teacher",
         ):
             founded.tick(dry_run)
 
@@ -793,7 +793,7 @@ def test_the_command_ends_with_its_outcome(
     assert (answer.returncode, answer.stdout.strip()) == (0, history), answer.stderr
     assert "has been the champion since" in text_of(Path(history).read_text())
     wrong = orchestrator_command(*_words(house, "retrain", "--scheduled-at", "yesterday"))
-    assert (wrong.returncode, "no time" in wrong.stderr) == (2, True)
+    assert (wrong.returncode, "is not a time" in wrong.stderr) == (2, True)
     back = orchestrator_command(*_words(house, "rollback"))
     assert (back.returncode, "nothing to roll back to" in back.stderr) == (2, True)
 

@@ -119,7 +119,7 @@ def test_what_a_run_leaves_when_the_server_stays_away_is_sent_by_reconcile(
     tracker.close(RunStatus.FINISHED)
     waited = time.monotonic() - began
     assert waited < RUNS_PATIENCE[RunStatus.FINISHED], "the end of a run waited for a dead server"
-    assert "`orchestrator reconcile` delivers them" in caplog.text
+    assert "`orchestrator reconcile` sends them" in caplog.text
 
     command = ["reconcile", "--tracking-uri", up.uri, "--spool", str(tracking.spool)]
     refused = orchestrator_command(*command)

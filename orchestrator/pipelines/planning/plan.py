@@ -28,7 +28,6 @@ from orchestrator.pipelines.planning.cost import (
     rates,
     sum_if_known,
 )
-from orchestrator.pipelines.planning.extractors import extractors_of
 from orchestrator.pipelines.planning.planned_stages import (
     PlannedStage,
     PlannedTable,
@@ -39,6 +38,7 @@ from orchestrator.pipelines.planning.planned_stages import (
 from orchestrator.pipelines.run.execution import check_execution
 from orchestrator.stages import Stage, StageStore, Work, prepare_work
 from orchestrator.stages.configuration import of_role
+from orchestrator.stages.extractors import extractors_of
 
 if TYPE_CHECKING:
     from orchestrator.models.backbones import Cuts
@@ -127,8 +127,7 @@ class Plan:
 def plan(experiment: Experiment, *, with_cuts: bool = False) -> Plan:
     """Plan a run of an experiment: its stages, what the store has of them, resources and cost.
 
-    Starts nothing. Writes decoded images to the data cache, and the size of both extractors to the
-    stage store; nothing else.
+    Starts nothing, and writes nothing but decoded images to the data cache.
 
     Args:
         experiment: The experiment.

@@ -38,6 +38,7 @@ from orchestrator.stages.events import (
     StageFinished,
     StageStarted,
 )
+from orchestrator.stages.extractors import store_extractors
 from orchestrator.tracking import Tracker, names, open_run
 from orchestrator.tracking.views.comparisons import candidates_view, run_views
 
@@ -114,6 +115,7 @@ def _tracked(
     work = replace(prepare_work(experiment, listener.images_decoded), judges_labels=True)
     work.store.check_writable()
     check_backbones(experiment, work.scenario)
+    store_extractors(experiment, work.scenario, work.store)
     run_name = name or f"{experiment.name} {experiment.method.kind} seed {experiment.seed}"
     tags = {names.RETRAINING_TAG: retraining} if retraining else {}
     tracker = tracker or open_run(

@@ -30,6 +30,7 @@ from orchestrator.pipelines.sweep.studies import study_of
 from orchestrator.pipelines.sweep.trials import SweepTrials
 from orchestrator.stages import Preparation, Work, check_backbones
 from orchestrator.stages.costs_ahead import CostsAhead
+from orchestrator.stages.extractors import store_extractors
 from orchestrator.tracking import Tracker, names, open_run
 from orchestrator.tracking.views.comparisons import sweep_view, trial_views
 from orchestrator.tuning.ledger import Ledger, SweepHeader
@@ -77,6 +78,7 @@ def sweep(
     work = preparation.work_of(experiment)
     work.store.check_writable()
     check_backbones(experiment, work.scenario)
+    store_extractors(experiment, work.scenario, work.store)
     space = Space(search_space, experiment, CostsAhead(preparation).of)
     output_dir = output_folder(search_space, output)
     setting = SweepSetting(search_space, experiment, space, output_dir, preparation)

@@ -1,5 +1,5 @@
-"""Size and work of an experiment's extractors, kept in the stage store: building and trying both
-imports torch, which takes longer than all else of a plan.
+"""Size and work of an experiment's extractors, stored by runs and sweeps for later plans: building
+and trying both imports torch, which takes longer than the rest of a plan.
 """
 
 from __future__ import annotations
@@ -7,7 +7,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from importlib.util import find_spec
@@ -17,7 +16,6 @@ from typing import Any
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import ROLES, Role
 from orchestrator.data.scenario import Scenario
-from orchestrator.errors import StorageUnavailableError
 from orchestrator.methods.facts import inherits, is_pretrained
 from orchestrator.models.backbones import backbone_identity
 from orchestrator.stages.configuration import of_role
@@ -38,30 +36,46 @@ class Extractors:
 
 
 def extractors_of(experiment: Experiment, scenario: Scenario, store: StageStore) -> Extractors:
-    """Return the kept size and work of the extractors; without, build and try them, and keep both.
+    """Return the stored size and work of the extractors; build and try them if they are missing.
 
-    A store that cannot be written keeps nothing.
+    Writes nothing.
 
     Raises:
         ConfigError: A backbone cannot be built, or not work on such images.
         StorageUnavailableError: The store cannot be read.
     """
-    key = _key(experiment, scenario)
-    match store.values_of(key):
+    match store.values_of(_key(experiment, scenario)):
         case {"num_features": dict(num_features), "multiply_adds": dict(multiply_adds)}:
-            with suppress(StorageUnavailableError):
-                store.note_use([key])
             return Extractors(num_features, multiply_adds)
-    from orchestrator.models.artifact import Artifact  # noqa: PLC0415 - loads torch
-    from orchestrator.stages.backbones import check_backbones, work_of_an_image  # noqa: PLC0415
+    return _measured(experiment, scenario)
 
-    found = Extractors(
+
+def store_extractors(experiment: Experiment, scenario: Scenario, store: StageStore) -> None:
+    """Store size and work of the extractors for later plans, unless the store has them.
+
+    Raises:
+        ConfigError: A backbone cannot be built, or not work on such images.
+        StorageUnavailableError: The store cannot be reached.
+    """
+    from orchestrator.models.artifact import Artifact  # noqa: PLC0415 - loads torch
+
+    key = _key(experiment, scenario)
+    if store.values_of(key) is None:
+        store.save(key, Artifact({}, asdict(_measured(experiment, scenario))))
+    else:
+        store.note_use([key])
+
+
+def _measured(experiment: Experiment, scenario: Scenario) -> Extractors:
+    from orchestrator.stages.backbones import (  # noqa: PLC0415 - loads torch
+        check_backbones,
+        work_of_an_image,
+    )
+
+    return Extractors(
         check_backbones(experiment, scenario),
         {role: work_of_an_image(experiment, role, scenario.shape) for role in ROLES},
     )
-    with suppress(StorageUnavailableError):
-        store.save(key, Artifact({}, asdict(found)))
-    return found
 
 
 def _key(experiment: Experiment, scenario: Scenario) -> str:

@@ -1,4 +1,4 @@
-"""Size and work of extractors are measured once for each architecture."""
+"""Runs measure size and work of extractors once for each architecture; plans read them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,12 +10,10 @@ from orchestrator.config import Experiment
 from orchestrator.config.overrides import with_values
 from orchestrator.config.roles import ROLES
 from orchestrator.data import Scenario
-from orchestrator.errors import StorageUnavailableError
 from orchestrator.models.backbones import build_backbone
-from orchestrator.pipelines.planning import extractors
-from orchestrator.pipelines.planning.extractors import Extractors, extractors_of
-from orchestrator.stages import StageStore, prepare_work
+from orchestrator.stages import StageStore, extractors, prepare_work
 from orchestrator.stages.backbones import check_backbones, work_of_an_image
+from orchestrator.stages.extractors import Extractors, extractors_of, store_extractors
 
 
 @pytest.fixture(scope="module")
@@ -41,29 +39,31 @@ def built() -> Iterator[list[object]]:
         yield configurations
 
 
-def test_what_is_kept_is_what_is_measured_and_nothing_is_built_again(
+def test_what_is_stored_is_what_is_measured_and_nothing_is_built_again(
     tiny_experiment: Experiment, scenario: Scenario, store: StageStore, built: list[object]
 ) -> None:
     experiment = tiny_experiment
-    first = extractors_of(experiment, scenario, store)
-    assert first == Extractors(
+    measured = Extractors(
         check_backbones(experiment, scenario),
         {role: work_of_an_image(experiment, role, scenario.shape) for role in ROLES},
     )
+    assert extractors_of(experiment, scenario, store) == measured
+    store_extractors(experiment, scenario, store)
     built.clear()
     other_seed = with_values(experiment, {"seed": 7, "student.training.epochs": 3})
-    assert extractors_of(other_seed, scenario, store) == first
+    assert extractors_of(other_seed, scenario, store) == measured
+    store_extractors(other_seed, scenario, store)
     assert not built
 
 
-def test_another_architecture_or_other_code_is_measured_anew(
+def test_another_architecture_or_other_code_is_measured_again(
     tiny_experiment: Experiment,
     scenario: Scenario,
     store: StageStore,
     built: list[object],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    extractors_of(tiny_experiment, scenario, store)
+    store_extractors(tiny_experiment, scenario, store)
     built.clear()
     wider = with_values(tiny_experiment, {"student.backbone.kind": "resnet20"})
     assert extractors_of(wider, scenario, store) != extractors_of(tiny_experiment, scenario, store)
@@ -72,12 +72,3 @@ def test_another_architecture_or_other_code_is_measured_anew(
     monkeypatch.setattr(extractors, "_version_of_building", lambda: ["of another release"])
     extractors_of(tiny_experiment, scenario, store)
     assert built
-
-
-def test_a_store_that_cannot_be_written_keeps_nothing_and_hinders_nothing(
-    tiny_experiment: Experiment, scenario: Scenario, store: StageStore
-) -> None:
-    full = StorageUnavailableError("no room", where="here", next_step="make some")
-    with patch.object(StageStore, "save", side_effect=full):
-        found = extractors_of(tiny_experiment, scenario, store)
-    assert found == extractors_of(tiny_experiment, scenario, store)
