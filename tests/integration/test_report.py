@@ -17,10 +17,11 @@ from orchestrator import output_files
 from orchestrator.config import Experiment, SearchSpace, load_experiment
 from orchestrator.config.roles import ROLES
 from orchestrator.figures.palette import PAGE
-from orchestrator.pipelines.planning.plan import plan
 from orchestrator.pipelines.records.report import compare, report
 from orchestrator.pipelines.run.run import run
 from orchestrator.reporting.history.page import history_page
+from orchestrator.stages import prepare_work
+from orchestrator.stages.extractors import store_extractors
 from orchestrator.tracking import RunStatus, names, open_run
 from orchestrator.tuning.configuration import Configuration
 from orchestrator.tuning.ledger import Ledger, LedgerTrial, SweepHeader
@@ -298,7 +299,8 @@ def test_each_command_loads_no_more_than_it_needs(recorded: Recorded, tmp_path: 
     search += [str(root / "experiments/digits.yaml"), "--output"]
     store, read = ["--tracking-uri", recorded.uri], "sqlalchemy"
     planned = [f"store.uri={tmp_path}/plans", f"data.cache_dir={tmp_path}/data"]
-    plan(load_experiment(root / "experiments/digits.yaml", planned))  # keeps what it has measured
+    work = prepare_work(load_experiment(root / "experiments/digits.yaml", planned))
+    store_extractors(work.experiment, work.scenario, work.store)  # as a run does
     again = [part for setting in planned for part in ("--set", setting)]
     # in one process: what a command loads stays, so the lightest comes first
     cases: list[tuple[list[str], int, set[str]]] = [
