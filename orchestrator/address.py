@@ -25,7 +25,7 @@ SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*)://(?P<rest>.*)", re.D
 _DATABASE_SCHEMES = ("postgresql", "postgres", "mysql", "mariadb", "mssql")
 _HARMLESS_KEYS = frozenset(
     {
-        # object storage, as pyarrow reads it
+        # object storage: options that pyarrow reads
         *("region", "scheme", "endpoint_override", "tls_ca_file_path", "smart_defaults"),
         *("allow_bucket_creation", "allow_bucket_deletion", "allow_delayed_open"),
         *("check_directory_existence_before_creation", "force_virtual_addressing"),
@@ -33,7 +33,7 @@ _HARMLESS_KEYS = frozenset(
         # SQLite
         *("mode", "cache", "immutable", "nolock", "vfs", "uri", "timeout", "detect_types"),
         *("check_same_thread", "isolation_level"),
-        # database servers: hosts, modes, and paths of files
+        # database servers: hosts, modes and file paths
         *("host", "port", "connect_timeout", "application_name", "options", "charset"),
         *("target_session_attrs", "client_encoding", "read_default_file", "passfile", "driver"),
         *("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "ssl_ca", "ssl_cert"),

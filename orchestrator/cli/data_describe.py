@@ -31,7 +31,7 @@ def describe(  # noqa: PLR0913, PLR0917 - the command's options
             min=8,
             max=512,
             metavar="N",
-            help="Resize images of a SOURCE to this side in pixels. An experiment sets its own.",
+            help="Side in pixels to which images of a SOURCE are resized; an experiment sets it.",
         ),
     ] = 32,
     sheet: Annotated[

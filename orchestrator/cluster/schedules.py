@@ -38,7 +38,7 @@ def schedule(workload: Workload, cluster: ClusterConfig, cron: str) -> Submissio
 
     Args:
         workload: One tick.
-        cluster: Has the place and the kind of schedule.
+        cluster: Configuration of the cluster, including the kind of schedule.
         cron: The times, in cron's notation.
     """
     name = schedule_name(workload.name)
@@ -63,7 +63,7 @@ def _cron_job(
     limits = cluster.limits
     job = {
         "backoffLimit": 0,  # the next tick comes anyway
-        # it follows the RayJob and so delays the next tick, but not for ever
+        # this job waits for its RayJob and blocks the next tick; the deadline limits that
         "activeDeadlineSeconds": (limits.running_seconds + limits.ttl_seconds)
         * (limits.max_retries + 1),
         "template": _submitting_pod(cluster, files, labels),

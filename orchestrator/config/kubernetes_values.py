@@ -23,8 +23,8 @@ def _without_inline_secret(uri: str) -> str:
     return uri
 
 
-# These variables make a value run as code before or instead of the program, or override what was
-# rendered: the scratch space as home, Ray's token, the address of the Kubernetes API.
+# These variables make a value run as code before or instead of the program, or override rendered
+# values: HOME (the scratch folder), Ray's token, and the address of the Kubernetes API.
 _STARTS_CODE = re.compile(
     r"^(LD_\w*|GLIBC_TUNABLES|GCONV_PATH|LOCPATH|BASH_\w*|BASHOPTS|SHELLOPTS|ENV|IFS|PS4|PATH"
     r"|PYTHON(PATH|HOME|STARTUP|USERBASE|EXECUTABLE|PLATLIBDIR|BREAKPOINT|WARNINGS|INSPECT"

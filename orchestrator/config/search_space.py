@@ -91,7 +91,7 @@ class SearchSpace(Config):
         max_length=len(METRICS),
         description=(
             "Several objectives, each with max or min, instead of metric and mode; the result is"
-            " a Pareto front. Displays that show one number show the first."
+            " a Pareto front. Displays of a single number show the first objective."
         ),
     )
     choose: dict[str, str] | None = Field(

@@ -136,8 +136,8 @@ class StudentConfig(Config):
         ge=0,
         le=MOST_WEIGHT,
         description=(
-            "Weight of keeping the extractor's features of the batch as they were before the"
-            " task, relative to their variance; 0 disables it."
+            "Weight of penalising changes of the batch's features since before the task, relative"
+            " to the features' variance; 0 disables it."
         ),
     )
     classifier: Literal["closed_form", "taught"] = Field(
@@ -153,8 +153,8 @@ class StudentConfig(Config):
         gt=0,
         le=1,
         description=(
-            "Shrinkage, given plenty of images, of the closed form's correlation matrix towards"
-            " the identity."
+            "Shrinkage of the closed form's correlation matrix towards the identity if images are"
+            " plentiful."
         ),
     )
     few_images_shrinkage: float = Field(

@@ -127,11 +127,11 @@ class UnlabeledOfLabeledConfig(UnlabeledImagesConfig):
     _config: LabeledSource | None = PrivateAttr(default=None)
 
     def of(self, source: dict[str, Any], config: LabeledSource) -> UnlabeledOfLabeledConfig:
-        """Return these settings with a validated source.
+        """Return a copy of these settings that reads a validated source.
 
         Args:
-            source: Complete settings of the source.
-            config: Configuration of the source.
+            source: Settings of the source, with all defaults filled in.
+            config: Validated configuration of the source.
         """
         found = self.model_copy(update={"source": source})
         found._config = config  # noqa: SLF001 - of the same class
@@ -163,8 +163,8 @@ class UnlabeledArrivalsConfig(UnlabeledImagesConfig):
     """Growing folder of Parquet files without labels, limited to the files that a retraining has
     recorded. Written by `orchestrator retrain`, not by hand.
 
-    As with labels, an image is held out depending on its content alone: no model learns, even
-    without its label, from an image that it or a later model is evaluated on.
+    As with labelled images, the content of an image alone decides whether it is held out: no model
+    learns, even without its label, from an image that it or a later model is evaluated on.
     """
 
     may_be_empty: ClassVar[bool] = True

@@ -26,7 +26,7 @@ def named_actor(kind: type, name: str, max_task_retries: int = 0) -> ActorHandle
             name=name,
             get_if_exists=True,
             num_cpus=0,
-            max_concurrency=1000,  # each waiting process is a call
+            max_concurrency=1000,  # each waiting process occupies one call
             max_restarts=-1,
             max_task_retries=max_task_retries,
             # the driver's node: the actor is useless without the driver

@@ -26,11 +26,11 @@ class Accuracies(NamedTuple):
 
 
 def accuracies(predictions: Labels, labels: Labels, tasks: Sequence[range]) -> Accuracies:
-    """Return the accuracies of predicted classes.
+    """Return the accuracy on each task and over all samples.
 
     Args:
         predictions: Predicted class of every sample.
-        labels: Real class of every sample.
+        labels: True class of every sample.
         tasks: Classes of each seen task; every task must have samples.
     """
     correct = (predictions == labels).double()

@@ -1,6 +1,6 @@
 """Prepare for MLflow before it is imported: check the store in seconds, and set its environment.
 
-MLflow itself imports for some seconds, then retries for minutes (a server 7 times, a database 10
+Importing MLflow takes seconds, and MLflow then retries for minutes (a server 7 times, a database 10
 times).
 """
 
@@ -23,14 +23,14 @@ from orchestrator.masking import hide, secrets_advice, shown
 from orchestrator.tracking.uris import SQLITE_ADVICE, uri_scheme
 
 ANSWER_SECONDS = 5.0
-LOCK_SECONDS = 20.0  # MLflow itself waits as long for another writer
+LOCK_SECONDS = 20.0  # MLflow, too, waits this long for a lock
 DEFAULT_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _REFUSED = re.compile(r"password|authentication|access denied|\brole\b", re.IGNORECASE)
 _MLFLOW_ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     # Without this, MLflow prints two lines of its own when a run on a server ends.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    # A progress bar for each small file that is read back.
+    # Without this, MLflow shows a progress bar for each small file that is read back.
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     # One attempt: MLflow's default, 7 retries of up to 120 s, takes minutes. The outbox retries,
     # and keeps the waiting entries.
@@ -56,7 +56,7 @@ def check_reachable(uri: str) -> None:
     """Check that the store answers, without MLflow.
 
     Args:
-        uri: Supported and absolute.
+        uri: A supported, absolute URI.
 
     Raises:
         TrackingUnavailableError: Nothing answers, or the database file cannot be written.

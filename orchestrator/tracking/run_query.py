@@ -1,4 +1,4 @@
-"""Describe a choice of runs, in a form that both MLflow and SQL can answer."""
+"""Define a query for runs that both MLflow and SQL can answer."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from orchestrator.tracking.tracked_run import History, TrackedRun
 
 @dataclass(frozen=True)
 class RunQuery:
-    """A choice of runs that are not deleted; all conditions must hold.
+    """Query for runs that are not deleted; a run must satisfy all conditions.
 
     Attributes:
         experiment_ids: Experiments to search.
-        run_id: Id of the run.
-        run_id_prefix: First characters of the id.
-        status: Status in MLflow's terms.
-        tags: Tags with their values.
-        tag_prefixes: First characters of the values of tags, by key.
+        run_id: Id of the run; empty means any.
+        run_id_prefix: First characters of the id; empty means any.
+        status: Status in MLflow's terms; empty means any.
+        tags: Values that tags must have, by key.
+        tag_prefixes: First characters that the values of tags must have, by key.
         has_tags: Keys of tags that must exist, with any value.
         lacks_tags: Keys of tags that must not exist.
         per_page: Number of runs read at once.
@@ -39,8 +39,8 @@ class RunQuery:
 
 
 class Records(Protocol):
-    """Reads the records of a store as values; each method raises `TrackingUnavailableError` if the
-    store does not answer.
+    """Reader of a store's records as plain values; each method raises `TrackingUnavailableError` if
+    the store does not answer.
 
     Attributes:
         uri: URI of the store.
@@ -61,7 +61,7 @@ class Records(Protocol):
         ...
 
     def histories(self, run_id: str, metric_names: Sequence[str]) -> dict[str, History]:
-        """Return (step, value) pairs by metric, in order; of several at a step the last counts."""
+        """Return ordered (step, value) pairs by metric; the last value of a step counts."""
         ...
 
     def list_files(self, run_id: str, folder: str = "") -> set[str]:
@@ -73,7 +73,7 @@ class Records(Protocol):
         ...
 
     def student_aliases(self) -> dict[str, dict[str, str]]:
-        """Return the aliases of each student's model, with the versions that have them."""
+        """Return the version of each alias, by student model and alias."""
         ...
 
     def version(self, model: str, version: str) -> VersionFacts:

@@ -108,7 +108,7 @@ class Ledger:
         self._path = path
         self.header: SweepHeader | None = None
         self.trials: dict[int, LedgerTrial] = {}
-        self.wall_seconds = 0.0  # of all starts that were not killed
+        self.wall_seconds = 0.0  # summed over all starts that were not killed
         try:
             text = path.read_text(encoding="utf-8") if path.exists() else ""
         except (OSError, UnicodeDecodeError) as error:
@@ -171,7 +171,7 @@ class Ledger:
             raise self._cannot_be_written(error) from None
 
     def begin(self, header: SweepHeader) -> None:
-        """Write the sweep's identity; again if a resumed one has another space."""
+        """Write the sweep's identity; repeat it if the sweep resumes with another search space."""
         self.header = header
         self._append({"format": _FORMAT, "sweep": asdict(header)})
 
@@ -244,6 +244,6 @@ def ledger_of(folder: Path) -> Ledger:
         raise ConfigError(
             "warm_start: there is no sweep",
             where=str(folder),
-            next_step="name the output folder of an earlier one",
+            next_step="name the output folder of an earlier sweep",
         )
     return ledger

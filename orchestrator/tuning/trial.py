@@ -30,19 +30,22 @@ from orchestrator.tuning.share import TrialShare
 
 @dataclass(frozen=True)
 class TaskReport:
-    """The events and results of a trial until all its seeds had learned one more task.
+    """Events and results of a trial while all its seeds learned one more task.
 
     Attributes:
         tasks_learned: Number of learned tasks, from 1.
         num_tasks: Number of tasks of the whole sequence.
-        objective: Mean over the seeds, for the tasks learned so far; of several, the first.
+        objective: Mean over the seeds, for the tasks learned so far; with several objectives, of
+            the first.
         events: Events of the tasks learned since the last report: (number of the seed, event as
             JSON).
         stages_computed: Stages that this trial has computed since the last report.
-        stages_cached: Stages that were cache hits, or computed by another trial, since then.
-        worker_seconds: Time spent in the computed ones.
+        stages_cached: Stages since the last report that were cache hits, or computed by another
+            trial.
+        worker_seconds: Worker time spent on the computed stages.
         seconds: Wall-clock time since the last report.
-        values: Several objectives by metric, like `objective`; empty for one.
+        values: Each of several objectives by metric, measured like `objective`; empty if there is
+            only one.
     """
 
     tasks_learned: int
@@ -61,7 +64,7 @@ class TaskReport:
         return self.tasks_learned == self.num_tasks
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return the report as plain JSON values."""
         return asdict(self)
 
     def followed_by(self, later: Sequence[TaskReport]) -> TaskReport:
@@ -96,7 +99,7 @@ class TrialInProcess:
         claims: Claims,
         preparation: Preparation,
     ) -> None:
-        """Learn nothing yet.
+        """Prepare the trial; `learn_next_task` starts learning.
 
         Args:
             experiments: The same configuration with each of its seeds.
@@ -248,7 +251,7 @@ class _TrialProgress:
         )
 
     def _objectives_after(self, task: int) -> tuple[float, dict[str, float]]:
-        """Return the objective, and each of several; means over the seeds."""
+        """Return the objective, and several objectives by name; all are means over the seeds."""
         objective = self._objective
         of_seeds = []
         for number, (work, rows) in enumerate(zip(self.works, self._rows, strict=True)):
@@ -265,8 +268,8 @@ class _TrialProgress:
     def _learned_of(
         self, arrived: Sequence[tuple[int, StageEvent]]
     ) -> list[tuple[int, StageEvent]]:
-        """Return the events of learned tasks, and keep those of lanes that are ahead for a later
-        report: a report sent again after a restart then has the same events.
+        """Return the events of learned tasks, and keep those of a lane that is ahead for a later
+        report: a report that is repeated after a restart then has the same events.
         """
         events = [*self._ahead, *arrived]
         self._ahead = [

@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-_STEADINESS = 20  # as if this many images, spread evenly in all directions, had not moved
-_EXEMPLARS_SAY = 0.1  # weight relative to the new images: exemplars are old classes, but few
+_STEADINESS = 20  # the prior weighs as much as this many unmoved images
+_EXEMPLARS_SAY = 0.1  # total weight relative to the new images: they show old classes, but are few
 _LEAST_VARIANCE = 1e-8
 
 
@@ -29,15 +29,15 @@ class FeatureDrift:
     shift: Float[Tensor, " d"]
 
     def of_points(self, points: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
-        """Return the new positions of features, or of their means."""
+        """Return features, or means of features, as they are after the change."""
         return points @ self.change + self.shift
 
     def of_directions(self, directions: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
-        """Return the new values of differences between features."""
+        """Return differences between features as they are after the change."""
         return directions @ self.change
 
     def of_covariance(self, covariance: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
-        """Return the new value of a covariance of features."""
+        """Return a covariance of features as it is after the change."""
         return self.change.T @ covariance @ self.change
 
 

@@ -30,7 +30,7 @@ class SubmitListener(JobListener, Protocol):
     """Listener that also receives the events of a submission."""
 
     def submitted(self, submission: Submission, before: JobState | None) -> None:
-        """Handle a job that is in the cluster now.
+        """Handle a job that has been sent to the cluster.
 
         Args:
             submission: The submission.
@@ -38,7 +38,7 @@ class SubmitListener(JobListener, Protocol):
         """
 
     def scheduled(self, schedule: Manifest, replaced: str) -> None:
-        """Handle a schedule that is in the cluster now.
+        """Handle a schedule that has been sent to the cluster.
 
         Args:
             schedule: The schedule as stored in the cluster.
@@ -123,7 +123,7 @@ def state_of(client: KubernetesClient, name: str) -> JobState | Manifest:
     """Return the state of a job, or a schedule.
 
     Raises:
-        UserInputError: There is none of this name.
+        UserInputError: No job or schedule has this name.
         TransientError: The cluster does not answer.
     """
     found, *_ = objects_named(client, name)
@@ -138,13 +138,13 @@ def cancel(client: KubernetesClient, name: str) -> tuple[list[Manifest], list[Jo
         The removed objects, and the ticks of a schedule that are still running.
 
     Raises:
-        UserInputError: There is none of this name, or it is somebody else's.
+        UserInputError: No object has this name, or it was not submitted by this program.
         TransientError: The cluster does not answer.
     """
     found = objects_named(client, name)
     for each in found:
         client.delete(each["kind"], name)
-    # the ticks of a RayCronJob end with it
+    # deleting a RayCronJob ends its ticks, too
     if not any(each["kind"] == "CronJob" for each in found):
         return found, []
     ticks = [JobState.of(job) for job in client.find("RayJob", f"{SCHEDULE_LABEL}={name}")]

@@ -21,10 +21,10 @@ class VerdictRow:
     Attributes:
         name: The measured quantity.
         measured: The value with its interval, such as `97.6 % (95.0 to 99.1)`.
-        bound: The bound, such as `at least 96.0 %`; empty if there is none.
-        bar: The interval as a drawing; empty if there is none.
+        bound: The bound, such as `at least 96.0 %`; empty if there is no bound.
+        bar: The interval as a drawing; empty if there is no interval.
         verdict: The verdict in words, with a sign.
-        kind: Its class in the style sheet; may be empty.
+        kind: The verdict's class in the style sheet; may be empty.
         images: Number of measured images, and of further images that would decide; may be empty.
     """
 
@@ -57,7 +57,7 @@ def verdict_sentence(condition: GateCondition) -> str:
 
 
 def measured(condition: GateCondition) -> str:
-    """Return the value with its interval."""
+    """Return the measured value with its interval, such as `97.6 % (95.0 to 99.1)`."""
     value = _quantity(condition, condition.value)
     if condition.lower is None or condition.upper is None:
         return value
@@ -93,8 +93,8 @@ def _images(condition: GateCondition) -> str:
 
 
 def _bar(condition: GateCondition) -> Markup:
-    """Draw interval, value and bound on a scale of their own, without numbers: the text next to the
-    drawing has them.
+    """Draw the interval, value and bound of one condition, scaled to fit, without numbers: the text
+    next to the drawing shows the numbers.
     """
     lower, upper = condition.lower, condition.upper
     if lower is None or upper is None:

@@ -1,4 +1,4 @@
-"""Runs and experiments of an MLflow store: created if missing, found by id, reopened."""
+"""Create, find and reopen the runs and experiments of an MLflow store."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class Store:
     experiment_id: str
 
     def find_run(self, run_id: str) -> Run:
-        """Return the run of an id; see the function `find_run`."""
+        """Return the run with this id; see the function `find_run`."""
         return find_run(self.client, self.uri, run_id)
 
 
@@ -72,7 +72,7 @@ def connect(uri: str) -> MlflowClient:
 
 
 def open_experiment(client: MlflowClient, uri: str, name: str) -> str:
-    """Return the id of an active experiment; create it if there is none of this name.
+    """Return the id of an active experiment; create it if the name is new.
 
     Args:
         client: Bound to the store.
@@ -112,7 +112,7 @@ def create_run(
 
 
 def find_run(client: MlflowClient, uri: str, run_id: str) -> Run:
-    """Return the run of an id: MLflow's, or one that this program gave out while it was down.
+    """Return the run with an id: MLflow's own id, or one issued here while MLflow was unreachable.
 
     Args:
         client: Bound to the store.
@@ -154,15 +154,15 @@ def active_experiments(client: MlflowClient) -> list[str]:
 def find_run_of_tag(
     client: MlflowClient, experiment_ids: Sequence[str], tag: str, value: str
 ) -> str | None:
-    """Return MLflow's id of the run with a tag; None if no run has it."""
+    """Return MLflow's id of a run with this value of a tag; None if no run has it."""
     if not value.isalnum():
-        return None  # it would not be a value in MLflow's search language
+        return None  # no such run; other characters could break MLflow's search expression
     found = client.search_runs(list(experiment_ids), f"tags.`{tag}` = '{value}'", max_results=1)
     return str(found[0].info.run_id) if found else None
 
 
 def find_run_of_experiment(client: MlflowClient, uri: str, run_id: str, experiment: str) -> Run:
-    """Return a run as `find_run` does; raise `UserInputError` if it is of another experiment."""
+    """Return a run like `find_run`; raise `UserInputError` if its experiment is another one."""
     run = find_run(client, uri, run_id)
     its_own = client.get_experiment(run.info.experiment_id).name
     if its_own != experiment:
@@ -176,7 +176,7 @@ def find_run_of_experiment(client: MlflowClient, uri: str, run_id: str, experime
 
 
 def reopen_run(client: MlflowClient, run: Run, tags: Mapping[str, str]) -> None:
-    """Set a run back to RUNNING, as a run of the process that the tags name.
+    """Set a run back to RUNNING, driven by the process that the tags name.
 
     Args:
         client: Bound to the store.
@@ -194,8 +194,8 @@ def reopen_run(client: MlflowClient, run: Run, tags: Mapping[str, str]) -> None:
 
 
 def read_earlier_log(client: MlflowClient, run_id: str) -> EarlierLog:
-    """Return everything that a run has logged, by one request for the run and one for each of its
-    metrics (a page of 25 000 points).
+    """Return everything that a run has logged, by one request for the run and one for each page of
+    25,000 points of each metric.
     """
     data = client.get_run(run_id).data
     points = (
@@ -207,7 +207,7 @@ def read_earlier_log(client: MlflowClient, run_id: str) -> EarlierLog:
 
 
 def run_tags(tags: Mapping[str, str]) -> list[RunTag]:
-    """Return tags as MLflow takes them, truncated to the length that it keeps."""
+    """Return tags as MLflow's objects, truncated to the length that MLflow stores."""
     return [RunTag(key, clipped(value, MAX_TAG_CHARACTERS)) for key, value in tags.items()]
 
 

@@ -1,4 +1,4 @@
-"""Entries that the store lacks: those in the order of logging, and those put aside until last."""
+"""Entries that the store lacks: most in the order of logging, some put aside until the end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Waiting:
 
     Attributes:
         entry: The entry.
-        end: Its end in the journal; None if the disk was full.
+        end: Position in the journal where the entry ends; None if the disk was full.
     """
 
     entry: Entry
@@ -27,12 +27,12 @@ class Waiting:
 
 
 class WaitingEntries:
-    """Entries in the order of logging, and entries that were put aside until all others are sent.
+    """Queue of entries in the order of logging; an entry put aside waits until all others are sent.
 
     Not thread-safe: the outbox calls it with its lock held. Only one thread removes entries.
 
     Args:
-        entries: Each with its end in the journal.
+        entries: Each entry with the position where it ends in the journal.
     """
 
     def __init__(self, entries: Iterable[tuple[Entry, int]]) -> None:
@@ -49,7 +49,7 @@ class WaitingEntries:
         self._in_order.append(waiting)
 
     def all(self) -> list[Waiting]:
-        """Return all entries, those that were put aside last."""
+        """Return all entries; those that were put aside come last."""
         return [*self._in_order, *self._aside]
 
     def count(self, *, in_order_only: bool = False) -> int:
@@ -57,7 +57,7 @@ class WaitingEntries:
         return len(self._in_order) + (0 if in_order_only else len(self._aside))
 
     def first_in_order(self, limit: int) -> list[Waiting]:
-        """Return the first entries, up to a limit; none if only entries put aside are left."""
+        """Return the first entries, up to a limit, ignoring those that were put aside."""
         return list(islice(self._in_order, limit))
 
     def first_aside(self) -> list[Waiting]:
@@ -78,7 +78,7 @@ class WaitingEntries:
             self._aside.append(window[index])
 
     def remove(self, window: Sequence[Waiting]) -> None:
-        """Remove the entries of a window, which the store has.
+        """Remove the entries of a window, which the store has received.
 
         Args:
             window: As from `first_in_order` or `first_aside`.
@@ -92,7 +92,7 @@ class WaitingEntries:
 
 
 def first_that_can_come_last(window: Sequence[Waiting]) -> int | None:
-    """Return the index of the first entry that may wait for all others; None if there is none."""
+    """Return the index of the first entry that may be put aside; None if there is none."""
     return next(
         (
             index
