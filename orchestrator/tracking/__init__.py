@@ -20,7 +20,7 @@ local_server        a web server on this machine, on loopback
        |
     views/          saved views of MLflow's experiment page, as values
        |
-names, uris, model_facts, schemas     metrics and tags; addresses; facts of models; databases
+names, uris, model_facts, schemas     metrics and tags; addresses; facts of models; schemas
 ```
 
 Imports point downwards: a contract in `pyproject.toml` checks that. Importing this package does not

@@ -1,8 +1,8 @@
 """Describe the data that a run learns from and is tested on, in MLflow's terms.
 
-MLflow keeps a data set once per experiment, by name and digest. So everything recorded here belongs
-to the data set, and nothing to the run that happens to name it first: the number of images that a
-run leaves out is one of its parameters.
+MLflow keeps a data set once per experiment, by name and digest. So every value recorded here
+describes the data set itself, not the first run that used it: the number of images that a run
+leaves out is a parameter of the run instead.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def dataset_uses(
 
     Args:
         config: Configuration of the data.
-        table: Images loaded by this configuration.
+        table: Images loaded with that configuration.
         unlabeled: Images without labels that the run learns from; None if there are none.
     """
     return [
@@ -60,7 +60,7 @@ def _use(
 
 
 def _unlabeled_use(config: DataConfig, pool: UnlabeledPool) -> DatasetUse:
-    assert config.unlabeled is not None  # noqa: S101 - else there are no such images
+    assert config.unlabeled is not None  # noqa: S101 - a pool exists only if it is configured
     source_type, source = _source(config.unlabeled.origin)
     schema = _schema(pool.table.shape)
     del schema["mlflow_tensorspec"]["targets"]
@@ -76,7 +76,7 @@ def _unlabeled_use(config: DataConfig, pool: UnlabeledPool) -> DatasetUse:
 
 
 def _source(origin: str | FunctionOrigin) -> tuple[str, dict[str, Any]]:
-    """Return the kind and the place of a source, as `mlflow.data.get_source` reads them."""
+    """Return kind and location of a data source in the form that `mlflow.data.get_source` reads."""
     if isinstance(origin, FunctionOrigin):
         return "code", {"tags": {"package": origin.package, "function": origin.name}}
     return _place(origin)

@@ -10,12 +10,12 @@ _SHOWN_CHARACTERS = 200
 
 
 class EarlierLog:
-    """The values that a run had when it was resumed, and those logged since.
+    """The values that a resumed run had already logged, and the values logged since.
 
     Args:
-        run_id: The run, named in errors.
-        parameters: Parameters by key.
-        points: Name and step of each metric point.
+        run_id: Id of the run, for error messages.
+        parameters: Logged parameters by key.
+        points: Name and step of each logged metric point.
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class EarlierLog:
         self._points = set(points)
 
     def require_same(self, parameters: Mapping[str, str]) -> None:
-        """Raise `UserInputError` if a parameter differs from the value at the beginning."""
+        """Raise `UserInputError` if a parameter differs from the value logged earlier."""
         for key, value in parameters.items():
             before = self._parameters.get(key, value)
             if value != before:
@@ -39,17 +39,17 @@ class EarlierLog:
                 )
 
     def without_repeats(self, points: Sequence[MetricPoint]) -> list[MetricPoint]:
-        """Return the points whose metric has no value at that step yet; of repeats the first."""
+        """Return the points whose name and step are not logged yet; of duplicates, the first."""
         first = {(point.name, point.step): point for point in reversed(points)}
         return [point for key, point in reversed(first.items()) if key not in self._points]
 
     def remember(self, points: Sequence[MetricPoint]) -> None:
-        """Remember logged points."""
+        """Record that points were logged."""
         self._points.update((point.name, point.step) for point in points)
 
 
 class NoEarlierLog(EarlierLog):
-    """An empty log: a new run may log any point, even twice."""
+    """The empty log of a new run, which may log any point, even twice."""
 
     def __init__(self) -> None:
         super().__init__("", {}, ())
@@ -59,11 +59,11 @@ class NoEarlierLog(EarlierLog):
         return list(points)
 
     def remember(self, points: Sequence[MetricPoint]) -> None:
-        """Remember nothing."""
+        """Do nothing."""
 
 
 def not_a_child(run_id: str, parent_run_id: str) -> UserInputError:
-    """Return the error for resuming a run that is not a child of that parent."""
+    """Return the error for resuming a run as a child of a run that is not its parent."""
     return UserInputError(
         f"run {run_id} is not a child of run {parent_run_id}", next_step=NEW_RUN_ADVICE
     )

@@ -14,18 +14,18 @@ class InMemoryTracker:
 
     Args:
         run_name: Name of the run.
-        parent_run_id: The parent run; empty if there is none.
+        parent_run_id: Id of the parent run; empty if there is none.
 
     Attributes:
-        run_name: As given, or by `open_child` when the run was resumed.
-        parameters: As logged.
+        run_name: The run's name; resuming the run through `open_child` may change it.
+        parameters: All logged parameters, by key.
         metrics: All points, in the order of logging.
         tags: The latest value of each tag.
         files: Content by artifact path ("figures/overview.png").
-        models: Registered name ("" for none) by the run's own name of the model.
-        datasets: As logged.
-        views: By id.
-        status: None while the run is open.
+        models: Name in the registry ("" for none), by the run's own name of the model.
+        datasets: All logged uses of data sets, in the order of logging.
+        views: Saved views by id.
+        status: Final status of the run; None while the run is open.
         reason: Reason passed to `close`.
         children: Runs opened by `open_child`, in order.
     """
@@ -87,7 +87,7 @@ class InMemoryTracker:
         self.models[name] = registered_name
 
     def log_datasets(self, uses: Sequence[DatasetUse]) -> None:
-        """Append data sets."""
+        """Append uses of data sets."""
         self._lifetime.require_open()
         self.datasets += uses
 
@@ -103,7 +103,7 @@ class InMemoryTracker:
     def open_child(
         self, run_name: str, tags: Mapping[str, str], run_id: str | None = None
     ) -> "InMemoryTracker":
-        """Open a child, new or one of `children`."""
+        """Open a new child, or resume one of `children`."""
         all_tags = self._lifetime.child_tags(run_name, tags)
         if run_id is None:
             child = InMemoryTracker(run_name, self.run_id)

@@ -15,13 +15,13 @@ class ListedVersion:
         model: The registered model's name.
         version: Version number.
         aliases: Aliases of the version.
-        state: State from its tag; empty if no retraining registered it.
+        state: State from the version's tag; empty if no retraining registered the version.
         reason: Reason for that state; empty if not recorded.
-        decided_by: Who decided it; empty if not recorded.
-        run_id: The run that trained it; empty if unknown.
+        decided_by: Person or gate that decided the state; empty if not recorded.
+        run_id: Id of the run that trained the version; empty if unknown.
         experiment: The MLflow experiment of that run; empty if the run is deleted.
         created: Time of registration.
-        tags: All its tags.
+        tags: All tags of the version.
     """
 
     model: str
@@ -37,13 +37,13 @@ class ListedVersion:
 
     @property
     def num_classes(self) -> int | None:
-        """Return the number of classes it knows; None if its tags do not say."""
+        """Return the number of classes that the model knows; None if no tag records it."""
         text = self.tags.get("num_classes", "")
         return int(text) if text.isdecimal() else None
 
     @property
     def last_accuracy(self) -> float | None:
-        """Return its last accuracy, in [0, 1]; None if its tags do not say."""
+        """Return the model's last accuracy, in [0, 1]; None if no tag records it."""
         try:
             return float(self.tags.get("last_accuracy", ""))
         except ValueError:

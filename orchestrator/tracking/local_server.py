@@ -1,4 +1,4 @@
-"""Run a web server on this machine, on loopback, for as long as the command that needs it."""
+"""Run a web server on this machine's loopback interface until the command that needs it ends."""
 
 import contextlib
 import http.client
@@ -31,8 +31,8 @@ class Program:
         name: Name for messages.
         command: Program and arguments; every user of the machine can see them.
         environment: Environment variables.
-        health: Path that answers once the server is up.
-        uri: Database that it shows; a password in it is masked in messages.
+        health: Path of the URL that answers once the server is up.
+        uri: Address of the database that the server shows; messages mask its password.
     """
 
     name: str
@@ -47,10 +47,10 @@ class LocalServer:
     """A running server.
 
     Attributes:
-        program: The program.
+        program: The server's program.
         port: Port on which it listens.
-        process: Leader of its own process group.
-        log: Output of the server.
+        process: The server's process, which leads its own process group.
+        log: File with the server's output.
     """
 
     program: Program
@@ -64,7 +64,7 @@ class LocalServer:
         return f"http://{LOOPBACK}:{self.port}"
 
     def ask(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - plain JSON values
-        """Return the server's JSON answer to a request."""
+        """Send an HTTP request to the server, and return the JSON of its answer."""
         connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=60)
         with contextlib.closing(connection):
             text = None if body is None else json.dumps(body)
@@ -113,7 +113,7 @@ def free_port(port: int, option: str = "--port") -> int:
     with socket.socket() as probe:
         probe.setsockopt(
             socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-        )  # like the server: a port that was released a moment ago is free
+        )  # the server sets this option too: a port that was just released counts as free
         try:
             probe.bind((LOOPBACK, port))
         except OSError as error:
@@ -132,10 +132,10 @@ def local_server(program: Program, port: int) -> Iterator[LocalServer]:
 
     Args:
         program: The server to run.
-        port: Port to listen on, as from `free_port`.
+        port: Port to listen on, from `free_port`.
 
     Raises:
-        TrackingUnavailableError: The server ends at once, or does not answer within two minutes.
+        TrackingUnavailableError: The server ends at once or does not answer within two minutes.
     """
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(  # noqa: S603 - commands of this package
@@ -162,7 +162,7 @@ def _wait_for_answer(server: LocalServer) -> None:
 
 
 def _answers(server: LocalServer) -> bool:
-    # Not with urllib: a configured web proxy does not lead to this machine.
+    # urllib would use a configured web proxy, which does not lead to this machine.
     connection = http.client.HTTPConnection(LOOPBACK, server.port, timeout=5)
     with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
         connection.request("GET", server.program.health)
@@ -178,7 +178,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     except subprocess.TimeoutExpired:
         pass
     finally:
-        # Also on a second Ctrl-C, and for workers that outlive the leader.
+        # Runs also after a second Ctrl-C, and ends workers that outlive the group's leader.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()

@@ -1,4 +1,4 @@
-"""Facts of a model, as stored in its package, on its page and in the registry."""
+"""Facts of a model, as stored in its package, its logged model in MLflow, and the registry."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import Any
 
 from orchestrator.config.roles import Role
 
-# The narrowest column that stores a tag: TEXT of MySQL.
+# The size of a tag in the store with the narrowest column: TEXT of MySQL.
 MAX_TAG_BYTES = 65_535
-_MOST_NAMED, _MAX_NAME = 20, 60  # a description has at most 5,000 characters
+_MOST_NAMED, _MAX_NAME = 20, 60  # because a description has at most 5,000 characters
 
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """Facts of a model, as plain values.
+    """Facts of a model, as values that JSON can hold.
 
     Attributes:
         role: `teacher` or `student`.
-        method: Kind of method that trained it.
+        method: Kind of method that trained the model.
         dataset: Name of the data set.
         dataset_fingerprint: SHA-256 of the data set's content.
-        class_names: Class of each logit, in order.
+        class_names: Name of each logit's class, in the order of the logits.
         num_parameters: Number of learned parameters.
-        last_accuracy: On all classes, after the last task; in [0, 1].
-        average_incremental_accuracy: Mean over all tasks; in [0, 1].
-        forgetting: After the last task; in [-1, 1].
+        last_accuracy: Accuracy on all classes after the last task; in [0, 1].
+        average_incremental_accuracy: Mean of the accuracies after each task; in [0, 1].
+        forgetting: Forgetting after the last task; in [-1, 1].
     """
 
     role: Role
@@ -45,8 +45,8 @@ class ModelFacts:
         """Return the facts of a finished run's model.
 
         Args:
-            summary: Content of summary.json.
-            role: One of its two models.
+            summary: Content of the run's summary.json.
+            role: Role of the model in the run.
         """
         measures = ("num_parameters", "last_accuracy", "average_incremental_accuracy", "forgetting")
         return cls(
@@ -63,8 +63,8 @@ class ModelFacts:
         return asdict(self)
 
     def version_tags(self) -> dict[str, str]:
-        """Return the few facts that become tags of a version in the registry: those that people
-        compare and lists show. All facts are in the package and in the tags of the logged model.
+        """Return the facts that become tags of a version in the registry: only those that people
+        compare and that lists show. The package and the logged model's tags have all facts.
         """
         shown = ("role", "dataset", "num_classes", "last_accuracy")
         return {name: text for name, text in self.tags().items() if name in shown}
@@ -92,14 +92,16 @@ class ModelFacts:
 
 
 def fitting_json(texts: Sequence[str], max_bytes: int = MAX_TAG_BYTES) -> str:
-    """Return a JSON list of texts; if it is too long, as many as fit and an ellipsis."""
+    """Return texts as a JSON list of at most `max_bytes`; an ellipsis replaces those that do not
+    fit.
+    """
     whole = _json(texts)
     if len(whole.encode()) <= max_bytes:
         return whole
     room = max_bytes - len(_json(["…"]).encode())
     kept: list[str] = []
     for text in texts:
-        room -= len(_json([text]).encode())  # the brackets account for comma and space
+        room -= len(_json([text]).encode())  # its two brackets count for a comma and a space
         if room < 0:
             break
         kept.append(text)

@@ -1,10 +1,11 @@
 """Define the name of each metric and each tag of a run in one place, so that a rename is visible.
 
 Steps: `<role>/…`, `<role>_accuracy/…` and `<role>_forgetting/…` are logged at the number of tasks
-learned (1 … N, because MLflow draws a line only from step 1 on), `<role>_training/…` at the epoch
-counted over the lane, `final/…` once, at `FINAL_STEP`. A trial of a sweep adds `trial/objective`,
-at the number of tasks learned, and the other `trial/…` at `FINAL_STEP`. MLflow opens one section
-for everything before the last `/`, so a prefix stands for a question instead of a task.
+learned (1 … N, because MLflow draws a line only from step 1 on), `<role>_training/…` at the number
+of epochs so far in the lane, `final/…` once, at `FINAL_STEP`. A trial of a sweep adds
+`trial/objective`, at the number of tasks learned, and the other `trial/…` at `FINAL_STEP`. MLflow's
+page has one section per prefix (the name before the last `/`), so each prefix stands for one
+question about a run, such as forgetting, not for one task.
 """
 
 from typing import Literal, TypeAlias
@@ -58,7 +59,7 @@ MONITORING_METRICS = (
     MONITORING_CLASS_DISTANCE,
     MONITORING_FINDINGS,
 )
-"""Metrics of the run with a retraining's monitoring: one step is one look at unlabelled images."""
+"""Metrics of a retraining's monitoring run: one step is one check of unlabelled images."""
 PRIMARY_METRIC = "final/student_average_incremental_accuracy"
 
 TRIAL_OBJECTIVE = "trial/objective"
@@ -75,13 +76,13 @@ STATUS_REASON_TAG = "orchestrator.status_reason"
 HOST_TAG = "orchestrator.host"
 PROCESS_TAG = "orchestrator.process"
 PROCESS_STARTED_TAG = "orchestrator.process_started"
-# run id of the sweep, on each child: run searches of MLflow's page do not show a run's parent
+# Run id of the sweep, set on each trial: run searches on MLflow's page do not show a run's parent.
 SWEEP_TAG = "orchestrator.sweep"
 HEARTBEAT_TAG = "orchestrator.heartbeat"  # last time, in UTC, at which the run's process was alive
 SPOOL_ID_TAG = "orchestrator.spool_id"  # id of a run that was opened while the store was down
 TRIAL_TAG = "orchestrator.trial"
-RETRAINING_TAG = "orchestrator.retraining"  # its name, on each run that trains a candidate
-STATE_TAG = "orchestrator.state"  # state of a candidate's version; on its run: the gate's verdict
+RETRAINING_TAG = "orchestrator.retraining"  # a retraining's name, on runs that train a candidate
+STATE_TAG = "orchestrator.state"  # state of a candidate's version; on a run: the gate's verdict
 MONITORING_TAG = "orchestrator.monitoring"  # a digest of the retraining's name
 PARENT_RUN_TAG = "mlflow.parentRunId"
 RUN_NAME_TAG = "mlflow.runName"
@@ -89,7 +90,7 @@ USER_TAG = "mlflow.user"
 GIT_COMMIT_TAG = "mlflow.source.git.commit"
 GIT_DIRTY_TAG = "mlflow.source.git.dirty"
 EXPERIMENT_TAGS = {
-    # Without the kind, the UI guesses between a GenAI and a training experiment.
+    # Without this tag, MLflow's UI guesses whether the experiment is about GenAI or training.
     "mlflow.experimentKind": "custom_model_development",
     "mlflow.experiment.primaryMetric.name": PRIMARY_METRIC,
     "mlflow.experiment.primaryMetric.greaterIsBetter": "true",
@@ -129,8 +130,9 @@ def trial_value(metric: str) -> str:
 def all_metrics(num_tasks: int) -> tuple[str, ...]:
     """Return all metric names of a run over `num_tasks` tasks.
 
-    A comparison method does not log `kdr`, and a closed-form method has no epochs. Every run logs
-    all other metrics, because the parallel-coordinates chart drops a run that lacks a chosen one.
+    A comparison method does not log `kdr`, and a closed-form method logs no metrics of epochs.
+    Every run logs all other metrics, because the parallel-coordinates chart drops a run that lacks
+    a chosen metric.
     """
     names: list[str] = []
     for role in ROLES:

@@ -14,8 +14,8 @@ class NullTracker:
     """Discards everything, for runs without tracking.
 
     Args:
-        run_id: The run to resume; None for a new one.
-        parent_run_id: The parent run; empty if there is none.
+        run_id: Id of the run to resume; None for a new run.
+        parent_run_id: Id of the parent run; empty if there is none.
     """
 
     def __init__(self, run_id: str | None = None, parent_run_id: str = "") -> None:
@@ -65,7 +65,7 @@ class NullTracker:
     def open_child(
         self, run_name: str, tags: Mapping[str, str], run_id: str | None = None
     ) -> NullTracker:
-        """Return a child that discards everything; its run id is not checked."""
+        """Return a child that discards everything, without checking `run_id`."""
         self._lifetime.child_tags(run_name, tags)
         return NullTracker(run_id, self.run_id)
 

@@ -1,6 +1,6 @@
-"""Open a run in MLflow; any problem with the store is an error here, before training starts.
+"""Open a run in MLflow, and report any problem with the store before training starts.
 
-MLflow is imported when a run is opened, not when this module is.
+MLflow is imported when a run is opened, not when this module is imported.
 """
 
 import logging
@@ -31,28 +31,28 @@ def open_run(
 ) -> "MlflowTracker":
     """Start or resume a run, and return the tracker that writes to it.
 
-    The database, its schema and the experiment are created if missing. Before that, the remains of
-    earlier processes of this machine are cleared up: entries that wait in the spool are sent, and
-    runs of the experiment whose process is gone are closed as FAILED, so that none stays RUNNING
-    for ever. A failure of this is logged as a warning.
+    The database, its schema and the experiment are created if missing. Before that, this function
+    cleans up after earlier processes of this machine: it sends entries that wait in the spool, and
+    closes runs of the experiment whose process is gone as FAILED, so that no run stays RUNNING for
+    ever. A failure of this clean-up is logged as a warning.
 
-    A resumed run is RUNNING again, as a run of this process. It keeps its values, and none is
-    logged twice (see `Tracker`).
+    A resumed run is RUNNING again, and belongs to this process. It keeps its logged values, and no
+    value is logged twice (see `Tracker`).
 
     Args:
-        tracking: The store (`sqlite:///FILE`, the http(s) address of an MLflow server, or a
-            database server) and the spool.
+        tracking: Configuration of the store (`sqlite:///FILE`, the http(s) address of an MLflow
+            server, or a database server) and of the spool.
         experiment: The experiment's name; created if missing.
         run_name: Name of the run in the UI.
         tags: Further tags of the run; see `names` for keys.
-        run_id: The run to resume; None for a new one.
+        run_id: Id of the run to resume; None for a new run.
 
     Raises:
         UserInputError: The URI, the experiment's name or the credentials are invalid, the
-            database's schema is newer than the installed MLflow, or the run of `run_id` does not
+            database's schema is newer than the installed MLflow, or the run to resume does not
             exist, is deleted, or belongs to another experiment.
-        TrackingUnavailableError: The store does not answer (within seconds) or cannot be written,
-            and it is required.
+        TrackingUnavailableError: The configuration requires the store, but the store does not
+            answer (within seconds) or cannot be written.
         StorageUnavailableError: The spool cannot be written.
     """
     require_supported(tracking.uri)
@@ -61,7 +61,7 @@ def open_run(
     try:
         check_reachable(destination.uri)
         prepare_mlflow()
-        # MLflow takes seconds to import, so it is imported only for runs that are tracked.
+        # Importing MLflow takes seconds, so only opening a run imports it.
         from orchestrator.tracking.mlflow.starting import start_run  # noqa: PLC0415
 
         return start_run(destination, tracking.spool, all_tags, run_id)

@@ -1,7 +1,7 @@
 """Prepare for MLflow before it is imported: check the store in seconds, and set its environment.
 
-Importing MLflow takes seconds, and MLflow then retries for minutes (a server 7 times, a database 10
-times).
+Importing MLflow takes seconds, and if the store does not answer, MLflow retries for minutes (a
+server 7 times, a database 10 times).
 """
 
 import http.client
@@ -23,7 +23,7 @@ from orchestrator.masking import hide, secrets_advice, shown
 from orchestrator.tracking.uris import SQLITE_ADVICE, uri_scheme
 
 ANSWER_SECONDS = 5.0
-LOCK_SECONDS = 20.0  # MLflow, too, waits this long for a lock
+LOCK_SECONDS = 20.0  # how long to wait for a lock of the database, as MLflow does
 DEFAULT_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _REFUSED = re.compile(r"password|authentication|access denied|\brole\b", re.IGNORECASE)
 _MLFLOW_ENVIRONMENT = {
@@ -32,8 +32,8 @@ _MLFLOW_ENVIRONMENT = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     # Without this, MLflow shows a progress bar for each small file that is read back.
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    # One attempt: MLflow's default, 7 retries of up to 120 s, takes minutes. The outbox retries,
-    # and keeps the waiting entries.
+    # No retries: MLflow's default of 7 retries, up to 120 s apart, takes minutes. The outbox
+    # retries instead, and keeps the waiting entries.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
 }
@@ -81,7 +81,7 @@ def _check_sqlite_file(uri: str, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(path, timeout=LOCK_SECONDS)) as connection:
-            # Reads the header and takes the write lock; MLflow will need both.
+            # This statement reads the header and takes the write lock, as MLflow must do later.
             connection.execute("BEGIN IMMEDIATE")
             connection.rollback()
     except (sqlite3.OperationalError, OSError) as error:
@@ -104,7 +104,7 @@ def _check_port(uri: str) -> None:
 
 
 def _check_server(uri: str) -> None:
-    # urllib uses the same proxy settings as MLflow's client; credentials are left to MLflow.
+    # urllib uses the same proxy settings as MLflow's client. Credentials are not checked here.
     address = urllib.parse.urlsplit(uri)
     bare = address._replace(
         netloc=address.netloc.rpartition("@")[2], path=f"{address.path.rstrip('/')}/health"
@@ -112,9 +112,9 @@ def _check_server(uri: str) -> None:
     try:
         urllib.request.urlopen(bare.geturl(), timeout=ANSWER_SECONDS).close()  # noqa: S310 - http or https, checked
     except urllib.error.HTTPError as error:
-        error.close()  # It answers; the first call shows whether it is an MLflow server.
+        error.close()  # A server answers; MLflow's first call shows whether it is an MLflow server.
     except (OSError, http.client.HTTPException) as error:
         if not isinstance(
             getattr(error, "reason", None), ssl.SSLError
-        ):  # MLflow may be told to accept the certificate
+        ):  # MLflow may be configured to accept the certificate
             raise unavailable(uri, getattr(error, "reason", error)) from error

@@ -12,8 +12,8 @@ _DIRTY = "-dirty"
 
 
 def provenance_tags(project_root: Path = _PROJECT_ROOT) -> dict[str, str]:
-    """Return tags for the user and, if `project_root` is the top of a checkout (not installed from
-    a wheel), for the git commit.
+    """Return tags that name the user and, if `project_root` is the top of a git checkout (instead
+    of an installed wheel), the commit.
     """
     tags: dict[str, str] = {}
     # A container's user id may have no name.
@@ -31,7 +31,8 @@ def _git_tags(checkout: Path) -> dict[str, str]:
             command, cwd=checkout, capture_output=True, text=True, timeout=5, check=True
         )
     except (OSError, subprocess.SubprocessError):
-        # No git, no commit yet, or another user's checkout: the run matters more than its tag.
+        # There is no git, no commit yet, or the checkout is another user's. A missing tag must not
+        # stop the run.
         return {}
     state = answer.stdout.strip()
     is_dirty = state.endswith(_DIRTY)

@@ -1,4 +1,4 @@
-"""Open readers of runs and models; a wrong address is an error before MLflow is imported."""
+"""Open readers of runs and models, and reject a wrong address before MLflow is imported."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def open_reader(uri: str) -> RunReader:
 
 
 def open_model_reader(uri: str) -> ModelReader:
-    """Return a reader for the models of runs and of the registry; see `open_reader`."""
+    """Return a reader for the models of runs and of the registry. Raises as `open_reader` does."""
     uri = _existing(uri)
     from orchestrator.tracking.mlflow.model_reader import ModelReader  # noqa: PLC0415
 
@@ -44,7 +44,7 @@ def open_model_reader(uri: str) -> ModelReader:
 
 
 def open_registrar(uri: str) -> RunRegistrar:
-    """Return a registrar for the models of runs; see `open_reader`, but it writes."""
+    """Return a registrar, which writes models of runs to the registry. Raises as `open_reader`."""
     uri = _existing(uri)
     from orchestrator.tracking.mlflow.run_registration import RunRegistrar  # noqa: PLC0415
 
@@ -52,7 +52,7 @@ def open_registrar(uri: str) -> RunRegistrar:
 
 
 def open_lister(uri: str) -> RecordLister:
-    """Return a lister of runs, sweeps and versions; see `open_reader`."""
+    """Return a lister of runs, sweeps and versions. Raises as `open_reader` does."""
     return RecordLister(_records(_existing(uri)))
 
 
@@ -76,7 +76,7 @@ def open_registry(uri: str, name: str) -> ModelRegistry:
 
 
 def open_existing_registry(uri: str, name: str) -> ModelRegistry:
-    """Return the model registry of a tracking store that exists; see `open_registry`.
+    """Return the model registry of a tracking store, like `open_registry`, if the store exists.
 
     Raises:
         UserInputError: As for `open_reader`.
@@ -87,14 +87,14 @@ def open_existing_registry(uri: str, name: str) -> ModelRegistry:
 
 
 def existing_store(uri: str, advice: str = _NAME_STORE) -> str:
-    """Return the absolute address of a store; a database file must exist, a server may be down.
+    """Return the absolute address of a store. A database file must exist; a server may be down.
 
     Args:
         uri: As for `open_reader`.
-        advice: Next step if there is no such database.
+        advice: Next step for the error message if the database file does not exist.
 
     Raises:
-        UserInputError: The URI is invalid, or there is no such database.
+        UserInputError: The URI is invalid, or the database file does not exist.
     """
     require_supported(uri)
     uri = absolute_tracking_uri(uri, Path.cwd())

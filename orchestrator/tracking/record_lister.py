@@ -1,4 +1,6 @@
-"""List runs, sweeps and versions of a store, the newest first, reading only as far as needed."""
+"""List runs, sweeps and versions of a store, the newest first; read only as many as the caller
+needs.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +27,12 @@ _PER_PAGE = 100
 
 @dataclass(frozen=True)
 class RunFilter:
-    """A choice of runs or sweeps.
+    """Conditions for the runs or sweeps to list.
 
     Attributes:
-        experiment: Name of the experiment to list; None means all.
-        status: Status to list, in MLflow's terms; empty means all.
-        tags: Tags that they must have.
+        experiment: Name of the runs' experiment; None means any.
+        status: Status of the runs, in MLflow's terms; empty means any.
+        tags: Tags that the runs must have, with their values.
     """
 
     experiment: str | None = None
@@ -39,8 +41,8 @@ class RunFilter:
 
 
 class RecordLister:
-    """Lists the content of a store; each method raises `TrackingUnavailableError` if it does not
-    answer.
+    """Lists the content of a store; each method raises `TrackingUnavailableError` if the store does
+    not answer.
     """
 
     def __init__(self, records: Records) -> None:
@@ -62,11 +64,11 @@ class RecordLister:
             )
 
     def runs(self, wanted: RunFilter) -> Iterator[TrackedRun]:
-        """Yield runs, the newest first, without files and histories; no sweeps and no trials."""
+        """Yield runs (no sweeps, no trials), the newest first, without files and histories."""
         return (run for run in self._records.runs(self._query(wanted)) if not run.is_sweep)
 
     def sweeps(self, wanted: RunFilter) -> Iterator[TrackedRun]:
-        """Yield sweeps, the newest first, without files and histories."""
+        """Yield sweeps, the newest first, without their files and histories."""
         query = self._query(wanted, has_tags=[names.SWEEP_TAG])
         return (run for run in self._records.runs(query) if run.is_sweep)
 

@@ -1,7 +1,8 @@
-"""The model registry as retrainings see it: pairs of a teacher and its student, and their aliases.
+"""Define the model registry that retrainings use: pairs of teacher and student, and their aliases.
 
 The student's aliases are authoritative, because the student is the model that is served; the
-teacher's follow. A student's tag `TEACHER_TAG` names its teacher.
+teacher's aliases are set to match. The tag `TEACHER_TAG` of a student's version names its teacher's
+version.
 """
 
 from __future__ import annotations
@@ -16,17 +17,17 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.masking import shown
 
 REASON_TAG = "orchestrator.state_reason"
-DECIDED_BY_TAG = "orchestrator.decided_by"  # `gate`, or a person as user@host
+DECIDED_BY_TAG = "orchestrator.decided_by"  # who decided a version's state: `gate`, or user@host
 TEACHER_TAG = "orchestrator.teacher_version"
-PREDECESSOR_TAG = (  # student version of the champion from which it continued learning
+PREDECESSOR_TAG = (  # student version of the champion from which a candidate continued learning
     "orchestrator.predecessor"
 )
 GATE_TAG_PREFIX = "orchestrator.gate."
-GATE_CONDITIONS_TAG = (  # all of them, as JSON, in earlier releases; now a file of the run
+GATE_CONDITIONS_TAG = (  # the gate's conditions as JSON, in earlier releases; now a file of the run
     "orchestrator.gate_conditions"
 )
 EVENTS_TAG = "orchestrator.events"  # all states of a version so far (see `version_events`)
-TICK_TAG = "orchestrator.tick"  # of a version: the tick that learned it; of the model: the last one
+TICK_TAG = "orchestrator.tick"  # on a version: the tick that trained it; on a model: the last tick
 MAX_TAG = 5000
 
 
@@ -36,9 +37,9 @@ class VersionFacts:
 
     Attributes:
         version: Version number.
-        run_id: The run that trained it; empty if unknown.
-        tags: Its tags.
-        source: Location of its files.
+        run_id: Id of the run that trained the version; empty if unknown.
+        tags: All tags of the version.
+        source: Location of the version's files.
         created_ms: Time of registration, in milliseconds since 1970.
         model: The registered model's name.
     """
@@ -52,8 +53,8 @@ class VersionFacts:
 
 
 class ModelRegistry(ABC):
-    """The registry of one store, for two models; each method raises `TrackingUnavailableError` if
-    it does not answer.
+    """The registry of one store, for a teacher's and a student's model. Each method raises
+    `TrackingUnavailableError` if the store does not answer.
 
     Attributes:
         uri: URI of the store.
@@ -65,7 +66,7 @@ class ModelRegistry(ABC):
         self.name = name
 
     def model_name(self, role: Role) -> str:
-        """Return the name of a role's model."""
+        """Return the registered name of a role's model."""
         return f"{self.name}-{role}"
 
     @abstractmethod
@@ -74,11 +75,11 @@ class ModelRegistry(ABC):
 
     @abstractmethod
     def find(self, role: Role, version: str) -> VersionFacts | None:
-        """Return one version; None if it is deleted."""
+        """Return one version; None if the version is deleted."""
 
     @abstractmethod
     def set_alias(self, role: Role, alias: str, version: str | None) -> None:
-        """Move an alias to a version; None removes it."""
+        """Move an alias to a version; None as the version removes the alias."""
 
     @abstractmethod
     def version(self, role: Role, version: str) -> VersionFacts:
@@ -86,7 +87,9 @@ class ModelRegistry(ABC):
 
     @abstractmethod
     def versions(self, role: Role, tag: str = "", value: str = "") -> list[VersionFacts]:
-        """Return all versions of a role's model, or those with a tag, the oldest first."""
+        """Return the versions of a role's model, the oldest first: all, or those with a value of a
+        tag.
+        """
 
     @abstractmethod
     def set_tags(self, role: Role, version: str, tags: Mapping[str, str]) -> None:
@@ -94,7 +97,7 @@ class ModelRegistry(ABC):
 
     @abstractmethod
     def model_tags(self, role: Role) -> dict[str, str]:
-        """Return the tags of a role's model as a whole; empty if it has no version yet."""
+        """Return the tags of a role's model as a whole; empty if the model has no version yet."""
 
     @abstractmethod
     def set_model_tag(self, role: Role, key: str, value: str) -> None:
@@ -102,12 +105,13 @@ class ModelRegistry(ABC):
 
     @abstractmethod
     def register(self, role: Role, package: Path, run_id: str, candidate: str) -> str:
-        """Register a packaged model as a version, once for each candidate, and return its number.
+        """Register a packaged model as a version, once per candidate, and return the version's
+        number.
 
         Args:
             role: Role of the model.
-            package: Its folder (see `packaging`); other files in it are included.
-            run_id: The run that trained it.
+            package: Folder of the package (see `packaging`); further files in it are included.
+            run_id: Id of the run that trained the model.
             candidate: Identity of the trained candidate.
         """
 
@@ -124,19 +128,19 @@ class ModelRegistry(ABC):
         """Return the text of a file among the artifacts of a run; empty if it is missing.
 
         Args:
-            run_id: The run.
+            run_id: Id of the run.
             name: Name of the file.
             folder: Folder for a downloaded copy.
         """
 
     @abstractmethod
     def download(self, role: Role, version: str, path: str, folder: Path) -> Path:
-        """Download files of a version, and return their path.
+        """Download files of a version, and return the path of the copy.
 
         Args:
             role: Role of the model.
-            version: Its version.
-            path: Path within its package.
+            version: Version number.
+            path: Path of the files within the version's package.
             folder: Folder for the downloaded files.
 
         Raises:

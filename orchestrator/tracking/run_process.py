@@ -1,11 +1,11 @@
-"""The process that drives a run, as tags by which another process can later tell that it is gone.
+"""Record the process that drives a run as tags, so that another process can tell when it is gone.
 
-A pid alone is not enough: pids are reused, and containers count theirs independently. So the tags
-hold the host's name, and the start time in the clock ticks since boot that Linux keeps for each
-process (unlike a time of day, it never shifts when the clock is set), with the ids of that boot and
-of the pid namespace in which the pid counts.
+A pid alone is not enough: pids are reused, and each container counts its own pids. So the tags also
+hold the host's name, the id of the pid namespace, and the time at which the process started. Linux
+keeps that time in clock ticks since boot, which do not shift when the clock is set; the tags
+therefore also hold the id of the boot.
 
-Without Linux's /proc there are no tags, and nothing is concluded.
+Without Linux's /proc, a run gets no such tags, and its process never counts as gone.
 """
 
 import os
@@ -22,14 +22,14 @@ _MAX_PID = 2**22  # Linux's own limit
 
 @dataclass(frozen=True, slots=True)
 class RunProcess:
-    """A process, distinguished from all others with its pid.
+    """A process, with everything that distinguishes it from other processes with the same pid.
 
     Attributes:
         host: Name of the machine, container or pod.
         pid: The pid as the process itself sees it.
         boot: Id of the machine's boot.
         pid_namespace: Id of the namespace in which the pid counts: a container has its own.
-        start_ticks: Start of the process, in clock ticks since boot.
+        start_ticks: Time at which the process started, in clock ticks since boot.
     """
 
     host: str
@@ -39,7 +39,7 @@ class RunProcess:
     start_ticks: str
 
     def tags(self) -> dict[str, str]:
-        """Return the tags that `recorded_process` reads."""
+        """Return the process as tags, from which `recorded_process` restores it."""
         started = f"{self.boot}:{self.pid_namespace}:{self.start_ticks}"
         return {
             names.HOST_TAG: self.host,
@@ -48,17 +48,17 @@ class RunProcess:
         }
 
     def is_gone(self, here: "RunProcess") -> bool:
-        """Return whether this process has certainly ended; False also if `here` cannot see it.
+        """Return whether the process has certainly ended; False if `here` cannot see the process.
 
         Args:
-            here: The process that asks.
+            here: The calling process.
         """
         return self.is_seen_from(here) and (self.boot != here.boot or not self._runs())
 
     def is_seen_from(self, here: "RunProcess") -> bool:
-        """Return whether `here` can tell at all whether this process has ended."""
-        # Containers on the host's network share its name: a pid of another namespace means nothing
-        # here.
+        """Return whether `here`, the calling process, can see whether the process has ended."""
+        # Equal host names are not enough: a container on the host's network has the host's name,
+        # but its pids mean nothing in another pid namespace.
         return self.host == here.host and (
             self.boot != here.boot or self.pid_namespace == here.pid_namespace
         )
@@ -69,8 +69,8 @@ class RunProcess:
         except (FileNotFoundError, ProcessLookupError):
             return _exists(self.pid)
         except OSError:
-            return True  # another user's process, which cannot be inspected
-        # A zombie has ended; its parent has not read its exit status yet.
+            return True  # it exists, but belongs to another user and cannot be inspected
+        # A process in state Z has ended; only its parent has not read its exit status yet.
         return state not in ("Z", "X") and start_ticks == self.start_ticks
 
 
@@ -89,7 +89,7 @@ def this_process() -> RunProcess | None:
 
 
 def recorded_process(tags: Mapping[str, str]) -> RunProcess | None:
-    """Return the process named by a run's tags; None if they name none."""
+    """Return the process that a run's tags name; None if they name no process."""
     host, pid = tags.get(names.HOST_TAG, ""), tags.get(names.PROCESS_TAG, "")
     started = tags.get(names.PROCESS_STARTED_TAG, "").split(":")
     if not host or len(started) != 3 or not pid.isdecimal() or not 0 < int(pid) <= _MAX_PID:
@@ -98,15 +98,16 @@ def recorded_process(tags: Mapping[str, str]) -> RunProcess | None:
 
 
 def _state_and_start(pid: int) -> tuple[str, str]:
-    # The program's name is in parentheses, and may itself contain spaces and parentheses. Counting
-    # starts after it (proc_pid_stat(5)): the state is field 3 of the line, the start field 22.
+    # Split the line after the last parenthesis, because the program's name, which is in
+    # parentheses, may itself contain spaces and parentheses. By proc_pid_stat(5), the state is
+    # field 3 of the line, and the start time field 22.
     fields = (PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
     return fields[0], fields[19]
 
 
 def _exists(pid: int) -> bool:
-    # Mounted with hidepid, /proc hides the processes of other users; signal 0 asks the kernel
-    # itself, and sends nothing.
+    # If /proc is mounted with hidepid, it hides other users' processes. Sending signal 0 asks the
+    # kernel whether the process exists, and does not affect it.
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""Define a query for runs that both MLflow and SQL can answer."""
+"""Define a query for runs, and a protocol that both MLflow and SQL implement to answer it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class RunQuery:
     """Query for runs that are not deleted; a run must satisfy all conditions.
 
     Attributes:
-        experiment_ids: Experiments to search.
+        experiment_ids: Ids of the experiments to search.
         run_id: Id of the run; empty means any.
         run_id_prefix: First characters of the id; empty means any.
         status: Status in MLflow's terms; empty means any.
-        tags: Values that tags must have, by key.
-        tag_prefixes: First characters that the values of tags must have, by key.
+        tags: Required values of tags, by key.
+        tag_prefixes: First characters of required values of tags, by key.
         has_tags: Keys of tags that must exist, with any value.
         lacks_tags: Keys of tags that must not exist.
         per_page: Number of runs read at once.
@@ -61,7 +61,9 @@ class Records(Protocol):
         ...
 
     def histories(self, run_id: str, metric_names: Sequence[str]) -> dict[str, History]:
-        """Return ordered (step, value) pairs by metric; the last value of a step counts."""
+        """Return (step, value) pairs ordered by step, by metric. Of several values at one step, the
+        last counts.
+        """
         ...
 
     def list_files(self, run_id: str, folder: str = "") -> set[str]:
@@ -69,11 +71,11 @@ class Records(Protocol):
         ...
 
     def read_files(self, run_id: str, paths: Iterable[str]) -> dict[str, bytes]:
-        """Return the contents of artifacts by path."""
+        """Return the contents of a run's artifacts, by path."""
         ...
 
     def student_aliases(self) -> dict[str, dict[str, str]]:
-        """Return the version of each alias, by student model and alias."""
+        """Return the version that each alias names, by the student model's name and the alias."""
         ...
 
     def version(self, model: str, version: str) -> VersionFacts:

@@ -1,5 +1,5 @@
-"""Read runs of a store as values: find them by id, with their numbers and files, in few searches
-instead of one request per run.
+"""Read runs of a store, with their metrics and files, as values. A few searches replace a request
+per run.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from orchestrator.tracking import names
 from orchestrator.tracking.run_query import Records, RunQuery
 from orchestrator.tracking.tracked_run import TrackedRun
 
-MOST_PEERS = 500  # runs that a report compares with: a store may have ten thousand
+MOST_PEERS = 500  # limit of runs in a report's comparison, because a store may have ten thousand
 _RUN_ID_LETTERS = 32
 _LEAST_PREFIX = 4
 _TEXT_FILES = (
@@ -32,7 +32,9 @@ _TEXT_FILES = (
 
 
 class RunReader:
-    """Reads from one store; each method raises `TrackingUnavailableError` if it does not answer."""
+    """Reads from one store; each method raises `TrackingUnavailableError` if the store does not
+    answer.
+    """
 
     def __init__(self, records: Records) -> None:
         """Keep the records; nothing is requested yet.
@@ -47,7 +49,8 @@ class RunReader:
         """Return a run without histories and files.
 
         Args:
-            run_id: As MLflow shows it, or its first characters (at least 4) if they are unique.
+            run_id: Id of the run as MLflow shows it, or the id's first characters (at least 4) if
+                they are unique.
 
         Raises:
             UserInputError: The run does not exist or is deleted, or several runs match.
@@ -61,17 +64,17 @@ class RunReader:
         return self._run_called(given)
 
     def with_histories(self, run: TrackedRun, metric_names: Iterable[str]) -> TrackedRun:
-        """Return the run with the histories of the given metrics, as far as it has them."""
+        """Return the run with the histories of those given metrics that it has logged."""
         wanted = [name for name in metric_names if name in run.metrics]
         histories = self._records.histories(run.run_id, wanted)
         return replace(run, histories={**run.histories, **histories})
 
     def with_files(self, run: TrackedRun) -> TrackedRun:
-        """Return the run with its summary, environment and other text files, if it has them."""
+        """Return the run with its summary, environment and other text files, if they exist."""
         listed = self._records.list_files(run.run_id)
         seeds = [path for path in listed if output_files.is_seed_summary_file(path)]
-        # A trial of one seed has the same summary as a run; for several seeds only the means exist,
-        # as metrics.
+        # A trial with one seed has a summary like any run. A trial with several seeds has none: it
+        # logs only means over its seeds, as metrics.
         summary = (
             output_files.SUMMARY_FILE
             if output_files.SUMMARY_FILE in listed
@@ -93,11 +96,11 @@ class RunReader:
         )
 
     def with_picture(self, run: TrackedRun, name: str) -> TrackedRun:
-        """Return the run with one of its figures, if it has it.
+        """Return the run with one of its figures, if that figure exists.
 
         Args:
             run: The run.
-            name: File name in the folder of figures.
+            name: File name of the figure in the run's folder of figures.
         """
         path = f"{output_files.FIGURES_FOLDER}/{name}"
         if path not in self._records.list_files(run.run_id, output_files.FIGURES_FOLDER):
@@ -106,7 +109,7 @@ class RunReader:
         return replace(run, pictures={**run.pictures, name: content})
 
     def trials_of(self, sweep: TrackedRun) -> list[TrackedRun]:
-        """Return the children of a sweep, ordered by number, without histories and files, by one
+        """Return the trials of a sweep, ordered by number, without histories and files, from one
         search.
         """
         query = RunQuery([sweep.experiment_id], tags={names.PARENT_RUN_TAG: sweep.run_id})
@@ -114,8 +117,8 @@ class RunReader:
         return sorted(trials, key=lambda trial: int(trial.tags.get(names.TRIAL_TAG, "0")))
 
     def finished_on_same_data(self, run: TrackedRun) -> list[TrackedRun]:
-        """Return the newest `MOST_PEERS` finished runs of the same experiment on the same data
-        set, including this one but no trials of sweeps.
+        """Return the newest finished runs (at most `MOST_PEERS`) of a run's experiment on the run's
+        data set. They include the run itself, but no trials of sweeps.
         """
         if not re.fullmatch(r"[0-9a-f]+", run.fingerprint):
             return []
@@ -154,8 +157,8 @@ class RunReader:
         )
 
     def _queries_for(self, run_id: str) -> list[RunQuery]:
-        # A run that was opened while the store was down may still be referred to by its id of that
-        # time.
+        # A user may still refer to a run by the provisional id that it had if it was opened while
+        # the store was down.
         ids, tag = self._experiment_ids, names.SPOOL_ID_TAG
         if len(run_id) == _RUN_ID_LETTERS:
             return [

@@ -1,6 +1,4 @@
-"""A run as reports see it: values only, either read from MLflow or from the process that computes
-it.
-"""
+"""A run as values, for reports: read from MLflow, or taken from the process that computes it."""
 
 from __future__ import annotations
 
@@ -25,13 +23,13 @@ class TrackedRun:
         name: Name of the run.
         experiment: Name of its MLflow experiment.
         experiment_id: MLflow's id of the experiment.
-        status: In MLflow's terms; RUNNING while it is open.
+        status: Status in MLflow's terms; RUNNING while the run is open.
         started: Start time; None if the store does not record it.
-        ended: End time; None while it is open.
+        ended: End time; None while the run is open.
         parameters: The configuration by dotted paths; empty for a sweep.
-        tags: See `names` for keys.
+        tags: Tags by key; see `names` for keys.
         metrics: The latest value of each metric.
-        histories: (step, value) pairs by metric name, ordered by step; only of requested metrics.
+        histories: (step, value) pairs ordered by step, by metric name; only of requested metrics.
         summary: Content of summary.json; None if it does not exist (yet).
         environment: Content of environment.json; empty if it does not exist.
         files: Other text artifacts, by path.
@@ -56,7 +54,7 @@ class TrackedRun:
 
     @property
     def reason(self) -> str:
-        """Return the reason for its status; empty if not recorded."""
+        """Return the reason for the run's status; empty if not recorded."""
         return self.tags.get(names.STATUS_REASON_TAG, "")
 
     @property
@@ -81,7 +79,7 @@ class TrackedRun:
 
     @property
     def parent_run_id(self) -> str:
-        """Return the sweep of a trial; empty for any other run."""
+        """Return the run id of a trial's sweep; empty if this run is not a trial."""
         return self.tags.get(names.PARENT_RUN_TAG, "")
 
     @property
@@ -91,16 +89,16 @@ class TrackedRun:
 
     @property
     def seconds(self) -> float | None:
-        """Return its duration, for an open run so far; None if the store does not record its
-        start.
+        """Return the run's duration, for an open run its duration so far; None if the store does
+        not record the start.
         """
         if self.started is None:
             return None
         return ((self.ended or datetime.now(UTC)) - self.started).total_seconds()
 
     def matrix(self, role: Role) -> list[list[float]]:
-        """Return the accuracy matrix: from the summary, otherwise from the metrics logged so far;
-        row i has i + 1 entries.
+        """Return the accuracy matrix from the summary or, without a summary, from the metrics
+        logged so far. Row i has i + 1 entries.
         """
         if self.summary is not None and role in self.summary:
             return [list(row) for row in self.summary[role]["accuracy_matrix"]]
@@ -117,7 +115,9 @@ def matrix_metrics(metric_names: Iterable[str]) -> list[str]:
 
 
 def histories_of(points: Iterable[MetricPoint]) -> dict[str, list[tuple[int, float]]]:
-    """Return logged metric points by name and step; of several at one step the last counts."""
+    """Return (step, value) pairs of logged points, by metric name. Of several values at one step,
+    the last counts.
+    """
     by_name: dict[str, dict[int, float]] = {}
     for point in points:
         by_name.setdefault(point.name, {})[point.step] = point.value
@@ -131,8 +131,8 @@ def _matrix_from(histories: Mapping[str, History], role: Role) -> list[list[floa
         for step, value in histories.get(names.task_accuracy(role, task), ())
     }
     rows: list[list[float]] = []
-    # An incomplete row, and the rows after it, are not shown: the mean would be a different
-    # number.
+    # Drop an incomplete row and all rows after it: the mean of an incomplete row would not be the
+    # accuracy.
     while all((len(rows) + 1, task) in accuracies for task in range(len(rows) + 1)):
         rows.append([accuracies[len(rows) + 1, task] for task in range(len(rows) + 1)])
     return rows

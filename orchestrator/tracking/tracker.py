@@ -25,7 +25,7 @@ class MetricPoint:
     Attributes:
         name: Name of the metric.
         value: Value at the step.
-        step: See `names` for what it counts.
+        step: Step of the value; see `names` for what a step counts.
         time_ms: Time of logging, in milliseconds since 1970; 0 if it does not matter.
     """
 
@@ -42,8 +42,8 @@ class DatasetUse:
     Attributes:
         name: Name of the data set.
         digest: Digest of its content; at most 36 characters.
-        source_type: Kind of place it comes from.
-        source: The place, as JSON.
+        source_type: Kind of the data's source.
+        source: Location of the data's source, as JSON.
         schema: Shape and type of the images and labels, as JSON.
         profile: Numbers of images, as JSON.
         context: `training`, `testing` or `unlabeled`.
@@ -59,16 +59,16 @@ class DatasetUse:
 
 
 class Tracker(Protocol):
-    """Takes the numbers of one run, in the order of logging.
+    """Takes the values, files and models that one run logs, in the order of logging.
 
-    A tracker may send them later, and keeps them until then. After `close` they have arrived, or
-    wait where the next command finds them.
+    A tracker may keep logged entries and send them to the store later. After `close`, the store has
+    all of them, or the next command finds and sends the rest.
 
     Every `log_…`, `set_tags` and `open_child` raises `RuntimeError` once the run is closed.
 
-    A resumed run (by its run id) never gets a point twice: metrics whose name and step it already
-    has are skipped. Its parameters may be logged again with the same values; a different value is a
-    `UserInputError`.
+    A run that is resumed by its id never gets a point twice: a point is skipped if the run already
+    has its name and step. The run's parameters may be logged again with the same values; a
+    different value raises `UserInputError`.
     """
 
     @property
@@ -85,7 +85,7 @@ class Tracker(Protocol):
         ...
 
     def log_points(self, points: Sequence[MetricPoint]) -> None:
-        """Log values of any steps, in order, at the price of one `log_metrics`."""
+        """Log values of any steps, in order; a call is as cheap as one of `log_metrics`."""
         ...
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
@@ -102,8 +102,8 @@ class Tracker(Protocol):
         """Log a packaged model (see `mlflow.packaging`).
 
         Args:
-            folder: The package.
-            name: The run's name of the model, such as `student`.
+            folder: Folder of the package.
+            name: Name of the model within the run, such as `student`.
             registered_name: Name in the model registry; empty to not register the model.
         """
         ...
@@ -119,18 +119,19 @@ class Tracker(Protocol):
         ...
 
     def view_url(self, view: View) -> str:
-        """Return the page that shows a saved view; empty if there is none (yet)."""
+        """Return the URL of the page that shows a saved view; empty if there is no page (yet)."""
         ...
 
     def open_child(
         self, run_name: str, tags: Mapping[str, str], run_id: str | None = None
     ) -> "Tracker":
-        """Open a run below this one, such as a trial below its sweep; each is closed separately.
+        """Open a child of this run, such as a trial of a sweep; parent and child are closed
+        separately.
 
         Args:
             run_name: Name of the child.
             tags: Further tags of the child; see `names` for keys.
-            run_id: A child of this run to resume; None for a new one.
+            run_id: Id of a child of this run to resume; None for a new child.
 
         Raises:
             RuntimeError: This run is closed, or is itself a child: there are only two levels.
@@ -140,8 +141,8 @@ class Tracker(Protocol):
         ...
 
     def close(self, status: RunStatus, reason: str = "") -> None:
-        """End the run; only the first call counts, so a `finally` may close what an `except` has
-        already closed.
+        """End the run. Only the first call counts, so a `finally` block may call this method again
+        after an `except` block.
         """
         ...
 
@@ -150,8 +151,8 @@ class Lifetime:
     """State of a run: whether it is open, and whether it may have children.
 
     Args:
-        run_id: The run, named in the error for a late number.
-        parent_run_id: The parent run; empty if there is none.
+        run_id: Id of the run, for the error if a value is logged after the run has ended.
+        parent_run_id: Id of the parent run; empty if there is none.
     """
 
     def __init__(self, run_id: str, parent_run_id: str = "") -> None:
@@ -168,7 +169,7 @@ class Lifetime:
             )
 
     def child_tags(self, run_name: str, tags: Mapping[str, str]) -> dict[str, str]:
-        """Return all tags of a child; raise `RuntimeError` if this run may have none."""
+        """Return all tags of a new child; raise `RuntimeError` if this run is itself a child."""
         self.require_open()
         if self.parent_run_id:
             # MLflow's pages show no third level.

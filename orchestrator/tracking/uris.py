@@ -48,9 +48,10 @@ def require_supported(uri: str) -> None:
 
 
 def artifact_root(uri: str) -> Path | None:
-    """Return the absolute folder for artifacts of a new experiment; None if a server decides.
+    """Return the absolute folder for artifacts of a new experiment; None if the MLflow server
+    chooses the location.
 
-    MLflow's own default is `mlruns` in the current directory, whatever that is.
+    MLflow's own default, `mlruns` in the current directory, would depend on that directory.
     """
     if uri_scheme(uri) in SERVER_SCHEMES:
         return None
@@ -59,7 +60,7 @@ def artifact_root(uri: str) -> Path | None:
 
 
 def ui_command(uri: str, experiment_id: str = "") -> str:
-    """Return how to see the runs: a shell command, or for an MLflow server the page's address."""
+    """Return how a person can see runs: a shell command or, for an MLflow server, an address."""
     if uri_scheme(uri) in SERVER_SCHEMES:
         return experiment_url(uri, experiment_id)
     found_unasked = sqlite_path(uri) == Path.cwd() / "mlflow.db"
@@ -73,8 +74,8 @@ def ui_command(uri: str, experiment_id: str = "") -> str:
 
 
 def experiment_url(uri: str, experiment_id: str = "") -> str:
-    """Return the page of an experiment, or without an id of all: on the server, or on the one that
-    `ui_command` starts.
+    """Return the address of an experiment's page, or without an id, of the list of experiments: on
+    the MLflow server, or on the server that `ui_command` starts.
     """
     server = _server(uri) or LOCAL_UI_URL
     return f"{server}/#/experiments" + (f"/{experiment_id}" if experiment_id else "")
@@ -87,7 +88,7 @@ def run_url(uri: str, run_id: str) -> str:
 
 
 def run_page(uri: str, run_id: str) -> str:
-    """Return the address of a run's page: on its MLflow server, or on the one that `ui_command`
+    """Return the address of a run's page: on the MLflow server, or on the server that `ui_command`
     starts.
     """
     return run_url(uri if _server(uri) else LOCAL_UI_URL, run_id)

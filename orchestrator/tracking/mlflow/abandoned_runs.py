@@ -14,7 +14,7 @@ from orchestrator.tracking.mlflow.runs import RUNNING, active_experiments, conne
 from orchestrator.tracking.run_process import RunProcess, recorded_process, this_process
 from orchestrator.tracking.tracker import RunStatus
 
-RUNS_PER_PAGE = 100  # with all their values
+RUNS_PER_PAGE = 100  # MLflow returns each run with all its values
 # Fifteen missed heartbeats.
 SILENCE = timedelta(minutes=15)
 
@@ -26,15 +26,16 @@ def close_abandoned_runs(
 ) -> list[str]:
     """Close as FAILED the runs whose process is gone, and return their ids.
 
-    A process is gone if it ran on this host and has ended, or if it cannot be seen from here
-    (another host or container) and sent no heartbeat for `SILENCE`. Other runs, and runs that name
-    no process, are left alone. Several processes may do this at once: they write the same values.
-    The end time is the time of discovery, because the time of death is unknown.
+    A process counts as gone if it ran on this host and has ended, or if it runs out of sight of
+    this process (another host or container) and has sent no heartbeat for `SILENCE`. Other runs,
+    and runs that name no process, do not change. Several processes may call this function at once:
+    they write the same values. A closed run's end time is the time of this call, because the time
+    at which its process ended is unknown.
 
     Args:
-        client: Bound to the store.
+        client: MLflow's client of the store.
         uri: The store's URI, for messages.
-        experiment_ids: Experiments to search.
+        experiment_ids: Ids of the experiments to search.
 
     Raises:
         UserInputError: The store refuses access.
@@ -99,8 +100,8 @@ def _why_gone(process: RunProcess, run: Run) -> str:
 
 
 def _close(client: MlflowClient, run_id: str, process: RunProcess, reason: str) -> bool:
-    # Asked again: after the search the process may have closed the run itself, or another process
-    # may have resumed it.
+    # Read the run again: since the search, its process may have closed it, or another process may
+    # have resumed it.
     run = client.get_run(run_id)
     if run.info.status != RUNNING or recorded_process(run.data.tags) != process:
         return False

@@ -49,8 +49,8 @@ def quiet_logs() -> Iterator[None]:
     """Keep migration lines, retry warnings and logged tracebacks of MLflow and its libraries off
     the terminal.
 
-    It sets filters on the handlers instead of levels on the loggers, because two threads may be
-    inside at once and leave in any order.
+    It sets filters on the handlers instead of levels on the loggers, because two threads may use it
+    at once and end their `with` blocks in any order.
     """
     loggers = [logging.getLogger(), *map(logging.getLogger, _NOISY)]
     handlers = {handler for logger in loggers for handler in logger.handlers}
@@ -91,7 +91,7 @@ def mlflow_calls(uri: str) -> Iterator[None]:
 
 @contextmanager
 def environment(settings: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables for the calls inside, then restore the previous ones."""
+    """Set environment variables for the calls in the `with` block, then restore the old values."""
     before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)
     try:
@@ -112,8 +112,8 @@ def _explained(error: MlflowException, uri: str) -> OrchestratorError:
         )
     if error.error_code == "ENDPOINT_NOT_FOUND" or "not in a valid JSON format" in message:
         return UserInputError("something answers, but not an MLflow server", where, SQLITE_ADVICE)
-    # An error that is not in MLflow's form is not from MLflow: a proxy answers instead of a server
-    # that is down.
+    # An error that is not in MLflow's form does not come from MLflow: the server is down, and a
+    # proxy answers for it.
     if error.error_code in _WRONG_REQUESTS and _NOT_OF_MLFLOW not in message:
         return OrchestratorError(f"MLflow refuses the request: {message}", where)
     return unavailable(uri, message)

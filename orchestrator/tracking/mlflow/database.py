@@ -1,5 +1,5 @@
-"""The schema of an MLflow database: created by one process at a time, migrated if older, rejected
-if newer.
+"""Prepare the schema of an MLflow database: one process at a time creates it, migrates an older
+one, and rejects a newer one.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ from orchestrator.tracking.uris import SERVER_SCHEMES, uri_scheme
 
 logger = logging.getLogger(__name__)
 
-# migrating a database of gigabytes takes minutes
+# Another process may hold the lock for minutes while it migrates a database of gigabytes.
 _PATIENCE_SECONDS = 600
 _QUIET_SECONDS = 10
 _MIGRATIONS = Path(mlflow.__file__).parent / "store" / "db_migrations"
@@ -41,14 +41,14 @@ _MIGRATIONS = Path(mlflow.__file__).parent / "store" / "db_migrations"
 
 @contextmanager
 def database_ready(uri: str) -> Iterator[None]:
-    """Lock out other processes of this machine while MLflow first opens the database, with a schema
-    that it accepts.
+    """Prepare the database's schema for MLflow, and lock out other processes of this machine while
+    MLflow opens the database for the first time.
 
     MLflow's own migrations fail when several processes open a new database file at once.
 
     Args:
-        uri: Supported, absolute and reachable. Nothing is done for an MLflow server, which owns its
-            database.
+        uri: A supported, absolute and reachable URI of a store. For an MLflow server, which manages
+            its own database, this function does nothing.
 
     Raises:
         UserInputError: The schema is newer than the installed MLflow, a database server has an
@@ -92,7 +92,7 @@ def _check_schema(uri: str) -> None:
     if current is None and path is not None and path.stat().st_size == 0:
         _create_whole(path)
     if current is None or current == newest_schema(mlflow.__version__):
-        return  # empty (MLflow creates the tables when it opens it), or up to date
+        return  # the database is up to date, or empty: MLflow creates the tables when opening it
     scripts = _migrations()
     if current in scripts.get_heads():
         return
@@ -132,11 +132,12 @@ def _schema_revision(uri: str) -> str | None:
 
 
 def _create_whole(database: Path) -> None:
-    """Create MLflow's tables in a file beside the database, and put it there when it is complete.
+    """Create MLflow's tables in a temporary file, then move the complete file to the database's
+    path.
 
     SQLite commits each step of MLflow's migrations: a process that is killed between two of them
-    would leave a database that no later process can open. Where the file cannot be written, MLflow
-    creates the tables itself, or says why not.
+    would leave a database that no later process can open. If the temporary file cannot be written,
+    MLflow creates the tables itself, or reports why it cannot.
     """
     making = database.with_name(f"{database.name}.new")
     try:
@@ -160,8 +161,8 @@ def _back_up(database: Path, backup: Path) -> None:
 
 
 def _upgrade(uri: str) -> None:
-    # The command is MLflow's public way to migrate; its functions are private. Every user sees the
-    # arguments of a process: they contain only the file's path.
+    # This command is MLflow's only public way to migrate; the functions behind it are private. All
+    # users of a machine can see a command's arguments: these contain only the file's path.
     command = [sys.executable, "-m", "mlflow", "db", "upgrade", uri]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - no shell
     if answer.returncode != 0:

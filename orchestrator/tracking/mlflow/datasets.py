@@ -1,4 +1,4 @@
-"""Record data sets on a run of MLflow, which keeps each once per experiment."""
+"""Record data sets on a run of MLflow, which keeps each data set once per experiment."""
 
 from collections.abc import Sequence
 
@@ -11,12 +11,12 @@ _CONTEXT_TAG = "mlflow.data.context"
 
 
 def log_datasets(client: MlflowClient, run_id: str, uses: Sequence[DatasetUse]) -> None:
-    """Record data sets on a run; data sets that it already has stay unchanged.
+    """Record data sets on a run; data sets that the run already has stay unchanged.
 
     Args:
-        client: Bound to the store.
+        client: MLflow's client of the store.
         run_id: The store's id of the run.
-        uses: As from `datasets.dataset_uses`.
+        uses: Data sets and their uses, from `datasets.dataset_uses`.
     """
     inputs = [
         DatasetInput(

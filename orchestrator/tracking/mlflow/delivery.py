@@ -1,4 +1,4 @@
-"""Deliver entries to MLflow: in order, many in one request, and never twice."""
+"""Deliver log entries to MLflow: in order, many entries per request, and no entry twice."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ from orchestrator.tracking.preflight import check_reachable
 from orchestrator.tracking.run_process import recorded_process, this_process
 from orchestrator.tracking.tracker import MetricPoint
 
-# Tags that refer to a run, which the store may know by another id.
+# Tags whose value is the id of a run that the store may know by another id.
 _RUN_TAGS = (names.PARENT_RUN_TAG, names.SWEEP_TAG)
 
 logger = logging.getLogger(__name__)
@@ -62,12 +62,12 @@ class MlflowDelivery:
 
     Args:
         destination: The store and the experiment.
-        run_ids: The store's ids of runs created here, by the id given out.
-        store: The opened store; None opens it on first use.
+        run_ids: The store's ids of runs created here, by the id that this program issued.
+        store: The opened store; None opens the store on first use.
 
     Attributes:
-        destination: As given.
-        run_ids: As given, plus the runs created since.
+        destination: The store and the experiment.
+        run_ids: The given ids, and those of runs created since.
         open_runs: The store's ids of runs that have begun and not ended.
     """
 
@@ -90,7 +90,7 @@ class MlflowDelivery:
             UserInputError: The experiment is deleted, or the store refuses access.
             TrackingUnavailableError: The store does not answer.
         """
-        check_reachable(self.destination.uri)  # MLflow itself would try for minutes
+        check_reachable(self.destination.uri)  # MLflow itself would retry for minutes
         return open_store(self.destination.uri, self.destination.experiment)
 
     @property
@@ -103,7 +103,7 @@ class MlflowDelivery:
 
         Raises:
             TrackingUnavailableError: The store does not answer, or cannot be written.
-            UserInputError: It refuses access, or something other than an MLflow server answers.
+            UserInputError: The store refuses access, or the server that answers is not MLflow.
         """
         try:
             self._send(entries)
@@ -125,12 +125,12 @@ class MlflowDelivery:
         return True
 
     def beat(self) -> None:
-        """Record for each open run that its process is alive; set a run that another process has
-        closed as abandoned back to RUNNING.
+        """Record for each open run that its process is alive. Set a run back to RUNNING if another
+        process has closed it as abandoned.
 
         Raises:
             TrackingUnavailableError: The store does not answer.
-            UserInputError: It refuses access.
+            UserInputError: The store refuses access.
         """
         for run_id in sorted(self.open_runs):
             try:
@@ -144,13 +144,13 @@ class MlflowDelivery:
                 logger.debug("no heartbeat of run %s: %s", run_id, error)
 
     def with_ids(self, tags: Mapping[str, str]) -> dict[str, str]:
-        """Return the tags with the store's ids in place of the ids given out here."""
+        """Return the tags, with each run id issued here replaced by the store's id of that run."""
         return {
             key: self.id_of(value) if key in _RUN_TAGS else value for key, value in tags.items()
         }
 
     def id_of(self, run: str) -> str:
-        """Return the store's id of a run."""
+        """Return the store's id of a run, given the id that this program issued."""
         return self.run_ids.get(run, run)
 
     def _beat(self, run_id: str) -> None:
@@ -253,7 +253,7 @@ class MlflowDelivery:
         run = client.get_run(run_id)
         driver = run.data.tags.get(names.PROCESS_STARTED_TAG, "")
         if entry.process and driver and driver != entry.process:
-            # The entry waited so long that another process has since resumed the run.
+            # While the entry waited, another process has resumed the run.
             return
         if entry.reason:
             client.set_tag(

@@ -1,9 +1,9 @@
 """Deliver a packaged model to MLflow: as a logged model of its run and, if a name is given, as a
 version in the registry.
 
-All ids are explicit, so the run may belong to another process, or have ended hours ago. Each step
-first looks for the result of an earlier delivery that was killed at any point. So there is one
-logged model and one version, however often this is called. A READY logged model is complete.
+All ids are explicit, so the run may belong to another process, or have ended hours ago. An earlier
+delivery may have been killed at any point, so each step first looks for its result: repeated
+deliveries create one logged model and one version. A READY logged model is complete.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _MODEL_FILE = "MLmodel"
 
 
 def deliver_model(client: MlflowClient, run_id: str, entry: entries.Model) -> str:
-    """Send a packaged model, or the missing rest of it, and return MLflow's id of the logged model.
+    """Send a packaged model, or its parts that MLflow lacks, and return the logged model's id.
 
     Args:
-        client: Bound to the store and its registry.
-        run_id: The store's id of the run that trained it.
-        entry: Has the package's folder and the model's names.
+        client: MLflow's client of the store and its registry.
+        run_id: The store's id of the run that trained the model.
+        entry: Entry with the package's folder and the model's names.
 
     Raises:
         OrchestratorError: The folder contains no package; nothing is sent.
@@ -62,10 +62,10 @@ def register_logged_model(
     """Register a delivered model as a version, once per name, and return the version.
 
     Args:
-        client: Bound to the store and its registry.
+        client: MLflow's client of the store and its registry.
         model: A logged model that is READY.
         name: Name of the registered model.
-        facts: Facts of the model; a few become tags of the version, and its description.
+        facts: Facts of the model; a few become tags and the description of the version.
     """
     version = _version(client, model, name, facts)
     _link_to_version(client, model, version)
@@ -77,8 +77,8 @@ class _Package:
     """A package written by `packaging`.
 
     Attributes:
-        folder: Its folder.
-        model: Content of its MLmodel file.
+        folder: Folder of the package.
+        model: Content of the package's MLmodel file.
         facts: Facts of the model.
     """
 
@@ -96,8 +96,8 @@ class _Package:
 
 
 def _logged_model(client: MlflowClient, run: Run, name: str, tags: dict[str, str]) -> LoggedModel:
-    """Return the logged model of this delivery. A new one is PENDING, and has the delivery's tag
-    from the start.
+    """Return the logged model of this delivery, created if missing. A new logged model is PENDING,
+    and is created with the delivery's tag.
     """
     experiment_id = run.info.experiment_id
     found = client.search_logged_models(
@@ -111,8 +111,8 @@ def _logged_model(client: MlflowClient, run: Run, name: str, tags: dict[str, str
 
 
 def _upload(client: MlflowClient, run_id: str, model: LoggedModel, package: _Package) -> None:
-    """Upload the files, replacing those of an earlier delivery; the MLmodel file, which gets the
-    ids, comes last.
+    """Upload the package's files, replacing those of an earlier delivery. Upload the MLmodel file,
+    which also receives the ids, last.
     """
     client.log_model_artifacts(model.model_id, str(package.folder))
     described = package.model
@@ -141,8 +141,8 @@ def _version(
     for version in client.search_model_versions(f"run_id = '{run_id}'"):
         if version.name == name and version.tags.get(DELIVERY_TAG) == tags[DELIVERY_TAG]:
             return version
-    # The files' own address: MLflow would look up `models:/ID` in its global tracking store instead
-    # of this client's.
+    # The address of the files instead of `models:/ID`, which MLflow would look up in its global
+    # tracking store instead of this client's.
     source = model.artifact_location
     return client.create_model_version(
         name, source, run_id, tags, description=facts.description(), model_id=model.model_id
@@ -150,7 +150,7 @@ def _version(
 
 
 def _link_to_version(client: MlflowClient, model: LoggedModel, version: ModelVersion) -> None:
-    """Record the version on the logged model; a server has already done so itself."""
+    """Record the version on the logged model; an MLflow server has already recorded it."""
     known = json.loads(client.get_logged_model(model.model_id).tags.get(_VERSIONS_TAG, "[]"))
     link = {"name": version.name, "version": str(version.version)}
     if link not in [{"name": one["name"], "version": str(one["version"])} for one in known]:

@@ -29,9 +29,9 @@ class RegisteredModel:
     """A version in the registry.
 
     Attributes:
-        run_id: The run that trained it.
+        run_id: Id of the run that trained the model.
         role: Role of the model.
-        location: Address of its package.
+        location: Address of the model's package.
     """
 
     run_id: str
@@ -46,14 +46,14 @@ class ModelReader(RunReader):
         """Connect to the store.
 
         Args:
-            uri: Supported, absolute and reachable.
+            uri: A supported, absolute and reachable URI of a store.
         """
         records = MlflowRecords(uri)
         super().__init__(records)
         self._client = records.client
 
     def locations_of(self, run_id: str) -> dict[Role, str]:
-        """Return the locations of a run's model packages; empty if it has logged none."""
+        """Return the location of each logged model package of a run, by role."""
         return {role: model.artifact_location for role, model in self._models_of(run_id).items()}
 
     def registered(self, reference: str) -> RegisteredModel:
@@ -94,7 +94,7 @@ class ModelReader(RunReader):
         """Download a package into a folder, and return its path.
 
         Raises:
-            UserInputError: Its files are missing.
+            UserInputError: The package's files are missing.
         """
         with mlflow_calls(self._uri):
             try:

@@ -1,6 +1,7 @@
-"""Log monitoring between candidates to one run of each retraining.
+"""Log the monitoring of a retraining to one run, apart from the runs of its candidates.
 
-A tick that learns nothing has no run, and a candidate's run has ended when the candidate is judged.
+A tick that trains no candidate has no run of its own, and a candidate's run has already ended when
+the candidate is judged.
 The monitoring run is always FINISHED, so it is never closed as abandoned.
 """
 
@@ -23,14 +24,14 @@ _POINTS_PER_REQUEST = 1000
 def log_monitoring(
     uri: str, experiment: str, retraining: str, points: Sequence[MetricPoint]
 ) -> str:
-    """Log points to the monitoring run of a retraining, created if missing; return its id.
+    """Log points to the monitoring run of a retraining, created if missing; return the run's id.
 
     A point that is logged twice is stored once.
 
     Args:
         uri: URI of the store; supported and absolute.
         experiment: MLflow experiment of the retraining.
-        retraining: Its name.
+        retraining: Name of the retraining.
         points: Points with their steps and times.
 
     Raises:

@@ -30,8 +30,8 @@ from orchestrator.tracking.model_facts import ModelFacts
 
 _MODEL_FILE = "MLmodel"
 _GRAPH_FILE = Path("data") / "model.pt2"
-# Exactly these: by default MLflow loads the model once more, in a separate process, to find out
-# what it imports.
+# Listed here because MLflow would otherwise load the model again, in a separate process, to find
+# out which packages it imports.
 _REQUIREMENTS = ("mlflow", "numpy", "torch")
 _NUM_EXAMPLES = 2  # with one image, torch.export would fix the batch size to one
 
@@ -40,7 +40,7 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class PackagedModel:
-    """A package that has been opened.
+    """The content of a model package.
 
     Attributes:
         classifier: Maps uint8 images of any batch size to logits, on the CPU.
@@ -76,10 +76,10 @@ def package_model(network: AnyNetwork, shape: Shape, facts: ModelFacts, folder: 
 
     Raises:
         OSError: The folder cannot be written.
-        Exception: torch cannot export the network for any number of images; it has several dozen
-            reasons.
+        Exception: torch cannot export the network for an arbitrary number of images; it raises
+            dozens of different classes.
     """
-    # Packaged for the CPU: an exported graph is tied to the device on which it was created.
+    # Exported on the CPU, because an exported graph is tied to the device of its export.
     classifier = _Classifier(copy.deepcopy(network)).cpu().eval()
     try:
         with quiet_logs():
@@ -121,7 +121,7 @@ def _save(classifier: _Classifier, shape: Shape, facts: ModelFacts, folder: Path
         serialization_format="pt2",
     )
     _require_any_batch_size(folder / _GRAPH_FILE)
-    # On a machine with a GPU, MLflow would look for the weights there.
+    # Otherwise MLflow looks for the weights on the GPU of a machine that has one.
     model.flavors["python_function"]["config"]["device"] = "cpu"
     model.save(str(folder / _MODEL_FILE))
 
@@ -129,13 +129,13 @@ def _save(classifier: _Classifier, shape: Shape, facts: ModelFacts, folder: Path
 def _require_any_batch_size(file: Path) -> None:
     """Check that the exported graph accepts any number of images.
 
-    MLflow lets torch.export fix that number to the example's if a network's code does not leave it
-    open.
+    If the code of a network does not support other numbers, MLflow lets torch.export fix the number
+    to that of the example images.
 
     Raises:
-        RuntimeError: The number is fixed.
+        RuntimeError: The graph accepts only one number of images.
     """
-    with ZipFile(file) as archive:  # loading the graph would take seconds
+    with ZipFile(file) as archive:  # reading one file of it; loading the graph would take seconds
         [description] = [name for name in archive.namelist() if name.endswith("models/model.json")]
         graph = json.loads(archive.read(description))["graph_module"]["graph"]
     if "as_int" in graph["tensor_values"]["images"]["sizes"][0]:
@@ -143,21 +143,23 @@ def _require_any_batch_size(file: Path) -> None:
 
 
 def example_images(shape: Shape) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """Return images for tracing the graph and for showing users the input: brightness ramps,
-    because training images are private.
+    """Return brightness ramps as example images, for tracing the graph and for showing users the
+    form of the input; training images are private.
     """
     size = (_NUM_EXAMPLES, *shape)
     return (np.arange(np.prod(size)) % 256).astype(np.uint8).reshape(size)
 
 
 def _signature(shape: Shape, num_classes: int) -> ModelSignature:
-    # without names: MLflow would pass a named array to the model in a dictionary, which its PyTorch
-    # flavour rejects
+    # The arrays have no names: MLflow would pass a named array to the model in a dictionary, which
+    # its PyTorch flavour rejects.
     images = TensorSpec(np.dtype(np.uint8), (-1, *shape))
     logits = TensorSpec(np.dtype(np.float32), (-1, num_classes))
     return ModelSignature(inputs=Schema([images]), outputs=Schema([logits]))
 
 
 def _version(package: str) -> str:
-    """Return a package's version without a suffix such as `+cpu`, which only one index knows."""
+    """Return a package's version without a suffix such as `+cpu`, which only one package index
+    offers.
+    """
     return metadata.version(package).partition("+")[0]

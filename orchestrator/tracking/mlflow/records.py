@@ -23,7 +23,7 @@ from orchestrator.tracking.run_query import RunQuery
 from orchestrator.tracking.tracked_run import History, TrackedRun
 
 _PER_PAGE = 1000
-_RUNS_PER_PAGE = 100  # with all their values: a busy server took over 20 s for a thousand
+_RUNS_PER_PAGE = 100  # a busy server took over 20 s for a thousand runs with all their values
 _VERSIONS_PER_PAGE = 200
 _STUDENTS = "name LIKE '%-student'"
 Found = TypeVar("Found")
@@ -34,21 +34,21 @@ class MlflowRecords:
 
     Attributes:
         uri: URI of the store.
-        client: Bound to the store.
+        client: MLflow's client of the store.
     """
 
     def __init__(self, uri: str) -> None:
         """Connect to the store.
 
         Args:
-            uri: Supported, absolute and reachable.
+            uri: A supported, absolute and reachable URI of a store.
         """
         self.uri = uri
         with mlflow_calls(uri), database_ready(uri):
             self.client: MlflowClient = connect(uri)
 
     def experiments(self) -> Mapping[str, str]:
-        """Return the experiments, searched once."""
+        """Return the experiments; they are requested once and kept."""
         return self._experiments
 
     def runs(self, query: RunQuery) -> Iterator[TrackedRun]:
@@ -83,7 +83,7 @@ class MlflowRecords:
             return {name: self._history(run_id, name) for name in metric_names}
 
     def list_files(self, run_id: str, folder: str = "") -> set[str]:
-        """List the folder."""
+        """List the artifact folder."""
         with mlflow_calls(self.uri):
             listed = self.client.list_artifacts(run_id, folder or None)
             return {file.path for file in listed if not file.is_dir}
@@ -179,7 +179,7 @@ def filter_text(query: RunQuery) -> str:
 
 
 def _quoted(value: str) -> str:
-    """Quote a value for MLflow's filters: they know two quotes, and no escaping."""
+    """Quote a value for MLflow's filters, which support two kinds of quotes but no escaping."""
     return f'"{value}"' if "'" in value else f"'{value}'"
 
 

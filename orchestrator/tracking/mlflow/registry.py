@@ -1,4 +1,4 @@
-"""The model registry through MLflow's client: everything that `ModelRegistry` can do.
+"""Implement `ModelRegistry` through MLflow's client.
 
 Clients are explicit: nothing here depends on MLflow's global settings.
 """
@@ -22,7 +22,7 @@ from orchestrator.tracking.outbox import entries
 from orchestrator.tracking.registry import MAX_TAG, ModelRegistry, VersionFacts
 
 _MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
-_MAX_VERSION_TAG = 16_000  # characters of up to four bytes, in TEXT of MySQL
+_MAX_VERSION_TAG = 16_000  # characters of up to four bytes, which fit a TEXT column of MySQL
 
 
 class MlflowRegistry(ModelRegistry):
@@ -32,7 +32,7 @@ class MlflowRegistry(ModelRegistry):
         """Connect to the store.
 
         Args:
-            uri: Supported, absolute and reachable.
+            uri: A supported, absolute and reachable URI of a store.
             name: Base name of the models: NAME-teacher and NAME-student.
         """
         super().__init__(uri, name)
@@ -40,7 +40,7 @@ class MlflowRegistry(ModelRegistry):
             self._client: MlflowClient = connect(uri)
 
     def with_alias(self, role: Role, alias: str) -> VersionFacts | None:
-        """Request the alias."""
+        """Request the version that has the alias."""
         return self._if_there(
             lambda: self._client.get_model_version_by_alias(self.model_name(role), alias)
         )

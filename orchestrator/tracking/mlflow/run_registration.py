@@ -28,8 +28,8 @@ class NewVersion:
     Attributes:
         model: The registered model's name.
         version: Version number.
-        is_new: Whether this call registered it; otherwise it existed already.
-        url: Address of its page; empty if no server shows it.
+        is_new: Whether this call registered the version; otherwise the version existed already.
+        url: Address of the version's page; empty if no server shows it.
     """
 
     model: str
@@ -42,7 +42,7 @@ class RunRegistrar(ModelReader):
     """Finds runs and their models as `ModelReader` does, and registers the models."""
 
     def send(self, run_id: str, role: Role, package: Path) -> None:
-        """Log a packaged model to a run that has not logged it."""
+        """Log a packaged model to a run that lacks it."""
         with mlflow_calls(self._uri):
             entry = entries.Model(run=run_id, folder=package, name=role, registered_name="")
             deliver_model(self._client, run_id, entry)
@@ -50,11 +50,11 @@ class RunRegistrar(ModelReader):
     def register(
         self, run_id: str, role: Role, model: str, summary: Mapping[str, Any]
     ) -> NewVersion:
-        """Register the model that a run has logged; if that name already has it as a version,
-        return that version.
+        """Register the model that a run has logged. If the registered model already has a version
+        of this model, return that version.
 
         Args:
-            run_id: The run that logged the model.
+            run_id: Id of the run that logged the model.
             role: Role of the model.
             model: The registered model's name.
             summary: Content of the run's summary.json.

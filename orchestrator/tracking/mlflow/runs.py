@@ -18,7 +18,7 @@ from orchestrator.tracking.uris import artifact_root
 MAX_PARAMETER_CHARACTERS = 6000
 MAX_TAG_CHARACTERS = 8000
 RUNNING = "RUNNING"
-# Tags that describe the process that drove a run last, and how the run ended then.
+# Tags about the process that last drove a run, and about how it ended the run.
 _TAGS_OF_ONE_PROCESS = (
     names.HOST_TAG,
     names.PROCESS_TAG,
@@ -30,10 +30,10 @@ _TAGS_OF_ONE_PROCESS = (
 
 @dataclass(frozen=True)
 class Store:
-    """One experiment of an MLflow store that has been opened.
+    """An open MLflow store, with one of its experiments.
 
     Attributes:
-        client: Bound to the store.
+        client: MLflow's client of the store.
         uri: The store's URI, for messages.
         experiment_id: MLflow's id of the experiment.
     """
@@ -43,7 +43,7 @@ class Store:
     experiment_id: str
 
     def find_run(self, run_id: str) -> Run:
-        """Return the run with this id; see the function `find_run`."""
+        """Return the run with an id, as the function `find_run` does."""
         return find_run(self.client, self.uri, run_id)
 
 
@@ -63,11 +63,11 @@ def open_store(uri: str, experiment: str) -> Store:
 def connect(uri: str) -> MlflowClient:
     """Return a client of one store; it creates the schema of an empty database."""
     root = artifact_root(uri)
-    # MLflow creates its "Default" experiment together with the database: its artifacts belong under
-    # the same root.
+    # MLflow creates its "Default" experiment together with the database. The artifacts of that
+    # experiment belong under the same root as those of all others.
     store_root = {"_MLFLOW_SERVER_ARTIFACT_ROOT": root.as_uri()} if root else {}
     with environment(store_root):
-        # The registry is named too: otherwise the client uses the global setting.
+        # Without `registry_uri`, the client would use MLflow's global setting for the registry.
         return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
@@ -75,7 +75,7 @@ def open_experiment(client: MlflowClient, uri: str, name: str) -> str:
     """Return the id of an active experiment; create it if the name is new.
 
     Args:
-        client: Bound to the store.
+        client: MLflow's client of the store.
         uri: The store's URI.
         name: The experiment's name.
 
@@ -99,14 +99,14 @@ def open_experiment(client: MlflowClient, uri: str, name: str) -> str:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-            found = client.get_experiment_by_name(name)  # another process was faster
+            found = client.get_experiment_by_name(name)  # another process has created it meanwhile
     return _active(found, uri, name)
 
 
 def create_run(
     client: MlflowClient, experiment_id: str, tags: Mapping[str, str], started_ms: int | None = None
 ) -> str:
-    """Create a RUNNING run, and return its id; without a time it starts now."""
+    """Create a RUNNING run, and return its id. If `started_ms` is None, the run starts now."""
     kept = {key: clipped(value, MAX_TAG_CHARACTERS) for key, value in tags.items()}
     return str(client.create_run(experiment_id, started_ms, tags=kept).info.run_id)
 
@@ -115,9 +115,9 @@ def find_run(client: MlflowClient, uri: str, run_id: str) -> Run:
     """Return the run with an id: MLflow's own id, or one issued here while MLflow was unreachable.
 
     Args:
-        client: Bound to the store.
+        client: MLflow's client of the store.
         uri: The store's URI, for messages.
-        run_id: The id.
+        run_id: Id of the run.
 
     Raises:
         UserInputError: The run does not exist, or is deleted.
@@ -140,7 +140,7 @@ def find_run(client: MlflowClient, uri: str, run_id: str) -> Run:
 
 
 def active_experiments(client: MlflowClient) -> list[str]:
-    """Return the ids of all experiments that are not deleted: MLflow lists 1,000 a page."""
+    """Return the ids of all experiments that are not deleted, however many pages MLflow needs."""
     ids: list[str] = []
     token: str | None = None
     while True:
@@ -156,13 +156,13 @@ def find_run_of_tag(
 ) -> str | None:
     """Return MLflow's id of a run with this value of a tag; None if no run has it."""
     if not value.isalnum():
-        return None  # no such run; other characters could break MLflow's search expression
+        return None  # no run has such a value; its characters could break MLflow's search filter
     found = client.search_runs(list(experiment_ids), f"tags.`{tag}` = '{value}'", max_results=1)
     return str(found[0].info.run_id) if found else None
 
 
 def find_run_of_experiment(client: MlflowClient, uri: str, run_id: str, experiment: str) -> Run:
-    """Return a run like `find_run`; raise `UserInputError` if its experiment is another one."""
+    """Return a run like `find_run`; raise `UserInputError` if it is not in the experiment."""
     run = find_run(client, uri, run_id)
     its_own = client.get_experiment(run.info.experiment_id).name
     if its_own != experiment:
@@ -176,26 +176,26 @@ def find_run_of_experiment(client: MlflowClient, uri: str, run_id: str, experime
 
 
 def reopen_run(client: MlflowClient, run: Run, tags: Mapping[str, str]) -> None:
-    """Set a run back to RUNNING, driven by the process that the tags name.
+    """Set a run back to RUNNING, and record the process that drives it now.
 
     Args:
-        client: Bound to the store.
-        run: The run, as just read.
-        tags: Tags to replace; the run keeps all others.
+        client: MLflow's client of the store.
+        run: The run, read just before.
+        tags: New tags of the run, which name the process; the run keeps its other tags.
     """
     run_id = run.info.run_id
     client.log_batch(run_id, tags=run_tags(tags))
     for tag in _TAGS_OF_ONE_PROCESS:
         if tag in run.data.tags and tag not in tags:
             client.delete_tag(run_id, tag)
-    # Last: a RUNNING run that still names its earlier process could be closed as abandoned by
-    # another process.
+    # The status changes last: another process could close a RUNNING run as abandoned if the run
+    # still named its earlier process.
     client.update_run(run_id, status=RUNNING)
 
 
 def read_earlier_log(client: MlflowClient, run_id: str) -> EarlierLog:
-    """Return everything that a run has logged, by one request for the run and one for each page of
-    25,000 points of each metric.
+    """Return everything that a run has logged. This takes one request for the run, and one per
+    metric for each 25,000 points.
     """
     data = client.get_run(run_id).data
     points = (

@@ -1,8 +1,8 @@
 """Write saved views of MLflow's experiment page as experiment tags, and link to them.
 
 Since MLflow 3.16 the page keeps its "Saved views" in tags `mlflow.sharedViewState.ID` of the
-experiment. No interface for writing them is documented, so nothing is written for a version whose
-page was not checked.
+experiment. MLflow documents no interface for writing views, so this module writes them only for
+the versions of MLflow whose page was checked.
 """
 
 import base64
@@ -28,7 +28,7 @@ from orchestrator.tracking.views.view import Json, View
 VIEW_TAG_PREFIX = "mlflow.sharedViewState."
 CHECKED_VERSIONS = ("3.16", "3.17")
 MAX_VALUE_CHARACTERS = (
-    20_000  # as MLflow checks it; a view has about 1,000, with 5 tasks as with 1,000
+    20_000  # MLflow's limit; a view has about 1,000, whether for 5 or 1,000 tasks
 )
 _COMPRESSED = "deflate;"
 
@@ -36,14 +36,14 @@ logger = logging.getLogger(__name__)
 
 
 def save_views(client: MlflowClient, experiment_id: str, views: Iterable[View]) -> None:
-    """Write the views that an experiment lacks or has in an older form; views that a person has
-    saved over on the page stay.
+    """Write the views that an experiment lacks or has in an older form. Views that a person has
+    overwritten on the page do not change.
 
-    A view is worth less than the run it belongs to, so a failure is only a warning in the log.
+    A failure is only logged as a warning, because a view matters less than the run.
 
     Args:
-        client: Bound to the store.
-        experiment_id: An active experiment.
+        client: MLflow's client of the store.
+        experiment_id: Id of an active experiment.
         views: Views with different ids.
     """
     try:
@@ -63,8 +63,8 @@ def save_views(client: MlflowClient, experiment_id: str, views: Iterable[View]) 
 
 
 def view_url(uri: str, experiment_id: str, view_id: str) -> str:
-    """Return the page that shows a view: on the server, or on the one `orchestrator ui` starts."""
-    # Without the workflow, MLflow shows a new browser the menu for language models.
+    """Return the URL of a view's page, on the MLflow server or the one `orchestrator ui` starts."""
+    # Without this workflow, MLflow shows its menu for language models in a browser that is new.
     query = {
         "viewStateShareKey": view_id,
         "compareRunsMode": "CHART",
@@ -74,12 +74,12 @@ def view_url(uri: str, experiment_id: str, view_id: str) -> str:
 
 
 def tag_of(view: View) -> str:
-    """Return the key of the experiment's tag that holds a view."""
+    """Return the key of the experiment tag that stores a view."""
     return f"{VIEW_TAG_PREFIX}{view.id}"
 
 
 def view_names(tags: Mapping[str, str]) -> dict[str, str]:
-    """Return id and name of every saved view among an experiment's tags, no matter who saved it."""
+    """Return the name of every saved view in an experiment's tags, by id, whoever saved it."""
     found = {
         key.removeprefix(VIEW_TAG_PREFIX): _read(value)
         for key, value in tags.items()
@@ -89,7 +89,7 @@ def view_names(tags: Mapping[str, str]) -> dict[str, str]:
 
 
 def envelope(view: View, now_milliseconds: int) -> str:
-    """Return the tag's value: name, times and the compressed state."""
+    """Return the value of a view's tag: name, times and the compressed state."""
     packed = zlib.compress(json.dumps(view.state, separators=(",", ":")).encode(), level=9)
     state = _COMPRESSED + base64.b64encode(packed).decode()
     return json.dumps(
@@ -103,7 +103,7 @@ def envelope(view: View, now_milliseconds: int) -> str:
 
 
 def state_of(value: str) -> Json:
-    """Return the state in a tag's value; empty if it contains none."""
+    """Return the state of a view from its tag's value; empty if the value contains no state."""
     text = str(_read(value).get("state", ""))
     try:
         if text.startswith(_COMPRESSED):
@@ -120,8 +120,8 @@ def _is_wanted(view: View, saved: str | None) -> bool:
     if saved is None:
         return True
     before = _read(saved)
-    # The page sets the update time when a person overwrites a view; in ours both times are
-    # equal.
+    # The page sets the update time when a person overwrites a view; in views that this program
+    # wrote, both times are equal.
     is_ours = before.get("createdAt") == before.get("updatedAt")
     return is_ours and (before.get("name") != view.name or state_of(saved) != view.state)
 
@@ -135,8 +135,8 @@ def _read(value: str) -> dict[str, Any]:
 
 
 def _page_is_known(uri: str) -> bool:
-    """Return whether the page's version was checked: the server's version or, for a database, that
-    of the MLflow installed here.
+    """Return whether MLflow's version is in `CHECKED_VERSIONS`: the server's version or, for a
+    database, the version installed here.
     """
     version = _server_version(uri) if uri_scheme(uri) in SERVER_SCHEMES else mlflow.__version__
     return ".".join(version.split(".")[:2]) in CHECKED_VERSIONS

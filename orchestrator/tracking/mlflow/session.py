@@ -1,4 +1,4 @@
-"""The session of one process with a store: the outbox that a run shares with its children."""
+"""Share one outbox between a run and its children, for as long as their process is connected."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from orchestrator.tracking.outbox.entries import Begin
 from orchestrator.tracking.outbox.outbox import Outbox
 from orchestrator.tracking.outbox.spool import Spool
 
-# How long opening a child may wait for earlier entries and for MLflow's id of the child.
+# How long `begin_child` may wait until earlier entries are sent and MLflow has issued the child's
+# id.
 OPENING_SECONDS = 5.0
 
 
@@ -25,13 +26,13 @@ class Session:
 
     Args:
         spool: Keeps entries that the outbox has not sent.
-        delivery: Sends them.
+        delivery: Sends the entries to the store.
         opening_tags: Tags of every run that the session opens: user, process and code.
 
     Attributes:
         outbox: Takes the entries of the runs.
-        delivery: As given.
-        opening_tags: As given.
+        delivery: Sends the entries to the store.
+        opening_tags: Tags of every run that the session opens.
     """
 
     def __init__(
@@ -42,28 +43,30 @@ class Session:
         self.opening_tags = dict(opening_tags)
 
     def begin_later(self, tags: Mapping[str, str]) -> str:
-        """Create a run once the store answers, and return its id until then.
+        """Create a run once the store answers, and return the run's provisional id.
 
-        The run keeps that id as its tag `names.SPOOL_ID_TAG`.
+        The run keeps the provisional id as its tag `names.SPOOL_ID_TAG`.
         """
         run_id = uuid.uuid4().hex
         self.outbox.put(Begin(run=run_id, tags=dict(tags), started_ms=now_ms()))
         return run_id
 
     def begin_child(self, tags: Mapping[str, str]) -> str:
-        """Create a run, and return its id: the store's id if the store answers soon."""
+        """Create a run, and return its id: the store's id if the store answers within
+        `OPENING_SECONDS`, otherwise a provisional one.
+        """
         is_failing = self.outbox.is_failing
         run_id = self.begin_later(tags)
         if not is_failing:
-            # A store that hangs must not delay training any longer.
+            # A store that hangs must not delay training for longer than this.
             self.outbox.flush(OPENING_SECONDS, numbers_only=True)
         return self.delivery.id_of(run_id)
 
     def earlier_log_of_child(self, run_id: str, parent_run_id: str) -> EarlierLog:
-        """Return what a child has logged, as far as the store can be asked.
+        """Return what a child has logged, if the store answers.
 
         Raises:
-            UserInputError: The run does not exist, or is not a child of that parent.
+            UserInputError: The run does not exist, or is not a child of the parent.
         """
         if self.outbox.is_failing:
             return NoEarlierLog()

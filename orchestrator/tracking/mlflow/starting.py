@@ -1,7 +1,7 @@
 """Start or resume a run in MLflow, whether or not its store answers.
 
-The remains of earlier processes of this machine come first: entries that wait in the spool are
-sent, and runs whose process is gone are closed.
+Before that, clean up after earlier processes of this machine: send entries that wait in the spool,
+and close runs whose process is gone.
 """
 
 from __future__ import annotations
@@ -44,26 +44,27 @@ logger = logging.getLogger(__name__)
 def start_run(
     destination: Destination, spool_dir: Path, tags: Mapping[str, str], run_id: str | None = None
 ) -> MlflowTracker:
-    """Open a run, new or by its id; create schema and experiment if missing.
+    """Start a new run, or resume the run of an id; create schema and experiment if missing.
 
     Args:
-        destination: Its URI is supported, absolute and reachable.
+        destination: The store and the experiment; the store's URI is supported, absolute and
+            reachable.
         spool_dir: Folder in which sessions keep waiting entries.
         tags: Tags of the run, including `names.RUN_NAME_TAG`; they override those determined here.
-        run_id: The run to resume; None for a new one.
+        run_id: Id of the run to resume; None for a new run.
 
     Raises:
-        UserInputError: As `opening.open_run`.
+        UserInputError: As for `opening.open_run`.
         StorageUnavailableError: The spool cannot be written.
-        TrackingUnavailableError: As `opening.open_run`.
+        TrackingUnavailableError: As for `opening.open_run`.
     """
     opened_by = opening_tags()
     all_tags = opened_by | dict(tags)
-    # First: the run to resume may be among the waiting ones.
+    # Deliver waiting entries first: they may create the run to resume.
     _deliver_left_behind(spool_dir, destination.uri)
     with mlflow_calls(destination.uri):
-        # Before the experiment is created: a wrong run id must not leave an empty experiment
-        # behind.
+        # Find the run before the experiment is created: a wrong run id must not leave an empty
+        # experiment behind.
         earlier = None if run_id is None else _existing_run(destination, run_id)
         store = open_store(destination.uri, destination.experiment)
         _close_abandoned(store)
@@ -86,13 +87,13 @@ def start_run(
 def start_run_later(
     destination: Destination, spool_dir: Path, tags: Mapping[str, str], run_id: str | None = None
 ) -> MlflowTracker:
-    """Open a run although the store does not answer: all entries wait in the spool.
+    """Open a run while the store does not answer: all its entries wait in the spool.
 
     Args:
-        destination: As `start_run`.
-        spool_dir: As `start_run`.
-        tags: As `start_run`.
-        run_id: As `start_run`.
+        destination: As for `start_run`.
+        spool_dir: As for `start_run`.
+        tags: As for `start_run`.
+        run_id: As for `start_run`.
 
     Raises:
         StorageUnavailableError: The spool cannot be written.
@@ -108,11 +109,11 @@ def start_run_later(
 
 
 def opening_tags() -> dict[str, str]:
-    """Return tags for who runs which code: the process, by which others see whether the run is
-    alive, the user, and the commit.
+    """Return the tags that name the user, the commit of the code, and the process, by which other
+    processes see whether the run is alive.
 
-    They are determined once for all runs of a session, which run the code that this process has
-    loaded even if the checkout changes.
+    A session calls this function once for all its runs: they run the code that this process has
+    loaded, even if the checkout changes later.
     """
     process = this_process()
     return {**(process.tags() if process else {}), **provenance_tags()}
@@ -141,7 +142,7 @@ def _existing_run(destination: Destination, run_id: str) -> Run:
 
 
 def _close_abandoned(store: Store) -> None:
-    """Close runs that earlier processes left; a failure must not stop the new run."""
+    """Close runs whose process is gone; a failure must not stop the new run."""
     try:
         close_abandoned_runs(store.client, store.uri, [store.experiment_id])
     except OrchestratorError as error:

@@ -1,9 +1,9 @@
 """Sample the machine during a run: MLflow's own monitors of processors, memory, disk, network and
 GPUs, every few seconds.
 
-Keys are MLflow's, with the node in between (`system/node_0/cpu_utilization_percentage`): MLflow's
-pages draw one chart for all nodes. The numbers are those of the whole machine, even inside a
-container.
+Metrics have MLflow's names with the node's number inserted
+(`system/node_0/cpu_utilization_percentage`), so MLflow's pages draw one chart for all nodes. The
+values describe the whole machine, even inside a container.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ logger = logging.getLogger(__name__)
 def system_metrics(
     log: Log, interval_seconds: float, node: int = 0, first_step: int = 1
 ) -> Iterator[None]:
-    """Sample this machine in a thread while the body runs.
+    """Sample this machine in a thread while the `with` block runs.
 
     Args:
-        log: Called with each sample and its step. If it fails, sampling ends with a warning: the
-            run matters more.
-        interval_seconds: Time between two samples, and before the first.
-        node: Number of the machine among those of the run.
+        log: Called with each sample and its step. If the call fails, sampling ends with a warning,
+            because the run matters more.
+        interval_seconds: Time between two samples, and before the first sample.
+        node: Number of this machine among all machines of the run.
         first_step: Step of the first sample; a resumed run already has the steps before it.
     """
     told_to_end = threading.Event()
@@ -59,7 +59,7 @@ def _sample(
 ) -> None:
     try:
         monitors = _monitors()
-        # counts from this thread's previous call; the first result is meaningless
+        # Each call measures since this thread's previous call, so the first result is meaningless.
         psutil.cpu_percent()
         for step in count(first_step):
             if told_to_end.wait(interval_seconds):

@@ -1,5 +1,5 @@
-"""A run in MLflow, addressed by its id: there is no active run and no global tracking URI, so one
-process can have many runs.
+"""Write to a run in MLflow. Each run is addressed by its id, not through MLflow's active run or
+global tracking URI, so one process can write to many runs.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from orchestrator.tracking.run_process import this_process
 from orchestrator.tracking.tracker import DatasetUse, Lifetime, MetricPoint, RunStatus
 from orchestrator.tracking.views.view import View
 
-# How long a run's end waits without progress before it leaves waiting entries to the next command.
-# An interrupted run waits less.
+# How long closing a run may wait without progress in sending entries; after that, the next command
+# sends the rest. The wait depends on the run's final status.
 PATIENCE_SECONDS = {RunStatus.FINISHED: 60.0, RunStatus.FAILED: 10.0, RunStatus.KILLED: 3.0}
 
 
@@ -39,11 +39,11 @@ class MlflowTracker:
     """Writes to one run of an MLflow store, through the session that it shares with its children.
 
     Args:
-        session: Takes the entries.
-        run_id: An open run, or one that the session will create.
-        parent_run_id: The parent run; empty if there is none.
-        earlier: Values that the run had when it was resumed.
-        is_alone: Whether the session ends with this run; false for a child.
+        session: Takes the entries of the run.
+        run_id: Id of an open run, or of a run that the session will create.
+        parent_run_id: Id of the parent run; empty if there is none.
+        earlier: Values that a resumed run had logged before.
+        is_alone: Whether the session ends with this run; False for a child.
     """
 
     def __init__(
@@ -62,8 +62,8 @@ class MlflowTracker:
 
     @property
     def run_id(self) -> str:
-        """Return MLflow's id of the run; if it was opened while the store was down, the value of
-        its tag `names.SPOOL_ID_TAG`.
+        """Return MLflow's id of the run. If the run was opened while the store was down, return the
+        value of the run's tag `names.SPOOL_ID_TAG`.
         """
         return self._lifetime.run_id
 
@@ -136,7 +136,7 @@ class MlflowTracker:
         self._put(Views(run=self.run_id, views=list(views)))
 
     def view_url(self, view: View) -> str:
-        """Return the page that shows a saved view; empty if the store was never reached."""
+        """Return the URL of a saved view's page; empty if the store was never reached."""
         if not self._session.delivery.is_connected:
             return ""
         return view_url(self.uri, self.experiment_id, view.id)
@@ -144,7 +144,7 @@ class MlflowTracker:
     def open_child(
         self, run_name: str, tags: Mapping[str, str], run_id: str | None = None
     ) -> MlflowTracker:
-        """Open a child in the same experiment, new or an existing child of this run."""
+        """Open a new child in the same experiment, or resume an existing child of this run."""
         all_tags = self._session.opening_tags | self._lifetime.child_tags(run_name, tags)
         if run_id is None:
             return self._child(self._session.begin_child(all_tags))
@@ -153,16 +153,19 @@ class MlflowTracker:
         return self._child(run_id, earlier)
 
     def flush(self, patience_seconds: float = PATIENCE_SECONDS[RunStatus.FINISHED]) -> bool:
-        """Wait until the store has all entries; return False if it does not answer for so long."""
+        """Wait until the store has all entries; return False after `patience_seconds` without
+        progress.
+        """
         return self._session.outbox.flush(patience_seconds)
 
     def close(self, status: RunStatus, reason: str = "") -> None:
         """Set the run's final status and the reason.
 
-        A run that is not a child waits until the store has everything, or does not answer.
+        Closing a run that is not a child waits until the store has all entries, or gives up if the
+        store does not answer.
 
         Raises:
-            TrackingUnavailableError: Numbers are lost, because neither the store nor the disk took
+            TrackingUnavailableError: Values are lost, because neither the store nor the disk took
                 them.
         """
         ended_ms = now_ms()

@@ -1,4 +1,4 @@
-"""Define MLflow's server for viewing runs on this machine, and read its experiments."""
+"""Describe the MLflow server that shows runs on this machine, and request its experiments."""
 
 import os
 import sys
@@ -9,10 +9,10 @@ from orchestrator.tracking.uris import artifact_root
 
 
 def mlflow_program(uri: str, port: int) -> Program:
-    """Return the server for a database.
+    """Return the program that shows a database.
 
     Args:
-        uri: An existing database, with a schema that the installed MLflow accepts.
+        uri: Address of an existing database with a schema that the installed MLflow accepts.
         port: Port to listen on.
     """
     command = [sys.executable, "-m", "mlflow", "server"]
@@ -31,7 +31,7 @@ def experiments_of(server: LocalServer) -> list[dict[str, Any]]:
 
 
 def _environment(uri: str) -> dict[str, str]:
-    # Not as arguments: every user of the machine sees those, and the URI may contain a password.
+    # The URI may contain a password, and every user of the machine can see a command's arguments.
     store = {
         "MLFLOW_BACKEND_STORE_URI": uri,
         "MLFLOW_DEFAULT_ARTIFACT_ROOT": str(artifact_root(uri)),

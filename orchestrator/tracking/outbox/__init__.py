@@ -1,4 +1,4 @@
-"""Keep log entries until the store has them: on disk at once, sent by a thread, in order.
+"""Write log entries to disk at once, and send them to the store from a thread, in order.
 
 ```
 entries     what a run logs, as values that can wait on disk
@@ -9,5 +9,5 @@ spool       the folder of one session      (journal: its entries; lenient_spool:
 left_behind delivers the spools of processes that are gone
 ```
 
-Nothing here knows MLflow: `orchestrator.tracking.mlflow.delivery` implements the protocol.
+This package does not use MLflow: `orchestrator.tracking.mlflow.delivery` implements the protocol.
 """

@@ -1,4 +1,4 @@
-"""The protocol by which entries reach a tracking store."""
+"""The protocol for sending log entries to a tracking store."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ class Delivery(Protocol):
     """Sends the entries of one session, in order.
 
     Sending an entry again does not change the store: a point is identified by name, step and time
-    of logging, settings and tags by their value, a run created here by the id of its `Begin`. So
-    after an error everything is sent again.
+    of logging, settings and tags by key and value, and a new run by the id in its `Begin`. So after
+    an error, the caller sends all entries again.
 
     Not thread-safe.
     """
 
     @property
     def run_ids(self) -> Mapping[str, str]:
-        """Return the store's ids of the runs created here, by the id of their `Begin`."""
+        """Return the store's ids of the runs that were created, by the id in their `Begin`."""
         ...
 
     @property
@@ -42,7 +42,7 @@ class Delivery(Protocol):
 
         Raises:
             TrackingUnavailableError: The store does not answer, or cannot be written.
-            UserInputError: It refuses access, or something other than an MLflow server answers.
+            UserInputError: The store refuses access, or the server that answers is not MLflow.
         """
         ...
 

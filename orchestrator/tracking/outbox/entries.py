@@ -1,6 +1,6 @@
-"""Entries that a run logs to a tracking store, as values that can wait on disk.
+"""Define the log entries of a run as values that can wait on disk.
 
-Their JSON is frozen: a spool written by an earlier version must still be delivered.
+The JSON form of entries is frozen: this version must deliver spools of earlier versions.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from orchestrator.tracking.views.view import View
 
 
 class _Entry(BaseModel):
-    """An entry of a run, by the id that this program gave out; the store may use another one."""
+    """An entry of a run. `run` is the id that this program issued; the store may use another id."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
@@ -31,7 +31,7 @@ class Begin(_Entry):
 
 
 class Resume(_Entry):
-    """Reopen a run of the store; points that it already has are not sent again."""
+    """Reopen a run of the store; points that the run already has are not sent again."""
 
     kind: Literal["go_on"] = "go_on"
     tags: dict[str, str]
@@ -45,7 +45,9 @@ class Parameters(_Entry):
 
 
 class Points(_Entry):
-    """Log values of metrics; because of the time of logging, sending them again adds nothing."""
+    """Log values of metrics. The time of logging identifies them, so sending them again adds
+    nothing.
+    """
 
     kind: Literal["points"] = "points"
     time_ms: int
@@ -68,8 +70,8 @@ class File(_Entry):
 
 
 class Model(_Entry):
-    """Add a packaged model (see `mlflow.packaging`); register it unless `registered_name` is
-    empty.
+    """Log a packaged model (see `mlflow.packaging`), and register the model unless
+    `registered_name` is empty.
     """
 
     kind: Literal["model"] = "model"
@@ -93,8 +95,8 @@ class Views(_Entry):
 
 
 class End(_Entry):
-    """End the run, unless another process has resumed it: `process` is the
-    `names.PROCESS_STARTED_TAG` of this one.
+    """End the run, unless another process has resumed it since. `process` is the run's value of
+    `names.PROCESS_STARTED_TAG` when the entry was logged.
     """
 
     kind: Literal["end"] = "end"
@@ -112,7 +114,7 @@ _ADAPTER: TypeAdapter[Entry] = TypeAdapter(Annotated[Entry, Field(discriminator=
 
 
 def entry_from_json(line: bytes) -> Entry:
-    """Read an entry from its line.
+    """Read an entry from its line in a journal.
 
     Raises:
         pydantic.ValidationError: The line is not an entry.

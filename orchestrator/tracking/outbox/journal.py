@@ -1,6 +1,6 @@
-"""The file of a session's entries: one line each, in the order of logging.
+"""The file with a session's entries: one line per entry, in the order of logging.
 
-An incomplete line, whose process was killed while writing it, counts as never logged.
+An incomplete line, left by a process that was killed while writing, is ignored.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from orchestrator.tracking.outbox.entries import Entry, entry_from_json
 
 
 class Journal:
-    """Appends entries to a file, which is created for the first one, and reads them back.
+    """Appends entries to a file, and reads them back. The first entry creates the file.
 
     Args:
         path: The file.
@@ -25,10 +25,10 @@ class Journal:
         self._descriptor: int | None = None
 
     def append(self, entry: Entry) -> int:
-        """Write an entry at the end, and return the offset of its end.
+        """Append an entry to the file, and return the offset at which the entry ends.
 
         Raises:
-            OSError: It cannot be written; the file is unchanged.
+            OSError: The entry cannot be written; the file is unchanged.
         """
         if self._descriptor is None:
             self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -44,11 +44,11 @@ class Journal:
         raise OSError(None, "the disk took only a part")
 
     def entries_after(self, offset: int) -> list[tuple[Entry, int]]:
-        """Return the entries after an offset, each with the offset of its end.
+        """Return the entries after an offset, each with the offset at which the entry ends.
 
         Raises:
             UserInputError: A line is not an entry.
-            OSError: They cannot be read.
+            OSError: The file cannot be read.
         """
         return [
             (self._entry(line, end - len(line)), end) for line, end in self._lines_after(offset)
@@ -69,7 +69,7 @@ class Journal:
             self._descriptor = None
 
     def _lines_after(self, offset: int) -> Iterator[tuple[bytes, int]]:
-        """Yield the complete lines, each with the offset of its end."""
+        """Yield the complete lines after an offset, each with the offset at which the line ends."""
         if not self._path.exists():
             return
         with self._path.open("rb") as file:

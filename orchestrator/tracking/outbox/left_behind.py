@@ -1,4 +1,6 @@
-"""Deliver entries that sessions left in the spool: their process was killed, or the store down."""
+"""Deliver entries that ended sessions left in the spool, because their process was killed or the
+store was down.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ from orchestrator.tracking.outbox.entries import Entry
 from orchestrator.tracking.outbox.outbox import WINDOW
 from orchestrator.tracking.outbox.spool import Destination, Spool
 
-# Creates the delivery of a session; the mapping is `Delivered.run_ids`.
+# Creates the delivery of a session from its destination and its `Delivered.run_ids`.
 DeliveryTo: TypeAlias = Callable[[Destination, Mapping[str, str]], Delivery]
 
 
@@ -29,13 +31,13 @@ class LeftBehind:
     """Result of delivering the entries of a session whose process is gone.
 
     Attributes:
-        folder: Its spool.
-        destination: Destination of its entries.
+        folder: The session's spool.
+        destination: Destination of the session's entries.
         num_sent: Number of entries that the store took.
         num_refused: Number of entries refused permanently; they stay in the folder, with the
             reason.
-        error: Why the others keep waiting; None if none does.
-        is_store_away: Whether the store could not be opened at all.
+        error: The error because of which other entries keep waiting; None if no entry waits.
+        is_store_away: Whether the store could not be opened.
     """
 
     folder: Path
@@ -54,9 +56,9 @@ def deliver_left_behind(
     Args:
         spool_dir: Folder in which sessions keep waiting entries.
         delivery_to: Creates the delivery of each session.
-        uri: A store, with its secrets, because a spool keeps its address without them; None for
-            no store.
-        only_there: Whether to skip sessions of other stores.
+        uri: Address of a store with its secrets, which a spool does not keep; None for no such
+            store.
+        only_there: Whether to skip sessions whose store is not that of `uri`.
     """
     found: list[LeftBehind] = []
     for spool in Spool.left_behind(spool_dir):
@@ -73,7 +75,9 @@ def deliver_left_behind(
 def _deliver(
     spool: Spool, delivery_to: DeliveryTo, before: Sequence[LeftBehind], uri: str | None
 ) -> LeftBehind:
-    """Send one session, unless its store failed to answer before: each try may take seconds."""
+    """Send the entries of one session. Skip the session if its store did not answer for an earlier
+    session, because each try may take seconds.
+    """
     destination, num_sent, num_refused = spool.destination, 0, 0
     try:
         address = uri or Address(destination.uri).without_placeholders()
@@ -102,7 +106,7 @@ def _deliver(
         error = StorageUnavailableError(
             f"the spool cannot be used ({reason.strerror or reason})", str(spool.folder)
         )
-    except Exception as reason:  # noqa: BLE001 - a failure must neither stop a run from starting nor block other sessions
+    except Exception as reason:  # noqa: BLE001 - a failure must neither stop a new run nor block other sessions
         said = hide(f"{type(reason).__name__}: {reason}", destination.uri)
         error = OrchestratorError(said, str(spool.folder))
     is_store_away = isinstance(error, TrackingUnavailableError) and not delivery.is_connected
@@ -110,7 +114,9 @@ def _deliver(
 
 
 def _sent_windows(spool: Spool, delivery: Delivery) -> Iterator[tuple[int, int]]:
-    """Send waiting entries; yield the numbers of all and of refused entries for each window."""
+    """Send waiting entries, window by window; yield the number of entries and of refused entries
+    of each window.
+    """
     waiting, aside = spool.waiting(), spool.aside()
     for start in range(0, len(waiting), WINDOW):
         window = waiting[start : start + WINDOW]

@@ -1,4 +1,4 @@
-"""A spool on a disk that may be full: a failed write is a warning instead of an error."""
+"""Write to a spool on a disk that may be full: a failed write is a warning instead of an error."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 class LenientSpool:
-    """Writes to a spool if the disk allows it, and warns once if it does not.
+    """Writes to a spool; if the disk is full, warns once and continues.
 
     Args:
         spool: The session's spool.
@@ -29,7 +29,9 @@ class LenientSpool:
         return self._spool.folder
 
     def append(self, entry: Entry) -> int | None:
-        """Write an entry, and return its end in the journal; None if the disk is full."""
+        """Write an entry, and return the offset at which it ends in the journal; None if the disk
+        is full.
+        """
         try:
             return self._spool.append(entry)
         except OSError as error:
@@ -47,12 +49,13 @@ class LenientSpool:
     def note_delivered(
         self, ends: Sequence[int | None], run_ids: Mapping[str, str], aside: Sequence[Entry]
     ) -> None:
-        """Record that the store has entries.
+        """Record that the store has received entries.
 
         Args:
-            ends: End of each entry in the journal; None for one that is not in it.
-            run_ids: As `spool.Delivered.run_ids`.
-            aside: Entries before them that the store does not have.
+            ends: Offset at which each entry ends in the journal; None for an entry that could not
+                be written there.
+            run_ids: As in `spool.Delivered`.
+            aside: Entries that were logged earlier, but are not sent yet.
         """
         in_journal = [end for end in ends if end is not None]
         if not in_journal:

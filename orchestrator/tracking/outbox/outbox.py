@@ -1,8 +1,8 @@
 """Take the entries that a process logs, write them to disk at once, and send them from a thread.
 
-Logging costs training one written line. A store that does not answer is retried with growing
-pauses while the process is alive; meanwhile the entries wait in the spool. A file that cannot be
-sent while numbers can waits until everything else is sent.
+To log an entry, training only waits until one line is written. If the store does not answer, the
+outbox retries with growing pauses while the process is alive; meanwhile the entries wait in the
+spool. If only a file cannot be sent, the file waits until all other entries are sent.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from orchestrator.tracking.outbox.waiting import (
     first_that_can_come_last,
 )
 
-# Entries logged in the meantime share one request; a request to a SQLite file is work for this very
-# process.
+# How long the thread gathers entries for one request. Fewer requests save CPU time: with a SQLite
+# file as the store, this process does the work of each request.
 GATHER_SECONDS = 5.0
 WINDOW = 500  # entries in one request
 JOIN_SECONDS = 1.0
@@ -40,7 +40,7 @@ class Outbox:
 
     Args:
         spool: The session's folder; entries that already wait there are sent first.
-        delivery: Sends them.
+        delivery: Sends the entries to the store.
     """
 
     def __init__(self, spool: Spool, delivery: Delivery) -> None:
@@ -58,13 +58,13 @@ class Outbox:
 
     @property
     def is_failing(self) -> bool:
-        """Return whether the last request to the store failed, or a caller has waited for it in
-        vain since.
+        """Return whether the last request to the store failed, or has not ended although a caller
+        waited for it.
         """
         return self._pace.failure is not None or self._is_stalled
 
     def put(self, entry: Entry) -> None:
-        """Take an entry; never wait for the store.
+        """Take an entry, without waiting for the store.
 
         Raises:
             RuntimeError: The outbox is closed.
@@ -79,13 +79,13 @@ class Outbox:
             self._changed.notify_all()
 
     def copied(self, path: Path) -> Path:
-        """Return a copy of a file or folder that waits with the entries; the original if the disk
-        is full.
+        """Copy a file or folder into the spool, and return the copy; the original if the disk is
+        full.
         """
         return self._spool.copied(path)
 
     def flush(self, patience_seconds: float, *, numbers_only: bool = False) -> bool:
-        """Wait until the store has everything.
+        """Wait until the store has all entries.
 
         Args:
             patience_seconds: Maximum time without progress.
@@ -114,11 +114,11 @@ class Outbox:
             return not left
 
     def close(self, patience_seconds: float) -> None:
-        """Send what can be sent, and end the thread.
+        """Send the entries that can be sent, and end the thread.
 
         Args:
-            patience_seconds: Maximum time without progress before the rest is left to the next
-                command.
+            patience_seconds: Maximum time without progress; after that, the next command sends the
+                rest.
 
         Raises:
             TrackingUnavailableError: Entries are lost: neither the store nor the disk took them.
@@ -128,8 +128,8 @@ class Outbox:
             self._is_ending = True
             self._changed.notify_all()
             left = self._waiting.all()
-        # A request that hangs is abandoned: the thread ends with the process, and sending entries
-        # twice does no harm.
+        # Do not wait longer for a request that hangs: its thread ends with the process, and sending
+        # its entries again does no harm.
         self._thread.join(timeout=JOIN_SECONDS)
         self._spool.close()
         self._report(left)
@@ -169,9 +169,9 @@ class Outbox:
                     self._pause()
 
     def _next_window(self) -> list[Waiting]:
-        """Wait for entries, and return those to send next; none if the outbox ends.
+        """Wait for entries, and return the entries to send next; none if the outbox is closing.
 
-        Heartbeats are sent meanwhile.
+        Send heartbeats while waiting.
         """
         while True:
             self._beat_when_due()
@@ -193,8 +193,8 @@ class Outbox:
         return self._pace.is_hurried or self._is_ending
 
     def _put_aside(self, window: Sequence[Waiting], error: Exception) -> bool:
-        """Make the first file of a window wait until everything else is sent; return False if that
-        does not help.
+        """Make the first file of a window wait until all other entries are sent. Return False if
+        the window has no file to put aside, or the store does not answer at all.
         """
         index = first_that_can_come_last(window)
         if index is None or not self._delivery.answers():
@@ -217,7 +217,7 @@ class Outbox:
             return
         try:
             self._delivery.beat()
-        except Exception as error:  # noqa: BLE001 - as above; the next heartbeat is due soon
+        except Exception as error:  # noqa: BLE001 - the thread must not end; the next heartbeat is due soon
             logger.debug("no heartbeat: %s", error)
 
     def _pause(self) -> None:
@@ -242,7 +242,8 @@ class Outbox:
     def _note_sent(self, window: Sequence[Waiting], refused: Sequence[Refused]) -> None:
         with self._changed:
             if self._is_ending:
-                # Another process owns the spool by now and sends it again, which does no harm.
+                # Another process owns the spool by now, and sends the entries again: this does no
+                # harm.
                 return
             self._note_refused(refused)
             self._waiting.remove(window)

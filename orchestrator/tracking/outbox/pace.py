@@ -7,12 +7,13 @@ import time
 from orchestrator.errors import OrchestratorError
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 15.0
-HURRIED_PAUSE_SECONDS = 1.0  # while a caller waits
+HURRIED_PAUSE_SECONDS = 1.0  # longest pause while a caller waits for the store
 HEARTBEAT_SECONDS = 60.0
 
 
 class Pace:
-    """Times the requests to a store: pauses grow with each failure, and are short in a hurry.
+    """Times the requests to a store: pauses grow with each failure, but stay short while a caller
+    waits.
 
     Not thread-safe: the outbox calls it with its lock held, except for the heartbeat, which only
     the sending thread uses.
@@ -33,23 +34,24 @@ class Pace:
         self.next_beat = time.monotonic()
 
     def note_failure(self, error: Exception) -> bool:
-        """Record that the store cannot be used; return whether it could be used before."""
+        """Record that the store failed; return whether the request before had succeeded."""
         is_first = self.failure is None
         self.num_failures += 1
         self.failure = known_error(error)
         return is_first
 
     def note_put_aside(self) -> None:
-        """Record that an entry could not be sent, and delay its next try."""
+        """Record that an entry was put aside, and delay the next try to send it."""
         self.num_failures += 1
         self.next_try = time.monotonic() + self._longest_pause()
 
     def note_success(self) -> bool:
-        """Record that the store took entries; return whether it had failed before."""
+        """Record that the store took entries; return whether the request before had failed."""
         is_back = self.failure is not None
         self.num_failures, self.failure = 0, None
         if is_back:
-            # Meanwhile another process may have closed this one's runs as abandoned.
+            # While the store failed, another process may have closed this process's runs as
+            # abandoned.
             self.next_beat = time.monotonic()
         return is_back
 
@@ -72,7 +74,7 @@ class Pace:
 
 
 def known_error(error: Exception) -> OrchestratorError:
-    """Return an error as one of this project's classes."""
+    """Return an error itself if it is one of this project's, otherwise wrap it in such a class."""
     return (
         error
         if isinstance(error, OrchestratorError)

@@ -1,20 +1,21 @@
 """Keep log entries on disk until the tracking store has them.
 
-Each process has one folder for each run that it opened; the children of a sweep share the sweep's:
+A process has one folder for each run that it opened; the trials of a sweep share the sweep's
+folder:
 
 ```
 SPOOL/RUN_ID-xxxxxxxx.lock        held while the process is alive
 SPOOL/RUN_ID-xxxxxxxx/
 ├── destination.json              store and experiment
 ├── journal.jsonl                 one entry a line, in order (see `journal`)
-├── delivered.json                offset up to which the store has them, and its ids of runs
+├── delivered.json                offset up to which the store has entries, and its ids of runs
 ├── refused.jsonl                 entries that the store refuses permanently, with the reason
 └── files/                        copies of logged files
 ```
 
 A killed process loses none of its logged entries: the next command, or `orchestrator reconcile`,
-sends the rest. The format is frozen (`tests/data/spool_0_1`): a new version can read the folders of
-an earlier one.
+sends those that the store lacks. The format is frozen (`tests/data/spool_0_1`), so that this
+version can read folders that an earlier version wrote.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Destination:
     """The store and the experiment of a session.
 
     Attributes:
-        uri: The store's URI. A spool keeps it without secrets; earlier versions kept them.
+        uri: The store's URI. A spool keeps the URI without secrets; earlier versions kept secrets.
         experiment: The experiment's name.
     """
 
@@ -65,9 +66,10 @@ class Delivered:
     """Progress of delivering a session's entries.
 
     Attributes:
-        offset: Bytes of the journal that were delivered.
-        run_ids: The store's id of each run that was opened while it was down, by the id given here.
-        aside: Entries before that offset, as JSON, that the store does not have: they come last.
+        offset: Number of bytes of the journal whose entries were delivered or put aside.
+        run_ids: The store's id of each run that was opened while the store was down, by the id that
+            this program issued.
+        aside: Entries before the offset that are not delivered yet, as JSON; they are sent last.
     """
 
     offset: int = 0
@@ -79,8 +81,8 @@ class Spool:
     """The folder of one session, locked by this process.
 
     Args:
-        folder: The folder.
-        lock: Held by this process.
+        folder: Folder of the session.
+        lock: Lock of the folder, held by this process.
     """
 
     def __init__(self, folder: Path, lock: FileLock) -> None:
@@ -95,13 +97,13 @@ class Spool:
         """Create the folder of a new session.
 
         Raises:
-            StorageUnavailableError: It cannot be created.
+            StorageUnavailableError: The folder cannot be created.
         """
         folder = spool_dir / f"{run_id}-{uuid.uuid4().hex[:8]}"
         try:
             spool_dir.mkdir(parents=True, exist_ok=True)
             lock = FileLock(_lock_file(folder))
-            lock.acquire(timeout=5)  # another process may be checking it at this moment
+            lock.acquire(timeout=5)  # another process may hold the lock briefly, to check it
             folder.mkdir(mode=0o700)
             _write_json(folder / _DESTINATION, shown_values(asdict(destination)))
             return cls(folder, lock)
@@ -115,19 +117,19 @@ class Spool:
 
     @classmethod
     def left_behind(cls, spool_dir: Path) -> Iterator[Spool]:
-        """Yield the sessions whose process is gone, the oldest first.
+        """Yield the spools of sessions whose process is gone, the oldest first.
 
-        A later one may resume the run of an earlier one. Each is locked for this process until it
-        is closed.
+        The order matters, because a session may resume the run of an earlier session. This process
+        holds the lock of each spool until the spool is closed.
         """
         for lock_file in sorted(spool_dir.glob("*.lock"), key=_begun_ns):
             lock, folder = FileLock(lock_file), lock_file.with_suffix("")
             try:
                 lock.acquire(timeout=0)
             except (Timeout, OSError):
-                continue  # its process is alive, or it belongs to another user
+                continue  # the session's process is alive, or the folder belongs to another user
             if not (folder / _DESTINATION).exists():
-                _remove(folder, lock)  # killed while it was created or removed
+                _remove(folder, lock)  # a process was killed while creating or removing the folder
                 continue
             try:
                 spool = cls(folder, lock)
@@ -142,10 +144,10 @@ class Spool:
                 yield spool
 
     def append(self, entry: Entry) -> int:
-        """Write an entry at the journal's end, and return the offset of its end.
+        """Append an entry to the journal, and return the offset at which the entry ends.
 
         Raises:
-            OSError: It cannot be written; the journal is unchanged.
+            OSError: The entry cannot be written; the journal is unchanged.
         """
         return self._journal.append(entry)
 
@@ -153,7 +155,7 @@ class Spool:
         """Copy a file or folder into the session's folder, because the original may change.
 
         Raises:
-            OSError: It cannot be copied.
+            OSError: The file or folder cannot be copied.
         """
         target = self.folder / _FILES / uuid.uuid4().hex[:8] / path.name
         target.parent.mkdir(parents=True)
@@ -168,30 +170,31 @@ class Spool:
         return target
 
     def waiting(self) -> list[tuple[Entry, int]]:
-        """Return the entries that the store does not have yet, each with the offset of its end.
+        """Return the entries after the delivered offset, each with the offset at which it ends.
 
         Raises:
             UserInputError: A line is not an entry.
-            OSError: They cannot be read.
+            OSError: The journal cannot be read.
         """
         return self._journal.entries_after(self.delivered.offset)
 
     def aside(self) -> list[Entry]:
-        """Return earlier entries that the store does not have either; they are sent last."""
+        """Return the entries before the delivered offset that were put aside, to be sent last."""
         return [entry_from_json(line.encode()) for line in self.delivered.aside]
 
     def note_delivered(
         self, offset: int, run_ids: Mapping[str, str], aside: Sequence[Entry] = ()
     ) -> None:
-        """Record the offset up to which the store has the entries; it never decreases.
+        """Record the offset up to which the store has the entries; the offset never decreases.
 
         Args:
-            offset: End of the last entry that the store has.
-            run_ids: As `Delivered.run_ids`.
-            aside: Entries before that offset that the store does not have.
+            offset: Offset at which the last delivered entry ends.
+            run_ids: As in `Delivered`.
+            aside: Entries before the offset that the store does not have.
 
         Raises:
-            OSError: It cannot be written; sending the same entries again does no harm.
+            OSError: The record cannot be written; the entries will be sent again, which does no
+                harm.
         """
         self.delivered = Delivered(
             max(offset, self.delivered.offset),
@@ -204,7 +207,7 @@ class Spool:
         """Record that the store refuses an entry permanently.
 
         Raises:
-            OSError: It cannot be written.
+            OSError: The record cannot be written.
         """
         with (self.folder / _REFUSED).open("a", encoding="utf-8") as file:
             file.write(
@@ -212,7 +215,7 @@ class Spool:
             )
 
     def close(self) -> None:
-        """Remove the folder once the store has everything; refused entries stay to be read."""
+        """Remove the folder if the store has all entries; keep refused entries for inspection."""
         self._journal.close()
         if self.delivered.aside or self._journal.has_entries_after(self.delivered.offset):
             self._lock.release()
@@ -228,7 +231,8 @@ def _remove(folder: Path, lock: FileLock) -> None:
 
 
 def _forget(folder: Path, lock: FileLock) -> None:
-    # Removed while the lock is held: a waiting process would otherwise lock a deleted file.
+    # Remove the lock file while holding the lock: otherwise a waiting process could lock a deleted
+    # file.
     _lock_file(folder).unlink(missing_ok=True)
     lock.release()
 
@@ -250,7 +254,9 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _read_delivered(folder: Path) -> Delivered:
-    """Read the record; a missing or corrupt one counts as empty: sending again does no harm."""
+    """Read the progress of delivery. Missing or corrupt progress counts as none: sending entries
+    again does no harm.
+    """
     try:
         return Delivered(**_read_json(folder / _DELIVERED))
     except (OSError, ValueError, TypeError, RecursionError):

@@ -1,4 +1,4 @@
-"""Entries that the store lacks: most in the order of logging, some put aside until the end."""
+"""Queue the entries that the store lacks, in the order of logging; some can be put aside."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from itertools import islice
 
 from orchestrator.tracking.outbox.entries import Datasets, Entry, File, Model, Views
 
-# Artifacts often have a separate store and credentials; numbers need not wait for them.
+# Entries that can be put aside. Artifacts often have a store and credentials of their own, whose
+# failure must not delay numbers.
 _CAN_COME_LAST = (File, Model, Datasets, Views)
 
 
@@ -19,7 +20,7 @@ class Waiting:
 
     Attributes:
         entry: The entry.
-        end: Position in the journal where the entry ends; None if the disk was full.
+        end: Offset at which the entry ends in the journal; None if the disk was full.
     """
 
     entry: Entry
@@ -32,7 +33,7 @@ class WaitingEntries:
     Not thread-safe: the outbox calls it with its lock held. Only one thread removes entries.
 
     Args:
-        entries: Each entry with the position where it ends in the journal.
+        entries: Each entry with the offset at which it ends in the journal.
     """
 
     def __init__(self, entries: Iterable[tuple[Entry, int]]) -> None:
@@ -57,19 +58,19 @@ class WaitingEntries:
         return len(self._in_order) + (0 if in_order_only else len(self._aside))
 
     def first_in_order(self, limit: int) -> list[Waiting]:
-        """Return the first entries, up to a limit, ignoring those that were put aside."""
+        """Return the first `limit` entries in the order of logging, without those put aside."""
         return list(islice(self._in_order, limit))
 
     def first_aside(self) -> list[Waiting]:
-        """Return the first of the entries that were put aside, as a window of one."""
+        """Return a window with the first entry that was put aside; empty if there is none."""
         return list(islice(self._aside, 1))
 
     def put_aside(self, window: Sequence[Waiting], index: int) -> None:
         """Make one entry of a window wait until all others are sent.
 
         Args:
-            window: As from `first_in_order` or `first_aside`.
-            index: The entry's place in the window.
+            window: Window from `first_in_order` or `first_aside`.
+            index: Index of the entry in the window.
         """
         if self._is_from_aside(window):
             self._aside.rotate(-1)
@@ -78,10 +79,10 @@ class WaitingEntries:
             self._aside.append(window[index])
 
     def remove(self, window: Sequence[Waiting]) -> None:
-        """Remove the entries of a window, which the store has received.
+        """Remove the entries of a window from the queue, because the store has received them.
 
         Args:
-            window: As from `first_in_order` or `first_aside`.
+            window: Window from `first_in_order` or `first_aside`.
         """
         source = self._aside if self._is_from_aside(window) else self._in_order
         for _ in window:

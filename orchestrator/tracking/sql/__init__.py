@@ -6,6 +6,6 @@ registry       versions and aliases            (files: artifacts in a local fold
 records        runs, their numbers and files
 ```
 Changes to a store go through MLflow, except for one tag that every tick of a retraining writes.
-Tests compare all answers with those of the installed MLflow. A new MLflow with another schema is
-queried through MLflow until its revision is added to `tracking.schemas`.
+Tests compare all answers with those of the installed MLflow. A database with the schema of a newer
+MLflow is queried through MLflow until that schema's revision is added to `tracking.schemas`.
 """

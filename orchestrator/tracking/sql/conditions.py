@@ -13,11 +13,11 @@ _HAS = "EXISTS (SELECT 1 FROM tags t WHERE t.run_uuid = r.run_uuid AND t.key = :
 
 
 class Conditions(NamedTuple):
-    """Conditions on the table `r` of runs.
+    """SQL conditions on the table of runs, which has the alias `r`.
 
     Attributes:
         text: SQL text.
-        values: Values by their names in the text.
+        values: Values of the placeholders in the text, by name.
     """
 
     text: str
@@ -47,7 +47,9 @@ def run_conditions(query: RunQuery) -> Conditions:
 
 
 def _tag_tests(query: RunQuery) -> Iterator[tuple[str, str, str | None]]:
-    """Yield a condition with a placeholder for its number, the key of a tag, and any value."""
+    """Yield a condition for each tag of the query, with the tag's key, and the value to compare
+    with, if any. `{number}` in the condition stands for the condition's number.
+    """
     for key, value in query.tags.items():
         yield f"{_TAGGED} = :value{{number}})", key, value
     for key, value in query.tag_prefixes.items():

@@ -1,4 +1,4 @@
-"""One MLflow database, queried in SQL that SQLite and PostgreSQL share."""
+"""Query one MLflow database in SQL that both SQLite and PostgreSQL accept."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Row = Mapping[str, Any]
 
 
 class Database:
-    """Runs statements; failures raise `TrackingUnavailableError`.
+    """Executes SQL statements; each method raises `TrackingUnavailableError` if that fails.
 
     Attributes:
         uri: URI of the store, for messages.
@@ -36,8 +36,9 @@ class Database:
         """Return the rows of a query.
 
         Args:
-            statement: SQL with `:names` of values; a list or tuple expands for `IN`.
-            values: Values by name.
+            statement: SQL with placeholders such as `:name`. A list or tuple as the value expands
+                for `IN`.
+            values: Values of the placeholders, by name.
         """
         text = sqlalchemy.text(statement).bindparams(
             *(
@@ -50,11 +51,11 @@ class Database:
             return [row._asdict() for row in connection.execute(text, values)]
 
     def row(self, statement: str, **values: object) -> Row | None:
-        """Return the first row of a query; None if there is none."""
+        """Return the first row of a query; None if no row matches."""
         return next(iter(self.rows(statement, **values)), None)
 
     def pairs(self, statement: str, **values: object) -> dict[str, str]:
-        """Return the rows of a query for `key` and `value` as a dictionary."""
+        """Return the rows of a query that selects `key` and `value`, as a dictionary."""
         return {row["key"]: row["value"] for row in self.rows(statement, **values)}
 
     def execute(self, statement: str, **values: object) -> None:
@@ -78,13 +79,13 @@ class Database:
 
 
 def open_database(uri: str) -> Database | None:
-    """Return the database of a store; None if MLflow itself must be used.
+    """Return the database of a store; None if the store must be queried through MLflow.
 
     MLflow is needed for an MLflow server, for unknown kinds of databases and schemas, for an empty
-    database, and if it is configured to separate workspaces.
+    database, and if MLflow is configured to separate workspaces.
 
     Args:
-        uri: Supported and absolute.
+        uri: A supported and absolute URI of a store.
 
     Raises:
         TrackingUnavailableError: The database refuses the connection.
@@ -93,14 +94,14 @@ def open_database(uri: str) -> Database | None:
         return None
     waits = {"timeout": LOCK_SECONDS} if uri_scheme(uri) == "sqlite" else {}
     try:
-        # no pool: no connection stays open when the command ends
+        # Without a pool, no connection stays open when the command ends.
         engine = sqlalchemy.create_engine(uri, poolclass=sqlalchemy.NullPool, connect_args=waits)
     except (ImportError, SQLAlchemyError):
-        return None  # the code in tracking/mlflow reports the missing driver
+        return None  # a driver is missing, which the code in tracking/mlflow reports
     database = Database(uri, engine)
     return database if database.revisions() & {*NEWEST_SCHEMAS.values()} else None
 
 
 def chunks(ids: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    """Yield parts of a list, because databases limit the number of values in a statement."""
+    """Yield parts of a list of ids, because databases limit the number of values in a statement."""
     return (ids[start : start + size] for start in range(0, len(ids), size))

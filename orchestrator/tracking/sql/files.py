@@ -1,4 +1,4 @@
-"""Artifacts in a folder of this machine; MLflow handles all others."""
+"""Read artifacts in a folder of this machine; MLflow reads all other artifacts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.request import url2pathname
 
 
 def local_folder(location: str) -> Path | None:
-    """Return the folder of an artifact location; None if it is not on this machine.
+    """Return the folder of an artifact location; None if the location is not on this machine.
 
     Args:
         location: A path, or an address such as `file:///folder` or `s3://bucket/folder`.

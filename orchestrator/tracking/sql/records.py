@@ -1,4 +1,4 @@
-"""Runs, and versions of students, in a database."""
+"""Read runs, and versions of students, from a database."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class DatabaseRecords:
         self._open = mlflow
 
     def experiments(self) -> Mapping[str, str]:
-        """Return the experiments, queried once."""
+        """Return the experiments; they are queried once and kept."""
         return self._experiments
 
     def runs(self, query: RunQuery) -> Iterator[TrackedRun]:
@@ -78,12 +78,13 @@ class DatabaseRecords:
         }
 
     def histories(self, run_id: str, metric_names: Sequence[str]) -> dict[str, History]:
-        """Query all metrics at once."""
+        """Query the histories of all metrics at once."""
         found: dict[str, dict[int, float]] = {name: {} for name in metric_names}
         for keys in chunks(metric_names, _VALUES_PER_QUERY):
             for row in self._database.rows(
                 "SELECT key, step, value, is_nan FROM metrics"
-                # not by an index on the key: SQLite would read that metric of every run
+                # `key || ''` keeps SQLite from using the index on the key, with which it would read
+                # the metric of every run.
                 " WHERE run_uuid = :run AND key || '' IN :keys ORDER BY timestamp, step, value",
                 run=run_id,
                 keys=keys,
@@ -92,7 +93,7 @@ class DatabaseRecords:
         return {name: sorted(points.items()) for name, points in found.items()}
 
     def list_files(self, run_id: str, folder: str = "") -> set[str]:
-        """List a local folder; use MLflow for others."""
+        """List a local folder; use MLflow for artifacts elsewhere."""
         place = self._artifacts(run_id)
         if place is None:
             return self._mlflow.list_files(run_id, folder)
@@ -108,7 +109,7 @@ class DatabaseRecords:
             raise unavailable(self.uri, error) from error
 
     def read_files(self, run_id: str, paths: Iterable[str]) -> dict[str, bytes]:
-        """Read from a local folder; use MLflow for others."""
+        """Read from a local folder; use MLflow for artifacts elsewhere."""
         place = self._artifacts(run_id)
         if place is None:
             return self._mlflow.read_files(run_id, paths)

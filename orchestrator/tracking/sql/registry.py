@@ -1,4 +1,4 @@
-"""The model registry of a database: read in SQL, changed through MLflow."""
+"""Read the model registry of a database in SQL; change it through MLflow."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class DatabaseRegistry(ModelRegistry):
         return self._open()
 
     def with_alias(self, role: Role, alias: str) -> VersionFacts | None:
-        """Query the alias."""
+        """Query the version that has the alias."""
         held = self._database.row(
             "SELECT version FROM registered_model_aliases"
             " WHERE workspace = :workspace AND name = :name AND alias = :alias",

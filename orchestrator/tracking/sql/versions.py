@@ -1,4 +1,4 @@
-"""Versions of a database's model registry, with their tags."""
+"""Read versions of a database's model registry, with their tags."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ def read_versions(
 
     Args:
         database: Database of the registry.
-        condition: SQL on the table `v`; user input must be passed as values.
-        order: SQL of a total order.
-        values: Values by their names in the condition.
+        condition: SQL condition on the table of versions, which has the alias `v`; user input must
+            be passed in `values`.
+        order: SQL terms for `ORDER BY` that order all versions unambiguously.
+        values: Values of the placeholders in the condition, by name.
     """
     bound = {"workspace": WORKSPACE, "deleted": _DELETED, **values}
     for number in count():

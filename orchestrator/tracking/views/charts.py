@@ -1,4 +1,4 @@
-"""Charts and sections as MLflow's experiment page stores them in a saved view.
+"""Describe charts and sections in the form that MLflow's experiment page stores in a saved view.
 
 The page keeps its state as JSON in an undocumented format: the names here were read from MLflow's
 own page (see `saved_views.CHECKED_VERSIONS`), and the tests look at the result in Chromium.
@@ -9,10 +9,10 @@ from collections.abc import Iterable, Sequence
 from orchestrator.tracking import names
 from orchestrator.tracking.views.view import Json
 
-# Lines of one run differ only in their dashes, of which MLflow has this many kinds; a further
-# metric would look like the first one.
+# The lines of one run in a chart differ only in their dashes. MLflow has this many kinds of dashes;
+# the line of a further metric would look like the first.
 NUM_LINE_STYLES = 6
-CARD_HEIGHT = 360  # pixels; MLflow's own
+CARD_HEIGHT = 360  # pixels; MLflow's default
 
 # Without these settings, MLflow smooths a chart.
 _LINE: Json = {
@@ -28,7 +28,7 @@ _LINE: Json = {
 
 
 def line(metric: str) -> Json:
-    """Return a chart of a metric over its steps, one line per run, titled with its name."""
+    """Return a chart of a metric over its steps, with one line per run and the metric as title."""
     return _LINE | {"metricKey": metric, "selectedMetricKeys": [metric]}
 
 
@@ -37,12 +37,12 @@ def lines(title: str, metrics: Sequence[str], stands_for: str) -> Json:
 
     Args:
         title: Title of the chart.
-        metrics: At most `NUM_LINE_STYLES` can be distinguished.
-        stands_for: A metric for which MLflow then makes no chart of its own, since it takes this
-            chart for it.
+        metrics: Metrics to draw; a reader can distinguish at most `NUM_LINE_STYLES`.
+        stands_for: A metric. MLflow takes this chart for that metric's chart, and creates no chart
+            of its own for the metric.
     """
-    # MLflow would write "a/b vs a/c vs a/d" above it; it shows a title only above the charts that
-    # it makes for several nodes.
+    # MLflow would write "a/b vs a/c vs a/d" above the chart. It shows a title only above charts in
+    # the form of those that it creates for several nodes.
     titled = {
         "displayName": title,
         "nodeLevelSystemMetricConfiguration": {"metric": title, "type": "node"},
@@ -51,7 +51,9 @@ def lines(title: str, metrics: Sequence[str], stands_for: str) -> Json:
 
 
 def bar(metric: str) -> Json:
-    """Return a bar chart of a metric's last value, one bar per run, in the order of the list."""
+    """Return a bar chart of a metric's last value, one bar per run, in the order of the page's
+    list.
+    """
     return {"type": "BAR", "metricKey": metric, "selectedMetricKeys": [metric]}
 
 
@@ -89,14 +91,15 @@ def section(
 
 
 def charts_state(sections: Sequence[Json], opened: Iterable[str] = ()) -> Json:
-    """Return the page's state of its charts.
+    """Return the part of the page's state that describes its charts.
 
     MLflow itself adds a chart for each metric that it finds, in a section named by the metric's
-    prefix. Those sections come after ours, closed, so everything else is one click away.
+    prefix. Those sections are closed and come after the given ones, so that every other metric is
+    one click away.
 
     Args:
-        sections: Our sections, in order.
-        opened: Prefixes whose section is open nevertheless.
+        sections: Sections of the view, in order.
+        opened: Prefixes of those sections of MLflow that are open nevertheless.
     """
     open_prefixes = set(opened)
     generated = [

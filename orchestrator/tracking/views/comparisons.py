@@ -1,6 +1,4 @@
-"""Ready-made comparisons on the MLflow page of an experiment, for the questions that a team asks
-about its runs.
-"""
+"""Define saved views that compare runs on MLflow's page of an experiment."""
 
 import math
 from collections.abc import Sequence
@@ -27,22 +25,21 @@ CANDIDATES_VIEW = "orchestrator-candidates"
 TRIALS_VIEW = "orchestrator-trials-forgetting"
 SWEEP_VIEW = "orchestrator-sweep"
 
-_MAX_AXES = 6  # parameters in one chart: with more, MLflow truncates their names in the middle
-_CONDITION_HEIGHT = 260  # pixels: few axes, few trials
-# By default the page shows the first 10 runs of its list, and lists 100 until a person asks for
-# more.
+_MAX_AXES = 6  # parameters in one chart; with more, MLflow truncates the names of parameters
+_CONDITION_HEIGHT = 260  # pixels; lower than other charts, which have more axes and trials
+# Show the first 10 runs of the page's list in the charts, as the page does by default.
 _NEWEST_TEN = "FIRST_10_RUNS"
 _ALL_LISTED = "SHOW_ALL"
 _WITH_RESULTS = f"metrics.`{names.summary_metric('teacher', 'accuracy')}` >= 0"
-# If the page sorts by exactly `attributes.start_time`, it folds trials into the run of their sweep,
-# where charts do not see them. With the quotes the key is different for the page, and the same for
-# the server.
+# If the sort key is exactly `attributes.start_time`, the page folds trials into the run of their
+# sweep, and charts omit them. With the quotes, the page does not recognise the key, but the server
+# does.
 _NEWEST_FIRST = "attributes.`start_time`"
 
 
 def runs_first(view_id: str) -> int:
-    """Return the position of a view in a list: runs, candidates, trials, sweeps, then views that a
-    person saved.
+    """Return the position of a view for sorting: first views of runs, then of candidates, trials
+    and sweeps, then views that a person saved.
     """
     kinds = (FORGETTING_VIEW, STUDENT_VIEW, CANDIDATES_VIEW, TRIALS_VIEW, SWEEP_VIEW)
     return next((i for i, kind in enumerate(kinds) if view_id.startswith(kind)), len(kinds))
@@ -51,12 +48,12 @@ def runs_first(view_id: str) -> int:
 def run_views(num_tasks: int) -> list[View]:
     """Return the views of every experiment: forgetting, and the student compared with its teacher.
 
-    They show runs only: a trial's numbers may come from validation images, and a retraining's
-    candidate learns one task.
+    The views show neither trials nor candidates: a trial's numbers may come from validation images,
+    and a retraining's candidate learns only one task.
 
     Args:
-        num_tasks: Number of tasks of a run. An experiment may contain runs with different numbers:
-            each number has its own view of forgetting.
+        num_tasks: Number of tasks of a run. An experiment may contain runs with different numbers
+            of tasks; each number has a separate view of forgetting.
     """
     return [_forgetting_view(num_tasks), _student_view()]
 
@@ -70,7 +67,7 @@ def candidates_view(retraining: str) -> View:
     """Return the view of the candidates of a retraining, judged or not, the newest first.
 
     Args:
-        retraining: Its name.
+        retraining: Name of the retraining.
     """
     finals = [names.final_metric(role, "last_accuracy") for role in reversed(ROLES)]
     forgettings = [names.final_metric(role, "forgetting") for role in reversed(ROLES)]
@@ -86,10 +83,10 @@ def candidates_view(retraining: str) -> View:
 
 
 def sweep_view(sweep_id: str, search_space: SearchSpace) -> View:
-    """Return the view of one sweep's finished trials, the best first: the parameters that made them
-    good, and the price.
+    """Return the view of one sweep's finished trials, the best first: their parameters, objectives
+    and forgetting.
 
-    Trials that were stopped early are left out: their objective is from fewer tasks.
+    The view omits trials that were stopped early, because their objective covers fewer tasks.
 
     Args:
         sweep_id: MLflow's id of the sweep's run.
@@ -140,8 +137,8 @@ def _forgetting_charts(role: Role, num_tasks: int) -> list[Json]:
         if num_tasks - 1 <= len(tasks)
         else f"Forgetting of {len(tasks)} of the {num_tasks} tasks"
     )
-    # The chart stands for a metric that is not a task's: MLflow makes a chart for each of those,
-    # which show all tasks one by one.
+    # The chart stands for a metric of no single task, so that MLflow still creates a chart for
+    # each task's metric.
     each = lines(title, metrics, stands_for=names.summary_metric(role, "backward_transfer"))
     return [
         line(names.summary_metric(role, "accuracy")),
@@ -151,8 +148,8 @@ def _forgetting_charts(role: Role, num_tasks: int) -> list[Json]:
 
 
 def _spread(num_tasks: int) -> list[int]:
-    """Return all tasks if their lines can be distinguished, otherwise evenly spaced ones from the
-    first to the last.
+    """Return all tasks if a reader can distinguish their lines, otherwise evenly spaced tasks from
+    the first to the last.
     """
     count = min(num_tasks, NUM_LINE_STYLES)
     return [round(place * (num_tasks - 1) / max(1, count - 1)) for place in range(count)]
@@ -181,8 +178,8 @@ def _student_view() -> View:
 
 
 def _runs_with_results() -> str:
-    """Return the filter of runs that have learned a task. It excludes trials, sweeps (which have no
-    results themselves), and candidates (of earlier releases by their state).
+    """Return the filter for runs that have learned a task. It excludes trials, sweeps (which have
+    no results of their own), and candidates (those of earlier releases by their state).
     """
     others = (names.PARENT_RUN_TAG, names.RETRAINING_TAG, names.STATE_TAG)
     return " AND ".join([_WITH_RESULTS, *(f"tags.`{tag}` IS NULL" for tag in others)])
@@ -193,7 +190,7 @@ def _trials_with_results() -> str:
 
 
 def _quoted(text: str) -> str:
-    """Quote a text for MLflow's filters: they know two quotes, and no escaping."""
+    """Quote a text for MLflow's filters, which support two kinds of quotes but no escaping."""
     return f'"{text}"' if "'" in text else f"'{text}'"
 
 
@@ -212,12 +209,12 @@ def _list_state(search_filter: str, columns: Sequence[str], visible: str = _NEWE
 
 
 def _sweep_sections(search_space: SearchSpace) -> list[Json]:
-    """Return sections for parameters that all trials have, for the price of a good objective, and
-    for parameters that only some trials have.
+    """Return the sections of a sweep's view: parameters that all trials have, accuracy against
+    forgetting, and parameters that only some trials have.
 
     MLflow draws no line for a trial that lacks a parameter of the chart, so conditional parameters
-    have separate charts. On an axis of text, such as lists of thresholds, it shows 30 values and
-    drops the trials with others.
+    have separate charts. On an axis of text, such as lists of thresholds, MLflow shows 30 values,
+    and drops trials with other values.
     """
     groups: dict[str, list[str]] = {}
     for path, distribution in _varied(search_space).items():

@@ -8,10 +8,11 @@ Json: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """State of the experiment page under one name.
+    """A named state of MLflow's experiment page.
 
     Attributes:
-        id: Part of the tag's key and of the link; equal for equal views, so that links last.
+        id: Id of the view, part of its tag's key and of its link. Writing a view again keeps its
+            id, so links stay valid.
         name: Name in the page's list of saved views.
         state: Charts, filter, order and columns, as the page stores them.
     """
