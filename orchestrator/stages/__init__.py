@@ -1,4 +1,4 @@
-"""Stages, each computed once: their graph, their keys, and their computation."""
+"""Compute each stage of an experiment once: the stage graph, content keys, and the stage store."""
 
 from __future__ import annotations
 

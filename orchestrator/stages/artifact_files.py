@@ -1,12 +1,12 @@
-"""Artifacts as files: one artifact per folder, on any filesystem that pyarrow supports.
+"""Read and write artifacts as files, one folder each, on any filesystem that pyarrow supports.
 
 ```
 <folder>/<sha256>.safetensors                    the tensors
-<folder>/manifest.json                           written last: checksum, and plain values
+<folder>/manifest.json                           written last: checksum, and JSON values
 ```
 
-Files appear atomically, under a name made of their content. There is no pickle: reading an artifact
-runs no code.
+Files appear atomically, and the tensors' file is named by its checksum. Nothing is pickled, so
+reading an artifact executes no code.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class Manifest(NamedTuple):
     """The content of a manifest.
 
     Attributes:
-        sha256: Checksum of the tensors, and name of their file.
-        values: Plain values.
+        sha256: Checksum of the file with the tensors, and its name without the suffix.
+        values: The artifact's JSON values.
     """
 
     sha256: str
@@ -52,7 +52,7 @@ def read_manifest(text: bytes) -> Manifest:
     """Return the content of a manifest.
 
     Raises:
-        ValueError: The manifest is invalid: its names might point outside of the store.
+        ValueError: The manifest is invalid; the name of its file might point outside of the store.
     """
     try:
         content = json.loads(text)
@@ -71,11 +71,11 @@ def read_manifest(text: bytes) -> Manifest:
 
 
 class ArtifactFiles:
-    """Read and write artifacts on one filesystem; its errors pass through unchanged.
+    """Read and write artifacts on one filesystem, whose errors pass through unchanged.
 
     Attributes:
-        filesystem: Filesystem of the folders.
-        uri: The address of their store, for warnings.
+        filesystem: Filesystem of the artifacts.
+        uri: Address of the artifacts' store, for warnings.
     """
 
     def __init__(self, filesystem: fs.FileSystem, uri: str) -> None:
@@ -103,13 +103,13 @@ class ArtifactFiles:
         return {tensors, MANIFEST}
 
     def get(self, folder: str, name: str, mapped: bool = False) -> Artifact | None:
-        """Read the artifact of a folder; None if there is none. A torn or corrupt one is moved
-        aside with a warning.
+        """Read the artifact of a folder; None if the folder has none. An incomplete or corrupt
+        artifact is moved aside with a warning.
 
         Args:
             folder: Folder of the artifact.
             name: Name of the artifact in the warning.
-            mapped: Memory-map the tensors instead of reading them; on a local disk only.
+            mapped: Whether to memory-map the tensors instead of reading them; on a local disk only.
         """
         text = self.manifest(folder)
         while text is not None:
@@ -117,7 +117,7 @@ class ArtifactFiles:
                 return (self._open_mapped if mapped else self._open)(folder, read_manifest(text))
             except (ValueError, FileNotFoundError, SafetensorError) as error:
                 newer = self.manifest(folder)
-                if newer == text:  # otherwise another writer has just replaced it
+                if newer == text:  # otherwise another writer has just replaced the manifest
                     self.move_aside(folder, name, error)
                     return None
                 text = newer
@@ -129,7 +129,7 @@ class ArtifactFiles:
         Args:
             folder: Folder of the artifact.
             name: Name of the artifact in the warning.
-            problem: The defect.
+            problem: Description of the defect.
         """
         logger.warning(
             "%s in %s is corrupt (%s); moving it aside to recompute it",
@@ -137,13 +137,13 @@ class ArtifactFiles:
             self.uri,
             problem,
         )
-        with suppress(FileNotFoundError):  # another reader was faster
+        with suppress(FileNotFoundError):  # another reader has already renamed the manifest
             self.filesystem.move(
                 f"{folder}/{MANIFEST}", f"{folder}/damaged-{uuid.uuid4().hex[:8]}.json"
             )
 
     def manifest(self, folder: str) -> bytes | None:
-        """Read the manifest of a folder; None if there is none."""
+        """Read the manifest of a folder; None if the folder has none."""
         path = f"{folder}/{MANIFEST}"
         try:
             return (
@@ -177,8 +177,8 @@ class ArtifactFiles:
         return Artifact(load_file(path), manifest.values)
 
     def sweep(self, folder: str, is_refuse: Callable[[str], bool]) -> None:
-        """Remove files of interrupted writers, or of older content, from a folder with a new
-        manifest.
+        """Remove files that interrupted writers or older content have left in a folder, after a new
+        manifest was written there.
         """
         for info in self.filesystem.get_file_info(fs.FileSelector(folder, allow_not_found=True)):
             if is_refuse(info.base_name):
@@ -198,8 +198,8 @@ class ArtifactFiles:
             stream.write(content)
 
     def replace(self, path: str, content: bytes) -> None:
-        """Write a file atomically: object storage shows only complete files; a local file gets a
-        temporary name first.
+        """Write a file atomically. Object storage shows only complete files; on a local disk, the
+        file has a temporary name until it is complete.
         """
         if not isinstance(self.filesystem, fs.LocalFileSystem):
             self.write(path, content)
@@ -211,17 +211,17 @@ class ArtifactFiles:
                 self.write(temporary, content)
                 self.filesystem.move(temporary, path)
                 return
-            except FileNotFoundError:  # another writer of this key has removed it in between
+            except FileNotFoundError:  # another writer of this key has removed the temporary file
                 if attempt == _ATTEMPTS - 1:
                     raise
                 self.filesystem.create_dir(folder, recursive=True)
             except OSError:
-                self.remove_file(temporary)  # half a file would only fill the disk further
+                self.remove_file(temporary)  # an incomplete file would only fill the disk
                 raise
 
     def remove_file(self, path: str) -> None:
         """Remove a file, if it exists."""
-        with suppress(FileNotFoundError):  # another writer was faster
+        with suppress(FileNotFoundError):  # another writer has already removed the file
             self.filesystem.delete_file(path)
 
     def remove_folder(self, path: str) -> None:

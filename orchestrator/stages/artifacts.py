@@ -1,4 +1,4 @@
-"""Convert models to the artifacts that the store keeps and back, bit for bit."""
+"""Convert models to artifacts for the stage store, and restore them bit for bit."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from orchestrator.stages.packed_matrices import packed, unpacked
 
 _EXTRACTOR = "network.extractor."
 NOT_UNDERSTOOD = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
-"""Errors from reading an artifact whose tensors or values are not as expected."""
+"""Errors that occur when an artifact's tensors or values are not as expected."""
 
 
 def to_artifact(method: Method, model: Model, with_extractor: bool = True) -> Artifact:
@@ -18,8 +18,8 @@ def to_artifact(method: Method, model: Model, with_extractor: bool = True) -> Ar
     Args:
         method: The method of the model.
         model: The model after a stage.
-        with_extractor: False omits the extractor's weights: those of a pre-trained extractor are
-            available elsewhere.
+        with_extractor: Whether to include the extractor's weights. They can be omitted for a
+            pre-trained extractor, because its weights are available elsewhere.
     """
     artifact = method.to_artifact(model)
     kept = {

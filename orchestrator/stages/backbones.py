@@ -1,5 +1,5 @@
-"""Check that both extractors support the images before training starts: in a run, and in each
-trial that varies them.
+"""Check before training starts that both extractors support the images. Runs do so once; sweeps
+once for each pair of backbones.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from orchestrator.models.backbones.cuts import multiply_adds
 from orchestrator.stages.configuration import of_role
 from orchestrator.training.random_streams import seeded_initialisation
 
-_NUM_IMAGES = 2  # batch normalisation cannot learn from one
+_NUM_IMAGES = 2  # batch normalisation cannot learn from one image
 
 
 def check_backbones(experiment: Experiment, scenario: Scenario) -> dict[Role, int]:
-    """Build both extractors and try them, to find an unknown model or unavailable weights before
-    training starts.
+    """Build and try both extractors, so that an unknown model or unavailable weights are reported
+    before training starts.
 
     Returns:
         The number of features of each extractor.
 
     Raises:
-        ConfigError: A backbone cannot be built, or does not support such images.
+        ConfigError: A backbone cannot be built, or does not support images of this shape.
     """
     num_features: dict[Role, int] = {}
     for role in ROLES:
@@ -40,8 +40,9 @@ def check_backbones(experiment: Experiment, scenario: Scenario) -> dict[Role, in
 
 
 def work_of_an_image(experiment: Experiment, role: Role, shape: Shape) -> int | None:
-    """Return the multiply-adds of a role's extractor for one image, as a measure of its stages'
-    cost; None if stages read feature tables instead, or none of its operations can be counted.
+    """Return the multiply-adds of a role's extractor for one image, as a measure of the cost of the
+    role's stages. None if these stages read feature tables instead of running the extractor, or if
+    no operation of the extractor can be counted.
 
     Args:
         experiment: Configuration of the extractors.

@@ -1,5 +1,5 @@
-"""Epoch checkpoints of a stage in the stage store: any later process or cluster that computes the
-stage finds them.
+"""Keep a stage's epoch checkpoints in the stage store, where any process or cluster that computes
+the stage later finds them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _OPTIMIZER = "optimizer."
 
 
 class StoreCheckpoints:
-    """One stage's checkpoints, the newest of each phase."""
+    """Store the newest checkpoint of each phase of one stage."""
 
     def __init__(self, store: StageStore, key: str) -> None:
         """Access nothing yet.
@@ -33,7 +33,7 @@ class StoreCheckpoints:
         self._key = key
 
     def restore(self, phase: str) -> EpochCheckpoint | None:
-        """Return the newest checkpoint of a phase; None if there is no intact one."""
+        """Return the newest checkpoint of a phase; None if it is missing or corrupt."""
         artifact = self._store.load_progress(self._key, phase)
         if artifact is None:
             return None
@@ -44,8 +44,8 @@ class StoreCheckpoints:
             return None
 
     def save(self, phase: str, checkpoint: EpochCheckpoint) -> None:
-        """Store a checkpoint. A failure of the store makes resuming impossible, but does not stop
-        the training.
+        """Store a checkpoint. If the store fails, training continues, but cannot be resumed from
+        this checkpoint.
         """
         try:
             self._store.save_progress(self._key, phase, _to_artifact(checkpoint))

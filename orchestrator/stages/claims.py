@@ -1,9 +1,9 @@
-"""Single flight: of all processes that need the same stage at once, one computes it; the others
-wait and find it in the store.
+"""Let only one of the processes that need the same stage at once compute it. The others wait, and
+then load the stage from the store.
 
-A claim saves work; it is not a lock for safety: two processes that compute the same stage store the
-same content. If the state of a holder is unknown, the next process therefore proceeds instead of
-waiting forever.
+A claim saves work, but correctness does not depend on it: two processes that compute the same stage
+store the same content. So if it is unknown whether the process that holds a claim is alive, the
+next process proceeds instead of waiting forever.
 """
 
 from __future__ import annotations
@@ -19,21 +19,22 @@ ROUND_SECONDS = 10.0
 
 
 class Claims(Protocol):
-    """Claims on keys, each with at most one holder."""
+    """Claims on keys of stages; each key has at most one claim holder."""
 
     def try_hold(self, key: str, token: str, patience_seconds: float) -> bool:
-        """Return whether the claim is held now, after waiting at most some seconds for others.
+        """Try to claim a key, waiting for other holders at most some seconds. Return whether the
+        caller holds the claim now.
 
         Args:
             key: Key to claim.
-            token: Identifies this claim, and no other. Repeating the call with the token of a held
-                claim returns True.
+            token: Unique id of the claim. A repeated call with the token of a claim that is already
+                held returns True.
             patience_seconds: Longest time to wait.
         """
 
     def release(self, key: str, token: str) -> None:
-        """Release a claim. A claim that is not (or no longer) held will not be granted later;
-        claims of others are not affected.
+        """Release the claim with a token. If the claim is not held, it can no longer be granted
+        later. Claims with other tokens are not affected.
         """
 
 
@@ -53,17 +54,18 @@ NO_CLAIMS = NoClaims()
 
 @contextmanager
 def holding(claims: Claims, key: str, ranks: Ranks = ALONE) -> Iterator[None]:
-    """Hold a key inside a block: wait until no one else holds it, and release it afterwards in any
-    case. Not re-entrant.
+    """Hold the claim on a key during a `with` block: wait until no other process holds the claim,
+    and release it at the end of the block, also after an error. Not re-entrant.
 
     Args:
         claims: The claims; only the first rank uses them.
         key: Key to claim.
-        ranks: This worker among those that claim together.
+        ranks: This worker among the workers that hold the claim together.
     """
     token = uuid.uuid4().hex
     try:
-        # in rounds: a collective that waited for hours would look like a lost connection
+        # Wait in rounds, because torch takes a collective operation that lasts hours for a lost
+        # connection.
         while not ranks.from_first(lambda: claims.try_hold(key, token, ROUND_SECONDS)):
             pass
         yield

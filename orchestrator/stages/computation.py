@@ -1,4 +1,4 @@
-"""A stage as a pure function from its inputs to its learned model."""
+"""Compute a stage as a pure function of its inputs; the result is the learned model."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from orchestrator.training.context import LearningContext
 
 @dataclass(frozen=True)
 class Upstream:
-    """The models that a stage builds on.
+    """The models of earlier stages from which a stage learns.
 
     Attributes:
-        previous: The same role's model of the previous task; None in the first task.
-        teacher: For a student's stage, the teacher of the same task.
+        previous: The role's model after the previous task; None in the first task.
+        teacher: The teacher's model after the same task, for a student's stage; None for a
+            teacher's.
     """
 
     previous: Model | None
@@ -38,8 +39,8 @@ class StageInputs:
         upstream: The models that the stage builds on.
         views: Features of each class's training images from a pre-trained teacher's extractor; None
             without such an extractor.
-        unlabeled_views: Its features of the images without labels; None without such an extractor,
-            and if the stage does not learn from these images.
+        unlabeled_views: Features of the unlabelled images from the same extractor; None without
+            such an extractor, and if the stage does not learn from unlabelled images.
     """
 
     stage: Stage

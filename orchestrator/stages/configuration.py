@@ -1,8 +1,8 @@
-"""The part of the configuration that each stage reads: exactly this part is in its key.
+"""List the settings that each stage reads: exactly these settings are part of the stage's key.
 
-A test runs every kind of stage, records each field that is read, and compares: a field that is read
-but not listed here would give stale results, one that is listed but not read would cause
-recomputation.
+A test runs every kind of stage, records the fields that it reads, and compares them with this list.
+A field that is read but not listed would let a stage reuse stale results; a field that is listed
+but not read would cause needless recomputation.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def configuration_read(role: Role, is_first_task: bool, experiment: Experiment) 
 def extensions_read(paths: Collection[str], experiment: Experiment) -> dict[str, Any]:
     """Return the identities of the extensions that a stage reads, by dotted path.
 
-    The identity of a backbone is part of `backbone_identity`, that of an image source part of the
-    images themselves.
+    Extensions for backbones and image sources are not included: `backbone_identity` covers the
+    former, and the identity of the images themselves covers the latter.
 
     Args:
         paths: Dotted paths that the stage reads.
@@ -53,10 +53,12 @@ def extensions_read(paths: Collection[str], experiment: Experiment) -> dict[str,
 
 @contextmanager
 def of_role(role: str) -> Iterator[None]:
-    """Add the role to errors about a backbone: its builder does not know the role.
+    """Add the role to errors about a backbone, because the code that builds the backbone does not
+    know the role.
 
     Raises:
-        ConfigError: With the role prepended to its place in the configuration.
+        ConfigError: An error raised in the `with` block, with the role prepended to its path in the
+            configuration.
     """
     try:
         yield
@@ -66,7 +68,7 @@ def of_role(role: str) -> Iterator[None]:
         raise ConfigError(error.what, f"{role}.{error.where}", error.next_step) from error
 
 
-def _value(tree: dict[str, Any], path: str) -> Any:  # noqa: ANN401 - whatever stands in the configuration
+def _value(tree: dict[str, Any], path: str) -> Any:  # noqa: ANN401 - any value of the configuration
     node: Any = tree
     for name in path.split("."):
         if not isinstance(node, dict) or name not in node:

@@ -1,7 +1,7 @@
-"""Costs of stages and tables of features, noted in one small file of a store on object storage.
+"""Record the costs of stages and feature tables in one small file of a store on object storage.
 
-`plan` estimates from the newest manifests. A local disk finds them by their folders; object storage
-would have to list and ask for every artifact.
+`plan` estimates costs from the newest results. On a local disk, it finds the newest manifests by
+the times of their folders; on object storage, it would have to list and request every artifact.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ _NOTED = (
 
 
 def note_cost(store: StageStore, values: Mapping[str, Any]) -> None:
-    """Note what a stage or a table has cost; nothing on a local disk.
+    """Record the cost of a stage or feature table in the file. On a local disk, do nothing.
 
-    Of two that write at once one note may be lost: an estimate does not miss it.
+    If two processes write at once, one record may be lost; an estimate does not depend on it.
 
     Args:
-        store: Where the stage or table was just stored.
-        values: Its plain values.
+        store: Store in which the stage or table was just saved.
+        values: JSON values of the stage's or table's artifact.
     """
     if isinstance(store.filesystem, fs.LocalFileSystem):
         return
     noted = {key: values[key] for key in _NOTED if key in values}
-    if "epochs" in noted:  # their number is what counts
+    if "epochs" in noted:  # an estimate needs only the number of epochs
         noted["epochs"] = [None] * len(noted["epochs"])
-    with suppress(OSError):  # the stage is stored, which is worth more
+    with suppress(OSError):  # the stage itself is stored; its cost is not worth an error
         known = _read(store) or []
         store.write_file(NOTES, json.dumps([noted, *known[: MAX_NOTES - 1]]).encode())
 
 
 def noted_costs(store: StageStore) -> list[dict[str, Any]] | None:
-    """Return the plain values that were noted, the newest first; None where nothing was.
+    """Return the recorded values, the newest first; None if nothing was recorded.
 
     Raises:
         StorageUnavailableError: The store cannot be read.

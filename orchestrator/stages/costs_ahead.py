@@ -1,8 +1,8 @@
-"""Costs of an experiment's final networks before any learning: each architecture is built once,
-with random weights.
+"""Compute the costs of an experiment's final networks before they are trained. Each architecture is
+built once, with random weights.
 
-A latency is measured once per architecture and machine, and kept in the stage store: trials of one
-sweep, and of later ones, compare the same number.
+A latency is measured once per architecture and machine, and kept in the stage store, so that all
+trials of this sweep and later sweeps compare the same number.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _NUM_IMAGES = 8
 
 
 class CostsAhead:
-    """Compute costs of networks that have not learned yet.
+    """Compute costs of networks that are not trained yet.
 
     Args:
         preparation: Provides the images' shape and the final number of classes.
@@ -46,11 +46,12 @@ class CostsAhead:
         self._latencies: dict[str, float] = {}
 
     def of(self, experiment: Experiment, names: Collection[str]) -> dict[str, float]:
-        """Return some costs by name, such as `student/num_parameters`, after the last task.
+        """Return the named costs, such as `student/num_parameters`, of the networks after the last
+        task.
 
         Raises:
-            UserInputError: Data or backbones cannot be used, or the method does not provide its
-                networks in advance.
+            UserInputError: Data or backbones cannot be used, or the method cannot build its
+                networks before training.
             StorageUnavailableError: The data cache, or the store with the latencies, cannot be
                 reached.
         """
@@ -77,10 +78,11 @@ class CostsAhead:
 
 
 def untrained_network(role: Role, experiment: Experiment, scenario: Scenario) -> AnyNetwork:
-    """Return a role's network in its form after the last task, with random weights.
+    """Return a role's network with the architecture that it has after the last task, and with
+    random weights.
 
     Raises:
-        ConfigError: The method does not provide its networks in advance, or a backbone cannot be
+        ConfigError: The method cannot build its networks before training, or a backbone cannot be
             built.
     """
     method = method_of(experiment)
@@ -118,7 +120,7 @@ def _latency(network: AnyNetwork, store: StageStore, shape: Shape) -> float:
 
 
 def _architecture(network: AnyNetwork) -> list[object]:
-    """Return everything that determines the time of a network, besides machine and images."""
+    """Return everything that determines a network's latency, except for machine and images."""
     extractor = network.extractor
     sizes = {name: list(tensor.shape) for name, tensor in network.state_dict().items()}
     settings = [str(extractor.precision), extractor.mirrored, extractor.input_size]
@@ -126,7 +128,7 @@ def _architecture(network: AnyNetwork) -> list[object]:
 
 
 def _form_read(role: Role, experiment: Experiment, scenario: Scenario) -> str:
-    """Return, as JSON, the part of the configuration that determines the form of a network."""
+    """Return, as JSON, the settings that determine the architecture of a role's network."""
     teacher, student = experiment.teacher, experiment.student
     parts = {
         "role": role,

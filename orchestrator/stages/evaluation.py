@@ -1,5 +1,5 @@
-"""Evaluation of a stage's model: one row of the accuracy matrices. It is computed once, like the
-stage itself, and kept in the store.
+"""Evaluate a stage's model, which gives one row of the accuracy matrices. Like the stage itself,
+the evaluation is computed once and kept in the store.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class Evaluation:
         sample_accuracy: Accuracy over all seen test samples.
         predictions: Predicted class of every seen test sample.
         num_parameters: Number of parameters of the network.
-        details: Further figures of the method about the learning.
-        certainty: Number of unlabelled images that the model assigns to each class; None if not
-            requested.
+        details: Further figures that the method reports about the learning, by name.
+        certainty: Number of unlabelled images that the model assigns to each class; None if this
+            was not requested.
     """
 
     rows: Rows
@@ -71,7 +71,7 @@ class Evaluation:
         tensors = dict(artifact.tensors)
         predictions = tensors.pop("predictions")
         certainty = Certainty(**tensors) if tensors else None
-        # version 0.1 stored None for figures that the method does not provide
+        # Version 0.1 stored None for figures that the method does not report.
         details = {name: value for name, value in values.items() if value is not None}
         return cls(
             rows=rows, predictions=predictions, details=details, certainty=certainty, **known
@@ -85,15 +85,15 @@ def evaluate(
     ranks: Ranks = ALONE,
     features_of: FeaturesOf | None = None,
 ) -> Evaluation:
-    """Test a model on all tasks so far; each rank predicts its share of the images.
+    """Test a model on all tasks learned so far; each rank predicts its share of the images.
 
     Args:
         model: The model after the stage.
-        stage: The stage.
+        stage: The stage that learned the model.
         scenario: The images.
-        ranks: This worker among those that evaluate together.
+        ranks: This worker among the workers that evaluate together.
         features_of: Returns the extractor's features of the images of a split and some classes, or
-            of some parts of the unlabelled images, if already computed.
+            of some parts of the unlabelled images. None if the features are not computed yet.
     """
     seen = [task.new_classes for task in scenario.tasks[: stage.task.index + 1]]
     classes, looking = range(stage.task.num_seen_classes), _Looking(model, ranks, features_of)
@@ -124,7 +124,9 @@ def evaluate(
 
 @dataclass(frozen=True)
 class _Looking:
-    """A model that predicts from images, each rank its share, or from known features."""
+    """Predict with a model, either from images, with each rank processing its share, or from known
+    features.
+    """
 
     model: Model
     ranks: Ranks
@@ -142,8 +144,8 @@ class _Looking:
         Args:
             split: Split of the images.
             classes: Classes of the split, or parts of the unlabelled images.
-            num: Number of the images.
-            images: Reads the images, if their features are unknown.
+            num: Number of images.
+            images: Reads the images; called only if their features are unknown.
         """
         network, ranks = self.model.network, self.ranks
         if self.features_of is None:

@@ -1,6 +1,6 @@
-"""Events of stages during their computation, in this process or in a worker, and their JSON form.
+"""Define the events of a stage that is being computed, here or in a worker, and their JSON form.
 
-An event is a value that describes what happened; a listener receives events.
+An event is a value that describes what happened. A listener is a function that receives events.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class FeaturesComputed:
 
     Attributes:
         stage: Name of the stage.
-        num_done: Number of images processed so far; each view counts.
+        num_done: Number of images processed so far; each augmented view counts as an image.
         num_images: Total number of images.
     """
 
@@ -57,9 +57,9 @@ class StageFinished:
 
     Attributes:
         stage: Name of the stage.
-        seconds: Wall-clock time that its workers spent on it.
-        num_train_workers: Number of these workers.
-        cached: Whether it was in the store before.
+        seconds: Wall-clock time for which workers computed the stage.
+        num_train_workers: Number of workers that computed the stage.
+        cached: Whether the stage was in the store before.
     """
 
     stage: str

@@ -1,5 +1,5 @@
-"""Size and work of an experiment's extractors, stored by runs and sweeps for later plans: building
-and trying both imports torch, which takes longer than the rest of a plan.
+"""Store the size and cost of an experiment's extractors, so that later plans need not build them.
+Building and trying the extractors imports torch, which takes longer than the rest of a plan.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ from orchestrator.stages.store import StageStore
 
 @dataclass(frozen=True)
 class Extractors:
-    """Hold what a plan needs to know of both extractors.
+    """Facts of both extractors that a plan needs.
 
     Attributes:
-        num_features: Of each, for one image.
-        multiply_adds: Of each, for one image, where they measure what its stages cost.
+        num_features: Number of features of each extractor for one image, by role.
+        multiply_adds: Multiply-adds of each extractor for one image, by role; None if they do not
+            measure the cost of the role's stages.
     """
 
     num_features: Mapping[Role, int]
@@ -36,12 +37,13 @@ class Extractors:
 
 
 def extractors_of(experiment: Experiment, scenario: Scenario, store: StageStore) -> Extractors:
-    """Return the stored size and work of the extractors; build and try them if they are missing.
+    """Return the stored facts of the extractors; build and try the extractors if the store lacks
+    them.
 
-    Writes nothing.
+    This function does not write to the store.
 
     Raises:
-        ConfigError: A backbone cannot be built, or not work on such images.
+        ConfigError: A backbone cannot be built, or does not support images of this shape.
         StorageUnavailableError: The store cannot be read.
     """
     match store.values_of(_key(experiment, scenario)):
@@ -51,10 +53,10 @@ def extractors_of(experiment: Experiment, scenario: Scenario, store: StageStore)
 
 
 def store_extractors(experiment: Experiment, scenario: Scenario, store: StageStore) -> None:
-    """Store size and work of the extractors for later plans, unless the store has them.
+    """Store the facts of the extractors for later plans, unless the store has them.
 
     Raises:
-        ConfigError: A backbone cannot be built, or not work on such images.
+        ConfigError: A backbone cannot be built, or does not support images of this shape.
         StorageUnavailableError: The store cannot be reached.
     """
     from orchestrator.models.artifact import Artifact  # noqa: PLC0415 - loads torch
@@ -92,7 +94,7 @@ def _key(experiment: Experiment, scenario: Scenario) -> str:
 
 
 def _version_of_building() -> list[str]:
-    """Return what tells the code that builds backbones from other versions of it."""
+    """Return the identity of the code that builds backbones, which changes with its version."""
     spec = find_spec("orchestrator.models.backbones")
     digest = hashlib.sha256()
     for folder in (spec and spec.submodule_search_locations) or ():

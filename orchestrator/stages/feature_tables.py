@@ -1,10 +1,10 @@
-"""Features of the images from a pre-trained extractor: computed once per class and split, then read
-memory-mapped by all users.
+"""Compute a pre-trained extractor's features of the images once per class and split. All stages
+that need these feature tables read them memory-mapped.
 
 A frozen extractor gives the same features in every task, trial and run; recomputing them would take
-most of such a teacher's time. A table is stored in the stage store under a key of its own: the
-extractor with its weights, the images, and how views of training images are made. Class order,
-tasks and all other settings of an experiment are not part of the key.
+most of the time of a teacher that uses it. A table is stored in the stage store under a key of its
+own, which covers the extractor with its weights, the images, and the way in which views of training
+images are made. Class order, tasks and all other settings of an experiment are not in the key.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ Progress = Callable[[int, int], None]
 def tables_believed_by(
     stage: Stage, experiment: Experiment, scenario: Scenario
 ) -> list[ImagesOfClass]:
-    """Return the tables that a last model's judgement of the labels reads; none if its features are
-    not in tables.
+    """Return the tables that are read when a last stage's model judges the labels; none if the
+    model's features are not in tables.
     """
     is_known = is_judged_by_tables(stage.role, experiment)
     return [(Split.TRAIN, c) for c in (classes_believed(scenario) if is_known else ())]
 
 
 class FeatureTables(TableKeys):
-    """The tables of an experiment's classes."""
+    """Compute, store and read the feature tables of an experiment's classes."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class FeatureTables(TableKeys):
 
         Args:
             tables: The tables.
-            progress: Receives the number of processed images and the total.
+            progress: Receives the number of processed images and the total number.
 
         Raises:
             StorageUnavailableError: The store cannot be read or written.
@@ -102,17 +102,17 @@ class FeatureTables(TableKeys):
                     self._compute(images, advance)
 
     def note_use(self, tables: Sequence[ImagesOfClass]) -> None:
-        """Mark tables in the store as used, although their users did not have to read them."""
+        """Mark tables in the store as used when a stage that needs them was a cache hit."""
         keys = {images: self.key_of(*images) for images in tables if images not in self._noted}
         self._store.note_use(list(keys.values()))
         self._noted |= keys.keys()
 
     def views(self, classes: Sequence[int]) -> list[Views]:
-        """Return features of the training images of some classes, after `obtain`."""
+        """Return the features of the training images of some classes; call `obtain` first."""
         return [self._views_of(Split.TRAIN, c) for c in classes]
 
     def unlabeled_views(self) -> list[Views]:
-        """Return features of all unlabelled images, part by part, after `obtain`."""
+        """Return the features of all unlabelled images, part by part; call `obtain` first."""
         return [self._views_of(UNLABELED, part) for part in range(len(self._pool.parts))]
 
     def _views_of(self, split: Split | Literal["unlabeled"], c: int) -> Views:
@@ -124,13 +124,14 @@ class FeatureTables(TableKeys):
         )
 
     def judged(self, split: Split | Literal["unlabeled"], classes: Sequence[int]) -> Tensor:
-        """Return features (n, d) of the images of some classes, or parts, after `obtain`, in the
-        order of `Scenario.images_of` or of `UnlabeledPool.rows`.
+        """Return the features (n, d) of the images of some classes, or of some parts of the
+        unlabelled images, in the order of `Scenario.images_of` or `UnlabeledPool.rows`. Call
+        `obtain` first.
         """
         return torch.cat([self._features(split, c, "clean") for c in classes])
 
     def _features(self, split: Split | Literal["unlabeled"], c: int, name: str) -> Tensor:
-        """Return the features that a table has under a name, without those of excluded images."""
+        """Return a table's features of one name, without those of excluded images."""
         features = self._tables[split, c].tensors[name]
         if split != UNLABELED or len(self._pool.parts[c].kept) == features.shape[-2]:
             return features
@@ -172,7 +173,7 @@ class FeatureTables(TableKeys):
         tensors = {
             "clean": in_half_precision(views.clean),
             "varied": in_half_precision(views.varied),
-        }  # only now has a GPU finished
+        }  # copying the features to the CPU waits until a GPU has computed them
         values = {
             "features_of": what,
             "backbone": self._experiment.teacher.backbone.model_dump(mode="json"),
@@ -197,5 +198,7 @@ class FeatureTables(TableKeys):
 
 
 def views_generator(seed: int, class_name: str) -> torch.Generator:
-    """Return a generator for the views of a class's training images, the same in every task."""
+    """Return a generator for the augmented views of a class's training images; it is the same in
+    every task.
+    """
     return stream(seed, "features", class_name)

@@ -1,4 +1,4 @@
-"""Features from a frozen extractor: computed once per class and split."""
+"""Compute a frozen extractor's features of the images once per class and split."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def features_by(extractor: Backbone, scenario: Scenario, context: LearningContex
     Args:
         extractor: The extractor, which must not change.
         scenario: The images.
-        context: Ranks, and shared results.
+        context: Provides the ranks, and the results shared with other stages.
     """
 
     def features_of(split: Split | Literal["unlabeled"], classes: Sequence[int]) -> Tensor:
@@ -30,7 +30,7 @@ def features_by(extractor: Backbone, scenario: Scenario, context: LearningContex
 
     def _features(split: Split | Literal["unlabeled"], c: int) -> Tensor:
         if split == UNLABELED:
-            assert scenario.unlabeled is not None  # noqa: S101 - never called otherwise
+            assert scenario.unlabeled is not None  # noqa: S101 - only called if there are unlabelled images
             part = scenario.unlabeled.parts[c]
             images = scenario.unlabeled.copy_of(part.rows)
             found = shared_features(extractor, images, part.fingerprint, context)

@@ -1,9 +1,10 @@
-"""The stage graph: teacher[0] → teacher[1] → …, and student[t] after teacher[t] and student[t-1].
+"""Build the stage graph: teacher[0] → teacher[1] → …, and student[t] after teacher[t] and
+student[t-1].
 
-A stage's key is a SHA-256 over everything that determines its result, and nothing else: the part of
-the configuration it reads, the data it reads, the seed, the keys of the stages before it, and a
-format number that is raised by hand when the code changes what it computes. `student.*` is not part
-of a teacher's key.
+A stage's key is a SHA-256 over exactly what determines the stage's result: the settings and the
+data that the stage reads, the seed, the keys of its upstream stages, and a format number, which a
+developer raises when a change of the code changes results. The settings `student.*` are not part of
+a teacher's key.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ class Stage:
     Attributes:
         role: Role of the model.
         task: The task.
-        key: Content key: equal keys mean equal results.
-        upstream: Keys of the stages whose models it builds on: the same role's previous one, and
-            for a distilled student the teacher's of the same task.
+        key: Content key; stages with equal keys have equal results.
+        upstream: Keys of the stages from whose models this stage learns: the role's stage of the
+            previous task and, for a distilled student, the teacher's stage of the same task.
     """
 
     role: Role
@@ -42,16 +43,16 @@ class Stage:
 
     @property
     def name(self) -> str:
-        """Return the name in logs and summaries, such as `teacher[0]`."""
+        """Return the stage's name in logs and summaries, such as `teacher[0]`."""
         return f"{self.role}[{self.task.index}]"
 
 
 def learned_stages(experiment: Experiment, scenario: Scenario) -> list[Stage]:
-    """Return the last stages of the tasks that were learned earlier; none if the experiment learns
-    all tasks.
+    """Return the stages of the last task that an earlier run learned; none if the experiment learns
+    all tasks itself.
 
     Raises:
-        ConfigError: The method learns every task from all images.
+        ConfigError: Tasks were learned earlier, but the method learns every task from all images.
     """
     learned = experiment.scenario.learned
     if learned is None:
@@ -74,7 +75,7 @@ def stage_graph(experiment: Experiment, scenario: Scenario) -> list[Stage]:
     """Return all stages to compute, in a possible order: each task's teacher, then its student.
 
     Raises:
-        ConfigError: As in `learned_stages`; or pre-trained weights cannot be read.
+        ConfigError: As in `learned_stages`, or if pre-trained weights cannot be read.
     """
     method = facts_of(experiment)
     learns_from_scratch = method.learns_from_all_images
@@ -113,7 +114,7 @@ def stage_graph(experiment: Experiment, scenario: Scenario) -> list[Stage]:
 
 
 def _backbone_identities(experiment: Experiment) -> dict[str, dict[str, Any]]:
-    """Return the identity of each role's backbone, by dotted path."""
+    """Return the identity of each role's backbone, by the backbone's dotted path."""
     found = {}
     for role in ROLES:
         with of_role(role):
@@ -122,14 +123,15 @@ def _backbone_identities(experiment: Experiment) -> dict[str, dict[str, Any]]:
 
 
 def _format_of(method: MethodFacts, role: Role, experiment: Experiment) -> int:
-    """Return a built-in method's format of the role's stages; 0 for an extension, whose identity is
-    in the key instead.
+    """Return the format number of a built-in method for the role's stages. Return 0 for an
+    extension: its identity is part of the key instead.
     """
     return 0 if isinstance(experiment.method, Extension) else method.formats[role]
 
 
 def weights_of(experiment: Experiment) -> dict[Role, str]:
-    """Return the identity of each backbone's pre-trained weights; empty for random weights.
+    """Return the identity of each backbone's pre-trained weights, by role; an empty text stands for
+    random weights.
 
     Raises:
         ConfigError: The weights cannot be read.
@@ -146,8 +148,9 @@ def tells_certainty(stage: Stage, scenario: Scenario) -> bool:
 
 
 def evaluation_key(stage: Stage, scenario: Scenario) -> str:
-    """Return the key of a stage's row of the accuracy matrices: its model, the images of all seen
-    classes to test it on, and the unlabelled images if it counts those of which it is certain.
+    """Return the key of a stage's evaluation. It covers the model, the test images of all seen
+    classes and, if the evaluation counts the images of which the model is certain, the unlabelled
+    images.
     """
     content = [EVALUATION_FORMAT, stage.key, scenario.fingerprint_of_judging(stage.task)]
     if scenario.unlabeled is not None and tells_certainty(stage, scenario):

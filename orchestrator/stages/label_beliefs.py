@@ -1,8 +1,8 @@
-"""Judge the labels of the training images by a role's last model, and keep the result.
+"""Judge the labels of the training images with a role's last model, and store the judgement.
 
-This happens once, like the evaluation of a stage, in the worker that has the model: it predicts the
-images that the run has learned from, or reads features if they are in tables. Images of tasks
-learned earlier may be gone, and are not judged.
+Like the evaluation of a stage, this happens once, in the worker that has the model. The worker
+predicts the images that the run has learned from, or reads their features from tables. Images of
+tasks that an earlier run learned are not judged, because they may no longer exist.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ FeaturesOfClass = Callable[[int], Tensor]
 
 
 def classes_believed(scenario: Scenario) -> range:
-    """Return the classes whose labels are judged: all that were not learned before the start."""
+    """Return the classes whose labels are judged: those that this run itself learns."""
     start = scenario.tasks[scenario.num_learned_tasks].new_classes.start
     return range(start, scenario.tasks[-1].num_seen_classes)
 
 
 def beliefs_key(stage: Stage, scenario: Scenario) -> str:
-    """Return the key of a last model's beliefs: the model, and the images with their labels."""
+    """Return the key of a last model's beliefs, which covers the model and the labelled images."""
     tasks = scenario.tasks[scenario.num_learned_tasks :]
     judged = [scenario.fingerprint_of(task) for task in tasks]
     content = ["beliefs", BELIEFS_FORMAT, stage.key, judged]
@@ -47,16 +47,16 @@ def judge_labels(
     ranks: Ranks = ALONE,
     features_of: FeaturesOfClass | None = None,
 ) -> LabelBeliefs:
-    """Judge the training images' labels with a model, class by class in their order.
+    """Judge the training images' labels with a model, one class after another.
 
-    Only one class's images are in memory at a time; each rank predicts its share.
+    Only one class's images are in memory at a time; each rank predicts its share of them.
 
     Args:
         model: The model of the last task.
         scenario: The images.
-        ranks: This worker among those that judge together.
-        features_of: Returns the extractor's features of the training images of a class, if already
-            computed.
+        ranks: This worker among the workers that judge together.
+        features_of: Returns the extractor's features of the training images of a class. None if the
+            features are not computed yet.
     """
     likelihoods, answers = [], []
     for c in classes_believed(scenario):

@@ -1,4 +1,6 @@
-"""What lies in a stage store: a local disk is asked folder by folder, object storage once."""
+"""List the files of a stage store: folder by folder on a local disk, all at once on object
+storage.
+"""
 
 from __future__ import annotations
 
@@ -12,25 +14,28 @@ from orchestrator.stages.store import StageStore
 class Listing:
     """The files and folders of a store.
 
-    A request for every folder of a hundred thousand would take hours on object storage, which lists
-    a thousand files a request. What is removed by such a listing is looked at again before.
+    On object storage, a request for each of a hundred thousand folders would take hours; a listing
+    of the whole store returns a thousand files per request. Because such a listing may be outdated,
+    callers check a folder again before they remove it.
     """
 
     def __init__(self, store: StageStore) -> None:
-        """Lists nothing yet."""
+        """Keep the store; nothing is listed yet."""
         self._store = store
         self._is_local = isinstance(store.filesystem, fs.LocalFileSystem)
 
     def children(self, folder: str) -> list[fs.FileInfo]:
-        """Return what lies directly in a folder, by path; nothing where there is no such folder."""
+        """Return the files and folders directly in a folder, sorted by path; none if the folder
+        does not exist.
+        """
         return children_of(self._store, folder) if self._is_local else self._listed.get(folder, [])
 
     def inside(self, folder: str) -> list[fs.FileInfo]:
-        """Return all that lies in a folder, at whatever depth, by path."""
+        """Return all files and folders below a folder, at any depth, sorted by path."""
         if self._is_local:
             return children_of(self._store, folder, recursive=True)
         found = list(self.children(folder))
-        for info in found:  # it grows
+        for info in found:  # the loop body appends to this list
             if info.type == fs.FileType.Directory:
                 found += self.children(info.path)
         return sorted(found, key=lambda info: str(info.path))
@@ -45,7 +50,7 @@ class Listing:
 
     @cached_property
     def _listed(self) -> dict[str, list[fs.FileInfo]]:
-        """Everything by the folder in which it lies."""
+        """Return all files and folders of the store, by the path of their parent folder."""
         found: dict[str, list[fs.FileInfo]] = {}
         for info in children_of(self._store, self._store.root, recursive=True):
             found.setdefault(info.path.rpartition("/")[0], []).append(info)
@@ -53,7 +58,9 @@ class Listing:
 
 
 def children_of(store: StageStore, folder: str, recursive: bool = False) -> list[fs.FileInfo]:
-    """Return what lies in a folder, by path; nothing where there is no such folder."""
+    """Return the files and folders in a folder, sorted by path; none if the folder does not
+    exist.
+    """
     found = store.filesystem.get_file_info(
         fs.FileSelector(folder, allow_not_found=True, recursive=recursive)
     )

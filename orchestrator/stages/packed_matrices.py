@@ -1,7 +1,8 @@
-"""Pack square matrices whose lower half is redundant: artifacts keep only their upper triangle.
+"""Pack square matrices whose lower half is redundant: an artifact keeps only the upper triangle.
 
-A teacher on features of all stages has a covariance and a whitening of 3,424 features each: 94 MB
-as matrices, 47 MB as triangles. Every entry is restored bit for bit.
+For example, a teacher that uses the features of all backbone stages has a covariance and a
+whitening matrix of 3,424 rows each: 94 MB as matrices, 47 MB as triangles. Unpacking restores every
+entry bit for bit.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_FEWEST_ROWS = 256  # packing smaller ones is not worthwhile
+_FEWEST_ROWS = 256  # packing smaller matrices is not worthwhile
 _SYMMETRIC, _TRIANGULAR = "@symmetric", "@triangular"
 
 
 def packed(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors, with only the upper triangles of large matrices that are symmetric, or
-    zero below their diagonal; the names state the kind.
+    """Return the tensors by name, with large symmetric or upper triangular matrices replaced by
+    their upper triangles. The name of a triangle states the kind of its matrix.
     """
     kept = {}
     for name, tensor in tensors.items():
@@ -25,7 +26,7 @@ def packed(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def unpacked(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Restore the tensors that `packed` was given.
+    """Restore the tensors that were passed to `packed`.
 
     Raises:
         ValueError: A triangle does not have the number of entries of a square matrix.

@@ -1,4 +1,4 @@
-"""Prepare the work of experiments: load images, split them into tasks, and tasks into stages."""
+"""Prepare the work of experiments: load images, divide them into tasks, and build the stages."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from orchestrator.stages.graph import learned_stages, stage_graph
 from orchestrator.stages.store import StageStore
 from orchestrator.stages.work import Work
 
-# More than the seeds of a sweep times the variations of its data: a smaller cache, used in turn,
-# would never have a hit. A scenario takes 8 bytes per image.
+# A sweep needs one scenario per seed and variation of its data, and its trials use them in turn: a
+# cache smaller than that number would never have a hit. A scenario takes 8 bytes per image.
 MAX_SCENARIOS = 64
 
 _NOT_READ_BY_LOADING = {
@@ -44,7 +44,7 @@ def prepare_work(experiment: Experiment, progress: Progress = ignore_progress) -
 
     Args:
         experiment: The configuration.
-        progress: Receives the progress of decoding, if the images have not been decoded before.
+        progress: Receives the progress of decoding the images, unless they are already decoded.
 
     Raises:
         UserInputError: Data or store address cannot be used.
@@ -54,10 +54,11 @@ def prepare_work(experiment: Experiment, progress: Progress = ignore_progress) -
 
 
 class Preparation:
-    """Prepare the works of many experiments, and prepare shared parts once.
+    """Prepare the work of many experiments; parts that experiments share are prepared once.
 
-    Trials of a sweep mostly differ in settings unrelated to their data. They share the image table,
-    and the scenario with its fingerprints. Changes of the images on disk are not noticed.
+    Most trials of a sweep differ only in settings unrelated to their data, so they share the image
+    table, and the scenario with its fingerprints. Later changes of the images on disk are not
+    detected.
 
     Not thread-safe.
     """
@@ -88,7 +89,8 @@ class Preparation:
         return Work(experiment, scenario, stages, StageStore(experiment.store.uri), learned)
 
     def scenario_of(self, experiment: Experiment, progress: Progress = ignore_progress) -> Scenario:
-        """Return the scenario of an experiment: the same object for all with equal settings.
+        """Return the scenario of an experiment. Experiments whose settings of the data are equal
+        get the same object.
 
         Args:
             experiment: The configuration.
@@ -126,7 +128,7 @@ class Preparation:
             raise
 
     def check_backbones(self, work: Work) -> None:
-        """Check that both backbones support the images, once for all works with equal ones.
+        """Check that both backbones support the images; equal backbones are checked once.
 
         Raises:
             ConfigError: As in `backbones.check_backbones`.
@@ -140,12 +142,12 @@ class Preparation:
 
 
 def loading_reads(data: DataConfig) -> str:
-    """Return, as JSON, the part of the configuration that loading the images reads."""
+    """Return, as JSON, the settings that determine how images are loaded."""
     return data.model_dump_json(exclude=_NOT_READ_BY_LOADING)
 
 
 def scenario_reads(experiment: Experiment) -> str:
-    """Return, as JSON, the part of the configuration that determines a scenario."""
+    """Return, as JSON, the settings that determine a scenario."""
     tree = {
         "data": experiment.data.model_dump(mode="json", exclude={"augmentation"}),
         "scenario": experiment.scenario.model_dump(mode="json"),
@@ -156,14 +158,14 @@ def scenario_reads(experiment: Experiment) -> str:
 
 
 class _Cache(Generic[Value]):
-    """Values by key; above a maximum number, the least recently used one is dropped."""
+    """Cache values by key; above a maximum number of values, drop the least recently used one."""
 
     def __init__(self, max_values: int) -> None:
         self._max_values = max_values
         self._values: OrderedDict[str, Value] = OrderedDict()
 
     def get(self, key: str, make: Callable[[], Value]) -> Value:
-        """Return the value of a key, and make it if it is missing."""
+        """Return the value of a key; make the value if it is missing."""
         if key not in self._values:
             self._values[key] = make()
         self._values.move_to_end(key)

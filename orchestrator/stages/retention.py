@@ -1,8 +1,8 @@
-"""Retention: find the parts of a stage store that have long been unused, and remove them.
+"""Find the parts of a stage store that have not been used for a long time, and remove them.
 
-The age of a stage, an evaluation or a feature table is that of its manifest: loading it, or a stage
-computed from it, renews the manifest. Files that a writer may be using now are never removed, nor
-are files without one of this store's own names.
+The age of a stage, an evaluation or a feature table is the age of its manifest. Loading the part,
+or a stage computed from it, renews the manifest. Files that a writer may be using are never
+removed, nor are files with names that the store does not use.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from orchestrator.stages.artifact_files import MANIFEST, TEMPORARY, read_manifes
 from orchestrator.stages.listing import Listing, children_of
 from orchestrator.stages.store import PROGRESS, StageStore
 
-# a writer may still be using anything younger: it is never removed, whatever a rule says
+# A writer may still be using younger files, so they are never removed, whatever the rule says.
 WRITER_PERIOD = timedelta(hours=1)
 RAY_PERIOD = timedelta(days=7)
 RAY_FOLDER = "ray"
@@ -34,7 +34,7 @@ _DAMAGED = re.compile(r"damaged-.*\.json")
 
 
 class Kind(StrEnum):
-    """Kind of a part of a store, in the words of the report."""
+    """Kind of a part of a store; the report shows the value."""
 
     STAGES = "stages, evaluations, feature tables, models"
     CHECKPOINTS = "epoch checkpoints"
@@ -45,13 +45,13 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class RetentionRule:
-    """The rule that decides what stays.
+    """The rule that decides which parts of a store stay.
 
     Attributes:
         now: The time of the decision, with its time zone.
-        unused: How long a stage, or the checkpoints of an unfinished one, may be unused; less than
-            an hour means an hour.
-        needed: Keys that stay at any age.
+        unused: How long a stage, or the checkpoints of an unfinished stage, may be unused before
+            removal; less than an hour counts as an hour.
+        needed: Keys of parts that stay at any age.
     """
 
     now: datetime
@@ -59,25 +59,25 @@ class RetentionRule:
     needed: frozenset[str] = frozenset()
 
     def is_unused(self, key: str, newest: datetime | None) -> bool:
-        """Return whether to remove a stage last used at `newest`. Parts of unknown age stay."""
+        """Return whether to remove a part last used at `newest`; False if the time is unknown."""
         return key not in self.needed and self.is_older(newest, max(self.unused, WRITER_PERIOD))
 
     def is_older(self, newest: datetime | None, period: timedelta) -> bool:
-        """Return whether the last change was longer than a period ago. An unknown age counts as
-        new.
+        """Return whether the last change, at `newest`, was longer than a period ago; False if the
+        time is unknown.
         """
         return newest is not None and self.now - newest > period
 
 
 @dataclass(frozen=True)
 class StorePart:
-    """One part of a store, with the decision.
+    """One part of a store, with the decision whether to remove it.
 
     Attributes:
         kind: Kind of the part.
         path: Path in the store's filesystem.
-        num_bytes: Size of all its files.
-        goes: Whether the rule removes it.
+        num_bytes: Total size of the part's files.
+        goes: Whether the rule removes the part.
     """
 
     kind: Kind
@@ -87,11 +87,11 @@ class StorePart:
 
 
 def newest_keys(store: StageStore, limit: int) -> list[str]:
-    """Return keys of the stages and evaluations stored or used last, newest first.
+    """Return the keys of the stages and evaluations that were stored or used last, newest first.
 
     Args:
         store: The store.
-        limit: Largest number of keys.
+        limit: Largest number of keys to return.
 
     Raises:
         StorageUnavailableError: The store cannot be read.
@@ -110,26 +110,26 @@ def newest_keys(store: StageStore, limit: int) -> list[str]:
 
 
 def exists(store: StageStore) -> bool:
-    """Return whether a store exists at this address.
+    """Return whether the store exists at its address.
 
     Raises:
-        StorageUnavailableError: The address cannot be read.
+        StorageUnavailableError: The address cannot be accessed.
     """
     with _reaching(store):
         return bool(store.filesystem.get_file_info(store.root).type != fs.FileType.NotFound)
 
 
 def clean_up(store: StageStore, rule: RetentionRule, dry_run: bool = False) -> list[StorePart]:
-    """Remove everything that the rule removes, each part right after its decision: parts used in
-    the meantime stay.
+    """Remove the parts of a store that a rule selects. Each part is removed right after its
+    decision, so that parts used during the clean-up stay.
 
     Args:
         store: The store.
-        rule: Decides what stays.
-        dry_run: Decide, but remove nothing.
+        rule: Decides which parts stay.
+        dry_run: Whether to only decide, and remove nothing.
 
     Returns:
-        Every part of the store, with the decision.
+        Every part of the store, with the decision whether to remove it.
 
     Raises:
         StorageUnavailableError: The store cannot be read, or a part cannot be removed.
@@ -149,7 +149,9 @@ def clean_up(store: StageStore, rule: RetentionRule, dry_run: bool = False) -> l
 
 
 def _judged(store: StageStore, listing: Listing, rule: RetentionRule) -> Iterator[StorePart]:
-    """Yield all parts; checkpoints come first, as the decision needs their stages' manifests."""
+    """Yield all parts. Checkpoints come before stages, because the decision about checkpoints needs
+    the manifests of their stages.
+    """
     for info in listing.children(store.path(PROGRESS)):
         if _is_key_folder(info):
             yield from _judged_checkpoints(store, listing, info, rule)
@@ -216,12 +218,13 @@ def _judged_leftovers(files: Sequence[fs.FileInfo], rule: RetentionRule) -> Iter
 
 
 def _leftovers(store: StageStore, files: Sequence[fs.FileInfo]) -> list[fs.FileInfo]:
-    """Return files of one artifact's folder that no reader uses: temporary ones, corrupt manifests,
-    tensors that no manifest names.
+    """Return the files in one artifact's folder that no reader uses: temporary files, corrupt
+    manifests, and tensors that no manifest names.
     """
     tensors = [info.base_name for info in files if _TENSORS.fullmatch(info.base_name)]
     has_manifest = any(info.base_name == MANIFEST for info in files)
-    # of one file the manifest need not be read, which is a request for each stage of the store
+    # With only one file of tensors, the manifest need not be read; reading it would take a request
+    # for each stage of the store.
     named = (
         tensors[0]
         if has_manifest and len(tensors) == 1
@@ -253,8 +256,8 @@ def _tensors_named_in(store: StageStore, files: Sequence[fs.FileInfo]) -> str | 
 
 
 def _remove(store: StageStore, part: StorePart) -> None:
-    """Remove a part, for stages the manifest first: no reader then finds a stage whose tensors are
-    missing.
+    """Remove a part. A stage's manifest is removed first, so that no reader finds a stage whose
+    tensors are missing.
     """
     with suppress(FileNotFoundError):  # removed by another process
         if part.kind is Kind.STAGES:
@@ -269,8 +272,8 @@ def _remove(store: StageStore, part: StorePart) -> None:
 
 
 def _content(listing: Listing, info: fs.FileInfo) -> tuple[list[fs.FileInfo], datetime | None]:
-    """Return all files in a folder, or the one file, and the time of the newest; for a folder
-    without files, the time of its last change.
+    """Return all files in a folder (a file by itself counts as one), and the time of the newest
+    file; for a folder without files, the time of the folder's last change.
     """
     inside = listing.inside(info.path) if info.type == fs.FileType.Directory else []
     files = [each for each in (info, *inside) if each.is_file]

@@ -1,5 +1,5 @@
-"""The single path for every stage: load it from the store, or learn, evaluate and store it, in one
-process at a time.
+"""Obtain each stage: load it from the store or, in one process at a time, learn, evaluate and store
+it.
 """
 
 from __future__ import annotations
@@ -69,9 +69,9 @@ class StageRunner:
 
         Args:
             work: Inputs of the stages.
-            device: Device of the tensors.
+            device: Device of the models' tensors.
             listener: Receives every event, on the first rank only.
-            ranks: This worker among those that compute the stages together.
+            ranks: This worker among the workers that compute the stages together.
             claims: Claims shared with all processes that may need the same stages.
         """
         self._work = work
@@ -98,9 +98,9 @@ class StageRunner:
         """Ensure that a stage and its evaluation are in the store.
 
         Args:
-            stage: A stage of the work; the stages it builds on must be in the store.
-            found: Its plain values if both are known to be in the store (`Work.stored_values`);
-                None to check.
+            stage: A stage of the work, whose upstream stages must be in the store.
+            found: The stage's values from `Work.stored_values`, if the caller has found stage and
+                evaluation in the store; None to look for them.
 
         Raises:
             StorageUnavailableError: The store cannot be read or written.
@@ -113,10 +113,10 @@ class StageRunner:
         if found is None:
             asked = time.perf_counter()
             with holding(self._claims, stage.key, self._ranks):
-                started += time.perf_counter() - asked  # waiting for another process does not count
+                started += time.perf_counter() - asked  # exclude the time spent waiting for others
                 found = self._ranks.from_first(
                     lambda: self._work.store.values_of(stage.key)
-                )  # another process may have just stored it
+                )  # another process may have stored the stage in the meantime
                 if found is None:
                     self._learn(stage, started)
                 self._evaluate(stage)
@@ -179,8 +179,9 @@ class StageRunner:
             }
             store.save(stage.key, replace(learned, values={**learned.values, **values}))
             note_cost(store, values)
-        # not the model as it was learned: all ranks, and processes that load it from the store,
-        # must continue from the same numbers in the same layout
+        # Rebuild the model from its artifact instead of keeping the learned object: all ranks, and
+        # processes that load the model from the store, must continue from the same numbers in the
+        # same layout.
         self._models[stage.role] = (stage.key, self._work.model_from(learned, stage, self._device))
 
     def _evaluate(self, stage: Stage) -> None:
@@ -217,8 +218,8 @@ class StageRunner:
         return features_by(model.network.extractor, self._work.scenario, self._surroundings)
 
     def _views(self, stage: Stage) -> tuple[list[Views] | None, list[Views] | None]:
-        """Return the features of the training images from a pre-trained extractor, and of the
-        unlabelled ones; the student imitates the teacher on the same views.
+        """Return a pre-trained extractor's features of the training images and of the unlabelled
+        images. A student's stage gets them too, because it imitates the teacher on the same views.
         """
         tables = tables_learned_from(stage, self._work.experiment, self._work.scenario)
         self._obtain_features(stage, tables)
@@ -244,7 +245,7 @@ class StageRunner:
                 self._work.store.clear_progress(stage.key)
             except (
                 StorageUnavailableError
-            ) as error:  # another run may be writing to it; the stage itself is stored
+            ) as error:  # another run may be writing checkpoints; the stage itself is stored
                 logger.warning("cannot remove the epoch checkpoints of %s: %s", stage.name, error)
 
     def _upstream(self, stage: Stage) -> Upstream:

@@ -1,4 +1,4 @@
-"""Artifacts that several stages share, in the stage store alongside the stages."""
+"""Keep artifacts that several stages share in the stage store, like the stages themselves."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from orchestrator.stages.store import StageStore
 from orchestrator.training.ranks import ALONE, Ranks
 
 SHARED_FORMAT = 1
-SHARED = "shared"  # name under which a stage lists the shared artifacts it has used
+SHARED = "shared"  # name of the value in which a stage lists the shared artifacts that it used
 
 
 class SharedInStore:
-    """Artifacts stored under a hash of everything that determines them."""
+    """Store each shared artifact under a hash of everything that determines the artifact."""
 
     def __init__(self, store: StageStore, ranks: Ranks = ALONE, claims: Claims = NO_CLAIMS) -> None:
         """Read nothing yet.
 
         Args:
             store: Store of the artifacts.
-            ranks: This worker among those that compute together.
+            ranks: This worker among the workers that compute the artifacts together.
             claims: Claims shared with all processes that may need the same artifacts.
         """
         self._store = store
@@ -38,7 +38,7 @@ class SharedInStore:
         return used
 
     def obtain(self, content: Mapping[str, Any], compute: Callable[[], Artifact]) -> Artifact:
-        """Return the stored artifact, or compute and store it.
+        """Return the stored artifact; compute and store the artifact if it is missing.
 
         Raises:
             StorageUnavailableError: The store cannot be read or written.
@@ -70,7 +70,7 @@ def shared_artifacts_of(store: StageStore, keys: Iterable[str]) -> frozenset[str
     """Return the keys of the shared artifacts from which stages and evaluations were computed.
 
     Args:
-        store: A store with all or some of them.
+        store: A store with all or some of these stages and evaluations.
         keys: Keys of stages and evaluations.
 
     Raises:

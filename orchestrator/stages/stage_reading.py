@@ -1,6 +1,6 @@
-"""Say what a stage reads: training images, and tables of features by key and size.
+"""Determine what a stage reads: its training images, and its feature tables by key and size.
 
-Importing this module imports no torch.
+Importing this module does not import torch.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from orchestrator.stages.graph import Stage, tells_certainty
 
 FEATURE_FORMAT = 4
 ImagesOfClass = tuple[Split | Literal["unlabeled"], int]
-"""The images of one table: a split, and a class as its position in the class order; or UNLABELED,
-and a part of the unlabelled images.
+"""The images of one feature table: a split and a class (its position in the class order), or
+UNLABELED and the number of a part of the unlabelled images.
 """
 
 
@@ -40,8 +40,8 @@ def num_training_images(stage: Stage, experiment: Experiment, scenario: Scenario
 def tables_learned_from(
     stage: Stage, experiment: Experiment, scenario: Scenario
 ) -> list[ImagesOfClass]:
-    """Return the tables that a stage learns from, those of unlabelled images last; none without a
-    pre-trained extractor.
+    """Return the feature tables that a stage learns from, those of unlabelled images last; none if
+    the teacher's extractor is not pre-trained.
     """
     method = facts_of(experiment)
     learned_by: Role = "teacher" if method.student_builds_on_teacher else stage.role
@@ -55,7 +55,9 @@ def tables_learned_from(
 def tables_judged_by(
     stage: Stage, experiment: Experiment, scenario: Scenario
 ) -> list[ImagesOfClass]:
-    """Return the tables that a stage's evaluation reads; none without a pre-trained extractor."""
+    """Return the feature tables that a stage's evaluation reads; none if the stage's model has no
+    pre-trained extractor.
+    """
     if not is_judged_by_tables(stage.role, experiment):
         return []
     classes = range(stage.task.num_seen_classes)
@@ -66,7 +68,7 @@ def tables_judged_by(
 def tables_read_for(
     stage: Stage, experiment: Experiment, scenario: Scenario
 ) -> list[ImagesOfClass]:
-    """Return all tables that a stage and its evaluation read."""
+    """Return all feature tables that a stage and its evaluation read."""
     judging = tables_judged_by(stage, experiment, scenario)
     return [*tables_learned_from(stage, experiment, scenario), *judging]
 
@@ -77,10 +79,10 @@ def _unlabeled_tables(scenario: Scenario) -> list[ImagesOfClass]:
 
 
 class TableKeys:
-    """Know the tables of an experiment's classes by key and size.
+    """Determine key and size of the feature tables of an experiment's classes.
 
     Args:
-        experiment: Its teacher's extractor is pre-trained.
+        experiment: An experiment whose teacher has a pre-trained extractor.
         scenario: The images.
     """
 
@@ -119,7 +121,7 @@ class TableKeys:
 
     @property
     def _pool(self) -> UnlabeledPool:
-        assert self._scenario.unlabeled is not None  # noqa: S101 - else there are no such tables
+        assert self._scenario.unlabeled is not None  # noqa: S101 - such tables exist only for unlabelled images
         return self._scenario.unlabeled
 
     def _num_views(self, split: str) -> int:

@@ -1,14 +1,14 @@
-"""The stage store: computed results by content key, on any filesystem that pyarrow supports.
+"""Store computed results by content key, on any filesystem that pyarrow supports.
 
 ```
 <root>/<key>/<sha256>.safetensors                the tensors
-<root>/<key>/manifest.json                       written last: checksum, and plain values
+<root>/<key>/manifest.json                       written last: checksum, and JSON values
 <root>/progress/<key>/<phase>/…                  the newest epoch checkpoint of a stage
 ```
 
-A reader trusts only files with a manifest whose checksum matches. Two writers of one key cannot
-corrupt each other's files: files appear atomically, under a name made of their content, and equal
-keys mean equal content. There is no pickle: reading an artifact runs no code.
+A reader uses only tensors whose checksum is in the manifest. Two writers of one key cannot corrupt
+each other's files: files appear atomically, the tensors' file is named by its checksum, and equal
+keys mean equal content. Nothing is pickled, so reading an artifact executes no code.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ _USE_NOTED_AFTER_SECONDS = 30 * 60
 
 
 class StageStore:
-    """Artifacts by key.
+    """Save and load artifacts by key.
 
     Attributes:
-        uri: Its address for display, without secrets.
-        filesystem: Its filesystem.
-        root: Its path in the filesystem.
+        uri: The store's address for display, without secrets.
+        filesystem: Filesystem that contains the store.
+        root: Path of the store in the filesystem.
     """
 
     def __init__(self, uri: str) -> None:
@@ -59,7 +59,8 @@ class StageStore:
         self._files = ArtifactFiles(self.filesystem, self.uri)
 
     def check_writable(self) -> None:
-        """Write and remove a file, to fail before computing results that could not be stored.
+        """Check that the store can be written, by writing and removing a file. Call this before
+        computing results to store.
 
         Raises:
             StorageUnavailableError: The store cannot be written.
@@ -73,7 +74,8 @@ class StageStore:
                 self._files.remove_file(probe)
 
     def save(self, key: str, artifact: Artifact) -> None:
-        """Write an artifact; an existing one of the same key is replaced by the same content.
+        """Write an artifact, replacing an existing artifact of the same key; equal keys mean equal
+        content.
 
         Raises:
             StorageUnavailableError: The store cannot be written.
@@ -81,12 +83,13 @@ class StageStore:
         with self._writing():
             folder = self._folder(key)
             self._files.put(folder, artifact)
-            # other tensors may belong to a manifest that another writer is about to write
+            # Remove only temporary files: tensors may belong to a manifest that another writer is
+            # about to write.
             self._files.sweep(folder, lambda name: name.startswith(TEMPORARY))
 
     def load(self, key: str) -> Artifact | None:
-        """Read an artifact; None if there is none. A torn or corrupt one is moved aside with a
-        warning.
+        """Read an artifact; None if it is missing. An incomplete or corrupt artifact is moved aside
+        with a warning.
 
         Raises:
             StorageUnavailableError: The store cannot be read.
@@ -98,8 +101,8 @@ class StageStore:
         return artifact
 
     def load_mapped(self, key: str) -> Artifact | None:
-        """Read an artifact like `load`; on a local disk its tensors are memory-mapped: only pages
-        that are read take memory.
+        """Read an artifact like `load`. On a local disk, its tensors are memory-mapped, so that
+        only the pages that are used take memory.
 
         Raises:
             StorageUnavailableError: The store cannot be read.
@@ -115,8 +118,8 @@ class StageStore:
         return artifact
 
     def values_of(self, key: str) -> dict[str, Any] | None:
-        """Return only the plain values of an artifact, without reading or checking its tensors;
-        None if there is none.
+        """Return only the JSON values of an artifact, without reading or checking its tensors; None
+        if the artifact is missing.
 
         Raises:
             StorageUnavailableError: The store cannot be read.
@@ -129,7 +132,7 @@ class StageStore:
             return None
 
     def stored(self, keys: Iterable[str]) -> frozenset[str]:
-        """Return those of the keys under which there is an artifact, asking for each.
+        """Return those of the given keys that have an artifact in the store; each key is looked up.
 
         Raises:
             StorageUnavailableError: The store cannot be read.
@@ -140,7 +143,7 @@ class StageStore:
         return frozenset(key for key, info in zip(wanted, found, strict=True) if info.is_file)
 
     def read_file(self, name: str) -> bytes | None:
-        """Return the content of a file beside the artifacts; None when there is none.
+        """Return the content of a file in the store's root folder; None if the file is missing.
 
         Raises:
             OSError: The store cannot be read.
@@ -151,7 +154,7 @@ class StageStore:
             return None
 
     def write_file(self, name: str, content: bytes) -> None:
-        """Write a file beside the artifacts in one piece.
+        """Write a file into the store's root folder atomically.
 
         Raises:
             OSError: The store cannot be written.
@@ -159,12 +162,13 @@ class StageStore:
         self._files.replace(self.path(name), content)
 
     def move_aside(self, key: str, name: str, problem: object) -> None:
-        """Mark an artifact as corrupt whose file is intact but whose content is unexpected.
+        """Mark an artifact as corrupt because its content is unexpected, although its checksum
+        matches.
 
         Args:
             key: Key of the artifact.
             name: Name of the artifact in the warning.
-            problem: The defect.
+            problem: Description of the defect.
 
         Raises:
             StorageUnavailableError: The store cannot be written.
@@ -173,10 +177,10 @@ class StageStore:
             self._files.move_aside(self._folder(key), name, problem)
 
     def note_use(self, keys: Sequence[str]) -> None:
-        """Renew old manifests of artifacts, if there are any: the age of the manifest decides what
-        is removed as unused.
+        """Record that artifacts were used, by renewing old manifests: artifacts with an old
+        manifest are removed as unused.
 
-        A read-only store does not change.
+        In a read-only store, this does nothing.
         """
         with suppress(OSError):
             for info in self.filesystem.get_file_info([self.path(key, MANIFEST) for key in keys]):
@@ -198,8 +202,8 @@ class StageStore:
             self._files.sweep(folder, lambda name: name not in written)
 
     def load_progress(self, key: str, phase: str) -> Artifact | None:
-        """Return the newest epoch checkpoint of an unfinished stage; None if there is no intact
-        one.
+        """Return the newest epoch checkpoint of an unfinished stage; None if it is missing or
+        corrupt.
 
         Raises:
             StorageUnavailableError: The store cannot be read.
@@ -210,7 +214,7 @@ class StageStore:
             )
 
     def has_progress(self, key: str) -> bool:
-        """Return whether a stage was started and not finished.
+        """Return whether the store has epoch checkpoints of a stage: it was started, not finished.
 
         Raises:
             StorageUnavailableError: The store cannot be read.
@@ -229,14 +233,14 @@ class StageStore:
         self.remove_folder(PROGRESS, key)
 
     def path(self, *parts: str) -> str:
-        """Return a path in the store's filesystem."""
+        """Return the path of a file or folder of the store, in the store's filesystem."""
         return "/".join([self.root, *parts])
 
     def _folder(self, *parts: str) -> str:
         """Return the path of an artifact's folder.
 
         Raises:
-            OSError: The folder is a link on a local disk, which may point anywhere.
+            OSError: The folder is a symbolic link on a local disk, which may point anywhere.
         """
         if isinstance(self.filesystem, fs.LocalFileSystem):
             for number in range(len(parts)):
@@ -255,7 +259,7 @@ class StageStore:
             self._files.remove_folder(self.path(*parts))
 
     def unavailable(self, done: str, error: OSError, advice: str) -> StorageUnavailableError:
-        """Return the error of a store that cannot be written, read, or otherwise used."""
+        """Return the error for a store that cannot be written, read, or otherwise used."""
         what = f"the stage store cannot be {done} ({hide(error, self._address)})"
         next_step = f"{advice}{keys_advice(self._address)}"
         return StorageUnavailableError(what, where=self.uri, next_step=next_step)

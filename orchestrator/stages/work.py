@@ -1,6 +1,6 @@
-"""A run's work: the stages to compute, and all inputs of their results.
+"""Define a run's work: the stages to compute, and everything that determines their results.
 
-Importing this module imports no torch; reading models and evaluations does.
+Importing this module does not import torch; reading models and evaluations does.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from orchestrator.stages.graph import Stage, evaluation_key
 from orchestrator.stages.store import StageStore
 from orchestrator.training.reports import EpochReport
 
-if TYPE_CHECKING:  # what models and evaluations are made of loads torch
+if TYPE_CHECKING:  # these imports load torch
     import torch
 
     from orchestrator.evaluation.label_doubt import LabelBeliefs
@@ -36,7 +36,7 @@ class Work:
         scenario: The data.
         stages: The stages in a possible order of computation.
         store: Store of the results.
-        learned: Stages computed earlier, only to be built on.
+        learned: Stages that an earlier run computed, from whose models this run continues.
         judges_labels: Whether the last model of each role judges the labels of the training
             images.
     """
@@ -50,7 +50,7 @@ class Work:
 
     @property
     def final_stages(self) -> dict[Role, Stage]:
-        """Return the last task's stages."""
+        """Return the stages of the last task, by role."""
         return {stage.role: stage for stage in self.stages}
 
     def judges_labels_by(self, stage: Stage) -> bool:
@@ -61,7 +61,7 @@ class Work:
         """Return the stored artifact of a computed stage.
 
         Raises:
-            StorageUnavailableError: It is not (or no longer) stored, or the store cannot be read.
+            StorageUnavailableError: The store lacks the result, or cannot be read.
         """
         artifact = self.store.load(stage.key)
         if artifact is None:
@@ -72,7 +72,8 @@ class Work:
         """Rebuild the model of a stage from its artifact.
 
         Raises:
-            StorageUnavailableError: The artifact does not contain such a model: it is moved aside.
+            StorageUnavailableError: The artifact does not contain a model of this stage; it is
+                moved aside.
         """
         from orchestrator.methods.method import ArtifactContext  # noqa: PLC0415 - loads torch
         from orchestrator.stages.artifacts import from_artifact  # noqa: PLC0415
@@ -86,7 +87,7 @@ class Work:
         """Return the stored evaluation of a computed stage.
 
         Raises:
-            StorageUnavailableError: It is not (or no longer) stored, or the store cannot be read.
+            StorageUnavailableError: The store lacks the result, or cannot be read.
         """
         found = self._evaluation(stage)
         if found is None:
@@ -94,8 +95,8 @@ class Work:
         return found
 
     def worker_seconds_of(self, stage: Stage) -> float:
-        """Return the worker-seconds of a computed stage, no matter which run computed it, without
-        feature tables that others read as well; 0 if the store has no record.
+        """Return the worker-seconds of a computed stage, whichever run computed it; 0 if the store
+        has no record. The time for feature tables, which other stages read as well, is excluded.
 
         Raises:
             StorageUnavailableError: The store cannot be read.
@@ -108,8 +109,7 @@ class Work:
         """Return the beliefs of a computed stage's model about the training labels.
 
         Raises:
-            StorageUnavailableError: They are not (or no longer) stored, or the store cannot be
-                read.
+            StorageUnavailableError: The store lacks the beliefs, or cannot be read.
         """
         found = self._beliefs(stage)
         if found is None:
@@ -117,8 +117,8 @@ class Work:
         return found
 
     def stored_values(self, stage: Stage) -> dict[str, Any] | None:
-        """Return a stage's plain values, if it and all results of its model are in the store,
-        intact; corrupt ones are moved aside.
+        """Return the JSON values of a stage, if the stage and all results of its model are in the
+        store and intact, otherwise None. Corrupt artifacts are moved aside.
 
         Raises:
             StorageUnavailableError: The store cannot be read.
@@ -130,7 +130,7 @@ class Work:
         return artifact.values if judged and self._evaluation(stage) is not None else None
 
     def is_stored(self, stage: Stage) -> bool:
-        """Return whether a stage and all results of its model are in the store, intact.
+        """Return whether a stage and all results of its model are in the store and intact.
 
         Raises:
             StorageUnavailableError: The store cannot be read.
@@ -168,8 +168,8 @@ class Work:
 
     @contextmanager
     def _understood(self, key: str, name: str) -> Iterator[None]:
-        """Move an artifact aside if its file is intact but its content unusable: whoever wrote it
-        computed a matching checksum as well.
+        """Move an artifact aside if the `with` block cannot use its content, although the checksum
+        matches: a writer can store unusable content with a correct checksum.
         """
         import torch  # noqa: PLC0415 - slow to import
 
