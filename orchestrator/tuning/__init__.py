@@ -1,1 +1,1 @@
-"""Sweeps: the points of a search space, the choice of the next ones, and their learning."""
+"""Run sweeps: choose points of a search space, compute their trials, and rank the results."""

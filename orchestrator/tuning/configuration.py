@@ -1,4 +1,4 @@
-"""One point of a search space, as values: reading a ledger needs no sampler."""
+"""Hold one point of a search space as values, so that reading a ledger does not load a sampler."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ class Configuration:
     """One point of a search space.
 
     Attributes:
-        draws: Drawn values, by name of the primitive dimension: plain JSON values.
-        parameters: Their meaning, by path in the experiment: plain JSON values. Only the active
-            parameters.
+        draws: Drawn values (JSON), by name of the primitive dimension.
+        parameters: Values (JSON) of the active parameters, by path in the experiment; they follow
+            from the draws.
     """
 
     draws: dict[str, Any]

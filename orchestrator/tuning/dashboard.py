@@ -1,4 +1,4 @@
-"""Describe Optuna's dashboard, which shows the studies of sweeps live, and find a sweep in it."""
+"""Start Optuna's dashboard, which shows studies of sweeps live, and find a sweep's page in it."""
 
 import contextlib
 import importlib.util
@@ -17,7 +17,7 @@ from orchestrator.tracking.local_server import LOOPBACK, LocalServer, Program, l
 
 INSTALL = "in a checkout: pip install '.[dashboard]'"
 _LEAST_ID_LETTERS = 4
-# Optuna's own command by its entry point, because it may not be on the path.
+# Starts Optuna's own command through its entry point, because the command may not be on the PATH.
 _START = (
     "from importlib.metadata import entry_points;"
     "[it] = entry_points(group='console_scripts', name='optuna-dashboard');"
@@ -41,7 +41,7 @@ def require_installed() -> None:
 
 
 def has_studies(storage: str) -> bool:
-    """Return whether there may be studies: False for a SQLite file that does not exist."""
+    """Return whether a storage may have studies: False for a SQLite file that does not exist."""
     path = sqlite_path(storage)
     return path is None or (path.is_file() and path.stat().st_size > 0)
 
@@ -58,7 +58,8 @@ def dashboard_server(storage: str, port: int) -> Iterator[LocalServer]:
         TrackingUnavailableError: The dashboard does not answer: the storage may be unavailable.
     """
     with tempfile.TemporaryDirectory() as folder:
-        # In a file that only this user can read, as the address may contain a password.
+        # The settings go into a file that only this user can read, because the storage's address
+        # may contain a password.
         settings = {"storage": storage, "host": LOOPBACK, "port": port, "server": "wsgiref"}
         path = Path(folder) / "dashboard.toml"
         lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
@@ -80,10 +81,10 @@ def study_path(studies: Sequence[Mapping[str, Any]], sweep_id: str) -> str:
 
     Args:
         studies: Studies from `studies_of`.
-        sweep_id: Id of the sweep, or its first letters, at least four.
+        sweep_id: Id of the sweep, or the id's first characters (at least four).
 
     Raises:
-        UserInputError: There is no such study, or there are several.
+        UserInputError: No study matches, or several do.
     """
     found = [study for study in studies if _is_named(study, sweep_id)]
     names = ", ".join(study["study_name"] for study in (found or studies)[:5]) or "none"

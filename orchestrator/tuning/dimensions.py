@@ -1,8 +1,8 @@
-"""The primitive dimensions of each distribution, and the parameter values that draws represent.
+"""Translate each distribution to primitive dimensions, and draws from these to parameter values.
 
-A dimension is drawn in the parameter's own units if possible, so that a draw from a space also lies
-in a wider one. The exception is a normal distribution: its quantile is drawn uniformly, which makes
-the values normal.
+If possible, a dimension has the parameter's own units, so that a draw from a search space is also
+valid in a wider one. The exception is a normal distribution: its dimension is the quantile, drawn
+uniformly, so that the values are normally distributed.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ _VARIATIONS = (0.8, 1.2)
 
 
 def dimensions_of(path: str, distribution: DistributionConfig) -> dict[str, Dimension]:
-    """Return a parameter's dimensions by name: its path, or its path with a part after a slash."""
+    """Return a parameter's dimensions by name. The name is the parameter's path; with several
+    dimensions, a suffix after a slash distinguishes them.
+    """
     match distribution:
         case UniformConfig():
             return {path: FloatDistribution(distribution.low, distribution.high)}
@@ -76,7 +78,7 @@ def dimensions_of(path: str, distribution: DistributionConfig) -> dict[str, Dime
 
 
 def value_of(path: str, distribution: DistributionConfig, draws: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any plain JSON value
-    """Return the parameter's value that its draws represent."""
+    """Return the value of a parameter from its draws."""
     match distribution:
         case UniformConfig() | LogUniformConfig() | IntUniformConfig():
             return draws[path]
@@ -106,7 +108,9 @@ def value_of(path: str, distribution: DistributionConfig, draws: Mapping[str, An
 
 
 def in_order(path: str, distribution: DistributionConfig, draws: Draws) -> Draws:
-    """Return the canonical one of several draws with equal values: ascending numbers are sorted."""
+    """Return draws in canonical form, equal for draws with equal values: numbers that must ascend
+    are sorted.
+    """
     if not isinstance(distribution, AscendingConfig):
         return draws
     return dict(zip(draws, value_of(path, distribution, draws), strict=True))
@@ -130,7 +134,7 @@ def grid_of(path: str, distribution: DistributionConfig) -> list[Draws]:
 
 
 def lies_in(dimension: Dimension, drawn: object) -> bool:
-    """Return whether a value lies in a dimension."""
+    """Return whether a drawn value lies in a dimension."""
     if isinstance(dimension, CategoricalDistribution):
         return any(drawn == choice and type(drawn) is type(choice) for choice in dimension.choices)
     if isinstance(drawn, bool) or not isinstance(
@@ -142,7 +146,7 @@ def lies_in(dimension: Dimension, drawn: object) -> bool:
 
 
 def drawn_at_random(dimension: Dimension, chance: random.Random) -> Any:  # noqa: ANN401 - any plain JSON value
-    """Return a draw that is independent of all others."""
+    """Draw a value from a dimension at random, independently of other draws."""
     if isinstance(dimension, CategoricalDistribution):
         return chance.choice(dimension.choices)
     if dimension.log:
@@ -153,7 +157,9 @@ def drawn_at_random(dimension: Dimension, chance: random.Random) -> Any:  # noqa
 
 
 def varied(dimension: Dimension, drawn: Any, chance: random.Random) -> Any:  # noqa: ANN401 - any plain JSON value
-    """Return a draw near another: a fifth more or less, at least a step, or the next choice."""
+    """Return a drawn value near a given one: a number changes by a fifth, at least by one step; a
+    choice changes to an adjacent choice.
+    """
     direction = chance.randrange(2)
     if isinstance(dimension, CategoricalDistribution):
         index = dimension.choices.index(drawn) + (-1, 1)[direction]
@@ -174,7 +180,7 @@ def _fitted(dimension: FloatDistribution | IntDistribution, value: float) -> flo
 
 
 def _on_step(value: float, start: float, step: float, rounding: Any = round) -> float:  # noqa: ANN401 - round has overloads
-    """Return the value moved to `start + k * step`, without the rounding errors of the product."""
+    """Round a value to `start + k * step`, without the floating-point error of the product."""
     steps = (value - start) / step
     whole = round(steps) if abs(steps - round(steps)) < 1e-8 else rounding(steps)
     return float(f"{start + whole * step:.12g}")
@@ -186,7 +192,7 @@ def _bell_value(distribution: NormalConfig | QuantizedNormalConfig, quantile: fl
 
 
 def _category(value: object) -> Any:  # noqa: ANN401 - any plain JSON value
-    """Return a choice in a form that Optuna can store: lists and mappings as text."""
+    """Return a choice in a form that Optuna can store: a list or mapping becomes a JSON text."""
     return json.dumps(value, sort_keys=True) if isinstance(value, list | dict) else value
 
 

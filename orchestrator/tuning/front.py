@@ -1,4 +1,4 @@
-"""The Pareto front of a sweep's trials, and the choice of one of them by rule."""
+"""Find the Pareto front of a sweep's trials, and choose one of its trials by the sweep's rule."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from orchestrator.tuning.ranking import ranked
 
 
 def front_of(trials: Iterable[LedgerTrial], search_space: SearchSpace) -> list[LedgerTrial]:
-    """Return the finished trials that no other one dominates, ordered by the first objective, best
-    first; for one objective only the best trial.
+    """Return the finished trials that no other trial dominates, ordered by the first objective,
+    best first. With one objective, return only the best trial.
 
     Args:
         trials: Trials in any order.
@@ -29,8 +29,8 @@ def front_of(trials: Iterable[LedgerTrial], search_space: SearchSpace) -> list[L
 
 
 def chosen(front: Sequence[LedgerTrial], search_space: SearchSpace) -> LedgerTrial | None:
-    """Return the trial of a front that `choose` selects; None without such a rule, or if no trial
-    is within its bounds. For one objective the best trial.
+    """Return the trial of a front that the rule `choose` of the search space selects; None without
+    a rule, or if no trial is within the rule's bounds. With one objective, return the best trial.
 
     Args:
         front: Front from `front_of`.

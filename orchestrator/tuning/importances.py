@@ -1,7 +1,7 @@
-"""Measure how much each parameter matters for being among the best trials, with an interval.
+"""Measure how much each parameter decides whether a trial is among the best, with an interval.
 
-Shares are Optuna's conditional PED-ANOVA (Watanabe et al., arXiv:2304.10255). Their intervals come
-from a bootstrap over the trials.
+An importance is a share, computed by Optuna's conditional PED-ANOVA (Watanabe et al.,
+arXiv:2304.10255). The interval of each share comes from a bootstrap over the trials.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from orchestrator.figures.trials import Importance
 
 MIN_TRIALS = 4
 _NUM_RESAMPLES = 40
-# Larger samples take seconds; their intervals come from smaller resamples, narrowed by the root of
-# the ratio of sizes.
+# Largest resample of the bootstrap, because larger ones take seconds. With more trials than that,
+# the intervals are narrowed by the square root of the ratio of sizes.
 _MOST_RESAMPLED = 200
 _QUANTILES = (0.05, 0.95)
 
@@ -30,15 +30,16 @@ _QUANTILES = (0.05, 0.95)
 def importances_of(
     trials: Sequence[FrozenTrial], directions: Sequence[StudyDirection]
 ) -> dict[str, Importance]:
-    """Return the importance of each parameter by path, most important first; shares sum to 1.
+    """Return the importance of each parameter by path, the most important first; the shares sum to
+    1.
 
-    Parameters with a single value in all trials are not listed. A conditional parameter is assessed
-    on the trials that have it. Empty for fewer than four trials.
+    The result omits parameters with a single value in all trials, and is empty for fewer than four
+    trials. The importance of a conditional parameter comes from the trials that have it.
 
     Args:
         trials: The complete trials.
-        directions: Directions of the objectives; with several ones the best trials are the Pareto
-            front.
+        directions: Direction of each objective. With several objectives, the best trials are those
+            of the Pareto front.
     """
     varied = _varied(trials)
     if len(trials) < MIN_TRIALS or not varied:
@@ -59,7 +60,9 @@ def importances_of(
 
 
 def _varied(trials: Sequence[FrozenTrial]) -> set[str]:
-    """Return the paths that have more than one value; a list has a parameter for each position."""
+    """Return the names of Optuna parameters that have more than one value; a list has a parameter
+    for each position.
+    """
     values: defaultdict[str, set[object]] = defaultdict(set)
     for trial in trials:
         for name, value in trial.params.items():
@@ -73,7 +76,7 @@ def _shares(
     study = optuna.create_study(directions=directions)
     study.add_trials(trials)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about too few trials
+        warnings.simplefilter("ignore")  # Optuna warns about too few trials
         found = optuna.importance.get_param_importances(study)
     by_path: defaultdict[str, float] = defaultdict(float)
     for name, importance in sorted(found.items()):

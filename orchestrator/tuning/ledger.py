@@ -1,7 +1,7 @@
-"""A sweep's ledger: the state of each trial, in JSON lines, from which a sweep is resumed.
+"""Keep a sweep's ledger: the state of each trial as JSON lines, from which the sweep is resumed.
 
-The first line identifies the sweep. Each line is on the disk before anything else happens, so a
-killed sweep loses only the line it was writing: an incomplete last line is skipped.
+The first line identifies the sweep. Each line is written to disk before the sweep proceeds, so a
+killed sweep loses at most the line that it was writing: an incomplete last line is skipped.
 """
 
 from __future__ import annotations
@@ -30,23 +30,25 @@ class LedgerTrial:
     """The state of one trial.
 
     Attributes:
-        number: Number of the trial, from 0, in the order of their starts.
+        number: Number of the trial; trials are numbered from 0 in the order of their starts.
         configuration: The point of the space.
-        run_id: Id of its run in MLflow.
-        status: Status; a trial is running also in the ledger of a killed sweep.
-        value: The objective after all tasks, the first of several; None unless it is finished.
+        run_id: Id of the trial's run in MLflow.
+        status: Status of the trial; in the ledger of a killed sweep, a trial may still be running.
+        value: The objective after all tasks, or the first of several objectives; None unless the
+            trial is finished.
         curve: The objective after each task learned.
-        reason: Why it was stopped, or why it failed.
-        stages_computed: Stages computed by this trial itself.
-        stages_cached: Stages that were cache hits, or computed by another trial.
-        seconds: Wall-clock time.
-        worker_seconds: Time spent in the stages it has computed.
-        is_retryable: Whether it failed for a reason that a retry can mend.
-        variation_of: The better trial from which population-based training derived it; None for a
-            drawn trial.
-        values: Each of several objectives after all tasks, by metric; empty for one objective, and
-            unless it is finished.
-        measured_on: The machine on which its latency was measured; empty if it was not.
+        reason: Why the trial was stopped, or why it failed.
+        stages_computed: Number of stages that this trial computed itself.
+        stages_cached: Number of stages that were cache hits, or that another trial computed.
+        seconds: Wall-clock time of the trial.
+        worker_seconds: Worker time of the stages that this trial computed.
+        is_retryable: Whether the trial failed for a reason that a retry can fix.
+        variation_of: Number of the better trial from which population-based training derived this
+            trial; None for a drawn trial.
+        values: Several objectives after all tasks, by metric; empty for a single objective, and
+            unless the trial is finished.
+        measured_on: Machine on which the latency of the trial's network was measured; empty if no
+            latency was measured.
     """
 
     number: int
@@ -67,12 +69,12 @@ class LedgerTrial:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Return the values of its configuration, by path."""
+        """Return the parameters of the trial's configuration, by path."""
         return self.configuration.parameters
 
     @property
     def is_open(self) -> bool:
-        """Return whether a resumed sweep continues it."""
+        """Return whether a resumed sweep continues the trial."""
         return self.is_retryable or self.status in (TrialStatus.RUNNING, TrialStatus.INTERRUPTED)
 
 
@@ -81,10 +83,10 @@ class SweepHeader:
     """The identity of a sweep.
 
     Attributes:
-        sweep_id: Id of its run in MLflow.
-        experiment: The base experiment, as plain values.
-        search_space: The search space, as plain values; the newest one if a sweep was resumed with
-            another.
+        sweep_id: Id of the sweep's run in MLflow.
+        experiment: The base experiment, as JSON values.
+        search_space: The search space, as JSON values. If the sweep was resumed with another search
+            space, that one counts.
     """
 
     sweep_id: str
@@ -93,13 +95,13 @@ class SweepHeader:
 
 
 class Ledger:
-    """Read and extend one ledger file; one process at a time."""
+    """Read and extend one ledger file; only one process may write it at a time."""
 
     def __init__(self, path: Path) -> None:
         """Read the existing lines.
 
         Args:
-            path: The file, which may be missing.
+            path: The ledger file, which may be missing.
 
         Raises:
             ConfigError: The file is not a ledger of this program.
@@ -108,7 +110,7 @@ class Ledger:
         self._path = path
         self.header: SweepHeader | None = None
         self.trials: dict[int, LedgerTrial] = {}
-        self.wall_seconds = 0.0  # summed over all starts that were not killed
+        self.wall_seconds = 0.0  # summed over all earlier starts of the sweep that were not killed
         try:
             text = path.read_text(encoding="utf-8") if path.exists() else ""
         except (OSError, UnicodeDecodeError) as error:
@@ -129,12 +131,12 @@ class Ledger:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Lock the ledger against other processes, and remove an incomplete last line of a killed
-        process.
+        """Lock the ledger against other processes during a `with` block, and first remove an
+        incomplete last line that a killed process has left.
 
         Raises:
-            LockedError: Another process is writing it, or has just written it.
-            StorageUnavailableError: It cannot be written.
+            LockedError: Another process is writing the ledger, or has written it in the meantime.
+            StorageUnavailableError: The ledger cannot be written.
         """
         lock = FileLock(f"{self._path}.lock")
         try:
@@ -171,12 +173,12 @@ class Ledger:
             raise self._cannot_be_written(error) from None
 
     def begin(self, header: SweepHeader) -> None:
-        """Write the sweep's identity; repeat it if the sweep resumes with another search space."""
+        """Write the sweep's identity, at its start and if its search space changes on resuming."""
         self.header = header
         self._append({"format": _FORMAT, "sweep": asdict(header)})
 
     def write(self, trial: LedgerTrial) -> None:
-        """Write the state of a trial; the newest line of a trial counts.
+        """Write the state of a trial; of several lines about a trial, the newest counts.
 
         Raises:
             StorageUnavailableError: The disk is full or unavailable.
@@ -186,7 +188,7 @@ class Ledger:
 
     @contextmanager
     def timing(self) -> Iterator[None]:
-        """Add the time spent inside to that of earlier starts, also after an error.
+        """Add the time spent in the `with` block to the sweep's total, also after an error.
 
         Raises:
             StorageUnavailableError: The disk is full or unavailable.
@@ -236,8 +238,8 @@ def ledger_of(folder: Path) -> Ledger:
     """Read the ledger of an earlier sweep.
 
     Raises:
-        ConfigError: There is no sweep in that folder.
-        StorageUnavailableError: It cannot be read.
+        ConfigError: The folder contains no sweep.
+        StorageUnavailableError: The ledger cannot be read.
     """
     ledger = Ledger(folder / LEDGER_FILE)
     if ledger.header is None:

@@ -1,5 +1,6 @@
-"""The objectives of a sweep: weighted metrics of both accuracy matrices, on validation data unless
-the search space requests test data; and the costs of a trial and its networks.
+"""Compute the objectives of a sweep: weighted metrics of both accuracy matrices, and costs of a
+trial and its networks. Accuracies come from validation data unless the search space requests test
+data.
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ MEASURE_FUNCTIONS: dict[str, Callable[[AccuracyMatrix], float]] = {
 
 @dataclass(frozen=True)
 class Objective:
-    """One number, or several, that measure how good a configuration is.
+    """The objective, or the several objectives, that measure how good a configuration is.
 
     Attributes:
-        weights: Weights by metric, such as `student/average_incremental_accuracy`; of several
-            objectives, the first at weight 1.
-        split: Split of the accuracies.
-        names: Metrics of several objectives; empty for one.
-        known: Values known before a configuration learns: costs of its networks, by metric.
+        weights: Weights by metric, such as `student/average_incremental_accuracy`. With several
+            objectives, only the first one, with weight 1.
+        split: Split of the images on which accuracies are measured.
+        names: Metrics of several objectives; empty for a single objective.
+        known: Costs of a configuration's networks that are known before training, by metric.
     """
 
     weights: Mapping[str, float]
@@ -51,20 +52,21 @@ class Objective:
         return cls(search_space.weights, Split(search_space.split), names)
 
     def knowing(self, known: Mapping[str, float]) -> Objective:
-        """Return the objective of one configuration."""
+        """Return this objective for one configuration, whose costs are known before training."""
         return replace(self, known=known)
 
     @property
     def reads_worker_seconds(self) -> bool:
-        """Return whether a trial's own seconds are part of the objective."""
+        """Return whether the objective depends on a trial's worker-seconds."""
         return WORKER_SECONDS in (*self.weights, *self.names)
 
     def value(self, matrices: Mapping[Role, AccuracyMatrix], worker_seconds: float = 0.0) -> float:
-        """Return the weighted sum; of several objectives, the first.
+        """Return the weighted sum of the metrics; with several objectives, the first objective.
 
         Args:
-            matrices: Matrices by role, of the tasks learned so far; row i has i + 1 entries.
-            worker_seconds: Time of all stages learned so far.
+            matrices: Accuracy matrices of the tasks learned so far, by role; row i has i + 1
+                entries.
+            worker_seconds: Worker time of all stages learned so far.
         """
         return sum(
             weight * self._measure(name, matrices, worker_seconds)
@@ -74,7 +76,7 @@ class Objective:
     def values(
         self, matrices: Mapping[Role, AccuracyMatrix], worker_seconds: float = 0.0
     ) -> dict[str, float]:
-        """Return each of several objectives by metric; an empty mapping for one.
+        """Return several objectives by metric; an empty mapping for a single objective.
 
         Args:
             matrices: As in `value`.

@@ -1,4 +1,4 @@
-"""Build Optuna's samplers, and describe objectives to Optuna."""
+"""Build Optuna's samplers, and translate the directions of objectives for Optuna."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from orchestrator.config.searchers import (
 )
 
 GENERATION = "NSGAIISampler:generation"
-"""System attribute in which NSGA-II stores a trial's generation, and reads that of others."""
+"""System attribute in which NSGA-II stores and reads the generation of a trial."""
 
 
 def build_sampler(searcher: SearcherConfig, seed: int) -> BaseSampler:
-    """Return Optuna's sampler for a configuration; random and grid draw at random."""
+    """Return Optuna's sampler for a searcher; for random and grid search, a random sampler."""
     match searcher:
         case RandomSearchConfig() | GridSearchConfig():
             return RandomSampler(seed=seed)
@@ -37,8 +37,8 @@ def build_sampler(searcher: SearcherConfig, seed: int) -> BaseSampler:
             )
         case OptunaSearchConfig():
             with warnings.catch_warnings():
-                # `group` is experimental: it groups parameters that occur together, although
-                # others do not always occur
+                # `group`, which models parameters that occur together even if others are missing,
+                # is experimental.
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 return TPESampler(
                     n_startup_trials=searcher.num_startup_trials,
@@ -51,7 +51,7 @@ def build_sampler(searcher: SearcherConfig, seed: int) -> BaseSampler:
 
 
 def directions_of(search_space: SearchSpace) -> list[StudyDirection]:
-    """Return the direction of each objective, in their order."""
+    """Return the direction of each objective, in the order of the search space."""
     return [
         StudyDirection.MAXIMIZE if mode == "max" else StudyDirection.MINIMIZE
         for mode in search_space.objectives.values()

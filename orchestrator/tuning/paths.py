@@ -1,4 +1,4 @@
-"""Values in an experiment's tree by dotted path, and conditions on them."""
+"""Look up values in an experiment's tree by dotted path, and check conditions on these values."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ ABSENT = object()
 
 
 def value_at(tree: object, keys: Sequence[str]) -> object:
-    """Return the value below some keys, `ABSENT` if a key is missing.
+    """Return the value at a path; `ABSENT` if a part of the path is missing.
 
     Args:
-        tree: Plain JSON values.
-        keys: The parts of a dotted path.
+        tree: Nested JSON values.
+        keys: The parts of the dotted path.
     """
     for key in keys:
         if not isinstance(tree, Mapping) or key not in tree:
@@ -22,5 +22,5 @@ def value_at(tree: object, keys: Sequence[str]) -> object:
 
 
 def meets(value: object, wanted: object) -> bool:
-    """Return whether a value meets a condition: equal to it, or to a value in its list."""
+    """Return whether a value equals the wanted value or, if that is a list, an item of it."""
     return value == wanted or (isinstance(wanted, list) and value in wanted)

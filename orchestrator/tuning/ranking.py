@@ -1,4 +1,4 @@
-"""The order of a sweep's trials."""
+"""Rank the trials of a sweep."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from orchestrator.tuning.ledger import LedgerTrial
 
 
 def ranked(trials: Iterable[LedgerTrial], mode: str) -> list[LedgerTrial]:
-    """Return the finished trials, best first; equal trials in the order of their starts.
+    """Return the finished trials, the best first; ties are in the order of their starts.
 
     Args:
         trials: Trials in any order.

@@ -1,8 +1,7 @@
-"""Compute all trials of a sweep on a Ray cluster with Ray Tune: one reused actor computes one trial
-after another.
+"""Compute all trials of a sweep on a Ray cluster with Ray Tune. Actors are reused: each computes
+one trial after another.
 
-Tune stores nothing that a resumed sweep needs: its folder is discarded, and a resumed sweep reads
-its own ledger and the stage store.
+A resumed sweep reads only its ledger and the stage store, so Tune's own folder is discarded.
 """
 
 from __future__ import annotations
@@ -45,18 +44,18 @@ _NO_LIMIT = 10**6
 def compute_trials(
     search_space: SearchSpace, work: Work, room: TrialRoom, source: TrialSource, log_file: Path
 ) -> None:
-    """Compute trials until there are no more or the budget is spent.
+    """Compute trials until the source has no more or the budget is spent.
 
     Args:
-        search_space: Search space with trial scheduler, objective and the largest number of trials
-            at once.
-        work: The base experiment's work: the cluster, the store, the tasks.
-        room: Resources of a trial, and how many trials fit into the cluster.
+        search_space: Search space with the trial scheduler, the objective and the largest number of
+            concurrent trials.
+        work: The base experiment's work, with the cluster, the store and the tasks.
+        room: Resources of a trial, and the number of trials that fit into the cluster.
         source: Provides trials and receives their events.
         log_file: Receives Ray's own output.
 
     Raises:
-        ConfigError: The cluster refuses the token, or this process uses Ray already.
+        ConfigError: The cluster refuses the token, or this process already uses Ray.
         ClusterUnavailableError: The cluster does not answer.
         LaneLostError: The cluster has ended.
     """
@@ -69,7 +68,7 @@ def compute_trials(
         _folder_of_tune(work, config, f"sweep-{token}") as folder,
     ):
         claims = f"orchestrator-claims-{token}"
-        keep = ClusterClaims(claims)  # the actor lives as long as this process holds a handle
+        keep = ClusterClaims(claims)  # the claims' actor lives while this process holds its handle
         settings = {
             "search_space": search_space.model_dump(mode="json"),
             "claims": claims,
@@ -97,8 +96,8 @@ def compute_trials(
 
 
 def _set_environment() -> None:
-    """Set Tune's options: no output of its own in the terminal or on disk, and no handler of
-    Ctrl-C.
+    """Set environment variables so that Tune writes no output of its own to the terminal or disk,
+    and does not handle Ctrl-C.
     """
     os.environ |= {
         "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -106,14 +105,15 @@ def _set_environment() -> None:
         "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
         "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
         "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
-        "RAY_AIR_NEW_OUTPUT": "0",  # only the older output can be silent
+        "RAY_AIR_NEW_OUTPUT": "0",  # only Tune's older form of output can be silenced
         "RAY_CHDIR_TO_TRIAL_DIR": "0",
     }
 
 
 def _trainable(settings: dict[str, Any]) -> type:
     share: TrialShare = settings["share"]
-    # lanes request their own resources; Tune rejects trials without any, and every node has a byte
+    # Lanes request their own resources. Tune rejects a trial that requests none, so the trial
+    # itself requests one byte of memory, which every node has.
     bundle = {"memory": 1.0} if share.in_lanes else dict(share.resources)
     trainable: type = tune.with_resources(
         tune.with_parameters(TrialActor, settings=settings), PlacementGroupFactory([bundle])
@@ -135,7 +135,7 @@ def _tune_config(
             listener.vary,
         ),
         num_samples=-1,
-        reuse_actors=not room.share.in_lanes,  # lanes end with the actor that started them
+        reuse_actors=not room.share.in_lanes,  # a trial's lanes end only with the trial's actor
         trial_dirname_creator=lambda trial: trial.trial_id,
     )
 
@@ -153,8 +153,8 @@ def _run_config(listener: TuneListener, folder: dict[str, Any]) -> tune.RunConfi
 
 @contextmanager
 def _folder_of_tune(work: Work, config: RayConfig, name: str) -> Iterator[dict[str, Any]]:
-    """Provide Tune with a folder that all nodes see, while the sweep runs; on this machine, a
-    temporary one.
+    """Provide Tune with a folder that all nodes can access while the sweep runs; for a cluster on
+    this machine, a temporary folder.
     """
     if config.address is None:
         with scratch_folder("tune") as scratch:

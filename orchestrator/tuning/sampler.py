@@ -1,8 +1,8 @@
-"""Choose the next configuration, at random, by one of Optuna's samplers, or from a grid; and
-measure how much each parameter matters.
+"""Choose the next configuration: at random, by one of Optuna's samplers, or from a grid. Measure
+the importance of each parameter.
 
-All of this uses one Optuna study in memory. After a crash the study is rebuilt from the sweep's own
-ledger, so that it never reads data that another version, or another search space, has written.
+The sampler keeps one Optuna study in memory. After a crash, the study is rebuilt from the sweep's
+ledger, so the sampler never depends on data that another version, or another search space, wrote.
 """
 
 from __future__ import annotations
@@ -29,14 +29,16 @@ from orchestrator.tuning.importances import importances_of
 from orchestrator.tuning.optuna_samplers import GENERATION, build_sampler, directions_of
 from orchestrator.tuning.space import MAX_REFUSALS, Space
 
-# How often a known configuration may be drawn again; a space of few points finally has no other
-# ones.
+# Number of repeated draws of known configurations after which one of them is proposed again: a
+# small space finally has no new points.
 MAX_REPEATS = 100
-# How many of the draws for one configuration come from the estimator.
+# Number of draws per configuration that come from Optuna's sampler; further draws are random.
 MAX_PROPOSALS = 50
 
 Value: TypeAlias = float | Sequence[float] | None
-"""An objective, or several in the order of the search space; None for a failed trial."""
+"""The objective of a trial, or several objectives in the order of the search space; None for a
+failed trial.
+"""
 
 
 class Sampler:
@@ -44,8 +46,8 @@ class Sampler:
 
     Args:
         space: The space to sample.
-        history: Earlier trials and their values, of this sweep or another. Trials that are no
-            longer in the space, or have another meaning there, are skipped.
+        history: Configurations and objectives of earlier trials, of this sweep or another. A trial
+            is skipped if its point is not in the space, or stands for other parameters there.
     """
 
     def __init__(self, space: Space, history: Sequence[tuple[Configuration, Value]] = ()) -> None:
@@ -70,17 +72,17 @@ class Sampler:
             self._record(configuration, value)
 
     def ask(self, number: int | None = None) -> Configuration | None:
-        """Return the next configuration to try; None if a grid has no more.
+        """Return the next configuration to try; None if a grid has no more configurations.
 
-        A configuration that was already tried or returned is proposed again only if there seems to
-        be no other.
+        A configuration that was already tried or returned is returned again only if no other one is
+        found.
 
         Args:
-            number: Number of the trial: a random search draws by it, so that a resumed one draws
-                like an uninterrupted one. None means the next number.
+            number: Number of the trial; None means the next number. A random search seeds its draws
+                with this number, so that a resumed search draws like an uninterrupted one.
 
         Raises:
-            ConfigError: Only rejected configurations were found; the message has the last reason.
+            ConfigError: All drawn configurations were rejected; the message has the last reason.
         """
         if self._grid is not None:
             configuration = next(
@@ -94,12 +96,12 @@ class Sampler:
         draws: Draws = {}
         repeated: list[tuple[Configuration, optuna.Trial | None]] = []
         for attempt in range(MAX_REFUSALS):
-            # the estimator may keep proposing rejected points; random draws do not
+            # Optuna's sampler may keep proposing rejected points, so later draws are random.
             trial = self._study.ask() if attempt < MAX_PROPOSALS and not self._is_random else None
             draws = self._space.draw(partial(self._drawn, trial))
             configuration = self._space.configuration_of(draws)
             if configuration is None:
-                # its trial stays open: the estimator avoids open trials
+                # Keep Optuna's trial open, because its sampler avoids points of open trials.
                 continue
             if _key(configuration) not in self._known:
                 return self._asked(configuration, trial, repeated)
@@ -113,7 +115,7 @@ class Sampler:
         return self._asked(*repeated.pop(), repeated)
 
     def tell(self, configuration: Configuration, value: Value) -> None:
-        """Record the objective of a configuration, proposed here or not.
+        """Record the objective of a configuration, whether this sampler proposed it or not.
 
         Args:
             configuration: The configuration.
@@ -122,16 +124,17 @@ class Sampler:
         key = _key(configuration)
         self._known.add(key)
         if self._running[key]:
-            # the finished trial has sorted draws, this one had them as drawn
+            # Discard the open Optuna trial, whose draws are unsorted; `_record` adds a finished one
+            # with sorted draws.
             self._study.tell(self._running[key].pop(), state=TrialState.FAIL)
         self._record(configuration, value)
 
     def perturbed(self, configuration: Configuration, chance: random.Random) -> Configuration:
-        """Return a valid configuration near another, for population-based training; the same one if
-        there is no other.
+        """Return a valid configuration near a given one, for population-based training; the given
+        one if no other is found.
 
-        Numbers become a fifth larger or smaller, choices change to adjacent ones; some values are
-        drawn at random.
+        A number becomes a fifth larger or smaller, a choice changes to an adjacent choice, and some
+        values are drawn at random.
 
         Args:
             configuration: The configuration to vary.
@@ -160,8 +163,8 @@ class Sampler:
         return configuration
 
     def importances(self) -> dict[str, Importance]:
-        """Return how much each parameter matters for being among the best, by path, most important
-        first; see `importances_of`.
+        """Return the importance of each parameter by path, the most important first, as
+        `importances_of` does.
         """
         complete = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         return importances_of(complete, self._study.directions)
@@ -198,7 +201,7 @@ class Sampler:
                 values=values,
                 params=configuration.draws,
                 distributions=dict(self._space.dimensions(configuration.draws)),
-                # generations follow from the order of the trials' ends, also in a resumed sweep
+                # Generations follow the order in which trials end, also in a resumed sweep.
                 system_attrs={GENERATION: self._num_recorded // self._population},
             )
         )
@@ -216,7 +219,7 @@ def _key(configuration: Configuration) -> str:
 
 
 def _seed(seed: int, num_earlier: int) -> int:
-    """Return another seed after each resume: the same one would draw the same configurations."""
+    """Return a seed that differs after each resume: an equal seed would repeat the draws."""
     digest = hashlib.sha256(f"{seed}:{num_earlier}".encode()).digest()
     return int.from_bytes(digest[:4], "big") if num_earlier else seed
 

@@ -1,6 +1,6 @@
-"""The resources that a trial takes, and how many trials fit at the same time.
+"""Determine the resources that a trial takes, and how many trials fit at the same time.
 
-Imports ray only to ask a running cluster.
+This module imports ray only to query a running cluster.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ class TrialShare:
     """The resources that one trial takes.
 
     Attributes:
-        resources: In Ray's names, for all its workers together.
-        threads: CPU threads by role.
-        in_lanes: Whether its stages are learned by lanes of several workers, or in the trial's own
-            process.
+        resources: Resources of all workers of the trial together, in Ray's names.
+        threads: Number of CPU threads, by role.
+        in_lanes: Whether lanes of separate workers compute the trial's stages; otherwise the
+            trial's own process computes them.
         uses_gpu: Whether the trial's own process has a GPU.
     """
 
@@ -35,11 +35,11 @@ class TrialShare:
 
     @classmethod
     def of(cls, execution: ExecutionConfig) -> TrialShare:
-        """Return the resources of a trial of an experiment: lanes only if one of them has more than
-        one worker, or selects nodes by labels.
+        """Return the resources of a trial of an experiment. The trial uses lanes only if one of the
+        lanes has more than one worker, or selects nodes by labels.
 
-        Otherwise both roles share one process and learn in turn: a sweep has other trials to keep
-        the cluster busy.
+        Otherwise both roles learn in turn in one process: the sweep's other trials keep the cluster
+        busy.
         """
         execution = trial_cluster(execution)
         lanes = [execution.teacher, execution.student]
@@ -59,8 +59,8 @@ class TrialShare:
         """Return how many trials fit at the same time.
 
         Args:
-            available: Resources in Ray's names.
-            place: Name of the resources' place, for the message.
+            available: Available resources, in Ray's names.
+            place: Name of the machine or cluster with these resources, for the error message.
 
         Raises:
             ConfigError: No trial fits; the message has the arithmetic.
@@ -82,14 +82,14 @@ class TrialShare:
 
 @dataclass(frozen=True)
 class TrialRoom:
-    """The resources that a trial takes, and the available ones.
+    """The resources that a trial takes, and the resources that are available.
 
     Attributes:
         share: Resources of one trial.
-        available: Resources in Ray's names; empty if the cluster was not asked.
-        num_at_once: How many trials fit at the same time; None if unknown: the cluster grows on
-            demand, or was not asked. 0 if none fits.
-        shortage: Why none fits; empty if no obstacle is known.
+        available: Available resources, in Ray's names; empty if the cluster was not queried.
+        num_at_once: Number of trials that fit at the same time; None if unknown, because the
+            cluster grows on demand or was not queried; 0 if no trial fits.
+        shortage: Why no trial fits; empty if no reason is known.
     """
 
     share: TrialShare
@@ -99,8 +99,8 @@ class TrialRoom:
 
 
 def find_room(execution: ExecutionConfig) -> TrialRoom:
-    """Determine how many trials fit into the cluster, or on this machine: once for a whole sweep,
-    before anything starts.
+    """Determine how many trials fit into the cluster, or on this machine. A sweep calls this once,
+    before it starts anything.
 
     Raises:
         ConfigError: No trial fits; the message has the arithmetic.
@@ -115,7 +115,8 @@ def find_room(execution: ExecutionConfig) -> TrialRoom:
 def max_trials_at_once(search_space: SearchSpace, room: TrialRoom) -> int | None:
     """Return the largest number of trials that a sweep may compute at once; None for no limit.
 
-    The trials of a population take turns, so that a population may be larger than the cluster.
+    In population-based training, the trials take turns, so the population may be larger than the
+    number of trials that fit into the cluster.
     """
     takes_turns = isinstance(search_space.trial_scheduler, PbtConfig)
     bounds = (search_space.max_concurrent_trials, None if takes_turns else room.num_at_once)
@@ -123,11 +124,11 @@ def max_trials_at_once(search_space: SearchSpace, room: TrialRoom) -> int | None
 
 
 def trial_cluster(execution: ExecutionConfig) -> RayConfig:
-    """Return the cluster for trials of an experiment: its own, or one on this machine for an
-    experiment that computes in process.
+    """Return the cluster for the trials of an experiment: the experiment's own cluster or, if the
+    experiment computes in process, a cluster on this machine.
 
-    There a trial takes as many CPUs as it has threads, one if their number is not set, and a GPU
-    only if `cuda` is requested.
+    On this machine, a trial takes as many CPUs as the configured number of threads (one if no
+    number is set), and a GPU only if the device is `cuda`.
     """
     if isinstance(execution, RayConfig):
         return execution

@@ -1,5 +1,5 @@
-"""The points of a search space on one experiment: which exist, their meaning, and which are
-rejected.
+"""Combine a search space with one experiment: draw points, translate them to configurations, and
+reject invalid points.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MAX_REFUSALS = 1000
 
 Draw = Callable[[str, Dimension], Any]
 CostsOf = Callable[[Experiment, Collection[str]], Mapping[str, float]]
-"""Compute the named costs of an experiment's networks before they learn."""
+"""Computes the named costs of an experiment's networks before they are trained."""
 
 
 class Space:
@@ -42,11 +42,11 @@ class Space:
     Args:
         search_space: The parameters to vary.
         experiment: The base experiment.
-        costs_of: Computes the costs that bounds and objectives name; None for its own computation.
+        costs_of: Computes the costs that bounds and objectives name; None uses `CostsAhead`.
 
     Raises:
-        ConfigError: The experiment lacks a varied parameter, validation images to measure on, or a
-            number to compare.
+        ConfigError: The experiment lacks a varied parameter, validation images to measure the
+            objective on, or a number that a constraint compares.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Space:
             self._numbers(constraint, self._tree)
 
     def draw(self, draw: Draw) -> Draws:
-        """Draw a point, dimension after dimension, without parameters whose conditions do not hold.
+        """Draw a point, one dimension after another; skip parameters whose conditions do not hold.
 
         Args:
             draw: Returns the value of a dimension, given its name.
@@ -102,12 +102,12 @@ class Space:
     def configuration_of(
         self, draws: Mapping[str, Any], *, is_bounded: bool = True
     ) -> Configuration | None:
-        """Return the configuration of a point; None if it is rejected: by a constraint or a bound,
-        or because the experiment would be invalid.
+        """Return the configuration of a point; None if a constraint or a bound rejects the point,
+        or the experiment would be invalid.
 
         Args:
             draws: Draws of the point.
-            is_bounded: Whether to check bounds; False for points that have already been learned.
+            is_bounded: Whether to check bounds; False for points of earlier trials.
         """
         point = self._point(lambda name, _: draws[name])
         is_refused = self._refusal(point) or (is_bounded and self._excess(point))
@@ -117,7 +117,7 @@ class Space:
         """Return the complete experiment of a configuration.
 
         Args:
-            parameters: Values by path.
+            parameters: Values of the configuration, by path.
             seed: Replaces the experiment's own seed; None keeps it.
 
         Raises:
@@ -131,27 +131,28 @@ class Space:
         """Return the complete experiments of a configuration, one for each seed of the space.
 
         Raises:
-            ConfigError: They are invalid with these values.
+            ConfigError: The experiments are invalid with these values.
         """
         seeds: tuple[int | None, ...] = self.search_space.seeds or (None,)
         return [self.experiment_of(parameters, seed) for seed in seeds]
 
     def known_of(self, parameters: Mapping[str, Any]) -> dict[str, float]:
-        """Return the objectives of a configuration that are known before it learns, by name.
+        """Return the costs of a configuration that the objectives read and that are known before
+        training, by name.
 
         Raises:
-            UserInputError: Backbones or data cannot be used, or the method does not provide its
-                networks in advance.
+            UserInputError: Backbones or data cannot be used, or the method cannot build its
+                networks before training.
             StorageUnavailableError: The data cache or the store cannot be reached.
         """
         names = self.search_space.metrics_read.intersection(COSTS)
         return dict(self._costs(self.experiment_of(parameters), names)) if names else {}
 
     def grid(self) -> Iterator[Configuration]:
-        """Yield every configuration that is not rejected, the last parameter fastest.
+        """Yield every configuration that is not rejected; the last parameter varies fastest.
 
         Raises:
-            ConfigError: All are rejected.
+            ConfigError: All configurations are rejected.
         """
         num_given, draws = 0, {}
         for draws in self._combinations(0, {}):
@@ -163,11 +164,11 @@ class Space:
             raise self.no_configuration(draws, "every combination")
 
     def no_configuration(self, draws: Mapping[str, Any], which: str) -> ConfigError:
-        """Return the error for a search that found only rejected points.
+        """Return the error for a search in which every point was rejected.
 
         Args:
-            draws: The last point.
-            which: Description of the rejected points.
+            draws: Draws of the last point.
+            which: Description of the rejected points, for the message.
         """
         point = self._point(lambda name, _: draws[name])
         reason = self._refusal(point) or self._excess(point)
@@ -201,8 +202,8 @@ class Space:
         )
 
     def _value_at(self, path: str, values: Mapping[str, Any]) -> object:
-        """Return the value at a path: the drawn one if the path or a parent varies, otherwise the
-        experiment's.
+        """Return the value at a path: the drawn value if the path or one of its parents varies,
+        otherwise the experiment's value.
         """
         keys = path.split(".")
         for depth in range(len(keys), 0, -1):
@@ -226,10 +227,10 @@ class Space:
             yield from self._combinations(index + 1, draws | drawn)
 
     def _refusal(self, point: Configuration) -> str:
-        """Return why a point is rejected; empty if it is not.
+        """Return why a point is rejected; empty if it is accepted.
 
-        An accepted point is checked once: a sweep meets it when it is drawn, when it has learned,
-        and in its results.
+        The result for an accepted point is cached, because a sweep checks a point when it is drawn,
+        when its trial has ended, and for the report.
         """
         key = json.dumps(point.parameters, sort_keys=True)
         refusal = "" if key in self._accepted else self._new_refusal(point)
@@ -257,8 +258,8 @@ class Space:
         return ""
 
     def _excess(self, point: Configuration) -> str:
-        """Return which bound the costs of a point violate, or why they cannot be computed; empty if
-        they are within all bounds.
+        """Return which bound the costs of a point violate, or why the costs cannot be computed;
+        empty if the costs are within all bounds.
         """
         names = self._costs_read
         try:
@@ -280,7 +281,9 @@ class Space:
         return self._costs_of(experiment, names)
 
     def _numbers(self, constraint: Constraint, tree: object) -> dict[str, float]:
-        """Return the numbers that a constraint compares, except paths that chosen variants lack."""
+        """Return the numbers that a constraint compares, by path, without paths that the chosen
+        variants lack.
+        """
         numbers = {}
         for path in constraint.paths:
             value = value_at(tree, path.split("."))

@@ -1,4 +1,4 @@
-"""Reject a search space that does not fit its experiment, before anything is drawn."""
+"""Reject a search space that does not fit its experiment, before any point is drawn."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from orchestrator.tuning.paths import ABSENT, meets, value_at
 
 
 def check_space(search_space: SearchSpace, experiment: Experiment) -> None:
-    """Reject a search space for which the experiment lacks variants or validation images.
+    """Reject a search space with parameters that the experiment may lack, or without validation
+    images to measure the objective on.
 
     Args:
         search_space: The parameters to vary.
         experiment: The base experiment.
 
     Raises:
-        ConfigError: Some selectable variants lack a parameter, or there is no data to measure on.
+        ConfigError: Some selectable variants lack a parameter, or there are no validation images.
     """
     _check_validation_data(search_space, experiment)
     variants = _Variants(search_space, experiment)
@@ -29,7 +30,7 @@ def check_space(search_space: SearchSpace, experiment: Experiment) -> None:
 
 
 def place_of(search_space: SearchSpace) -> str:
-    """Return the name of the search space in errors."""
+    """Return the name of the search space for error messages."""
     return f"search space {search_space.name}"
 
 
@@ -57,8 +58,8 @@ class _Variants:
         self._tree = experiment.model_dump(mode="json")
 
     def check(self, path: str) -> None:
-        """Reject a parameter that some selectable variants lack: its draws would have no effect, or
-        would select the variant.
+        """Reject a parameter that some selectable variants lack: with such a variant, its draws
+        would have no effect, or would select another variant.
         """
         for kind_path, having in variants_with(Experiment, path).items():
             others = sorted(set(map(str, self._possible(kind_path, path))) - having)

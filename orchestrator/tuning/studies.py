@@ -1,7 +1,7 @@
 """Write a sweep as a study of an Optuna storage, from the trials of its ledger.
 
-The ledger is the source of truth: a study is only ever updated from it, and is rewritten if the
-search space has changed in a way that Optuna's storages do not allow.
+The ledger is the source of truth: a study is only updated from the ledger. A study is rewritten if
+the search space has changed in a way that Optuna's storages do not allow.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 TRIAL_ATTRIBUTE = "trial"
 _IDENTITY = "orchestrator:search_space"
-_METRIC_NAMES = "study:metric_names"  # set by the experimental `Study.set_metric_names`
+_METRIC_NAMES = "study:metric_names"  # the key that the experimental `set_metric_names` writes
 _TIMEOUT_SECONDS = 10
 _STATES = {
     TrialStatus.RUNNING: TrialState.RUNNING,
@@ -43,12 +43,12 @@ _STATES = {
 
 @dataclass(frozen=True)
 class StudyIdentity:
-    """The study of a sweep, and its storage.
+    """The identity of a sweep's study, and its storage.
 
     Attributes:
-        storage: Address of the storage, with its secrets.
+        storage: Address of the storage, including secrets.
         sweep_id: Id of the sweep's run in MLflow.
-        space: The space; its search space names the objectives.
+        space: Space of the sweep, whose search space names the objectives.
         page_of: Returns the address of a run's page in MLflow.
     """
 
@@ -59,7 +59,7 @@ class StudyIdentity:
 
     @property
     def name(self) -> str:
-        """Return the study's name: that of the search space, and the sweep's id."""
+        """Return the study's name, made of the search space's name and the sweep's id."""
         return study_name(self.space.search_space, self.sweep_id)
 
 
@@ -111,7 +111,7 @@ class StoredStudy:
         }
 
     def put(self, trial: LedgerTrial) -> None:
-        """Update one trial; a trial that is finished in the study does not change."""
+        """Update one trial of the study, unless the study has it as finished."""
         known = self._known.get(trial.number)
         if known is None:
             template = self._frozen(trial)
@@ -132,7 +132,7 @@ class StoredStudy:
         self._known[trial.number] = self._storage.get_trial(identifier)
 
     def _opened(self, identity: StudyIdentity) -> int:
-        """Return the study's id; a study of another search space is replaced."""
+        """Find or create the study, replacing one of another search space; return its id."""
         search_space = identity.space.search_space
         digest = _digest(search_space)
         for study in self._storage.get_all_studies():
@@ -167,7 +167,7 @@ class StoredStudy:
             params={name: trial.configuration.draws[name] for name in dimensions},
             distributions=dict(dimensions),
             user_attrs=self._attributes(trial),
-            # Optuna supports them for one objective only
+            # Optuna supports intermediate values only for a single objective.
             intermediate_values=dict(enumerate(trial.curve, 1)) if self._is_single else {},
         )
         if state is not TrialState.WAITING:
@@ -175,7 +175,7 @@ class StoredStudy:
         return frozen
 
     def _dimensions(self, trial: LedgerTrial) -> dict[str, Dimension]:
-        """Return the dimensions of a trial's draws; none if they belong to an earlier space."""
+        """Return the dimensions of a trial's draws; none if the draws are from another space."""
         draws = trial.configuration.draws
         return self._space.dimensions(draws) if self._space.contains(draws) else {}
 
@@ -195,7 +195,7 @@ class StoredStudy:
 
 
 def study_from(trials: Iterable[LedgerTrial], identity: StudyIdentity) -> optuna.Study:
-    """Return a sweep as a study in memory."""
+    """Return a study in memory with the trials of a sweep."""
     storage = optuna.storages.InMemoryStorage()
     study = StoredStudy(storage, identity)
     for trial in trials:
@@ -204,11 +204,11 @@ def study_from(trials: Iterable[LedgerTrial], identity: StudyIdentity) -> optuna
 
 
 def loaded_study(identity: StudyIdentity, trials: Sequence[LedgerTrial]) -> optuna.Study:
-    """Return a sweep's study from its storage, or one in memory if the storage cannot be reached or
-    is not up to date.
+    """Return a sweep's study from its storage. If the storage cannot be reached or is not up to
+    date, return a study in memory.
 
     Args:
-        identity: Identity of study and storage.
+        identity: Identity of the study, with its storage.
         trials: Trials of the sweep's ledger.
     """
     try:
@@ -224,14 +224,15 @@ def loaded_study(identity: StudyIdentity, trials: Sequence[LedgerTrial]) -> optu
 
 
 def _state_of(trial: LedgerTrial) -> TrialState:
-    # a trial that a resumed sweep continues is waiting: Optuna never reopens a finished trial
+    # A trial that a resumed sweep would continue is WAITING for Optuna, which never reopens a
+    # finished trial.
     if trial.is_open and trial.status is not TrialStatus.RUNNING:
         return TrialState.WAITING
     return _STATES[trial.status]
 
 
 def _digest(search_space: SearchSpace) -> str:
-    """Return a digest of the parts that all trials of a study share: parameters and objectives."""
+    """Return a digest of the varied parameters and objectives, which are fixed within a study."""
     values = search_space.model_dump(mode="json")
     told = [values["parameters"], list(search_space.objectives.items())]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

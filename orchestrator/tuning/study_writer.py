@@ -1,8 +1,8 @@
 """Keep the study of a running sweep up to date, without ever delaying the sweep.
 
-A separate thread writes the changes. If the storage cannot be used, it retries. Changes that it
-could not write by the end are in the ledger: the next start, or `orchestrator reconcile --sweep`,
-writes them.
+A separate thread writes the changes, and retries while the storage cannot be used. Changes that are
+not written when the sweep ends remain in the ledger: the next start of the sweep, or
+`orchestrator reconcile --sweep`, writes them.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ LAST_SECONDS = 10.0
 
 
 class StudyNotes(Protocol):
-    """Receive each new state of a trial."""
+    """Receives the new states of a sweep's trials."""
 
     def note(self, trial: LedgerTrial) -> None:
-        """Receive the trial; return at once."""
+        """Receive the new state of a trial; return at once."""
         ...
 
 
@@ -47,7 +47,7 @@ class StudyWriter:
         """Write nothing yet; the thread opens the storage.
 
         Args:
-            identity: Identity of study and storage.
+            identity: Identity of the study, with its storage.
         """
         self._identity = identity
         self._pending: dict[int, LedgerTrial] = {}
@@ -60,13 +60,13 @@ class StudyWriter:
         self._thread.start()
 
     def note(self, trial: LedgerTrial) -> None:
-        """Schedule the newest state of a trial for writing."""
+        """Schedule the new state of a trial for writing."""
         with self._changed:
             self._pending[trial.number] = trial
             self._changed.notify()
 
     def close(self, seconds: float = LAST_SECONDS) -> None:
-        """Wait until all changes are written, but not long: the ledger has them.
+        """Wait a limited time until all changes are written; the ledger has the rest.
 
         Args:
             seconds: Longest time to wait.
@@ -94,10 +94,10 @@ class StudyWriter:
             self._let_go()
 
     def _let_go(self) -> None:
-        """Close the storage; the next trial opens it again."""
+        """Close the storage; the next change of a trial opens it again."""
         storage, self._storage, self._study = self._storage, None, None
         if storage is not None:
-            with suppress(Exception):  # any error of an unavailable database
+            with suppress(Exception):  # an unavailable database may raise any error
                 close_storage(storage)
 
     def _write_all(self) -> None:
@@ -124,7 +124,7 @@ class StudyWriter:
         self._let_go()
         self._num_failures += 1
         storage = self._identity.storage
-        if self._num_failures == 2:  # a single failure may be another sweep creating the tables
+        if self._num_failures == 2:  # a first failure may come from another sweep creating tables
             said = str(hide(error, storage)).strip().splitlines() or [type(error).__name__]
             logger.warning(
                 "the study cannot be written to %s (%s); the sweep continues with its ledger alone",
@@ -152,7 +152,7 @@ class StudyWriter:
 def written_study(
     identity: StudyIdentity, make: Callable[[StudyIdentity], StudyWriter] = StudyWriter
 ) -> Iterator[StudyWriter]:
-    """Keep a study up to date while its sweep runs, also if it ends with an error."""
+    """Keep a study up to date while the `with` block runs its sweep, also if that fails."""
     writer = make(identity)
     try:
         yield writer
@@ -161,7 +161,7 @@ def written_study(
 
 
 def write_study(trials: Iterable[LedgerTrial], identity: StudyIdentity) -> None:
-    """Write all trials of a ledger now.
+    """Write all trials of a ledger to the study before returning.
 
     Raises:
         Exception: From Optuna or the database's library: the storage cannot be reached or used.

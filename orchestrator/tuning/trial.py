@@ -1,4 +1,4 @@
-"""One trial: a configuration, learned task by task, with every seed. It works without Ray Tune."""
+"""Compute one trial, without Ray Tune: learn a configuration task by task, with every seed."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ from orchestrator.tuning.share import TrialShare
 
 @dataclass(frozen=True)
 class TaskReport:
-    """Events and results of a trial while all its seeds learned one more task.
+    """Events and results of a trial since its last report, after all seeds learned one more task.
 
     Attributes:
-        tasks_learned: Number of learned tasks, from 1.
+        tasks_learned: Number of tasks learned so far, at least 1.
         num_tasks: Number of tasks of the whole sequence.
-        objective: Mean over the seeds, for the tasks learned so far; with several objectives, of
-            the first.
+        objective: Objective (or the first of several) for the tasks learned so far; the mean over
+            the seeds.
         events: Events of the tasks learned since the last report: (number of the seed, event as
             JSON).
-        stages_computed: Stages that this trial has computed since the last report.
-        stages_cached: Stages since the last report that were cache hits, or computed by another
-            trial.
+        stages_computed: Number of stages that this trial has computed since the last report.
+        stages_cached: Number of stages since the last report that were cache hits, or that another
+            trial computed.
         worker_seconds: Worker time spent on the computed stages.
         seconds: Wall-clock time since the last report.
-        values: Each of several objectives by metric, measured like `objective`; empty if there is
-            only one.
+        values: Several objectives by metric, measured like `objective`; empty for a single
+            objective.
     """
 
     tasks_learned: int
@@ -68,7 +68,7 @@ class TaskReport:
         return asdict(self)
 
     def followed_by(self, later: Sequence[TaskReport]) -> TaskReport:
-        """Return this report and the later ones, merged into one."""
+        """Merge this report and later reports into one report."""
         reports = [self, *later]
         return replace(
             reports[-1],
@@ -81,7 +81,7 @@ class TaskReport:
 
 
 class Trial(Protocol):
-    """A configuration that learns."""
+    """A configuration that is learned task by task."""
 
     def learn_next_task(self) -> TaskReport:
         """Learn one more task with every seed."""
@@ -89,7 +89,7 @@ class Trial(Protocol):
 
 
 class TrialInProcess:
-    """Learn in the calling process: both roles, one stage after the other."""
+    """Learn a trial's stages in the calling process, one after another."""
 
     def __init__(
         self,
@@ -102,14 +102,14 @@ class TrialInProcess:
         """Prepare the trial; `learn_next_task` starts learning.
 
         Args:
-            experiments: The same configuration with each of its seeds.
+            experiments: Experiments of the configuration, one for each seed.
             objective: The objective to report.
-            share: The trial's share of the machine.
+            share: Resources of the trial.
             claims: Claims on stages that other trials may be computing.
-            preparation: Shared by all trials of this process.
+            preparation: Prepared parts that all trials of this process share.
 
         Raises:
-            UserInputError: The configuration cannot be used, with these images or at all.
+            UserInputError: The configuration is invalid, or cannot be used with these images.
             StorageUnavailableError: The images cannot be read.
         """
         self._progress = _TrialProgress(_works_of(experiments, preparation), objective)
@@ -135,11 +135,11 @@ class TrialInProcess:
 
 
 class TrialInLanes:
-    """Learn in two lanes of its own, seed after seed; the lanes' workers live for all tasks of a
-    seed.
+    """Learn a trial's stages in two lanes of its own, one seed after another. The lanes' workers
+    run for all tasks of a seed.
 
-    All seeds but the last are learned before the first report: a trial of several seeds can only be
-    stopped early in its last one.
+    All seeds but the last are learned completely before the first report, so a trial of several
+    seeds can only be stopped early while it learns the last seed.
     """
 
     def __init__(
@@ -153,14 +153,14 @@ class TrialInLanes:
         """Start learning.
 
         Args:
-            experiments: The same configuration with each of its seeds.
+            experiments: Experiments of the configuration, one for each seed.
             objective: The objective to report.
-            execution: The lanes' configurations.
+            execution: Configuration of the lanes.
             claims: Name of the claims on stages that other trials may be computing.
-            preparation: Shared by all trials of this process.
+            preparation: Prepared parts that all trials of this process share.
 
         Raises:
-            UserInputError: The configuration cannot be used, with these images or at all.
+            UserInputError: The configuration is invalid, or cannot be used with these images.
             StorageUnavailableError: The images cannot be read.
         """
         self._progress = _TrialProgress(_works_of(experiments, preparation), objective)
@@ -193,7 +193,7 @@ class TrialInLanes:
             self._learned.put(error)
 
     def _listener_of_last(self, seed: int, work: Work) -> StageListener:
-        """Return a listener that also notices when both roles have finished a task."""
+        """Return a listener to the last seed, which also notes when both roles finish a task."""
         note = self._progress.listener_of(seed)
         task_of = {stage.name: stage.task.index for stage in work.stages}
         unfinished = Counter(task_of.values())
@@ -210,7 +210,7 @@ class TrialInLanes:
 
 
 class _TrialProgress:
-    """The progress of all seeds of a trial, and the events since its last report."""
+    """The progress of all seeds of a trial, and the events since the trial's last report."""
 
     def __init__(self, works: Sequence[Work], objective: Objective) -> None:
         self.works = works
@@ -230,7 +230,7 @@ class _TrialProgress:
         return lambda event: self._arrived.append((seed, event))
 
     def report(self) -> TaskReport:
-        """Report that one more task is learned, with the events until then."""
+        """Return the report after one more task, with the events of the tasks learned so far."""
         objective, values = self._objectives_after(self.tasks_learned)
         self.tasks_learned += 1
         arrived = [self._arrived.popleft() for _ in range(len(self._arrived))]
@@ -251,7 +251,9 @@ class _TrialProgress:
         )
 
     def _objectives_after(self, task: int) -> tuple[float, dict[str, float]]:
-        """Return the objective, and several objectives by name; all are means over the seeds."""
+        """Return the objective and, if there are several, all objectives by name; each is the mean
+        over the seeds.
+        """
         objective = self._objective
         of_seeds = []
         for number, (work, rows) in enumerate(zip(self.works, self._rows, strict=True)):
@@ -268,8 +270,8 @@ class _TrialProgress:
     def _learned_of(
         self, arrived: Sequence[tuple[int, StageEvent]]
     ) -> list[tuple[int, StageEvent]]:
-        """Return the events of learned tasks, and keep those of a lane that is ahead for a later
-        report: a report that is repeated after a restart then has the same events.
+        """Return the events of tasks that both lanes have learned, and keep events of a lane that
+        is ahead for a later report. So a report that is repeated after a restart has equal events.
         """
         events = [*self._ahead, *arrived]
         self._ahead = [
@@ -286,7 +288,7 @@ class _TrialProgress:
 
 def _works_of(experiments: Sequence[Experiment], preparation: Preparation) -> list[Work]:
     works = [preparation.work_of(experiment) for experiment in experiments]
-    preparation.check_backbones(works[0])  # those of all seeds are equal
+    preparation.check_backbones(works[0])  # all seeds have equal backbones
     return works
 
 

@@ -1,7 +1,7 @@
-"""The process that computes trials, in the form that Ray Tune requires.
+"""Compute trials in a Ray actor, in the form that Ray Tune requires.
 
-Every process with a handle of this actor imports this module, the actor of the claims among them.
-Therefore torch is loaded only where trials compute.
+Every process that has a handle of this actor imports this module, even the actor of the claims. So
+the module imports torch only in functions that compute trials.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ TASKS_LEARNED = "tasks_learned"
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc] # Ray is not typed here
-    """Compute one trial after another; one step is one task."""
+    """Compute one trial after another; a step of Tune is a task."""
 
     def setup(self, config: dict[str, Any], settings: dict[str, Any]) -> None:
         """Prepare the actor; Tune calls it once.
 
         Args:
-            config: The first trial.
+            config: Tune's configuration of the first trial.
             settings: Settings shared by all trials.
         """
         from orchestrator.stages import Preparation  # noqa: PLC0415 - loads torch
@@ -53,11 +53,11 @@ class TrialActor(tune.Trainable):  # type: ignore[misc] # Ray is not typed here
         return True
 
     def step(self) -> dict[str, Any]:
-        """Learn the next task; a trial that continues another one first learns the tasks that the
-        other had learned.
+        """Learn the next task. A trial that is a variation of another trial first learns all tasks
+        that the other trial had learned.
 
         Raises:
-            TransientError: Tune restarts the trial, a few times.
+            TransientError: A service failed; Tune restarts the trial a few times.
         """
         try:
             self._trial = self._trial or self._begin()
@@ -85,12 +85,12 @@ class TrialActor(tune.Trainable):  # type: ignore[misc] # Ray is not typed here
         }
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, int]:
-        """Return the trial's progress; its stages are in the store."""
+        """Return the number of learned tasks; the trial's stages are in the store."""
         return {TASKS_LEARNED: self._tasks_reported, "number": self._plan.number}
 
     def load_checkpoint(self, checkpoint: dict[str, int] | None) -> None:
-        """Continue from a checkpoint: after a pause, or from the progress of the better trial of
-        which this one is a variation.
+        """Continue from a checkpoint: the trial's own after a pause, or that of the better trial of
+        which this trial is a variation.
         """
         checkpoint = checkpoint or {}
         self._tasks_reported = checkpoint.get(TASKS_LEARNED, 0)

@@ -1,5 +1,5 @@
-"""Decide which trials continue: all of them, only the better ones after each rung, or variations of
-better ones instead of worse ones.
+"""Build the trial scheduler, which decides which trials continue: all trials, only the better ones
+after each rung, or variations of better trials in place of worse ones.
 
 A rung is a task: Tune's training iteration counts the tasks that a trial has learned.
 """
@@ -38,10 +38,10 @@ def build_trial_scheduler(
     num_tasks: int,
     vary: Callable[[dict[str, Any]], dict[str, Any]],
 ) -> TrialScheduler:
-    """Return Ray Tune's scheduler for a configuration.
+    """Return Ray Tune's trial scheduler for a configuration.
 
     Args:
-        config: The scheduler and its settings, in tasks.
+        config: The trial scheduler and its settings; its periods are in tasks.
         mode: `max` or `min`.
         num_tasks: Number of tasks of the whole sequence.
         vary: Makes a trial's Tune configuration from a better trial's, for population-based
@@ -75,8 +75,8 @@ def build_trial_scheduler(
                 perturbation_interval=config.perturbation_tasks,
                 quantile_fraction=config.quantile_fraction,
                 custom_explore_fn=vary,
-                # with few tasks, a trial would be over before it could be compared with one that
-                # started later
+                # Trials wait for each other: with few tasks, a trial would otherwise end before
+                # it could be compared with a trial that started later.
                 synch=True,
                 log_config=False,
             )
@@ -85,10 +85,10 @@ def build_trial_scheduler(
 
 
 class _SuccessiveHalving(AsyncHyperBandScheduler):  # type: ignore[misc] # Ray is not typed here
-    """Tune's scheduler, without failed trials: they have no objective to compare."""
+    """Tune's trial scheduler, which here ignores failed trials, as they have no objective."""
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:  # noqa: ANN401 - Tune's
-        """Compare the finished trial, or drop a failed one."""
+        """Compare the trial if it has finished; drop it if it has failed."""
         if math.isfinite(result[OBJECTIVE]):
             super().on_trial_complete(tune_controller, trial, result)
         else:
@@ -96,8 +96,8 @@ class _SuccessiveHalving(AsyncHyperBandScheduler):  # type: ignore[misc] # Ray i
 
 
 class _PopulationBasedTraining(PopulationBasedTraining):  # type: ignore[misc] # Ray is not typed here
-    """Tune's scheduler, which rejects searchers because they do not know of variations; ours
-    creates each of them.
+    """Tune's trial scheduler, which here accepts a searcher. Tune rejects searchers because they do
+    not know of variations, but this program's searcher creates the variations itself.
     """
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:  # noqa: ANN401 - Tune's
@@ -105,8 +105,8 @@ class _PopulationBasedTraining(PopulationBasedTraining):  # type: ignore[misc] #
         super().on_trial_add(SimpleNamespace(search_alg=None), trial)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:  # noqa: ANN401 - Tune's
-        """Return the next trial. If the last trial that all others wait for has failed, they
-        continue without a comparison.
+        """Return the next trial. If all trials wait for a comparison with a trial that has failed,
+        they continue without the comparison.
         """
         chosen = super().choose_trial_to_run(tune_controller)
         live = tune_controller.get_live_trials()

@@ -1,6 +1,7 @@
-"""The interface between the two sides of a sweep: one provides trials, the other computes them.
+"""Define the interface between the two sides of a sweep: one side provides trials, the other
+computes them.
 
-It imports no ray.
+This module does not import ray.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ class TrialPlan:
     """One trial, ready for computation.
 
     Attributes:
-        number: Number of the trial, from 0, in the order of their starts.
-        experiments: The configuration with each of its seeds.
-        known: Objectives known before it learns, such as the size of its student.
+        number: Number of the trial; trials are numbered from 0 in the order of their starts.
+        experiments: Experiments of the configuration, one for each seed.
+        known: Costs of the trial that are known before training, such as the student's size.
     """
 
     number: int
@@ -34,8 +35,9 @@ class TrialPlan:
     known: Mapping[str, float] = field(default_factory=dict)
 
     def as_tune_config(self) -> dict[str, Any]:
-        """Return the trial as one string, in which Tune does not look for parameters of its own.
-        Tune writes it to files, so it has no secrets of addresses.
+        """Return the trial as a Tune configuration with a single string, because Tune would look
+        for search parameters in nested values.
+        The string contains no secrets of addresses, because Tune writes it to files.
         """
         values = {
             "number": self.number,
@@ -68,19 +70,19 @@ class TrialPlan:
 
 
 def number_in(tune_config: Mapping[str, Any]) -> int:
-    """Return only the number of the trial."""
+    """Return the number of the trial in a Tune configuration."""
     return int(json.loads(tune_config["trial"])["number"])
 
 
 class TrialSource(Protocol):
-    """Provide trials and receive their events, in the process that started the sweep."""
+    """Provides trials and receives their events, in the process that started the sweep."""
 
     def next_trial(self) -> TrialPlan | None:
         """Return the next trial to compute; None if there are no more."""
         ...
 
     def vary(self, number: int) -> TrialPlan:
-        """Return a new trial, a variation of a good one; a worse one switches to it."""
+        """Return a new trial that is a variation of a good trial; a worse trial switches to it."""
         ...
 
     def trial_started(self, number: int) -> None:
@@ -94,11 +96,11 @@ class TrialSource(Protocol):
     def trial_ended(
         self, number: int, status: TrialStatus, reason: str, error: OrchestratorError | None = None
     ) -> None:
-        """Note that a trial has ended, for now or for good."""
+        """Note that a trial has ended, for good or until the sweep is resumed."""
         ...
 
     def is_budget_spent(self) -> bool:
-        """Return whether to stop, even with unfinished trials."""
+        """Return whether the sweep must stop because its budget is spent, even if trials run."""
         ...
 
     def tick(self) -> None:

@@ -1,4 +1,4 @@
-"""The status of a trial."""
+"""Define the status of a trial."""
 
 from enum import StrEnum
 
@@ -6,8 +6,8 @@ from enum import StrEnum
 class TrialStatus(StrEnum):
     """The status of a trial.
 
-    `stopped`: by the trial scheduler, for good. `interrupted`: by the end of a budget or of the
-    program; a resumed sweep continues it.
+    `stopped`: the trial scheduler has stopped the trial for good. `interrupted`: the budget or the
+    program has ended; a resumed sweep continues the trial.
     """
 
     RUNNING = "running"

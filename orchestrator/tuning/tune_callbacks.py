@@ -1,4 +1,4 @@
-"""Callbacks of Ray Tune during a sweep: it asks for trials, asks whether to stop, and reports
+"""Define the callbacks through which Ray Tune requests trials, checks whether to stop, and reports
 events of trials.
 """
 
@@ -24,8 +24,8 @@ MAX_RESTARTS = 2
 
 
 class _OfThisProcess:
-    """Base of objects that pickle without state: Tune pickles them into its folder, which is never
-    read, and their state cannot be pickled.
+    """Base of objects that are pickled without their state. Tune pickles them into its folder,
+    which is never read, and their state cannot be pickled.
     """
 
     def __getstate__(self) -> dict[str, Any]:
@@ -39,21 +39,21 @@ class Suggestions(_OfThisProcess, Searcher):  # type: ignore[misc] # Ray is not 
         super().__init__(metric=OBJECTIVE, mode="max")
         self._source = source
 
-    def suggest(self, trial_id: str) -> Any:  # noqa: ANN401 - Tune's: a configuration, or none left
-        """Return the next trial."""
+    def suggest(self, trial_id: str) -> Any:  # noqa: ANN401 - Tune's type: a configuration, or a mark for no more
+        """Return the next trial as a Tune configuration."""
         planned = None if self._source.is_budget_spent() else self._source.next_trial()
         return planned.as_tune_config() if planned else Searcher.FINISHED
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Do nothing: `TuneListener` reports it to the source."""
+        """Do nothing: `TuneListener` reports the end of the trial to the source."""
 
     def save(self, checkpoint_path: str) -> None:
-        """Do nothing: the ledger records it."""
+        """Do nothing: the ledger records the state of the sweep."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Do nothing: the ledger records it."""
+        """Do nothing: the ledger records the state of the sweep."""
 
 
 class BudgetStopper(_OfThisProcess, tune.Stopper):  # type: ignore[misc] # Ray is not typed here
@@ -63,11 +63,11 @@ class BudgetStopper(_OfThisProcess, tune.Stopper):  # type: ignore[misc] # Ray i
         self._source = source
 
     def __call__(self, trial_id: str, result: Mapping[str, Any]) -> bool:
-        """Return False: no trial is stopped without the others."""
+        """Return False: `stop_all` stops all trials together, never a single one."""
         return False
 
     def stop_all(self) -> bool:
-        """Return whether the budget is spent; called after every result and from time to time."""
+        """Return whether the budget is spent; Tune calls this after every result and regularly."""
         return self._source.is_budget_spent()
 
 
@@ -89,7 +89,7 @@ class TuneListener(_OfThisProcess, tune.Callback):  # type: ignore[misc] # Ray i
         return self.source.vary(number_in(tune_config)).as_tune_config()
 
     def on_step_end(self, iteration: int, trials: list[TuneTrial], **info: object) -> None:
-        """Tick about once a second; Tune's loop turns several times a second."""
+        """Call the source's `tick` about once a second; Tune calls this several times a second."""
         if time.monotonic() > self._ticked + 1:
             self._ticked = time.monotonic()
             self.source.tick()
@@ -97,8 +97,8 @@ class TuneListener(_OfThisProcess, tune.Callback):  # type: ignore[misc] # Ray i
     def on_trial_start(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: object
     ) -> None:
-        """Report that an actor has started the trial; also after a restart, or when it has switched
-        to another configuration.
+        """Report that an actor has started the trial, also after a restart or a switch to another
+        configuration.
         """
         number = number_in(trial.config)
         before = self._running.get(trial.trial_id)
@@ -120,10 +120,12 @@ class TuneListener(_OfThisProcess, tune.Callback):  # type: ignore[misc] # Ray i
         result: dict[str, Any],
         **info: object,
     ) -> None:
-        """Report that the trial has learned a task; Tune allows changes to the result."""
-        # its configuration may already be the one it is switching to
+        """Report that the trial has learned a task. Tune allows callbacks to change the result."""
+        # Use the recorded number: `trial.config` may already be the configuration to which the
+        # trial switches next.
         number = self._running[trial.trial_id]
-        # removed: Tune keeps every trial's last result, and six statistics of each number in it
+        # Remove the report from the result, because Tune keeps every trial's last result, and six
+        # statistics of each number in it.
         report = result.pop("report", None)
         if report is not None and result[TASKS_LEARNED] > self._tasks_learned.get(number, 0):
             self._tasks_learned[number] = result[TASKS_LEARNED]
@@ -151,8 +153,9 @@ class TuneListener(_OfThisProcess, tune.Callback):  # type: ignore[misc] # Ray i
     def on_trial_error(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: object
     ) -> None:
-        """Report that the trial failed too often: its process died, or a service is down."""
-        # it may have died at every start: too little memory even to load the modules
+        """Report that the trial failed too often, because its process died or a service is down."""
+        # The actor may have died at every start, for example with too little memory for its
+        # modules.
         if trial.trial_id not in self._running:
             self.on_trial_start(iteration, trials, trial)
         cause = _cause_of(trial.get_pickled_error())
@@ -165,7 +168,7 @@ class TuneListener(_OfThisProcess, tune.Callback):  # type: ignore[misc] # Ray i
         self._end(trial, TrialStatus.FAILED, str(error), error)
 
     def end_all(self) -> None:
-        """Report every running trial as interrupted, even if ending another one raises an error."""
+        """Report every running trial as interrupted, even if reporting another one fails."""
         with ExitStack() as endings:
             for number in self._running.values():
                 endings.callback(
