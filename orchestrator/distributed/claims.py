@@ -1,13 +1,13 @@
-"""The claims of many Ray workers on stages: a small named actor that records the holders, and
-notices when one dies.
+"""Share claims on stages between many Ray workers, through a small named actor that records the
+claim holders and notices when one dies.
 
-The actor leaves a pending call with each holder's actor. A busy holder may answer hours later,
-which means nothing; but when its process dies, Ray ends the call with an error at once, and its
-claims are free. This needs no lease, which a holder would have to renew while torch blocks its
-threads.
+The actor keeps a pending call to the actor of each claim holder. A busy holder may answer hours
+later, but when its process dies, Ray ends the call with an error at once, and the actor frees the
+holder's claims. So a claim needs no lease, which its holder would have to renew while torch blocks
+the holder's threads.
 
-Like the event channel the actor loses its state when it dies itself: at worst a stage is then
-computed twice, with the same result.
+If the actor itself dies, all claims are lost: at worst, a stage is then computed twice, with the
+same result.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _HOPE_SECONDS = 60.0
 
 
 class _Holders:
-    """The actor: for each key the token and the holding actor of its claim."""
+    """The actor, which keeps for each key the claim's token and the actor that holds the claim."""
 
     def __init__(self) -> None:
         self._held: dict[str, tuple[str, ActorHandle[Any]]] = {}
-        # messages may overtake each other: a claim released before it was granted must not be
-        # granted afterwards
+        # Messages may overtake each other: if a claim's release arrives before its request, the
+        # request must not be granted.
         self._released: set[str] = set()
         self._watched: dict[ActorHandle[Any], asyncio.Task[None]] = {}
         self._has_changed = asyncio.Event()
@@ -45,7 +45,7 @@ class _Holders:
     async def take(
         self, key: str, token: str, holder: ActorHandle[Any], patience_seconds: float
     ) -> bool:
-        """Return whether the key is held under this token, after waiting some seconds at most."""
+        """Try to claim a key, waiting at most some seconds; return whether the token holds it."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._until_free(key, token), patience_seconds)
         if token in self._released or self._token_of(key) not in {None, token}:
@@ -56,7 +56,7 @@ class _Holders:
         return True
 
     async def release(self, key: str, token: str) -> None:
-        """Release a claim, held or not."""
+        """Release a claim, or prevent that it is granted later."""
         self._released.add(token)
         self._free([key] if self._token_of(key) == token else [])
 
@@ -93,13 +93,13 @@ class _Holders:
 class ClusterClaims:
     """One process's access to the claims.
 
-    The claims exist until the process that opened them first ends or drops this object: the driver
-    opens them before any holder, and keeps them open. If they end nevertheless, the next user opens
-    new ones.
+    The claims exist until the process that first opened them ends or drops this object, so the
+    driver opens them before any worker, and keeps them open. If they end nevertheless, the next
+    process that needs them opens new claims.
     """
 
     def __init__(self, name: str) -> None:
-        """Find the claims of this name, or open them.
+        """Find the claims of a name, or open them.
 
         Args:
             name: Name shared by all runs that use these claims, and by no others in the cluster.
@@ -109,8 +109,8 @@ class ClusterClaims:
         self._silent_since: float | None = None
 
     def try_hold(self, key: str, token: str, patience_seconds: float) -> bool:
-        """Return whether a claim is held now; only an actor can hold one. After a minute without an
-        answer, proceed without the claim.
+        """Try to claim a key; return whether the caller, which must be an actor, may proceed. After
+        a minute without an answer, it may proceed without the claim.
         """
         this_actor = ray.get_runtime_context().current_actor
         question = self._actor.take.remote(key, token, this_actor, patience_seconds)
@@ -140,5 +140,6 @@ class ClusterClaims:
 
 
 def _actor(name: str) -> ActorHandle[Any]:
-    # every call may be repeated, and a lost release would leave a claim held
+    # Repeat failed calls without limit: repeating does no harm, and a lost release would leave a
+    # claim held.
     return named_actor(_Holders, name, max_task_retries=-1)

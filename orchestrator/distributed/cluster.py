@@ -1,4 +1,4 @@
-"""The Ray cluster of a run, started on this machine or already running, with its log in a file."""
+"""Connect to the Ray cluster of a run, or start one on this machine; write its log to a file."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from orchestrator.config.execution import RayConfig
 from orchestrator.distributed.machine import cpus_of_this_machine
 from orchestrator.errors import ClusterUnavailableError, ConfigError, OrchestratorError
 
-# Messages that Ray repeats every second or so without significance: there is no dashboard, and
-# nothing scales.
+# Messages to suppress: Ray repeats them about every second, because the cluster has no dashboard,
+# but they have no significance.
 _NOISE = ("State API may be temporarily unavailable",)
 _SPEAKERS_OF_NOISE = ("autoscaler",)
 _REACHABLE_SECONDS = 5.0
@@ -34,8 +34,8 @@ _NOT_ANSWERING = (OSError, RayError, RuntimeError, ValueError)
 
 @contextmanager
 def cluster(execution: RayConfig, log_file: Path) -> Iterator[None]:
-    """Connect to a cluster or start one, and disconnect from it or end it afterwards. Output of Ray
-    and the workers goes to the file, not to the terminal.
+    """Connect to a cluster, or start one, during a `with` block; disconnect, or end it, afterwards.
+    Output of Ray and the workers goes to the log file, not to the terminal.
 
     Args:
         execution: The cluster's configuration.
@@ -43,7 +43,7 @@ def cluster(execution: RayConfig, log_file: Path) -> Iterator[None]:
 
     Raises:
         ClusterUnavailableError: The cluster does not answer.
-        ConfigError: The cluster refuses the token, or this process uses Ray already.
+        ConfigError: The cluster refuses the token, or this process already uses Ray.
     """
     if ray.is_initialized():
         raise ConfigError(
@@ -56,7 +56,7 @@ def cluster(execution: RayConfig, log_file: Path) -> Iterator[None]:
             _connect(execution)
             logging.getLogger("ray").handlers = [
                 handler
-            ]  # Ray removes all handlers when configured to leave logging alone
+            ]  # Ray removes all log handlers even when it is configured not to change logging
             yield
         finally:
             ray.shutdown()
@@ -64,7 +64,7 @@ def cluster(execution: RayConfig, log_file: Path) -> Iterator[None]:
 
 @contextmanager
 def naming_log(log_file: Path) -> Iterator[None]:
-    """Add the location of Ray's log to every failure."""
+    """Add the location of Ray's log to every error raised in the `with` block."""
     log = f"Ray's log is {log_file}"
     try:
         yield
@@ -77,11 +77,11 @@ def naming_log(log_file: Path) -> Iterator[None]:
 
 
 def resources_of_cluster(execution: RayConfig) -> dict[str, float]:
-    """Return the resources of a running cluster, in Ray's names, from a short connection to it.
+    """Connect briefly to a running cluster, and return the cluster's resources, in Ray's names.
 
     Raises:
         ClusterUnavailableError: The cluster does not answer.
-        ConfigError: The cluster refuses the token, or this process uses Ray already.
+        ConfigError: The cluster refuses the token, or this process already uses Ray.
     """
     with cluster(execution, Path(os.devnull)):
         return dict(ray.cluster_resources())
@@ -97,7 +97,8 @@ def _connect(execution: RayConfig) -> None:
         with _own_signal_handlers():
             ray.init(address=execution.address or "local", **options)
         if execution.address is None:
-            # every lane needs it first: it starts while the first lane's controller does
+            # Every lane needs this actor first. Started here, it starts at the same time as the
+            # first lane's controller.
             get_or_create_autoscaling_coordinator()
     except AuthenticationError as error:
         what = f"the Ray cluster refuses the token ({str(error).splitlines()[0]})"
@@ -107,7 +108,7 @@ def _connect(execution: RayConfig) -> None:
             next_step="set RAY_AUTH_TOKEN to the cluster's",
         ) from None
     except Exception as error:
-        # if a node starts too slowly, Ray raises the base class Exception itself
+        # If a node starts too slowly, Ray raises an instance of the base class Exception.
         if type(error) is not Exception and not isinstance(error, _NOT_ANSWERING):
             raise
         what = (
@@ -124,8 +125,8 @@ def _connect(execution: RayConfig) -> None:
 
 
 def _read_authentication_anew() -> None:
-    """Reset Ray's authentication: it caches mode and token of this process's first cluster, while
-    the processes of the next one read the environment.
+    """Reset Ray's cache of authentication. Ray keeps mode and token of this process's first
+    cluster, but the processes of its next cluster read them from the environment.
     """
     Config.initialize("")
     AuthenticationTokenLoader.instance().reset_cache()
@@ -133,8 +134,8 @@ def _read_authentication_anew() -> None:
 
 @contextmanager
 def _own_signal_handlers() -> Iterator[None]:
-    """Restore the handler of SIGTERM after Ray replaces it. Ray's handler ends the process at once:
-    a terminating pod could not close its run as KILLED.
+    """Restore this program's handler of SIGTERM after Ray has replaced it. Ray's handler ends the
+    process at once, so a terminating pod could not close its run as KILLED.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -147,7 +148,7 @@ def _own_signal_handlers() -> Iterator[None]:
 
 
 def _check_reachable(address: str | None) -> None:
-    """Raise OSError if no one listens: Ray itself would keep trying for minutes."""
+    """Raise OSError if nothing listens at the address; Ray itself would retry for minutes."""
     if address is not None and address != "auto":
         host, _, port = address.rpartition(":")
         socket.create_connection((host, int(port)), timeout=_REACHABLE_SECONDS).close()
@@ -155,10 +156,10 @@ def _check_reachable(address: str | None) -> None:
 
 @contextmanager
 def _words_into(file: TextIO) -> Iterator[logging.Handler]:
-    """Write to a file the log of Ray in this process, and the output that it would print for its
-    workers and nodes.
+    """Write Ray's log of this process to a file, and also the output of workers and nodes that Ray
+    would print.
 
-    Ray has no public way to redirect the latter; a test would notice if this one stopped working.
+    Ray has no public way to redirect the output of workers; a test checks that this way works.
     """
 
     def write(data: dict[str, Any], **_options: object) -> None:

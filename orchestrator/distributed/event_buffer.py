@@ -1,6 +1,7 @@
-"""The actor behind an event channel.
+"""Define the actor that stores the events of an event channel.
 
-This module imports no torch: the actor starts at the same time as the first lane, on the same CPUs.
+This module does not import torch, because the actor starts at the same time as the first lane, on
+the same CPUs.
 """
 
 from __future__ import annotations
@@ -30,11 +31,12 @@ class EventBuffer:
     async def since(
         self, incarnation: str, number: int, timeout_seconds: float
     ) -> tuple[str, list[dict[str, Any]]]:
-        """Return this incarnation and the events that a reader has not seen yet.
+        """Return the id of this actor's incarnation, and the events that a reader has not seen yet.
 
         Args:
-            incarnation: The one that the reader knows; with another one it reads from the start.
-            number: Events of that incarnation that the reader has seen.
+            incarnation: Id of the incarnation that the reader knows. If the actor has restarted
+                since, the reader gets all events.
+            number: Number of events of that incarnation that the reader has seen.
             timeout_seconds: How long to wait for the first new event.
         """
         start = number if incarnation == self._incarnation else 0
@@ -44,7 +46,7 @@ class EventBuffer:
         return self._incarnation, self._events[start:]
 
     async def has_finished(self, stage: str, timeout_seconds: float) -> bool:
-        """Return whether the end of a stage has arrived, or arrives before the timeout."""
+        """Return whether the event that a stage has finished arrives before the timeout."""
 
         async def arrived() -> None:
             while stage not in self._finished:

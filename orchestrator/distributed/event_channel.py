@@ -1,9 +1,9 @@
-"""The channel that carries the events of a run from its workers to its driver, and between lanes: a
-small named actor.
+"""Carry the events of a run from its workers to its driver, and between lanes, through a small
+named actor.
 
-Events may be lost, and nothing depends on them: a stage is in the stage store before its end is
-sent. Ray restarts an actor that dies, without its events; a lane that waits for a stage then finds
-it in the store.
+Events may be lost, and no result depends on them: a stage is in the stage store before the event of
+its end is sent. If the actor dies, Ray restarts it without its events; a lane that waits for a
+stage then finds the stage in the store.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ class EventChannel:
     """One process's access to the channel."""
 
     def __init__(self, name: str) -> None:
-        """Find the channel of this name, or open it.
+        """Find the channel of a name, or open it.
 
         Args:
-            name: Unique to the run.
+            name: Name of the channel, unique to the run.
         """
         self._actor = named_actor(EventBuffer, name)
         self._incarnation = ""
@@ -49,7 +49,8 @@ class EventChannel:
     def send(self, event: StageEvent) -> None:
         """Send an event without waiting for its arrival.
 
-        The events of short epochs are sent together: each message takes CPU time from the learning.
+        The events of short epochs are sent in one message, because each message takes CPU time from
+        the learning.
         """
         self._unsent.append(event_as_json(event))
         if (
@@ -61,8 +62,8 @@ class EventChannel:
         self._unsent, self._sent_at = [], time.monotonic()
 
     def receive(self, timeout_seconds: float) -> list[StageEvent]:
-        """Return the events since the last call; none after the timeout, or if the channel does not
-        answer.
+        """Return the events since the last call, after waiting for at least one. Return none if the
+        timeout ends or the channel does not answer.
         """
         question = self._actor.since.remote(self._incarnation, self._num_received, timeout_seconds)
         try:
@@ -76,14 +77,16 @@ class EventChannel:
         return [event_from_json(event) for event in events]
 
     def is_stored(self, stage: Stage, store: StageStore) -> bool:
-        """Return whether a stage is in the store, after waiting some seconds for its end.
+        """Return whether a stage is in the store, after waiting some seconds for the event of its
+        end.
 
-        An event arrives sooner than the store shows the stage; if it is lost, the store decides.
+        The event arrives before a look into the store would show the stage. If the event is lost,
+        the store decides.
         """
         question = self._actor.has_finished.remote(stage.name, _LOOK_AT_STORE_SECONDS)
         try:
             if ray.get(question, timeout=_LOOK_AT_STORE_SECONDS + _ANSWER_SECONDS):
                 return True
         except (RayActorError, GetTimeoutError):
-            time.sleep(_RETRY_SECONDS)  # Ray is about to restart the actor
+            time.sleep(_RETRY_SECONDS)  # wait until Ray has restarted the actor
         return store.load(stage.key) is not None

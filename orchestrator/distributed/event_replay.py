@@ -1,5 +1,5 @@
-"""The listener between an event channel and a run: it passes each event on once, in task order, and
-replays lost ones from the stage store.
+"""Pass the events of an event channel to a run's listener: each event once, in task order, with
+lost events replayed from the stage store.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ logger = logging.getLogger(__name__)
 
 
 class EventReplay:
-    """Pass on complete events without repetition; a `StageListener`.
+    """A `StageListener` that passes each event on once, and replays missing events.
 
-    A restarted worker sends the events of its finished epochs again; a channel whose actor has died
-    has lost events. A lane starts a stage only when all earlier ones are stored, so missing events
-    of these can be replayed from the store.
+    A restarted worker sends the events of its finished epochs again, and a channel whose actor has
+    died has lost events. A lane starts a stage only when all its earlier stages are stored, so
+    missing events of the earlier stages can be replayed from the store.
     """
 
     def __init__(self, work: Work, listener: StageListener) -> None:
@@ -33,7 +33,7 @@ class EventReplay:
 
         Args:
             work: The work to compute.
-            listener: Receives the complete events.
+            listener: Receives the events, complete and without repetition.
         """
         self._work = work
         self._listener = listener

@@ -1,5 +1,5 @@
-"""Check before a start that every node of a Ray cluster has the experiment's extensions, in the
-driver's version.
+"""Check before a run starts that every node of a Ray cluster has the experiment's extensions, in
+the same version as the driver.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from orchestrator.errors import ClusterUnavailableError, ConfigError
 _PATIENCE_SECONDS = 120.0
 
 Versions = Mapping[str, Mapping[str, str]]
-"""By group, for each kind: `distribution version`."""
+"""The `distribution version` of each installed extension, by entry-point group and kind."""
 
 
 def check_extensions(used: Collection[Installed], execution: RayConfig) -> None:
-    """Compare the extensions of every living node of the cluster with the driver's.
+    """Compare the extensions on every living node of the cluster with those of the driver.
 
-    A cluster started on this machine shares the driver's environment, and is not checked.
+    A cluster started on this machine is not checked, because it shares the driver's environment.
 
     Args:
         used: The extensions that the experiment, or a trial of it, uses.
@@ -46,7 +46,7 @@ def check_extensions(used: Collection[Installed], execution: RayConfig) -> None:
 
 
 def version_of(offered: Installed) -> str:
-    """Return `distribution version`."""
+    """Return distribution and version of an extension as `distribution version`."""
     return f"{offered.distribution} {offered.version}"
 
 

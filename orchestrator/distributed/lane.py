@@ -1,5 +1,5 @@
-"""The function that every worker of a lane runs: all stages of one role, one after the other, in
-one worker group.
+"""Compute a lane: every worker of the lane's worker group runs the same function, which learns all
+stages of one role, one after another.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from orchestrator.training.ranks import Ranks
 
 @dataclass(frozen=True)
 class LaneTask:
-    """The task of a lane, sent as JSON to every worker.
+    """The description of a lane's work, sent as JSON to every worker.
 
     Attributes:
         role: Role of the stages.
-        experiment: The configuration, as plain values.
-        keys: Keys of the stages to learn, in their order, as computed by the driver.
+        experiment: The configuration, as JSON values.
+        keys: Keys of the stages to learn, computed by the driver, in order of learning.
         channel: Name of the event channel.
         num_threads: CPU threads of each worker.
         use_gpu: Whether each worker has a GPU.
-        claims: Name of the claims that this run shares with others; None for a single run.
-        judges_labels: As in the driver's work.
+        claims: Name of the claims that this run shares with other runs; None for a single run.
+        judges_labels: Whether the role's last model judges the labels, as in the driver's `Work`.
     """
 
     role: Role
@@ -47,7 +47,7 @@ class LaneTask:
     judges_labels: bool = False
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return the description as JSON values."""
         return asdict(self)
 
 
@@ -61,11 +61,11 @@ def run_lane(
 
     Args:
         values: A `LaneTask` as JSON, without the secrets of addresses.
-        secrets: The secrets, by path.
+        secrets: The secrets of addresses, by path in the configuration.
 
     Returns:
-        The user's mistake, which no retry can mend, as the arguments of a `UserInputError`; None
-        if there is none.
+        The arguments of a `UserInputError` if the user made a mistake, which no retry can fix;
+        None if all stages are learned.
 
     Raises:
         TransientError: The store cannot be reached.
@@ -77,7 +77,7 @@ def run_lane(
     ranks = Ranks(context.get_world_rank(), context.get_world_size())
     work, mistake = _prepare(task)
     mistakes = [found for found in ranks.values_of_all(mistake) if found is not None]
-    if mistakes or work is None:  # all of them stop: one that continued would wait for the others
+    if mistakes or work is None:  # all workers stop: one that continued would wait for the others
         return mistakes[0]
     try:
         _learn_stages(task, work, ranks)
@@ -94,7 +94,7 @@ def _learn_stages(task: LaneTask, work: Work, ranks: Ranks) -> None:
     for key in task.keys:
         for upstream in stages[key].upstream:
             if upstream in stages and stages[upstream].role != task.role:
-                # in rounds: a collective that waited for hours would look like a lost connection
+                # Wait in rounds: torch takes a collective operation of hours for a lost connection.
                 while not ranks.from_first(lambda: channel.is_stored(stages[upstream], work.store)):  # noqa: B023 - called at once
                     pass
         runner.obtain(stages[key])
@@ -111,7 +111,7 @@ def _device(task: LaneTask) -> torch.device:
 
 
 def _prepare(task: LaneTask) -> tuple[Work | None, dict[str, str] | None]:
-    """Return the work as computed on this node, or its mistake; it must equal the driver's work."""
+    """Return the work as this node computes it, or the mistake if it differs from the driver's."""
     try:
         prepared = prepare_work(Experiment.model_validate(task.experiment))
         work = replace(prepared, judges_labels=task.judges_labels)

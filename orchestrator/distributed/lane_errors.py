@@ -1,4 +1,4 @@
-"""The errors of a lane: translate errors of Ray Train into this program's errors."""
+"""Translate the errors of Ray Train that end a lane into this program's errors."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ RESUME = "rerun the same command to resume"
 
 
 def as_own_error(error: BaseException, lane: str, config: LaneConfig) -> OrchestratorError:
-    """Return this program's error for the error that ended a lane.
+    """Return this program's error for the error of Ray Train that ended a lane.
 
     Args:
         error: The error that Ray Train raised.
@@ -61,8 +61,8 @@ def as_own_error(error: BaseException, lane: str, config: LaneConfig) -> Orchest
 
 
 def _error_of_workers(causes: Sequence[BaseException], lane: str) -> OrchestratorError:
-    """Return the most informative error: when one worker fails, the others of its lane report a
-    lost connection.
+    """Return the most informative of the workers' errors: when one worker of a lane fails, the
+    lane's other workers only report a lost connection.
     """
     for cause in causes:
         if isinstance(cause, OrchestratorError):

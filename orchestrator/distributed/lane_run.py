@@ -1,4 +1,4 @@
-"""One lane in the driver: a Ray Train run in a thread of this process."""
+"""Run one lane in the driver, as a Ray Train run in a thread of this process."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class LaneRun:
         self._config = config
         self._error: BaseException | None = None
         self._return_value: Any = None
-        # a daemon, so that an interrupted driver does not wait for it
+        # The thread is a daemon, so that an interrupted driver does not wait for it.
         self._thread = threading.Thread(target=self._fit, name=f"{role} lane", daemon=True)
 
     @property
@@ -47,7 +47,7 @@ class LaneRun:
         self._thread.start()
 
     def raise_error(self) -> None:
-        """Raise the error that ended the lane, if any.
+        """Raise the error that ended the lane; do nothing if no error ended it.
 
         Raises:
             OrchestratorError: The lane failed.
@@ -60,5 +60,5 @@ class LaneRun:
     def _fit(self) -> None:
         try:
             self._return_value = self._trainer.fit().return_value
-        except BaseException as error:  # noqa: BLE001 - it is raised again in the main thread
+        except BaseException as error:  # noqa: BLE001 - the main thread raises the error again
             self._error = error

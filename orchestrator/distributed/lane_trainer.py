@@ -1,4 +1,4 @@
-"""The Ray Train trainer of a lane: its workers, their process group, and its restarts."""
+"""Build the Ray Train trainer of a lane, with its workers, their process group and restarts."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def build_trainer(
     """Return the trainer of a lane; nothing starts before `fit`.
 
     Args:
-        task: The workers' task.
-        name: Unique to the lane in its cluster and its store.
-        work: Work with the store.
+        task: Description of the lane's work.
+        name: Name of the Ray Train run, unique to the lane in its cluster and its store.
+        work: Work of the run, which names the store.
         execution: The cluster and the lanes' configurations.
-        scratch: A folder on this machine, for Ray's own files.
+        scratch: Path of a folder on this machine, for Ray's own files.
     """
     lane = lanes_of(execution)[task.role]
     scaling = ScalingConfig(
@@ -50,7 +50,7 @@ def build_trainer(
     values = task.as_json()
     return trainer(
         partial(run_lane, secrets=secrets_in(values)),
-        train_loop_config=shown_values(values),  # Ray shows them on its pages
+        train_loop_config=shown_values(values),  # no secrets: Ray shows the values on its pages
         backend_config=_process_group(lane),
         scaling_config=scaling,
         run_config=RunConfig(
@@ -60,11 +60,11 @@ def build_trainer(
 
 
 class _TrainerOnOwnCluster(DataParallelTrainer):  # type: ignore[misc] # Ray's own types are not those that run
-    """Omit two callbacks that a cluster of this run alone does not need.
+    """A trainer without two of Ray's callbacks that a cluster of a single run does not need.
 
-    One removes placement groups of controllers that have died: here the whole cluster ends with the
-    run. Without a dashboard it also fails once a second, which takes 5 % of a CPU. The other one
-    waits for data sets of Ray Data, which are not used.
+    One callback removes placement groups of dead controllers, but here the whole cluster ends with
+    the run. Without a dashboard, that callback also fails once a second, which takes 5 % of a CPU.
+    The other callback waits for data sets of Ray Data, which are not used.
     """
 
     def _create_default_callbacks(self) -> list[RayTrainCallback]:
@@ -77,9 +77,9 @@ class _TrainerOnOwnCluster(DataParallelTrainer):  # type: ignore[misc] # Ray's o
 
 
 def _process_group(lane: LaneConfig) -> BackendConfig | None:
-    """Return how the workers of a lane communicate.
+    """Return the process group of a lane's workers; None for a single worker.
 
-    A single worker needs no process group, and Ray's controller then starts without loading torch.
+    Without a process group, Ray's controller starts without loading torch.
     """
     if lane.max_train_workers == 1:
         return None
@@ -89,8 +89,8 @@ def _process_group(lane: LaneConfig) -> BackendConfig | None:
 
 
 def _ray_storage(work: Work, execution: RayConfig, scratch: str) -> dict[str, Any]:
-    """Return a folder that all nodes see: Ray Train requires one, although results and checkpoints
-    are in the stage store.
+    """Return settings for a folder that all nodes can access. Ray Train requires such a folder,
+    although results and checkpoints are in the stage store.
     """
     if execution.address is None:
         return {"storage_path": scratch}

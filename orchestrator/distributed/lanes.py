@@ -1,5 +1,5 @@
-"""Both lanes at once, in the process that started the run: it starts them, receives their events,
-and ends them in any case.
+"""Run both lanes concurrently from the driver, the process that started the run. The driver starts
+the lanes, receives their events, and ends them in any case.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _RECEIVE_SECONDS = 1.0
 def compute_on_ray(
     work: Work, execution: RayConfig, listener: StageListener, log_file: Path
 ) -> None:
-    """Compute all stages in two concurrent Ray Train runs: the teacher lane, and the student lane
-    behind it.
+    """Compute all stages in two concurrent Ray Train runs: the teacher lane, and the student lane,
+    which follows it task by task.
 
     Args:
         work: The work to compute.
         execution: The cluster and the lanes' configurations.
         listener: Receives every event, in this process.
-        log_file: File for Ray's own log.
+        log_file: File to which Ray's log is written.
 
     Raises:
         ConfigError: The lanes do not fit into the cluster.
@@ -63,8 +63,8 @@ def compute_in_lanes(
         work: The work to compute.
         execution: The lanes' configurations.
         listener: Receives every event, in this process.
-        claims: Name of the claims shared with others in this cluster that may compute the same
-            stages; None if there are no others.
+        claims: Name of the claims shared with other runs in this cluster that may compute the same
+            stages; None if there are no other runs.
 
     Raises:
         UserInputError: Learning is impossible with this configuration.
@@ -91,12 +91,12 @@ def compute_in_lanes(
 
 
 def _run(lanes: Sequence[LaneRun], replay: EventReplay, channel_name: str, room: RoomWatch) -> None:
-    """Start the lanes, and pass on their events until all have ended."""
+    """Start the lanes, and pass on their events until all lanes have ended."""
     lanes[0].start()
     channel = EventChannel(channel_name)
     while not all(lane.has_ended for lane in lanes):
-        # one after the other: lanes starting at once compete for the CPU, and the student has
-        # nothing to do yet
+        # Start one lane after the other: at once they would compete for the CPU, and the student
+        # lane has nothing to learn at first.
         waiting = [lane for lane in lanes if not lane.has_begun]
         if waiting and (
             not replay.is_empty or all(lane.has_ended for lane in lanes if lane.has_begun)
@@ -119,7 +119,8 @@ def _check(lanes: Sequence[LaneRun], room: RoomWatch) -> None:
         try:
             lane.raise_error()
         except ClusterUnavailableError:
-            # after a loss of nodes, the arithmetic is more informative than their absence
+            # After a loss of nodes, the error with the missing resources is more informative than
+            # the lane's own error.
             if shortage := room.shortage([*open_roles, lane.role]):
                 raise shortage from None
             raise

@@ -1,4 +1,4 @@
-"""Report the CPUs of this machine, and how many are free. Does not import ray."""
+"""Count the CPUs and GPUs of this machine, and the free CPUs. Does not import ray."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _LOOK_SECONDS = 0.25
 
 
 def cpus_of_this_machine() -> int:
-    """Return the CPUs that this process may use, by its affinity and its container's quota."""
+    """Return how many CPUs this process may use, by its affinity and its container's quota."""
     return int(joblib.cpu_count())
 
 
 def gpus_of_this_machine() -> int:
-    """Return the GPUs that torch sees; it is not imported where no driver is installed."""
+    """Return how many GPUs torch finds; without an installed driver, torch is not imported."""
     if not any(map(Path.exists, _GPU_DRIVERS)):
         return 0
     import torch  # noqa: PLC0415 - slow to import
@@ -40,8 +40,8 @@ def gpus_of_this_machine() -> int:
 def free_cpus() -> int:
     """Return how many of the CPUs that this process may use are idle now, at least 1.
 
-    This takes a quarter of a second. If the system does not report how busy its CPUs are, all count
-    as idle.
+    The measurement takes a quarter of a second. If the system does not report how busy its CPUs
+    are, all CPUs count as idle.
     """
     granted = cpus_of_this_machine()
     if granted == 1 or not _CPU_TIMES.exists():
@@ -50,7 +50,7 @@ def free_cpus() -> int:
     before, own, began = _idle_seconds(allowed), time.process_time(), time.monotonic()
     time.sleep(_LOOK_SECONDS)
     idle, own = _idle_seconds(allowed) - before, time.process_time() - own
-    # CPU time used by this process now will be free for its later work
+    # CPU time that this process uses now counts as idle: it will be free for the later work.
     return _whole_cpus((idle + own) / (time.monotonic() - began), granted)
 
 
@@ -59,15 +59,15 @@ def _whole_cpus(idle: float, granted: int) -> int:
 
 
 def _idle_seconds(cpus: Set[int]) -> float:
-    """Return how long CPUs have been idle since the start of the system, in total."""
+    """Return the total idle time of some CPUs since the start of the system."""
     return idle_ticks(_CPU_TIMES.read_text(encoding="ascii"), cpus) / os.sysconf("SC_CLK_TCK")
 
 
 def idle_ticks(times: str, cpus: Set[int]) -> int:
-    """Return the ticks for which some CPUs were idle.
+    """Return the total number of clock ticks for which some CPUs were idle.
 
     Args:
-        times: Text of /proc/stat.
+        times: Content of /proc/stat.
         cpus: Numbers of the CPUs.
     """
     counted = {int(number): text.split() for number, text in _OF_A_CPU.findall(times)}

@@ -1,4 +1,4 @@
-"""One actor for all processes of a run or sweep, found by name."""
+"""Find an actor by name, or start it: all processes of a run or sweep share one such actor."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 
 def named_actor(kind: type, name: str, max_task_retries: int = 0) -> ActorHandle[Any]:
-    """Return the actor of this name, or start it. If it dies, Ray restarts it without its state.
+    """Return the actor of a name, started if missing. If the actor dies, Ray restarts it without
+    its state.
 
-    It ends with the process that requested it first, or when that process drops its handle.
+    The actor ends with the process that started it, or when that process drops its handle.
 
     Args:
         kind: The actor's class; its methods are asynchronous.
-        name: Unique name in the cluster.
-        max_task_retries: How often to repeat a call whose actor died before it could answer; -1 for
-            no limit.
+        name: Name of the actor, unique in the cluster.
+        max_task_retries: How often to repeat a call if the actor dies before it answers; -1 for no
+            limit.
     """
     actor: ActorHandle[Any] = (
         ray.remote(kind)
@@ -29,7 +30,7 @@ def named_actor(kind: type, name: str, max_task_retries: int = 0) -> ActorHandle
             max_concurrency=1000,  # each waiting process occupies one call
             max_restarts=-1,
             max_task_retries=max_task_retries,
-            # the driver's node: the actor is useless without the driver
+            # Place the actor on the driver's node, because it is useless without the driver.
             scheduling_strategy=NodeAffinitySchedulingStrategy(
                 ray.get_runtime_context().get_node_id(), soft=True
             ),

@@ -1,6 +1,6 @@
-"""Check before a start that the lanes fit, and report the arithmetic.
+"""Check before a run starts that the lanes' resources are available; errors show the arithmetic.
 
-Imports ray only for a cluster.
+This module imports ray only to query a running cluster.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from orchestrator.errors import ConfigError
 
 
 def lanes_of(execution: RayConfig) -> dict[str, LaneConfig]:
-    """Return both lanes by name."""
+    """Return the configuration of both lanes, by role."""
     return {"teacher": execution.teacher, "student": execution.student}
 
 
@@ -33,7 +33,8 @@ def check_room(execution: RayConfig) -> None:
 
 
 def available_resources(execution: RayConfig) -> tuple[dict[str, float], str]:
-    """Return the resources for the lanes, in Ray's names, and the name of their place.
+    """Return the resources that the lanes can use, in Ray's names, and the name of the machine or
+    cluster that has them.
 
     Raises:
         ClusterUnavailableError: The cluster does not answer.
@@ -71,12 +72,12 @@ def _check_possible_on_one_machine(execution: RayConfig) -> None:
 def num_workers_within(
     role: str, execution: RayConfig, available: Mapping[str, float]
 ) -> int | tuple[int, int]:
-    """Return the number of workers for a lane: an elastic lane leaves the other lane the resources
-    that it needs, whichever starts first.
+    """Return the number of workers for a lane. An elastic lane leaves the resources that the other
+    lane needs free, whichever lane starts first.
 
     Args:
         role: Role of the lane.
-        execution: The lanes.
+        execution: Configuration of the lanes.
         available: Resources of the whole cluster, in Ray's names.
     """
     lane = lanes_of(execution)[role]
@@ -102,10 +103,10 @@ def check_fits(
     """Check that the lanes fit at the same time, with their smallest number of workers.
 
     Args:
-        execution: The lanes.
-        available: Resources in Ray's names.
-        place: Name of the resources' place, for the message.
-        roles: Lanes to count; a lane that has ended needs nothing.
+        execution: Configuration of the lanes.
+        available: Available resources, in Ray's names.
+        place: Name of the machine or cluster with these resources, for the error message.
+        roles: Roles of the lanes to count; a lane that has ended needs no resources.
 
     Raises:
         ConfigError: The lanes request more than is available; the message has the arithmetic.

@@ -15,13 +15,13 @@ from orchestrator.errors import ClusterUnavailableError, ConfigError
 
 
 class RoomWatch:
-    """End an elastic lane that waits for nodes that are gone for good: Ray would wait forever."""
+    """Detect that an elastic lane waits for nodes that are gone for good: Ray waits forever."""
 
     def __init__(self, execution: RayConfig) -> None:
         """Check nothing yet.
 
         Args:
-            execution: The lanes' configurations, with the time they may take to start.
+            execution: Configuration of the lanes, with the time that they may take to start.
         """
         self._execution = execution
         self._is_needed = not execution.autoscaling and any(
@@ -31,7 +31,7 @@ class RoomWatch:
         self._too_small_since: float | None = None
 
     def check(self, roles: Collection[Role]) -> None:
-        """Check the remaining cluster.
+        """Check that the cluster still has the resources that the lanes need.
 
         Args:
             roles: Roles of the lanes that have not ended.
@@ -51,8 +51,8 @@ class RoomWatch:
             raise shortage
 
     def shortage(self, roles: Collection[Role]) -> ClusterUnavailableError | None:
-        """Return the error of a cluster that lacks resources for these lanes' smallest number of
-        workers and cannot grow; None if they fit.
+        """Return the error for a cluster that lacks resources for the lanes' smallest number of
+        workers, and cannot grow; None if the lanes fit.
         """
         if self._execution.autoscaling:
             return None
