@@ -1,1 +1,1 @@
-"""The shared epoch loop, the random streams, and the context of a learner."""
+"""Train the modules of any method: the epoch loop, random streams, and the context of a learner."""

@@ -1,4 +1,4 @@
-"""Epoch checkpoints, from which an interrupted training resumes with an identical result."""
+"""Define epoch checkpoints, from which an interrupted training resumes with an identical result."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from orchestrator.training.reports import EpochReport
 
 @dataclass(frozen=True)
 class EpochCheckpoint:
-    """The state of a training after some of its epochs. It needs no random streams, which are
-    derived from the step.
+    """The state of a training after some of its epochs. It does not contain the state of random
+    streams, because these are derived from the step.
 
     Attributes:
         reports: Reports of the completed epochs.
@@ -31,15 +31,15 @@ class EpochCheckpoint:
 
 @runtime_checkable
 class EpochCheckpoints(Protocol):
-    """Storage of one stage's epoch checkpoints. A stage may train in several phases, one after the
-    other.
+    """Storage of one stage's epoch checkpoints. A stage may train in several consecutive phases,
+    each with its own checkpoints.
     """
 
     def restore(self, phase: str) -> EpochCheckpoint | None:
-        """Return the newest checkpoint of a phase; None if there is none."""
+        """Return the newest checkpoint of a phase; None if the phase has none."""
 
     def save(self, phase: str, checkpoint: EpochCheckpoint) -> None:
-        """Store a checkpoint, replacing the previous one."""
+        """Store a checkpoint of a phase, replacing the previous checkpoint."""
 
 
 class NoCheckpoints:

@@ -1,8 +1,8 @@
 """Prevent the import of Triton in a process that cannot use it.
 
-Every optimizer imports torch's compiler, although nothing here is compiled, and so does exporting.
-The compiler imports Triton if it is installed: 70 MB for a code generator that only accelerators
-use.
+Every optimizer, and the export of models, imports torch's compiler, although this program compiles
+nothing. The compiler imports Triton if Triton is installed: 70 MB of memory for a code generator
+that only accelerators use.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import torch
 
 
 def leave_triton_out() -> None:
-    """Hide Triton from torch if there is no accelerator. Call it in a command's own process, before
-    any learning.
+    """Hide Triton from torch if there is no accelerator. Call this function in the process of a
+    command, before the process trains or exports a model.
     """
     if not torch.accelerator.is_available() and "triton" not in sys.modules:
         # None is the import system's marker for a module that cannot be imported

@@ -1,5 +1,5 @@
-"""The context of a learner besides data and configuration: random streams, the device, and the
-listener of its epochs.
+"""Provide what a learner needs apart from data and configuration: random streams, the device, and
+the listener to its epochs.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ class LearningContext:
 
     Attributes:
         seed: Seed of the experiment.
-        stage: Name of the stage, such as `teacher[0]`, part of every random stream.
+        stage: Name of the stage, such as `teacher[0]`, from which all random streams are derived.
         device: Device of the tensors.
         image_augmentation: Augmentation of training images, the same for every method.
         listener: Receives the report of every epoch, on the first rank.
         checkpoints: Storage of epoch checkpoints.
-        ranks: This worker among those that learn the stage together.
+        ranks: This worker among the workers that learn the stage together.
         shared: Results shared with other stages, trials and runs.
     """
 
@@ -48,8 +48,8 @@ class LearningContext:
         return stream(self.seed, self.stage, *purpose)
 
     def stream_of_rank(self, *purpose: str | int) -> torch.Generator:
-        """Return a CPU generator for draws of each rank for its own share of a batch; on the first
-        rank it equals that of `stream`.
+        """Return a CPU generator for random draws about this rank's share of a batch. On the first
+        rank, it equals the generator that `stream` returns.
         """
         return (
             self.stream(*purpose)
@@ -67,7 +67,7 @@ class LearningContext:
         generator: torch.Generator,
         part: slice = slice(None),
     ) -> UInt8[Tensor, "part c h w"]:
-        """Return randomly augmented copies of a part of the images, on this stage's device; the
-        draws are the same as for all images.
+        """Return randomly augmented copies of a part of the images, on this stage's device. Each
+        copy is the same as if all images were augmented.
         """
         return augment(images, self.image_augmentation, generator, part, self.device)

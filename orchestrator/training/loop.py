@@ -1,4 +1,4 @@
-"""The epoch loop that all methods share. It takes the loss, and the batches as a function of the
+"""Run the epoch loop that all methods share. Callers provide the loss, and the batches of each
 epoch.
 """
 
@@ -29,8 +29,8 @@ class LossOutput:
 
     Attributes:
         total: The scalar to minimise.
-        parts: Values to report, by name. Tensors are read at the end of the epoch, to avoid waiting
-            for a GPU.
+        parts: Values to report, by name. Tensors are read only at the end of the epoch, so that no
+            step waits for a GPU.
     """
 
     total: Float[Tensor, ""]
@@ -42,9 +42,9 @@ class Step:
     """The position of a step in its training.
 
     Attributes:
-        index: Completed steps over all epochs of this training.
-        num_steps: Total number of steps.
-        epoch: Epoch, counted from 0.
+        index: Number of completed steps over all epochs of the training.
+        num_steps: Total number of steps of the training.
+        epoch: Number of the current epoch, counted from 0.
     """
 
     index: int
@@ -61,8 +61,8 @@ Loss = Callable[[Tensor, Step], LossOutput]
 
 
 class _Objective(nn.Module):
-    """A loss as a module, so that gradients can be averaged over ranks however the loss uses the
-    trained modules.
+    """A loss wrapped as a module, so that gradients can be averaged over ranks in whatever way the
+    loss uses the trained modules.
     """
 
     def __init__(self, trained: nn.ModuleList, loss: Loss) -> None:
@@ -86,20 +86,20 @@ def train(
     """Minimise a loss with AdamW under a one-cycle learning rate, and report the means of every
     epoch.
 
-    With several ranks each processes its share of every batch, and gradients are averaged: the
-    batch is the same for any number of ranks. After every epoch a checkpoint is stored; training
-    resumes from the newest existing one.
+    Each rank processes its share of every batch, and gradients are averaged, so the batches are the
+    same for any number of ranks. A checkpoint is stored after every epoch, and training resumes
+    from the newest checkpoint, if one exists.
 
     Args:
-        phase: Name of this training for people; unique within the stage.
+        phase: Name of this training for display, unique within the stage.
         modules: The modules to train.
-        batches: Row numbers, epoch by epoch.
-        loss: Loss of one batch, given the position in the training.
+        batches: Row numbers of each batch, epoch by epoch.
+        loss: Computes the loss of one batch, given its rows and the position in the training.
         config: Epochs and learning rate.
-        context: The listener, the checkpoints and the ranks.
+        context: Provides the listener, the checkpoints and the ranks.
 
     Raises:
-        UserInputError: The loss is no longer finite: the learning rate is too high for this data.
+        UserInputError: The loss is not finite, because the learning rate is too high for this data.
     """
     ranks, num_batches = context.ranks, batches.num_batches
     trained = nn.ModuleList(modules)
@@ -145,7 +145,7 @@ def train(
 
 
 class _EpochMeans:
-    """Means over an epoch's steps."""
+    """Accumulate weighted means of reported values over an epoch's steps."""
 
     def __init__(self, num_steps: int) -> None:
         self._num_steps = num_steps
@@ -166,7 +166,7 @@ class _EpochMeans:
         on_device = [value for value in values if isinstance(value, Tensor)]
         numbers = (
             torch.stack(on_device).tolist() if on_device else values
-        )  # one wait for the device instead of one per step
+        )  # this waits for the device once per epoch instead of once per step
         return float(sum(value * weight for value, weight in zip(numbers, weights, strict=True)))
 
 
@@ -186,8 +186,8 @@ def _go_on(
     lr_scheduler: OneCycleLR,
     context: LearningContext,
 ) -> list[EpochReport]:
-    """Resume from the newest checkpoint, if any; resend the reports of its epochs to the listener
-    and return them.
+    """Restore the state of the newest checkpoint, if any. Send the reports of its epochs to the
+    listener again, and return them.
     """
     checkpoint = context.ranks.from_first(lambda: context.checkpoints.restore(phase))
     if checkpoint is None or not _fits(checkpoint, trained, optimizer):
@@ -204,7 +204,7 @@ def _go_on(
 def _fits(
     checkpoint: EpochCheckpoint, trained: nn.Module, optimizer: torch.optim.Optimizer
 ) -> bool:
-    """Return whether a checkpoint has the shapes of the trained modules; others are ignored."""
+    """Return whether a checkpoint can be loaded: its shapes are those of the trained modules."""
     shapes = [it.shape for group in optimizer.param_groups for it in group["params"]]
     states: Mapping[int, Mapping[str, Tensor]] = checkpoint.optimizer["state"]
     return {name: it.shape for name, it in checkpoint.modules.items()} == {

@@ -1,5 +1,5 @@
-"""Random generators, each derived from the seed and a purpose: no draw depends on other draws
-elsewhere.
+"""Derive a random generator for each purpose from the seed, so that draws for one purpose never
+depend on draws for another.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ def derive_seed(seed: int, *purpose: str | int) -> int:
 
 
 def stream(seed: int, *purpose: str | int) -> torch.Generator:
-    """Return a CPU generator for one purpose."""
+    """Return a CPU generator for one purpose, derived from the experiment's seed."""
     return torch.Generator().manual_seed(derive_seed(seed, *purpose))
 
 
 @contextmanager
 def seeded_initialisation(seed: int, *purpose: str | int) -> Iterator[None]:
-    """Seed the weights of modules created inside from a purpose's stream, and restore the caller's
-    global CPU generator afterwards.
+    """Seed torch's global CPU generator for a purpose while a `with` block creates modules, so that
+    their weights are reproducible. Restore the generator's state afterwards.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, *purpose))
@@ -33,13 +33,13 @@ def seeded_initialisation(seed: int, *purpose: str | int) -> Iterator[None]:
 
 @contextmanager
 def seeded_layers(generator: torch.Generator, device: torch.device) -> Iterator[None]:
-    """Seed layers that draw by themselves while they learn, such as dropout, from a stream, and
-    restore the caller's generators afterwards.
+    """Seed layers that draw random numbers during training, such as dropout, while a `with` block
+    runs. Restore the state of torch's global generators afterwards.
 
-    Such layers use torch's global generators, which every process seeds randomly.
+    Such layers use torch's global generators, which otherwise have a random seed in each process.
 
     Args:
-        generator: A new generator from `stream`: only its initial seed counts.
+        generator: A new generator from `stream`, of which only the initial seed is used.
         device: Device of the layers.
     """
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):

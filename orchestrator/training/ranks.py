@@ -1,9 +1,9 @@
-"""Learning on several workers at once: split batches into shares, and combine the workers' results.
+"""Learn on several workers at once: split batches into shares, and combine the workers' results.
 
-Every rank runs the same learning code with the same configuration. All ranks perform the cheap
-computations. Of the expensive ones, features and gradients, each rank computes its share of the
-rows; the shares are then combined, so that one worker and many agree. With a single rank every
-operation is the identity and nothing is set up.
+Every rank runs the same learning code with the same configuration. All ranks repeat the cheap
+computations. Of the expensive computations (features and gradients), each rank computes its share
+of the rows; the shares are then combined, so that the result does not depend on the number of
+workers. With a single rank, every operation is the identity, and no process group is needed.
 """
 
 from __future__ import annotations
@@ -34,15 +34,17 @@ class Ranks:
 
     @property
     def is_first(self) -> bool:
-        """Return whether this rank reports and writes for all."""
+        """Return whether this is the first rank, which reports and writes for all ranks."""
         return self.index == 0
 
     def share(self, rows: Tensor) -> Tensor:
-        """Return this rank's share of rows that all ranks have."""
+        """Return this rank's share of rows, given all rows."""
         return rows[self.span(len(rows))]
 
     def span(self, num_rows: int) -> slice:
-        """Return this rank's span of the rows; the ranks' spans differ in length by at most one."""
+        """Return the slice of rows that is this rank's share; the lengths of the ranks' slices
+        differ by at most one.
+        """
         return self._spans(num_rows)[self.index]
 
     def _spans(self, num_rows: int) -> list[slice]:
@@ -50,7 +52,7 @@ class Ranks:
         return [slice(start, end) for start, end in pairwise(ends)]
 
     def gather(self, part: Tensor, num_rows: int) -> Tensor:
-        """Return the results for all rows, in their order, from each rank's results for its share.
+        """Combine the ranks' results for their shares; return the results for all rows, in order.
 
         Args:
             part: This rank's results, row by row.
@@ -66,8 +68,8 @@ class Ranks:
         return torch.cat([rows[:length] for rows, length in zip(received, lengths, strict=True)])
 
     def mean(self, value: float, weight: float = 1.0) -> float:
-        """Return the mean of a number over all ranks; each rank's weight is its part of the whole,
-        and the weights' mean is 1.
+        """Return the weighted mean of a number over all ranks. A rank's weight is proportional to
+        its share of the rows, and the mean of the weights is 1.
         """
         if self.size == 1:
             return value
@@ -76,8 +78,8 @@ class Ranks:
         return float(summed) / self.size
 
     def from_first(self, value: Callable[[], Value]) -> Value:
-        """Return the first rank's result on every rank: two ranks that each looked for themselves
-        could get different results.
+        """Call a function on the first rank, and return its result on every rank. If each rank
+        called the function, the ranks could get different results.
         """
         if self.size == 1:
             return value()
@@ -98,8 +100,8 @@ class Ranks:
         return module if self.size == 1 else DistributedDataParallel(module)
 
     def align(self, module: nn.Module) -> None:
-        """Copy the first rank's state to every rank: running statistics are not averaged like
-        gradients.
+        """Copy a module's state from the first rank to every rank, because its running statistics
+        are not averaged as gradients are.
         """
         if self.size > 1:
             for tensor in module.state_dict().values():

@@ -1,4 +1,4 @@
-"""The report of one training epoch, and the type of its receiver."""
+"""Define the report of one training epoch, and the type of the listener that receives it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class EpochReport:
-    """One finished epoch.
+    """The report of one finished epoch.
 
     Attributes:
-        phase: Name of the training, for people: "extractor", "embedding", "student".
-        epoch: Counted from 1 within the phase.
-        num_epochs: Epochs of the phase.
-        metrics: Means over the epoch's batches: `loss` and its parts.
+        phase: Name of the training for display: "extractor", "embedding", "student".
+        epoch: Number of the epoch, counted from 1 within the phase.
+        num_epochs: Number of epochs of the phase.
+        metrics: Means of `loss` and its parts over the epoch's batches.
     """
 
     phase: str
@@ -24,7 +24,7 @@ class EpochReport:
     metrics: Mapping[str, float]
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain values, for an artifact."""
+        """Return the report as JSON values, for an artifact."""
         return {
             "phase": self.phase,
             "epoch": self.epoch,
@@ -37,4 +37,4 @@ EpochListener = Callable[[EpochReport], None]
 
 
 def ignore_epochs(report: EpochReport) -> None:
-    """Discard reports."""
+    """Discard a report."""

@@ -10,10 +10,10 @@ from orchestrator.models.artifact import Artifact
 
 @runtime_checkable
 class Shared(Protocol):
-    """Store of shared results."""
+    """Store of results that stages share."""
 
     def obtain(self, content: Mapping[str, Any], compute: Callable[[], Artifact]) -> Artifact:
-        """Return an artifact: the stored one, otherwise compute it.
+        """Return the stored artifact; compute it if it is missing.
 
         Args:
             content: Everything that determines the artifact, as JSON values.
