@@ -1,4 +1,4 @@
-"""Draw how accuracy develops from task to task in the best trials of a sweep."""
+"""Draw the accuracy after each task of the best trials of a sweep."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,9 +12,10 @@ from orchestrator.figures.layout import empty_figure, finish_axes, message_figur
 from orchestrator.figures.palette import GRID, MUTED
 from orchestrator.figures.trials import TrialRow, best_first, count_text
 
-# After Okabe and Ito, darkened if text in the colour would be too pale; the best trial comes first.
+# Colours of the trials, the best trial first, after Okabe and Ito; darkened where text in the
+# colour would be too pale.
 _RANK_COLOURS = ("#0072B2", "#C24E00", "#00805E", "#AD4F84", "#8A5F00", "#5A5FC0", "#000000")
-# Height of the plot and of one line of its labels.
+# Height of the plot and height of one line of a label, in points.
 _PLOT_POINTS, _LABEL_POINTS = 350.0, 13.0
 
 
@@ -27,7 +28,8 @@ class _Curve:
 
 
 def best_curves_figure(trials: Sequence[TrialRow], mode: str, num_best: int = 5) -> Figure:
-    """Draw the accuracy after each task of the best trials: teacher dashed, student solid.
+    """Draw the accuracy after each task of the best trials: the teacher's dashed, the student's
+    solid.
 
     A curve shared by several trials is drawn once.
 

@@ -1,6 +1,6 @@
-"""Draw line charts for a page; lines differ in colour, marker and dashes.
+"""Draw line charts for an HTML page; the lines of a chart differ in colour, marker and dashes.
 
-Charts have the width of a phone, which shows them unscaled.
+Charts are as wide as the screen of a phone, so that a phone shows them unscaled.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def empty_chart() -> tuple[Figure, Axes]:
 
 def line_style(place: int, *, has_markers: bool = True) -> dict[str, Any]:
     """Return colour, marker and dashes of a line, by its position among the lines."""
-    # Markers and dashes have other periods than colours, so combinations do not repeat early.
+    # Markers and dashes repeat with other periods than colours, so few lines look alike.
     shifted = place + place // len(_COLOURS)
     return {
         "color": _COLOURS[place % len(_COLOURS)],

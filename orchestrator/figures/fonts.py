@@ -1,9 +1,9 @@
 r"""Choose fonts for names that Matplotlib's default font cannot render, such as Chinese class
 names.
 
-Pages use the fonts of the reader (`svg`); pictures use the font of the extra `fonts`, or a font
-installed on the drawing machine. A character that no font has is written as its code point
-(`\u732b`), so that names remain distinct, unlike boxes.
+HTML pages use the fonts of their reader (`svg`). Pictures use the font of the extra `fonts`, or a
+font installed on the machine that draws. A character that no font has is written as its code point
+(`\u732b`), because boxes would make different names look alike.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 _OWN_FAMILY = "DejaVu Sans"
-_NO_FONT = "Last Resort"  # draws a box with the name of the script
+_NO_FONT = "Last Resort"  # a font that draws only boxes, with the name of the script
 _SMALLEST = 0.5  # smallest factor by which a lengthened text shrinks
 _PACKAGE = "noto_cjk_sans_jp_regular"  # of the extra `fonts`
 
@@ -37,8 +37,8 @@ def choose_fonts(texts: Iterable[Text]) -> None:
 
 
 def spell_out(figure: Figure) -> None:
-    """Replace characters that no font has by code points (only the first of several in a row), and
-    shrink texts that become longer.
+    """Replace characters that no font has by their code points (in a row of such characters, only
+    the first), and shrink texts that become longer.
     """
     texts = figure.findobj(Text)
     missing = _missing("".join(text.get_text() for text in texts))
@@ -53,7 +53,7 @@ def spell_out(figure: Figure) -> None:
             text.set_fontsize(
                 float(text.get_fontsize()) * max(_SMALLEST, _width(before) / _width(text))
             )
-    # tick labels are regenerated on every draw
+    # Fix the tick labels, because Matplotlib regenerates them on every draw.
     for axis in [axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)]:
         labels = [label.get_text() for label in axis.get_ticklabels()]
         if any(map(rows.search, labels)):
@@ -62,7 +62,7 @@ def spell_out(figure: Figure) -> None:
 
 @contextmanager
 def without_glyph_warnings() -> Iterator[None]:
-    """Ignore warnings about missing characters, because the fonts of a page's reader may have
+    """Ignore Matplotlib's warnings about missing characters: the fonts of a page's reader may have
     them.
     """
     with warnings.catch_warnings():

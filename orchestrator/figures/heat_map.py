@@ -64,8 +64,8 @@ def draw_scale(figure: Figure, axes: Axes) -> None:
 
 
 def _listed(class_names: Sequence[str]) -> str:
-    # Short names share a line, others get one line each, and their number is limited so that they
-    # do not push the cells away.
+    # Short names share a line; other names get one line each. The number of names is limited, so
+    # that they leave enough room for the cells.
     if len(", ".join(class_names)) <= 8:
         return ", ".join(class_names)
     shown = (

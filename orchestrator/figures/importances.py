@@ -21,7 +21,7 @@ def importance_figure(importances: Mapping[str, Importance], caveat: str = "") -
     """
     if not importances:
         return message_figure("No importances: they need finished trials that differ")
-    # Bars are numbered from the bottom.
+    # Matplotlib numbers bars from the bottom, so the most important parameter comes last.
     ordered = sorted(importances.items(), key=lambda item: item[1].share)
     names = short_names(list(importances))
     found = [importance for _, importance in ordered]

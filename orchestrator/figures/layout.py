@@ -1,4 +1,4 @@
-"""Lay out the figures of a sweep: margins, titles, and messages in place of a plot."""
+"""Lay out the figures of a sweep: margins, titles, and messages if there is nothing to plot."""
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure

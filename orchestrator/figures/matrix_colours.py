@@ -1,6 +1,6 @@
 """Define the colours of an accuracy matrix: scale, cells, and readable text on them.
 
-Pictures and the tables of pages share them.
+Pictures and the tables of HTML pages use the same colours.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _DIFFERENCE_COLOURS = LinearSegmentedColormap.from_list(
     "difference", ["#7a2f00", "#d9853b", "#f2f2f0", "#4f94c4", "#06304f"]
 )
 _FULL_DIFFERENCE = 0.3
-_SPREAD = 0.6  # spreads small differences, which matter most
+_SPREAD = 0.6  # exponent that makes small differences, which matter most, more distinct
 # Black and white text are equally readable on this luminance (WCAG 2).
 _EQUAL_CONTRAST_LUMINANCE = math.sqrt(1.05 * 0.05) - 0.05
 
@@ -65,9 +65,9 @@ def text_colour(accuracy: float) -> str:
 
 
 def readable_on(background: Rgb) -> str:
-    """Return black or white, whichever has more contrast.
+    """Return black or white, whichever text colour has more contrast on a background.
 
-    The contrast is at least 4.5 (WCAG AA) on every colour.
+    The contrast is at least 4.5 (WCAG AA) on every background.
     """
     return "white" if luminance(background) < _EQUAL_CONTRAST_LUMINANCE else "black"
 

@@ -1,6 +1,6 @@
 """Define the colours of figures and pages, each in a light and a dark version.
 
-Figures are drawn with the light colours; a page replaces them with its own.
+Figures are drawn with the light colours; an HTML page replaces these with the colours of its theme.
 """
 
 from __future__ import annotations

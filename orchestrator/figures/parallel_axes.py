@@ -1,5 +1,4 @@
-"""Compute the axes of a sweep's parallel coordinates: their parameters, names and scales, and the
-position of each trial.
+"""Compute the axes of a sweep's parallel coordinates, and the position of each trial on each axis.
 
 `parallel_coordinates` draws them.
 """
@@ -16,13 +15,13 @@ from matplotlib.ticker import MaxNLocator
 from orchestrator.figures.texts import as_text, is_number, rounded, short_names, shortened
 
 _LOG_SPAN = 10**1.5
-_LEAST_LOG = 1e-300  # below it, the next smaller decade rounds to 0, which has no logarithm
+_LEAST_LOG = 1e-300  # smaller values get no logarithmic axis: their next decade rounds to 0
 _MAX_AXES, _MAX_TICKS, _MAX_VALUE_TICKS = 12, 9, 6
 
 
 @dataclass(frozen=True, slots=True)
 class ParallelAxis:
-    """Vertical axis.
+    """Vertical axis of a parameter or an objective.
 
     Attributes:
         name: Name above the axis.
@@ -157,7 +156,7 @@ def _decades(low: float, high: float) -> list[float]:
 
 
 def _tick_texts(ticks: Sequence[float]) -> list[tuple[float, str]]:
-    # As few digits as distinguish the ticks without moving them visibly.
+    # Use the fewest digits that keep the ticks distinct and do not move them visibly.
     tolerance = 0.005 * min(np.diff(ticks), default=math.inf)
     digits = next(
         (

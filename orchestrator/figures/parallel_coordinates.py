@@ -37,8 +37,8 @@ _ON_DARK = LinearSegmentedColormap.from_list(
 _UNFINISHED = "#bcc3cb"
 _SAME = 1e-12  # objectives closer than this count as equal
 _HALO = [Stroke(linewidth=4.5, foreground="white"), Normal()]
-# Heights below the axes, which span 0 to 1: of lines without a value, and of the best trial's
-# values.
+# Two heights below the axes, which span 0 to 1: that of lines without a value, and that of the
+# texts with the best trial's values.
 _UNSET_HEIGHT, _BEST_HEIGHT = -0.08, -0.17
 
 
@@ -195,7 +195,7 @@ def _draw_finished(
     axes: Axes, lines: Sequence[Sequence[tuple[float, float]]], colours: NDArray[np.float64]
 ) -> None:
     opacity = min(0.9, max(0.4, 40 / len(lines)))
-    # Later lines of a collection are drawn on top, so the better ones come last.
+    # Later lines of a collection are drawn on top, so the lines of better trials come last.
     axes.add_collection(
         LineCollection(
             lines[:0:-1],

@@ -169,5 +169,6 @@ def _finish(axes: Axes, title: str, x_label: str) -> None:
     axes.grid(axis="y", color=GRID)
     axes.set_axisbelow(True)
     axes.margins(x=0.12, y=0.2)
-    # in the margin above, because searching for the best place takes seconds on a busy machine
+    # Put the legend into the margin above: Matplotlib's search for the best place takes seconds on
+    # a busy machine.
     axes.legend(loc="upper right", ncols=2, frameon=False, labelcolor=INK)

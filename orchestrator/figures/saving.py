@@ -11,7 +11,7 @@ from orchestrator.whole_files import write_whole
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, or as the suffix says, and create the folder.
+    """Write a figure in the format of the path's suffix (PNG if it has none); create the folder.
 
     Characters that no font has are written as code points.
     """
@@ -20,7 +20,7 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 
 def drawn(figure: Figure, file_format: str = "png") -> bytes:
-    """Return the content of a file of a figure; characters that no font has are spelt out."""
+    """Return a figure as the content of a file; characters that no font has become code points."""
     content = io.BytesIO()
     spell_out(with_literal_texts(figure))
     with without_glyph_warnings():
@@ -29,8 +29,8 @@ def drawn(figure: Figure, file_format: str = "png") -> bytes:
 
 
 def with_literal_texts(figure: Figure) -> Figure:
-    """Return the same figure with literal texts: `$` starts no formula, and characters get a font
-    if one is installed.
+    """Make the texts of a figure literal, and return it: `$` does not start a formula, and
+    characters get a font if one is installed.
 
     Users choose the names of classes, runs and parameters, so the names may hold anything.
     """

@@ -1,6 +1,4 @@
-"""Convert a figure to a part of a page: vector graphics with real text, in the colours of the
-page.
-"""
+"""Convert a figure to SVG for an HTML page, with real text and in the page's colours."""
 
 from __future__ import annotations
 
@@ -15,8 +13,8 @@ from orchestrator.figures.fonts import without_glyph_warnings
 from orchestrator.figures.palette import VARIABLES
 from orchestrator.figures.saving import with_literal_texts
 
-# Matplotlib's own metadata, a style that would apply to the whole page, and group names that clash
-# with other figures.
+# Parts of Matplotlib's SVG to remove: metadata, a style that would apply to the whole page, and
+# group names that clash with those of other figures.
 _NOT_FOR_A_PAGE = re.compile(
     r"<metadata>.*?</metadata>|<defs>\s*<style.*?</style>\s*</defs>|(?<=<g) id=\"[^\"]*\"",
     re.DOTALL,

@@ -1,4 +1,4 @@
-"""Shorten names and values of parameters."""
+"""Shorten names and values of parameters for figures."""
 
 import json
 import math

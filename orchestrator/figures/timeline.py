@@ -28,7 +28,7 @@ class DatedLine:
     Attributes:
         label: Name in the legend.
         points: (moment, value) pairs in chronological order.
-        is_step: Whether each value lasts until the next; otherwise points are drawn alone.
+        is_step: Whether each value lasts until the next point; otherwise only points are drawn.
     """
 
     label: str
@@ -54,7 +54,7 @@ def timeline(
     for place, line in shown:
         points = [*line.points, (until, line.points[-1][1])] if line.is_step else line.points
         style = line_style(place) | ({} if line.is_step else {"linestyle": "", "markersize": 7})
-        marked = range(len(line.points))  # the present is not an event
+        marked = range(len(line.points))  # no marker at the added point for the present
         axes.plot(
             [moment.timestamp() for moment, _ in points],
             [value for _, value in points],
@@ -73,8 +73,8 @@ def bar_chart(title: str, bars: Sequence[tuple[str, float]], x_label: str) -> Ch
 
     Args:
         title: Title of the chart, unique on its page.
-        bars: (name, count) pairs in order.
-        x_label: Meaning of the names.
+        bars: (name, count) pairs, one per bar, in the order of the bars.
+        x_label: Label of the axis, which explains the names.
     """
     shown = bars[-_MOST_BARS:]
     if not shown:

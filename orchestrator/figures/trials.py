@@ -18,17 +18,17 @@ TRIALS_PER_PARAMETER = 20
 
 @dataclass(frozen=True, slots=True)
 class TrialRow:
-    """Displayed trial.
+    """A trial as figures and tables show it.
 
     Attributes:
         trial: Number of the trial.
         status: "finished", "stopped" or "failed".
-        value: The objective; None if there is none.
+        value: The objective; None if the trial has none.
         parameters: Dotted path → JSON value; a conditional parameter is missing if it does not
             apply.
         curve: Objective after each task.
-        teacher_curve: Test accuracy (fraction) after each task.
-        student_curve: Test accuracy (fraction) after each task.
+        teacher_curve: The teacher's test accuracy (fraction) after each task.
+        student_curve: The student's test accuracy (fraction) after each task.
         values: Values of several objectives, by metric; empty for a single objective.
         in_front: Whether the trial lies on the Pareto front of several objectives.
     """
@@ -51,7 +51,7 @@ class Importance:
     Attributes:
         share: Share of the objective's variation, as a fraction.
         low: Lower end of the 90 % interval of the share.
-        high: Upper end of the interval.
+        high: Upper end of the 90 % interval of the share.
     """
 
     share: float
@@ -81,8 +81,8 @@ def unfinished(trials: Sequence[TrialRow]) -> list[TrialRow]:
 
 
 def in_order(trials: Sequence[TrialRow], mode: str) -> list[TrialRow]:
-    """Return all trials: the finished ones, the best first, then the others. With several
-    objectives, the Pareto front comes first.
+    """Return all trials: the finished trials, the best first, then the unfinished ones. With
+    several objectives, the Pareto front comes first.
 
     Args:
         trials: Trials in any order.
