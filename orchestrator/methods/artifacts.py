@@ -56,7 +56,8 @@ def rebuilt_network(tensors: Tensors, context: ArtifactContext) -> AnyNetwork:
     """Rebuild the network that `network_tensors` stored, from this project's own parts.
 
     Args:
-        tensors: Without the extractor's tensors if it is pre-trained: its weights are then loaded.
+        tensors: Tensors from `network_tensors`. A pre-trained extractor's tensors are absent: its
+            weights are loaded separately.
         context: Role, experiment and image shape of the network.
     """
     state = unprefixed("network", tensors)
@@ -78,10 +79,10 @@ def rebuilt(
     """Rebuild a network with the given embedding and classifier, and load its stored state.
 
     Args:
-        state: State of the whole network; without the extractor's tensors if it is pre-trained.
+        state: State of the whole network; the tensors of a pre-trained extractor are absent.
         context: Role, experiment and image shape of the network.
-        embedding: Its values are overwritten; None for power normalisation.
-        classifier: Its values are overwritten.
+        embedding: Embedding module, whose values are overwritten; None means power normalisation.
+        classifier: Classifier, whose values are overwritten.
     """
     with seeded_initialisation(0, "overwritten by what is stored"):  # restores the caller's state
         has_extractor = any(name.startswith("extractor.") for name in state)

@@ -1,7 +1,8 @@
-"""What is known of a method without its networks: enough for the keys and the size of stages.
+"""Facts about a method that need no networks: enough to compute the keys and the size of stages.
 
-Importing this module imports no torch. A method that is a package may offer these facts as FACTS,
-apart from its METHOD; of any other they are asked of METHOD itself, which imports torch.
+Importing this module does not import torch. A method that is a package may provide its facts as the
+object FACTS, separate from its METHOD. The facts of any other method are read from its METHOD,
+which imports torch.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ class MethodFacts(Protocol):
     """The part of `Method` that needs no networks."""
 
     formats: ClassVar[Mapping[Role, int]]
-    """Format number of each role's stages, part of their keys. Raise it when the code changes what
-    it computes or stores, so that existing stages are recomputed."""
+    """Format number of each role's stages, part of their keys. Raise it when a code change affects
+    what stages compute or store, so that existing stages are recomputed.
+    """
 
     student_builds_on_teacher: ClassVar[bool]
     """Whether the student of a task waits for the teacher of that task and reads it."""
@@ -44,10 +46,10 @@ class MethodFacts(Protocol):
     def configuration_paths(
         self, role: Role, is_first_task: bool, experiment: Experiment
     ) -> Sequence[str]:
-        """Return the dotted paths that a stage reads, besides `method` and the image augmentation.
+        """Return the dotted paths that a stage reads, except `method` and the image augmentation.
 
         The paths are part of the stage's key: a path that is read but not listed gives stale
-        results, one that is listed but not read causes recomputation.
+        results, and a path that is listed but not read causes needless recomputation.
         """
         ...
 
@@ -102,8 +104,8 @@ def is_taught(experiment: Experiment) -> bool:
 
 
 def inherits(experiment: Experiment) -> bool:
-    """Return whether the student keeps the teacher's first stages unchanged after the first task:
-    its features of an image are then the same in every task.
+    """Return whether the student keeps the teacher's first stages unchanged after the first task.
+    The student's features of an image are then the same in every task.
     """
     is_inherited = isinstance(experiment.student.backbone, InheritedBackboneConfig)
     return is_inherited and facts_of(experiment).student_builds_on_teacher
@@ -135,7 +137,7 @@ _OF_EXTENSIONS = (
 
 
 def facts_of(experiment: Experiment) -> MethodFacts:
-    """Return what is known of the method that an experiment's configuration chooses.
+    """Return the facts about the method that an experiment's configuration chooses.
 
     Raises:
         ConfigError: The extension cannot be loaded, or lacks a part of the protocol.

@@ -49,7 +49,7 @@ from orchestrator.models.backbones import FeatureGroup
 from orchestrator.training.context import LearningContext
 
 _POWER_NORMALIZATION = 0.5  # the exponent already applied to normalised features
-_LEAST_VARIANCE = 1e-8  # with one image the features have none: distances are then Euclidean
+_LEAST_VARIANCE = 1e-8  # features of a single image have no variance: distances are then Euclidean
 
 
 class TukeyTransform(nn.Module):
@@ -59,7 +59,7 @@ class TukeyTransform(nn.Module):
         """Store the exponent.
 
         Args:
-            exponent: Above 0; 1 changes the length only.
+            exponent: Exponent of the power, above 0; 1 changes the length only.
         """
         super().__init__()
         self.exponent = exponent
@@ -70,7 +70,7 @@ class TukeyTransform(nn.Module):
 
 
 class _NormalizedTukeyTransform(nn.Module):
-    """Normalise the extractor's features like every method here, then transform them."""
+    """Power-normalise the extractor's features, as every method here does, then transform them."""
 
     def __init__(self, transform: TukeyTransform, groups: Sequence[FeatureGroup] = ()) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class MahalanobisClassifier(nn.Module):
     def __init__(
         self, means: Float[Tensor, "classes d"], factors: Float[Tensor, "classes d d"]
     ) -> None:
-        """Store the values.
+        """Store the means and the factors.
 
         Args:
             means: One row per class.
@@ -118,14 +118,14 @@ class MahalanobisClassifier(nn.Module):
     def with_class(
         self, mean: Float[Tensor, " d"], factor: Float[Tensor, "d d"]
     ) -> MahalanobisClassifier:
-        """Return a classifier that knows one more class; this one does not change."""
+        """Return a classifier that knows one more class; the original does not change."""
         return MahalanobisClassifier(
             torch.cat([self.means, mean[None]]), torch.cat([self.factors, factor[None]])
         )
 
 
 class FeCam(FrozenFeatures):
-    """Compare features with the means of the classes, each by its own covariance."""
+    """Compare features with the means of the classes, using the covariance of each class."""
 
     uses_views = False
 

@@ -1,5 +1,5 @@
-"""Heads of untrained networks, in their final sizes once all classes are learned, and the part of
-the protocol by which a method provides them.
+"""Heads of untrained networks, in the sizes that they have once all classes are learned, and the
+protocol by which a method provides them.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ class HeadInputs:
 
 @runtime_checkable
 class ForeseesNetwork(Protocol):
-    """Extension of `methods.method.Method` for methods whose networks have a known form before they
-    learn: a sweep can then weigh or limit their costs.
+    """Extension of `methods.method.Method` for methods that know the form of their networks before
+    learning. A sweep can then optimise or limit the costs of these networks.
     """
 
     def untrained_head(self, inputs: HeadInputs) -> tuple[nn.Module, nn.Module]:
-        """Return an embedding module and a classifier in their final sizes once all classes are
-        learned; their values do not matter.
+        """Return an embedding module and a classifier, in the sizes that they have once all classes
+        are learned; their values do not matter.
         """
         ...
 

@@ -9,12 +9,12 @@ over the images of the new classes; T and λ are the paper's temperature and λ_
 In the paper each task has an output layer of its own, and the task of a test image is known. Here
 it is unknown. The output layers become slices of one classifier: the cross-entropy compares the new
 classes with each other only, as in the paper, and predictions compare all classes. A cross-entropy
-over all classes would push away the old ones, which have no images: on validation images it forgot
-them for every weight of the distillation. It is used only where a task has one new class, since
-a single class cannot be compared with itself.
+over all classes would push away the old ones, which have no images: on validation images the
+network forgot them for every weight of the distillation. The cross-entropy over all classes is used
+only if a task has one new class, since a single class cannot be compared with itself.
 
-Where the teacher's extractor is pre-trained, only the classifier learns. Its columns of old classes
-then do not change, and distillation has no effect.
+Where the teacher's extractor is pre-trained, only the classifier learns. The classifier's columns
+of old classes then do not change, and distillation has no effect.
 
 The paper trains the new output layer alone before it trains all layers. This implementation skips
 that step: new classes start as random directions of a cosine classifier, whose logits are bounded,

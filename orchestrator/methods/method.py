@@ -54,11 +54,12 @@ class NetworkModel:
 
 @dataclass(frozen=True)
 class LearningInputs:
-    """All inputs from which a method learns one task, except the seed in its context.
+    """All inputs from which a method learns one task, except the seed, which `LearningContext`
+    holds.
 
     Attributes:
         role: Role of the model to learn.
-        data: The training images of the classes that `Method.classes_learned` names.
+        data: The training images of the classes that `facts.classes_learned` returns.
         experiment: The configuration; only what `Method.configuration_paths` names may be read.
         previous: The same role's model of the previous task; None in the first task, and for a
             method that starts every task from scratch.
@@ -67,8 +68,9 @@ class LearningInputs:
             without such an extractor. A method that gets views must learn from them.
         unlabeled: Images without labels, of any classes, the same in every task; None if the
             experiment has none, and for a method that does not learn from them.
-        unlabeled_views: Features of these images from the pre-trained teacher's extractor, part by
-            part in their order, without augmented copies. None as `views` and `unlabeled`.
+        unlabeled_views: Features of the unlabelled images from the pre-trained teacher's extractor,
+            part by part in their order, without augmented copies. None if there is no such
+            extractor or `unlabeled` is None.
     """
 
     role: Role

@@ -12,7 +12,9 @@ class NearestClassMean(ClosedForm):
     """Compare features with the means of the classes."""
 
     def classifier(self, moments: FeatureMoments, experiment: Experiment) -> LinearClassifier:
-        """Return `-‖h - μ‖²` without the term that all classes share."""
+        """Return the classifier with logits `-‖h - μ‖²`, without the term that all classes
+        share.
+        """
         return nearest_mean_classifier(moments)
 
 

@@ -1,4 +1,6 @@
-"""Methods that train a whole network, or a softmax regression on a pre-trained one's features."""
+"""Methods that train a whole network, or a softmax regression on a pre-trained network's
+features.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,7 @@ from orchestrator.training.loop import LossOutput, Step, train
 from orchestrator.training.random_streams import seeded_initialisation
 
 LogitsLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""(logits, the network's inputs, labels) to a loss."""
+"""Function that returns a loss for logits, the network's inputs and labels."""
 
 
 class TrainedNetwork:
@@ -56,15 +58,17 @@ class TrainedNetwork:
 
         Args:
             experiment: The configuration.
-            before: Compute the logits of the previous task's model for the network's inputs;
-                None in the first task.
+            before: Function that computes the logits of the previous task's model for the network's
+                inputs; None in the first task.
         """
         return lambda logits, _, labels: functional.cross_entropy(logits, labels)
 
     def configuration_paths(
         self, role: Role, is_first_task: bool, experiment: Experiment
     ) -> Sequence[str]:
-        """Return the paths that training reads and, for a new network, those of its shape."""
+        """Return the configuration paths that training reads, and those of the shape of a new
+        network.
+        """
         if is_pretrained(role, experiment):
             backbone = ("teacher.backbone", "teacher.extractor", "teacher.num_views")
             return (*backbone, "teacher.training")
@@ -133,7 +137,7 @@ class TrainedNetwork:
         self, inputs: LearningInputs, views: Sequence[Views], context: LearningContext
     ) -> AnyNetwork:
         """Train a softmax regression on power-normalised features, each scaled to about 1 so that
-        the learning rates of networks fit.
+        learning rates chosen for networks suit the regression.
         """
         data, training = inputs.data, _training_of(inputs.role, inputs.experiment)
         previous = inputs.previous

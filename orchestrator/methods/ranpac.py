@@ -12,13 +12,13 @@ fifth is used. G and C then take in all images.
 
 This implementation differs in three points. Features are power-normalised, as for every method
 here: on validation images of digits this gained a quarter to half a point over raw features. The
-variance of W is 2 / M instead of 1, so that h is about as long as f and a λ means the same for
-every M. Images are held out class by class, so that a class of few images is on both sides. The
-paper's first phase, which adapts the pre-trained network to the first task, is the choice of
-`teacher.extractor` for every method here.
+variance of W is 2 / M instead of 1, so that h is about as long as f, and a given λ has the same
+effect for every M. Images are held out class by class, so that even a class of few images is in
+both parts. The paper's first phase, which adapts the pre-trained network to the first task, is
+available to every method here through `teacher.extractor`.
 
 W is stored with the model. Storing its seed would suffice only if torch drew the same numbers in
-every version and on every machine; the matrix needs features / M of the space that G needs.
+every version and on every machine; the matrix needs only features / M times the space of G.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class RandomProjection(nn.Module):
 
 
 class RanPac(FrozenFeatures):
-    """Regress one-hot labels on random features of the features."""
+    """Regress one-hot labels on random nonlinear features of the extractor's features."""
 
     def learn_features(
         self, found: Extracted, inputs: LearningInputs, context: LearningContext
@@ -97,7 +97,7 @@ class RanPac(FrozenFeatures):
         else:
             projection = _drawn_projection(found.extractor, config, context)
             moments = no_moments(config.num_projections, context.device)
-        # projected again in each pass: memory need not hold the random features of all classes
+        # project again in each pass, so that memory need not hold all classes' random features
         ridge = context.ranks.from_first(
             lambda: choose_ridge(
                 moments,
@@ -173,7 +173,9 @@ def choose_ridge(
 
 
 def num_held_out(num_images: int) -> int:
-    """Return the number of held-out images of a class: a fifth, at least one of two or more."""
+    """Return the number of held-out images of a class: a fifth of its images, but at least one if
+    it has two or more.
+    """
     return min(num_images - 1, max(1, round(_HELD_OUT * num_images)))
 
 

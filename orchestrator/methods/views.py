@@ -52,7 +52,7 @@ class ClassFeatures:
 class Views:
     """Features of images as an extractor returns them, not normalised.
 
-    They may be half precision, as in the store.
+    The features may have half precision, as in the stage store.
 
     Attributes:
         clean: Features of the original images.
@@ -90,7 +90,8 @@ def extract_views(
     context: LearningContext,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Views:
-    """Return the features of images and of augmented copies; each rank computes its share for all.
+    """Return the features of images and of augmented copies; each rank computes a share, and all
+    ranks get the whole.
 
     Args:
         extractor: Used unchanged, in evaluation mode.
@@ -126,7 +127,7 @@ def shared_features(
     Args:
         extractor: Used unchanged, in evaluation mode.
         images: Images of any classes.
-        identity: Identifies these images.
+        identity: Text that identifies these images.
         context: Ranks, and the shared results computed so far.
     """
 

@@ -13,11 +13,11 @@ _EMBEDDING = "network.embedding"
 def as_stored_now(tensors: Tensors) -> Tensors:
     """Convert an artifact's tensors to the format of this version.
 
-    An adapter that adds nothing, as in a teacher whose refinement was discarded, becomes one that
-    reads standardised features and adds nothing.
+    A stored adapter without effect, as in a teacher whose refinement was discarded, is replaced by
+    an adapter without effect that reads standardised features.
 
     Raises:
-        ConfigError: The adapter adds something, which this version cannot represent.
+        ConfigError: The stored adapter has an effect, which this version cannot represent.
     """
     if f"{_EMBEDDING}.whitening" not in tensors or f"{_EMBEDDING}.centre" in tensors:
         return tensors

@@ -1,4 +1,6 @@
-"""What is known of the project's method without its networks. Importing it imports no torch."""
+"""Facts about this project's method that need no networks. Importing this module does not import
+torch.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,7 @@ _LATER_STUDENT = ("student.consolidation", "student.rehearsal", "student.stabili
 
 
 class DualTeacherFacts:
-    """Know what the stages read, and how many epochs they have."""
+    """Facts about the method's stages: the settings and images that they read, and their epochs."""
 
     formats = STAGE_FORMATS
     student_builds_on_teacher = True
@@ -69,7 +71,9 @@ class DualTeacherFacts:
     def configuration_paths(
         self, role: Role, is_first_task: bool, experiment: Experiment
     ) -> Sequence[str]:
-        """Return the paths that the role's learning reads; no teacher reads `student.*`."""
+        """Return the configuration paths that a stage of this role reads; no teacher reads
+        `student.*`.
+        """
         if role == "student":
             if isinstance(experiment.student.backbone, InheritedBackboneConfig):
                 is_offered = experiment.student.teaching is not None
@@ -108,8 +112,9 @@ class DualTeacherFacts:
 
 
 def _paths_of_the_head(is_first_task: bool, experiment: Experiment) -> tuple[str, ...]:
-    """Return the paths that determine embedding module and classifier. Without refinement its
-    settings are excluded, so that trials that differ only in them share their teachers.
+    """Return the configuration paths that determine the embedding module and the classifier. If
+    refinement is off, its settings are excluded, so that trials that differ only in refinement
+    settings share their teachers.
     """
     if not experiment.teacher.refinement.epochs:
         return (*_CLOSED_FORM, "teacher.refinement.epochs")

@@ -1,4 +1,4 @@
-"""The dual-teacher method behind the protocol of methods: a teacher [patent A] and a student that
+"""The dual-teacher method as an implementation of `Method`: a teacher [patent A] and a student that
 builds on it [patents A, B].
 """
 
@@ -85,10 +85,12 @@ class DualTeacher(DualTeacherFacts):
         return nn.Identity(), zeros_classifier(extractor.num_features, inputs.num_classes)
 
     def to_artifact(self, model: Model) -> Artifact:
-        """Return network, prototypes and joint space; for a student, both of its classifiers."""
+        """Return the model's network, prototypes and joint space; for a student, both its
+        classifiers.
+        """
         if isinstance(model, TeacherModel):
             tensors = network_tensors(model.network)
-            del tensors[_WHITENING]  # it can be computed from the space
+            del tensors[_WHITENING]  # the whitening can be computed from the space
             tensors |= {"exemplars": model.memory.exemplars, "vectors": model.vectors}
             tensors |= tensors_of("statistics", model.memory.statistics)
             tensors |= prefixed("space", model.space.tensors())
@@ -133,8 +135,8 @@ METHOD = DualTeacher()
 
 
 def _answering(taught: AnyNetwork, classifier: Tensors) -> AnyNetwork:
-    """Return a student's network with the classifier that it predicts with, if this is not the
-    taught one.
+    """Return the network that the student predicts with: the taught network, or the taught
+    network's extractor with the given classifier.
     """
     if not classifier:
         return taught

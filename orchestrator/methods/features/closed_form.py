@@ -86,7 +86,7 @@ class FrozenFeatures(ABC):
     def configuration_paths(
         self, role: Role, is_first_task: bool, experiment: Experiment
     ) -> Sequence[str]:
-        """Return the paths that the features depend on."""
+        """Return the configuration paths that the features depend on."""
         views = ("teacher.num_views",) if self.uses_views else ()
         if is_pretrained(role, experiment):
             return ("teacher.backbone", "teacher.extractor", *views)

@@ -1,5 +1,5 @@
-"""Estimate how features move when an extractor is trained further, from images at hand, and apply
-it to the statistics of classes whose images are gone.
+"""Estimate, from the available images, how features move when an extractor is trained further, and
+apply this movement to the statistics of classes whose images are gone.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 _STEADINESS = 20  # the prior weighs as much as this many unmoved images
-_EXEMPLARS_SAY = 0.1  # total weight relative to the new images: they show old classes, but are few
+_EXEMPLARS_SAY = 0.1  # weight of all exemplars relative to new images: few, but of old classes
 _LEAST_VARIANCE = 1e-8
 
 
@@ -46,8 +46,8 @@ def drift_between(
 ) -> FeatureDrift:
     """Estimate the drift of images' features, by ridge regression that prefers the identity.
 
-    Learnable drift compensation (Gomez-Villa et al. 2024) with a prior: a few images say little
-    about the movement of many features.
+    This is learnable drift compensation (Gomez-Villa et al. 2024) with a prior, because a few
+    images say little about the movement of many features.
 
     Args:
         before: Features of some images before the change: first those of old classes' exemplars,

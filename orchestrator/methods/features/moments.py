@@ -50,7 +50,9 @@ def no_moments(num_features: int, device: torch.device) -> FeatureMoments:
 
 
 def nearest_mean_classifier(moments: FeatureMoments) -> LinearClassifier:
-    """Return `-‖h - μ‖²` without the term that all classes share: `2 h·μ - ‖μ‖²`."""
+    """Return the classifier with logits `2 h·μ - ‖μ‖²`: `-‖h - μ‖²` without the term that all
+    classes share.
+    """
     means = moments.sums / moments.counts[:, None]
     return LinearClassifier(2 * means.T, -means.square().sum(dim=1))
 

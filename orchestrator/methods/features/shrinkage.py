@@ -14,17 +14,17 @@ def shrinkage_for_images(
 ) -> float:
     """Return the share of a covariance to replace by its target, in (0, 1].
 
-    The odds of `enough_images` grow by `few_images` times r for each degree of freedom of the
-    estimate, where r are the covariance's effective dimensions, `tr(S)² / tr(S²)`. Optimal
-    shrinkage depends on the same ratio (Ledoit and Wolf 2004), but minimises the error of the
-    covariance itself. A classifier needs its inverse, where noise counts more, by a factor that
-    only data can determine.
+    The odds of the returned share are the odds of `enough_images`, plus `few_images` times r / f.
+    Here r is the covariance's number of effective dimensions, `tr(S)² / tr(S²)`, and f the
+    estimate's degrees of freedom. Optimal shrinkage depends on the same ratio (Ledoit and Wolf
+    2004), but minimises the error of the covariance itself. A classifier needs the inverse of the
+    covariance, where noise counts more, by a factor that only data can determine.
 
     Args:
         covariance: The estimate.
         degrees_of_freedom: Degrees of freedom of the estimate.
         enough_images: The share for many images, in (0, 1].
-        few_images: The factor; 0 always gives `enough_images`.
+        few_images: Factor of r / f; 0 always gives `enough_images`.
     """
     if enough_images == 1:
         return 1.0

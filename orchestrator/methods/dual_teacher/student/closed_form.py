@@ -1,5 +1,5 @@
-"""The student's classifier in closed form: from the class means of its own features, which are
-updated when training moves the features.
+"""The student's classifier in closed form, computed from the class means of the student's own
+features. The means are updated when training moves the features.
 
 A classifier trained on new images and one exemplar per old class forgets first, long before the
 features do: measured on digits, linear discriminants of a student's features with the true means
@@ -21,7 +21,7 @@ from orchestrator.models import LinearClassifier
 
 _LEAST_VARIANCE = 1e-8
 _LEAST_COUNT = 1e-6
-_LEAST_SHARE = 1e-10  # of the mean variance: a feature that never varies has none
+_LEAST_SHARE = 1e-10  # least share of the mean variance: a constant feature has no variance
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class FeatureStatistics:
     """Statistics of the classes seen so far, in the features of the student's extractor.
 
     Attributes:
-        means: One per class.
+        means: Mean feature of each class.
         counts: Number of training images of each class; fractional where an image belongs to
             several classes in shares.
         covariance: Within-class covariance, the mean over classes.
@@ -42,7 +42,9 @@ class FeatureStatistics:
     def with_classes(
         self, features: Float[Tensor, "n d"], labels: Int64[Tensor, " n"]
     ) -> FeatureStatistics:
-        """Return the statistics with more classes, whose labels continue after the known ones."""
+        """Return the statistics extended by new classes, whose labels follow those of the known
+        classes.
+        """
         means, counts, covariance = [*self.means], [*self.counts], self.covariance
         for label in range(len(self.means), int(labels.max()) + 1):
             of_class = features[labels == label].cpu()
@@ -57,7 +59,7 @@ class FeatureStatistics:
     def with_shares(
         self, features: Float[Tensor, "n d"], shares: Float[Tensor, "n classes"]
     ) -> FeatureStatistics:
-        """Return these statistics with images that belong to classes in shares.
+        """Return the statistics extended by images that belong to several classes in shares.
 
         The covariance is that of all images around the means of their classes. Images counted
         before are not needed again: their spread around a moving mean follows from the distance it
@@ -94,7 +96,7 @@ class FeatureStatistics:
         return _degrees_of_freedom(self.counts)
 
     def followed(self, drift: FeatureDrift) -> FeatureStatistics:
-        """Return the statistics after a change of the extractor."""
+        """Return the statistics adjusted to a change of the extractor."""
         return FeatureStatistics(
             drift.of_points(self.means), self.counts, drift.of_covariance(self.covariance)
         )
@@ -114,8 +116,8 @@ def no_statistics(num_features: int) -> FeatureStatistics:
 
 
 def discriminant(statistics: FeatureStatistics, shrinkage: float) -> LinearClassifier:
-    """Return linear discriminants, `h S⁻¹ μ - μ S⁻¹ μ / 2` for features around the mean of all
-    classes, with equal class probabilities.
+    """Return linear discriminants, `h S⁻¹ μ - μ S⁻¹ μ / 2` for features `h` and class means `μ`
+    relative to the mean of all classes, with equal class probabilities.
 
     The mean of n images has noise that increases `μ S⁻¹ μ` by `tr(S⁻¹ C) / n`, with C the
     covariance before it was shrunk to S. This is subtracted: otherwise classes with few images
@@ -123,8 +125,8 @@ def discriminant(statistics: FeatureStatistics, shrinkage: float) -> LinearClass
 
     Args:
         statistics: Statistics of at least one class.
-        shrinkage: How far to shrink the covariance of features, each divided by its deviation,
-            towards the identity, in (0, 1].
+        shrinkage: How far to shrink the covariance of the standardised features towards the
+            identity, in (0, 1].
     """
     covariance, centre = statistics.covariance.double(), statistics.means.double().mean(dim=0)
     level = (covariance.trace() / len(covariance)).clamp_min(_LEAST_VARIANCE)

@@ -3,9 +3,9 @@
 Frozen layers give an image the same features in every task, so the statistics of old classes never
 go stale. The knowledge of the teacher and the real answers are mixed sample by sample as in patent
 B: linear discriminants are learned from the targets `TSSR · STK + (1 - TSSR) · EK`, which give an
-image shares in several classes. The stage processes all images several times. Its progress TSTR is
-the completed share of these rounds, and every round's targets count equally. Images without labels
-have no real answer: their TSSR is 1.
+image shares in several classes. The stage processes all images in several rounds. The training
+progress TSTR is the completed share of these rounds, and every round's targets count equally.
+Images without labels have no real answer: their TSSR is 1.
 """
 
 from __future__ import annotations
@@ -47,9 +47,10 @@ class InheritedStudent:
 
     Attributes:
         network: Inherited layers, normalisation, linear discriminants.
-        statistics: Statistics of the seen classes in its features, without unlabelled images.
+        statistics: Statistics of the seen classes in the network's features, without unlabelled
+            images.
         details: Mean KDR and TSSR of the task's images, and the number of unlabelled images that
-            counted.
+            the statistics for the classifier include.
     """
 
     network: AnyNetwork
@@ -72,7 +73,7 @@ class _Known(NamedTuple):
 def learn_inherited_student(
     previous: InheritedStudent | None, inputs: LearningInputs, context: LearningContext
 ) -> InheritedStudent:
-    """Learn one task.
+    """Learn one task with a student that inherits the teacher's first stages.
 
     Args:
         previous: The student of the previous task, not modified; None for the first task.
@@ -103,8 +104,8 @@ def learn_inherited_student(
 def _extractor_of(
     previous: InheritedStudent | None, inputs: LearningInputs, context: LearningContext
 ) -> tuple[Backbone, dict[str, float]]:
-    """Return the inherited layers, which all tasks share; and the quality of their teaching, if it
-    happened in this task.
+    """Return the inherited layers, which all tasks share. If they were taught in this task, also
+    return the quality of the teaching.
     """
     if previous is not None:
         extractor: Backbone = previous.network.extractor
@@ -121,7 +122,9 @@ def _extractor_of(
 
 @dataclass(frozen=True)
 class _Seeing:
-    """Extract the features for both, from tables or by running the extractors."""
+    """Extract the features for student and teacher, from feature tables or by running the
+    extractors.
+    """
 
     extractor: Backbone
     teacher: TeacherModel
@@ -132,8 +135,8 @@ class _Seeing:
         """Return the features of images.
 
         Args:
-            images: uint8.
-            views: Features of them from the teacher's extractor, if already computed.
+            images: Images as uint8.
+            views: Features of the images from the teacher's extractor, if already computed.
         """
         of_teacher = self.teacher.network.extractor
         if views is None:
@@ -161,7 +164,7 @@ def _targets(
     teacher: TeacherModel,
     setting: tuple[StudentConfig, LearningContext],
 ) -> tuple[Float[Tensor, "n classes"], dict[str, float]]:
-    """Return each image's target for the student: the mean of all rounds' targets."""
+    """Return the student's target for each image: the mean of the image's targets in all rounds."""
     config, context = setting
     num_classes, labels = teacher.network.classifier.num_classes, labels.cpu()
     answers = functional.one_hot(labels, num_classes).float()
@@ -199,8 +202,8 @@ def _posterior(
 def _unlabeled_shares(
     images: _Known, teacher: TeacherModel, config: StudentConfig
 ) -> Float[Tensor, "n classes"]:
-    """Return the share of each unlabelled image in each class; an image of an unseen class gets
-    none.
+    """Return the share of each unlabelled image in each class; an image of an unseen class has
+    shares near 0.
     """
     device = next(teacher.network.parameters()).device
     features = images.teacher.to(device).float()

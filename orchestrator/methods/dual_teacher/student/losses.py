@@ -15,8 +15,8 @@ from orchestrator.methods.dual_teacher.student.transfer import soften
 def embedding_loss(
     student: Float[Tensor, "n m"], teacher: Float[Tensor, "n m"]
 ) -> Float[Tensor, ""]:
-    """Return the mean squared distance between the directions of both embeddings, in [0, 4] [A
-    claim 8, first half].
+    """Return the mean squared distance between the directions of the student's and the teacher's
+    embeddings, in [0, 4] [A claim 8, first half].
     """
     return (
         (functional.normalize(student, dim=1) - functional.normalize(teacher, dim=1))
@@ -58,11 +58,11 @@ def transfer_loss(
     up to the teacher's entropy, which has no gradient.
 
     Args:
-        student_logits: Logits of a batch.
-        teacher_logits: Logits of the same images.
-        labels: The real answers.
+        student_logits: The student's logits of a batch.
+        teacher_logits: The teacher's logits of the same images.
+        labels: Labels of the images, the real answers.
         ratio: TSSR, one value for the batch or one for each sample.
-        temperature: Softens both sides of the soft part.
+        temperature: Temperature that softens both distributions of the soft part.
     """
     soft = functional.kl_div(
         functional.log_softmax(student_logits / temperature, dim=1),

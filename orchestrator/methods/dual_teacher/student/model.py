@@ -27,7 +27,7 @@ class StudentModel:
             classifier.
         taught: Extractor, and the embedding module and classifier that imitate the teachers'; the
             next task continues from this network.
-        space: The joint embedding space of that task, into which the taught network embeds.
+        space: The joint embedding space of this task, into which the taught network embeds.
         statistics: Statistics of the seen classes in the extractor's features.
     """
 
@@ -38,5 +38,5 @@ class StudentModel:
 
     @property
     def details(self) -> dict[str, float]:
-        """Return nothing; there are no figures yet."""
+        """Return an empty mapping: this student has no further figures."""
         return {}

@@ -1,4 +1,6 @@
-"""The loss of one batch of a student's stage: both teachers, the real answers, the prototypes."""
+"""The loss of one batch of a student's stage: the losses from both teachers, the real answers and
+the prototypes.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,7 @@ class _Taught(NamedTuple):
 
     Attributes:
         logits: Logits that the student is trained towards.
-        compared: Logits that KDR compares it with.
+        compared: Logits that KDR reads as the teacher's answers.
     """
 
     logits: Tensor
@@ -48,7 +50,7 @@ class _Taught(NamedTuple):
 
 @dataclass(frozen=True)
 class Distillation:
-    """The loss of one stage, with all data that it reads."""
+    """The loss of one stage, with all data that the loss reads."""
 
     network: TaughtNetwork
     teacher: TeacherModel
@@ -111,8 +113,8 @@ class Distillation:
         step: Step,
         parts: dict[str, float | Tensor],
     ) -> Tensor:
-        """Perform patent B, steps 1 to 6; without the classifier teacher only the real answers
-        remain.
+        """Return the classification loss from steps 1 to 6 of patent B; if the classifier teacher
+        is off, only the real answers count.
         """
         rule, temperature = self.config.transfer, self.config.temperature
         with torch.no_grad():
@@ -142,7 +144,9 @@ class Distillation:
         return TeacherPosterior(self.teacher)
 
     def _reported(self, of_share: Tensor) -> float | Tensor:
-        """Return what `_mean` does; on one rank as a tensor, for which no step has to wait."""
+        """Return the mean like `_mean`, but on a single rank as a tensor, so that no step waits for
+        a GPU.
+        """
         return of_share.mean() if self.context.ranks.size == 1 else self._mean(of_share)
 
     def _mean(self, of_share: Tensor) -> float:
@@ -153,8 +157,8 @@ class Distillation:
         )
 
     def _prototype_loss(self, generator: torch.Generator) -> Tensor:
-        """Return the student's classification loss on augmented prototypes of old classes, which
-        need no images: they live in the joint embedding space.
+        """Return the student's classification loss on augmented prototypes of old classes. These
+        are points of the joint embedding space, so no images are needed.
         """
         num_old, num_vectors, _ = self.teacher.vectors.shape
         labels = torch.arange(num_old, device=self.context.device)

@@ -54,7 +54,7 @@ def learn_student_task(
     context: LearningContext,
     features: Float[Tensor, "n d"] | None = None,
 ) -> StudentModel:
-    """Distil one task.
+    """Distil the student of one task from its teacher.
 
     Args:
         previous: The student of the previous task, not modified; None for the first task.
@@ -211,8 +211,8 @@ def _consolidate(network: TaughtNetwork, before: Mapping[str, Tensor], share: fl
     (WiSE-FT, Wortsman et al. 2022).
 
     Training sees one exemplar per old class and drifts on all images that it does not see. The
-    average drifts less. It loses little about new classes because both ends lie in one basin: the
-    start already imitates the same teacher.
+    average drifts less. It loses little accuracy on new classes because both sets of weights lie in
+    one basin of the loss: the weights before the task already imitate the same teacher.
     """
     for name, tensor in network.state_dict().items():
         if tensor.is_floating_point():  # the counters of batch normalisation are integers

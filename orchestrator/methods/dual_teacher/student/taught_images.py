@@ -21,20 +21,20 @@ from orchestrator.training.context import LearningContext
 
 
 class TaughtBatch(NamedTuple):
-    """One batch.
+    """One batch of varied images, with the features to imitate.
 
     Attributes:
         images: Variations of the requested rows, then any mixtures of them.
-        features: Features of the teacher's extractor for each.
+        features: Features of each image from the teacher's extractor.
     """
 
     images: UInt8[Tensor, "n c h w"]
     features: Float[Tensor, "n d"]
 
 
-@runtime_checkable  # the tests run the signatures as checks
+@runtime_checkable  # the tests check annotated types at run time
 class TaughtImages(Protocol):
-    """Source of batches."""
+    """Source of the batches that the student learns from."""
 
     def batch(self, rows: Int64[Tensor, " rows"], generator: torch.Generator) -> TaughtBatch:
         """Return variations of some images.
@@ -47,10 +47,11 @@ class TaughtImages(Protocol):
 
 @dataclass(frozen=True)
 class VariedAfresh:
-    """New variations in every batch, all processed by the teacher's extractor.
+    """Source that varies the images in every batch, and runs the teacher's extractor on the
+    variations.
 
     Attributes:
-        images: uint8.
+        images: Images as uint8.
         extractor: The teacher's extractor.
         context: Device and augmentation.
         with_mixtures: Whether to append mixtures. The teacher's map is nearly the same function in
@@ -74,10 +75,10 @@ class VariedAfresh:
 
 @dataclass(frozen=True)
 class WithKnownFeatures:
-    """New variations in every batch, for images with precomputed features.
+    """Source that varies the images in every batch, for images whose features are precomputed.
 
     Attributes:
-        images: uint8, at the student's input size.
+        images: Images as uint8, at the student's input size.
         features: Features of the teacher's extractor for the original images.
         context: Device and augmentation.
     """

@@ -1,15 +1,16 @@
-"""The embedding teacher of inherited layers [A claim 8, first half]: they learn to predict the
-teacher's final features.
+"""Teaching of the inherited layers by the embedding teacher [A claim 8, first half]: the layers
+learn to predict the teacher's final features.
 
 Targets have few dimensions and are not whitened: whitening would amplify noise, which a small
-network would then fit. Their basis is fixed together with the layers, in the first task. The
-teacher's answers to *seeded views* are stored with the seeds, and the student sees exactly these
-views (a good teacher is patient and consistent, Beyer et al. 2022; dataset reinforcement, Faghri et
-al. 2023). Teaching needs images but no labels, so that images without labels can be used as well.
+network would then fit. The basis of the targets is fixed together with the layers, in the first
+task. The teacher's answers to *seeded views* are stored with the seeds, and the student sees
+exactly these views (a good teacher is patient and consistent, Beyer et al. 2022; dataset
+reinforcement, Faghri et al. 2023). Teaching needs images but no labels, so that images without
+labels can be used as well.
 
 Only the last stage learns. The layers are taught once and then frozen: statistics of old classes
-remain valid. Measurements showed that teaching them in every task loses more to the drift of these
-statistics than it gains.
+remain valid. Measurements showed that teaching the layers in every task loses more to the drift of
+these statistics than it gains.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from orchestrator.training.loop import LossOutput, Step, train
 from orchestrator.training.random_streams import seeded_initialisation, stream
 from orchestrator.training.reports import EpochReport
 
-_RIDGE = 0.015  # per image, on standardised features: shrinks the start of the projection
+_RIDGE = 0.015  # ridge strength per image, on standardised features, for the initial projection
 _LEAST_DEVIATION = 1e-6
 
 
@@ -112,7 +113,7 @@ class SeededViews:
     Every second view is a mixture of two images.
 
     Attributes:
-        images: uint8.
+        images: Images as uint8.
         num_views: Number of variations of each image.
         context: Seed and augmentation.
         folder: Folder with free disk space; None keeps views in memory.
@@ -154,7 +155,9 @@ class SeededViews:
 
 
 def _unmirrored(extractor: Backbone) -> Backbone:
-    """Return the same network without mirrored inputs: views are mirrored at random already."""
+    """Return the extractor without mirrored inputs, because views are already mirrored at
+    random.
+    """
     looking = copy.copy(extractor)
     looking.mirrored = False
     return looking.eval()
@@ -217,7 +220,7 @@ def _targets(final: Float[Tensor, "m f"], dimensions: int) -> Float[Tensor, "m k
 def _ridge(
     rows: Float[Tensor, "n d"], targets: Float[Tensor, "n k"], context: LearningContext
 ) -> nn.Linear:
-    """Return the projection that ridge regression starts from."""
+    """Return the projection that training starts from, computed by ridge regression."""
     second = rows.T @ rows + _RIDGE * len(rows) * torch.eye(rows.shape[1], device=rows.device)
     with seeded_initialisation(0, "overwritten by the ridge solution"):
         projection = nn.Linear(rows.shape[1], targets.shape[1]).to(context.device)

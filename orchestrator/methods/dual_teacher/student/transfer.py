@@ -1,5 +1,5 @@
 """Patent B on tensors: softened distributions, their similarity KDR, the transfer ratio TSSR and
-the target that it mixes [steps 1 to 6].
+the target mixed in this ratio [steps 1 to 6].
 
 Every step works sample by sample; a batch's value is the mean. The rules that select TSSR are in
 `config.transfer`. `transfer_targets` performs all steps at once, for learning in closed form, where
@@ -50,8 +50,8 @@ def kdr(
     """Return each sample's similarity of two class distributions, in [0, 1] [B step 3].
 
     Args:
-        student: P, each row adds up to 1.
-        teacher: STK, likewise.
+        student: P, the student's distributions; each row adds up to 1.
+        teacher: STK, the teacher's distributions; each row adds up to 1.
         labels: The given labels.
         similarity: `jensen_shannon` is 1 - JS divergence / ln 2, `cosine` the cosine of the angle
             between the rows. `answer` compares the teacher with the real answer, towards which the
@@ -84,8 +84,8 @@ def transfer_ratios(similarities: PerSample, rule: TransferRule, tstr: float) ->
     """Return TSSR of each sample; a rule for batches gives all samples the same value [B step 5].
 
     Args:
-        similarities: KDR of each of one or more samples.
-        rule: Selects TSSR.
+        similarities: KDR of each sample; at least one sample.
+        rule: Rule that selects TSSR.
         tstr: Training progress, in [0, 1].
 
     Raises:
@@ -117,10 +117,11 @@ def transfer_targets(
     """Return the target of each sample, with its KDR and TSSR [B steps 3 to 6].
 
     Args:
-        student: P, each row adds up to 1. `similarity: answer` does not read it.
-        teacher: STK, likewise, over the same classes.
+        student: P, the student's distributions; each row adds up to 1. `similarity: answer` does
+            not read them.
+        teacher: STK, the teacher's distributions over the same classes; each row adds up to 1.
         labels: The given labels.
-        rule: Compares and selects.
+        rule: Rule that defines the similarity and selects TSSR.
         tstr: Training progress, in [0, 1].
 
     Raises:

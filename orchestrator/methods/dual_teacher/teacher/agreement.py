@@ -2,10 +2,11 @@
 
 A few wrong labels hardly move a class's mean. But they put the differences between classes into the
 covariance within classes, and whitening then shrinks the very directions that separate classes.
-Each image of a class is therefore weighted by the probability that it is of that class, and not of
-another known class, or of an unknown one: images of unknown classes lie around the mean of all
-classes. The likelihoods are those of linear discriminants, and the share of wrong labels is
-estimated together with the weights (expectation maximisation, Dempster et al. 1977).
+Each image is therefore weighted by the probability that it belongs to the class of its label, and
+not to another known class or to an unknown class. Images of unknown classes are assumed to lie
+around the mean of all classes. The likelihoods are those of linear discriminants, and the share of
+wrong labels is estimated together with the weights (expectation maximisation, Dempster et al.
+1977).
 
 With many features, discriminants agree with the labels that they were estimated from, right or
 wrong. Each half of the images is therefore judged by discriminants of the other half.
@@ -35,15 +36,18 @@ from orchestrator.methods.views import ClassFeatures
 from orchestrator.models.backbones import FeatureGroup
 
 _FEWEST_TO_JUDGE = 80
-"""Images of a class. On CIFAR-10 with 40 % wrong labels, final features, weights lose 4 points with
-30 images a class and gain 4 with 100."""
+"""Number of images of a class below which labels are not judged. On final features of CIFAR-10 with
+40 % wrong labels, weighting loses 4 points of accuracy with 30 images per class and gains 4 points
+with 100.
+"""
 _LEAST_TRUST = 0.01
 _STEPS = 30
-_FIRST_SHARE = 0.2  # of wrong labels, before the first step
+_FIRST_SHARE = 0.2  # share of wrong labels assumed before the first step
 _SHARES = (0.005, 0.9)
 _LEAST_DOUBTED = 0.1
-"""Share of a task's labels that is doubted where all are right: at most 9 % on CIFAR-10, two
-classes at a time, and 2 % on handwritten digits."""
+"""Doubted share of a task's labels below which all images keep weight 1. If all labels are right,
+at most 9 % are doubted on CIFAR-10 with two classes per task, and 2 % on handwritten digits.
+"""
 _LEAST_TEMPERATURE = 1e-3
 _MEDIAN_DEVIATION = 0.6745  # of a normal distribution, in standard deviations
 
@@ -142,8 +146,8 @@ def posterior_weights(
     """Return the probability of every image that its label is right.
 
     Args:
-        scores: For each new class's images, log-likelihoods of all classes, relative to that of a
-            class at the mean of all.
+        scores: For each new class's images, log-likelihoods of all classes, relative to the
+            log-likelihood of a class at the mean of all classes.
         num_old: Number of classes before the new ones.
     """
     weights: list[Tensor] = [torch.empty(0)] * len(scores)
@@ -160,8 +164,9 @@ def posterior_weights(
 
 
 def _posterior(scores: Float[Tensor, "n classes"], own: int, wrong: float) -> Float[Tensor, " n"]:
-    """Return the probability that an image labelled `own` is of this class, if a share `wrong` of
-    the labels is wrong and every other class, an unknown one included, is equally likely then.
+    """Return the probability that an image labelled `own` belongs to this class. A share `wrong` of
+    the labels is assumed wrong; an image with a wrong label is equally likely to belong to any
+    other class, including an unknown class.
     """
     unseen = scores.new_zeros(len(scores), 1)
     others = torch.cat([scores[:, :own], scores[:, own + 1 :], unseen], dim=1)
@@ -175,9 +180,9 @@ def _temperature(
 ) -> float:
     """Return the factor by which scores are too large; many features and few images inflate them.
 
-    The difference of two classes' log-likelihoods has a variance within classes as large as the
-    difference of its means between them. For a class that is alone in its task, the mean of its
-    difference to an old class is half of that.
+    In theory, the difference of two classes' log-likelihoods has a variance within each class that
+    equals the distance between its means in the two classes. If a class is alone in its task, that
+    distance is estimated as twice the mean difference to an old class.
     """
     num_new = len(scores)
     variance, distance = 0.0, 0.0

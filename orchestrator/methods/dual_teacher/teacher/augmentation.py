@@ -33,7 +33,7 @@ from orchestrator.methods.views import ClassFeatures
 from orchestrator.models.classifiers import COSINE_SCALE
 
 Vectors = Float[Tensor, "old vectors m"]
-_FLAT_SHARE = 1e-3  # of the mean variance: beyond the rounding of a covariance in single precision
+_FLAT_SHARE = 1e-3  # of the mean variance: above the rounding error of single precision
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def augmentation_vectors(
     """Return the vectors that the configuration requests.
 
     Args:
-        config: adaptive, random or none.
+        config: Configuration of the vectors: adaptive, random or none.
         drawn: Random deviations from every old prototype.
         old: The old classes.
         new_embeddings: The new task's images in the joint embedding space.
@@ -99,7 +99,7 @@ def draw_features(
     """Return random members of each class as power-normalised features.
 
     Args:
-        spread: Source of their deviations from the class mean.
+        spread: Source of the members' deviations from the class mean.
         statistics: Statistics of the classes.
         observed: Deviations of the new task's images from their class means.
         num_draws: Number of members of each class.
@@ -132,8 +132,8 @@ def draw_features(
 def _root(covariance: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
     """Return a matrix R with `R Rᵀ` = the covariance, to a thousandth of its mean variance.
 
-    With fewer images than features some directions have no spread; they get this much. Computing
-    their eigenvectors would take far longer than all other work of a task.
+    With fewer images than features, some directions have no spread; they get a thousandth of the
+    mean variance. Computing eigenvectors would take far longer than all other work of a task.
     """
     root, flat = torch.linalg.cholesky_ex(covariance.double())
     if flat:

@@ -21,27 +21,27 @@ from orchestrator.models import WhitenedEmbedding
 from orchestrator.models.backbones import FeatureGroup
 
 _LEAST_CERTAIN_SHARE = (
-    0.1  # of a usual mean's squared length; the mean of one image may be all error
+    0.1  # of a usual mean's squared length: the mean of a single image may be all error
 )
 _CENTRED_SHARE = 0.9
 _LEAST_VARIANCE = 1e-8
-_LARGE = 2048  # features
+_LARGE = 2048  # number of features
 
 
 def principal_basis(
     covariance: Float[Tensor, "d d"], dimensions: int, groups: Sequence[FeatureGroup] = ()
 ) -> Float[Tensor, "d m"]:
-    """Return the axes of the joint embedding space, chosen once, in the first task: all features
-    if they fit, otherwise the widest directions.
+    """Return the axes of the joint embedding space, chosen once, in the first task: all features if
+    they fit into its dimensions, otherwise the directions of largest variance.
 
     Groups of features are scaled to the same spread first. Whitening shrinks the covariance towards
-    an isotropic one, and the few wide features of early stages would otherwise set its level for
-    all.
+    an isotropic one, and the few features of early stages with a large spread would otherwise set
+    the level for all features.
 
     Args:
         covariance: Within-class covariance of the first task.
         dimensions: Dimensions of the space.
-        groups: Groups of the features; one group, or none, keeps its spread.
+        groups: Groups of the features; a single group, or none, is not scaled.
     """
     num_features = len(covariance)
     scales = _scales(covariance.diagonal(), groups)[:, None]
@@ -96,9 +96,10 @@ def whitening(
     """Return the map that makes the within-class covariance, shrunk towards an isotropic one, the
     identity.
 
-    All such maps give the same cosines. For few features this is the symmetric one, which rotates
-    the axes least, so that the space stays comparable between tasks. For many it is triangular
-    (Cholesky): it, too, changes no more than the covariance does, and takes a tenth of the time.
+    All such maps give the same cosines. For few features, the returned map is symmetric: it rotates
+    the axes least, so that the space stays comparable between tasks. For many features, it is
+    triangular (Cholesky): such a map also changes no more than the covariance does, and takes a
+    tenth of the time to compute.
     """
     return _whitening_inside(covariance_inside(covariance, basis), basis.shape[1], shrinkage)
 
@@ -115,8 +116,9 @@ def _whitening_inside(
 
 
 def precision_for(num_features: int) -> torch.dtype:
-    """Return the precision in which to factorise a shrunk covariance: single for so many features
-    that double would take long. Shrinkage keeps it well conditioned.
+    """Return the floating-point type in which to factorise a shrunk covariance: single precision if
+    double would take long because of the number of features. Shrinkage keeps the covariance well
+    conditioned.
     """
     return torch.float32 if num_features > _LARGE else torch.float64
 
@@ -148,14 +150,15 @@ def _level(covariance: Float[Tensor, "k k"]) -> float:
 
 @dataclass(frozen=True)
 class JointSpace:
-    """Position of the joint embedding space: `w = (h basis) whitening - offset`, for
-    power-normalised features `h`.
+    """The joint embedding space, as the map `w = (h basis) whitening - offset` of power-normalised
+    features `h`.
 
-    It changes when a task brings new classes. Points in it are transformed exactly; the small
-    corrections learned on top, the adapter and the classifier's residuals, are kept unchanged.
+    The space changes when a task brings new classes. Points of the old space are transformed
+    exactly; the small corrections learned on top, the adapter and the classifier's residuals, are
+    kept unchanged.
 
     Attributes:
-        basis: Its axes among the features, the same for all tasks.
+        basis: Axes of the space in terms of the features, the same for all tasks.
         whitening: Makes the within-class covariance the identity.
         offset: Nine tenths of the mean of all classes. Without it all directions are nearly the
             same and cosines say little; the remaining tenth is the coordinate in which a cosine can
@@ -174,7 +177,7 @@ class JointSpace:
         return change, before.offset @ change - self.offset
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return the tensors to store: for a basis that keeps every feature, only the factors."""
+        """Return the tensors to store; of a basis that keeps every feature, only its factors."""
         factors = diagonal_of(self.basis)
         basis = self.basis if factors is None else factors.clone()
         return {"basis": basis, "whitening": self.whitening, "offset": self.offset}
@@ -228,8 +231,8 @@ def shrinkage_for(
 def class_directions(
     embedding: WhitenedEmbedding, statistics: ClassStatistics
 ) -> Float[Tensor, "classes m"]:
-    """Return the positions of the classes for the classifier: directions, longer where a class has
-    few images.
+    """Return the class directions that the classifier is anchored at, longer for a class with few
+    images.
     """
     means = embedding.embed_normalized(statistics.means.to(embedding.whitening.device))
     return directions_of(means, statistics.counts, spread_within(embedding, statistics))
@@ -244,12 +247,12 @@ def spread_within(embedding: WhitenedEmbedding, statistics: ClassStatistics) -> 
 def directions_of(
     means: Float[Tensor, "classes m"], counts: Int64[Tensor, " classes"], spread: Float[Tensor, ""]
 ) -> Float[Tensor, "classes m"]:
-    """Return the directions of embedded class means, longer where a class has few images.
+    """Return the directions of embedded class means, longer for a class with few images.
 
     The mean of n images has an error of about `spread / n`, in directions unrelated to its class.
     The error makes the mean longer, and so every cosine to it smaller. A class with few images
-    would lose to classes with many by the length of its error. Each direction's length therefore
-    exceeds 1 by as much as the error lengthened its mean.
+    would lose to classes with many images because of the length of its error. Each direction's
+    length therefore exceeds 1 by as much as the error lengthened its mean.
 
     Args:
         means: Embedded means.

@@ -1,4 +1,6 @@
-"""Refine the closed form, and keep as much as held-out images justify [METHOD §2 (d)]."""
+"""Refine the closed-form head, and keep as much of the refinement as held-out images justify
+[METHOD §2 (d)].
+"""
 
 from __future__ import annotations
 
@@ -81,7 +83,8 @@ def learn_head(
     basis: Tensor,
     setting: tuple[TeacherConfig, LearningContext],
 ) -> LearnedHead:
-    """Return the head after steps 2 to 5. Without refinement this is the closed form of all images.
+    """Return the head after steps 2 to 5 of METHOD §2. Without refinement this is the closed form
+    of all images.
 
     With refinement, the head learns from all but the held-out images and is then moved into the
     space of all images.
@@ -115,7 +118,9 @@ def _refined(
     features: tuple[Sequence[ClassFeatures], Sequence[Tensor]],
     setting: tuple[TeacherConfig, LearningContext],
 ) -> tuple[Head, float]:
-    """Return the refined head, kept as far as held-out images justify, and its strength."""
+    """Return the head with the share of the refinement that held-out images justify, and this
+    share.
+    """
     learning, judging = features
     labels = range(statistics.num_classes - len(learning), statistics.num_classes)
     head = copy.deepcopy(start)
@@ -196,7 +201,9 @@ def _augmented(
 def _split(
     features: Sequence[ClassFeatures], context: LearningContext
 ) -> tuple[list[ClassFeatures], list[Tensor]]:
-    """Return features to learn from, and clean features to judge by; the latter may be empty."""
+    """Return features to learn from, and held-out clean features to judge by, which may be
+    empty.
+    """
     rows = hold_out(features, _HELD_OUT_FRACTION, context.stream("hold out"))
     learning = [
         of_class.subset(chosen) for of_class, (chosen, _) in zip(features, rows, strict=True)
@@ -212,12 +219,13 @@ def _strength(
     judging: Sequence[Tensor],
     labels: Sequence[int],
 ) -> float:
-    """Return how far to follow a refinement, judged by held-out new images and by substitutes for
-    images of the old classes.
+    """Return the share of a refinement to keep, judged by held-out new images and by substitutes
+    for images of the old classes.
 
-    The substitutes are the old means plus the deviations of those new images from their own means.
-    Draws from the spread of the augmented prototypes would all favour the refinement that was
-    trained on them: real images lie further out, and are not normally distributed.
+    The substitutes are the means of old classes plus the deviations of the held-out new images from
+    the means of their classes. Draws from the spread of the augmented prototypes would all favour
+    the refinement that was trained on them: real images lie further out, and are not normally
+    distributed.
     """
     means = statistics.means.to(judging[0].device)
     deviations = torch.cat(

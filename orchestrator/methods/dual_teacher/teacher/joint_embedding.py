@@ -31,14 +31,14 @@ def pull_loss(
 def push_loss(
     distances: Float[Tensor, "n classes"], labels: Int64[Tensor, " n"], margin: float
 ) -> Float[Tensor, ""]:
-    """Return the mean squared shortfall of the distances to all other classes' centres, below the
-    margin; 0 if there is only one class.
+    """Return the mean squared amount by which the distances to other classes' centres fall short of
+    the margin; 0 if there is only one class.
     """
     num_classes = distances.shape[1]
     if num_classes == 1:
         return distances.new_zeros(())
     lack = functional.relu(margin - distances).square()
-    # by numbers, not by a mask: how many it chooses would have to be asked of a GPU in every step
+    # index by numbers: a mask would make every step wait for the GPU to count the selected entries
     others = torch.arange(num_classes - 1, device=labels.device).expand(len(labels), -1)
     return lack.gather(1, others + (others >= labels[:, None])).mean()
 

@@ -30,8 +30,8 @@ class TeacherModel:
         vectors: Augmentation of the old classes' prototypes in this task (old classes, vectors,
             dimensions).
         refinement_strength: Kept share of this task's refinement, in [0, 1].
-        doubted_labels: Share of this task's labels that features contradict; each doubt counts by
-            its size.
+        doubted_labels: Mean doubt, in [0, 1], about this task's labels, from the agreement of
+            features and labels.
     """
 
     network: TeacherNetwork

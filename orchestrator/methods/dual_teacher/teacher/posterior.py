@@ -15,9 +15,9 @@ class TeacherPosterior:
 
     In this space the within-class covariance is the identity. So `z·m - m²/2` is the
     log-probability of the class with mean `m`, except for a term that all classes share. The
-    classifier's directions replace those of the means: they include the result of refinement. An
-    anchor's length exceeds 1 by the error that few images add to the length of a mean
-    (`closed_form.directions_of`); that error is subtracted from `m²`.
+    classifier's directions replace the directions of the means, because they include the result of
+    refinement. An anchor's length exceeds 1 by the error that few images add to the length of a
+    mean (`closed_form.directions_of`); that error is subtracted from `m²`.
     """
 
     def __init__(self, teacher: TeacherModel) -> None:
@@ -34,7 +34,7 @@ class TeacherPosterior:
             )
         lengths = means.norm(dim=1)
         self._points = lengths[:, None] * functional.normalize(directions, dim=1)
-        # an anchor below 1 does not occur; one of length 0 belongs to a class without a mean
+        # no anchor is shorter than 1, except the anchor of length 0 of a class without a mean
         self._squares = (lengths / directions.norm(dim=1).clamp_min(1)).square()
 
     @torch.no_grad()
@@ -57,7 +57,7 @@ class TeacherPosterior:
         class.
 
         Args:
-            features: The extractor's raw features of many images of all kinds.
+            features: The extractor's raw features of many images, of seen and unseen classes.
             temperature: Softens the probabilities among the seen classes.
         """
         embedded = self._embedding(features)

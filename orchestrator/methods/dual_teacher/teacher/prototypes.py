@@ -1,5 +1,5 @@
-"""The memory of a class without its images: one prototype and one representation [A claims 1, 3;
-§12, §34].
+"""The memory of classes whose images are gone: one prototype and one representation per class [A
+claims 1, 3; §12, §34].
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def select_prototype(
 
     Args:
         embeddings: Embeddings of the class's images.
-        trust: Trust in their labels. Images with less than half of the greatest trust cannot
+        trust: Trust in the images' labels. Images with less than half of the greatest trust cannot
             become the prototype; None trusts all.
     """
     if trust is None:

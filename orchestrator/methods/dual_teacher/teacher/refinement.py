@@ -1,9 +1,9 @@
 """Training of embedding module and classifier on new data and augmented prototypes [A §58, §69;
 claim 7].
 
-Both start from the closed-form solution and learn corrections to it. The corrections are kept only
-as far as they help on held-out new images and on members of old classes newly drawn from their
-spread [METHOD §2 (d)].
+Embedding module and classifier start from the closed-form solution and learn corrections to it. The
+corrections are kept only as far as they help on held-out new images and on substitutes for images
+of old classes [METHOD §2 (d)].
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class RefinementData:
         new_labels: Classes of the new images.
         statistics: Statistics of all seen classes.
         members: Power-normalised features that the vectors were made from.
-        vectors: Augmentation of the old classes, which are the first ones of the statistics.
+        vectors: Augmentation of the old classes, which are the first classes of `statistics`.
     """
 
     new: Float[Tensor, "views n d"]
@@ -197,9 +197,10 @@ def best_strength(
         statistics: Statistics of all seen classes.
         held_out: Features to judge by.
         labels: Classes of the features.
-        num_images: Number of distinct images among them. The first block has the features of the
-            images, each further block the same features moved to another class. An image and its
-            moved copies are right or wrong together, and count as one piece of evidence.
+        num_images: Number of distinct images behind the held-out features. The first block has the
+            features of the images, each further block the same features moved to another class. An
+            image and its moved copies are right or wrong together, and count as one piece of
+            evidence.
     """
     # the strength does not affect the whitening, which is by far the most work
     means = FixedPart.of(start.embedding, statistics.means.to(held_out.device))

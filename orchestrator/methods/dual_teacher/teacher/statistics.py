@@ -31,7 +31,7 @@ class ClassStatistics:
     """The representations of the classes seen so far.
 
     Attributes:
-        means: One per class.
+        means: Mean feature of each class.
         counts: Number of training images of each class; for images with doubted labels, the
             number of undoubted images that would be as informative.
         radii: Root mean square distance of each class's features to their mean.
@@ -54,8 +54,8 @@ class ClassStatistics:
 
     @property
     def degrees_of_freedom(self) -> float:
-        """Return the covariance's degrees of freedom, as a weighted mean of estimates with n - 1
-        each.
+        """Return the degrees of freedom of the shared covariance: a weighted mean of class
+        covariances, each with n - 1 for n images.
         """
         weights = covariance_weights(self.counts)
         own = (self.counts - 1).clamp_min(1).double()
@@ -133,8 +133,8 @@ def carry(statistics: ClassStatistics, drift: FeatureDrift) -> ClassStatistics:
 
 
 def _mean(features: ClassFeatures, view_weight: float) -> Float[Tensor, " d"]:
-    """Return the class's mean; with few images their variations weigh more, because they show the
-    extent of the class.
+    """Return the class's mean; with few images, their augmented copies weigh more, because they
+    show the extent of the class.
 
     Doubted images count by the square root of trust. Wrong labels harm a mean less than a
     covariance, whereas doubts about right labels push the mean away from the other classes.
@@ -149,12 +149,14 @@ def _mean(features: ClassFeatures, view_weight: float) -> Float[Tensor, " d"]:
 
 
 def _effective_count(weights: Float[Tensor, " n"]) -> int:
-    """Return the number of images of weight 1 whose mean would be as exact as that of these."""
+    """Return the number of images of weight 1 whose mean would be as exact as the weighted mean."""
     return max(1, round(float(weights.sum().square() / weights.square().sum())))
 
 
 def _spread(features: ClassFeatures) -> tuple[Float[Tensor, "d d"], Float[Tensor, "rows d"]]:
-    """Return the class's covariance, and deviations whose second-moment matrix it is."""
+    """Return the class's covariance, and the deviations that have it as their second-moment
+    matrix.
+    """
     weights = features.trust() / features.trust().sum()
     num, roots = _effective_count(features.trust()), weights.sqrt()[:, None]
     parts = [roots * (features.clean - weights @ features.clean) * (num / max(1, num - 1)) ** 0.5]
@@ -167,7 +169,7 @@ def _spread(features: ClassFeatures) -> tuple[Float[Tensor, "d d"], Float[Tensor
 
 def _main_directions(deviations: Float[Tensor, "rows d"], rank: int) -> Float[Tensor, "rank d"]:
     factors = deviations.new_zeros(rank, deviations.shape[1])
-    if not rank:  # the most expensive step for many features, and few spreads need it
+    if not rank:  # the factors are expensive for many features, and few kinds of spread need them
         return factors
     _, singular, directions = torch.linalg.svd(deviations, full_matrices=False)
     kept = min(rank, len(singular))

@@ -146,7 +146,7 @@ def _train_extractor(
 
 
 def _doubted_share(features: Sequence[ClassFeatures]) -> float:
-    """Return the share of the images' labels that is doubted; each doubt counts by its size."""
+    """Return the mean doubt, 1 - trust, about the images' labels."""
     return 1 - float(torch.cat([of_class.trust() for of_class in features]).mean())
 
 
@@ -166,7 +166,9 @@ def _update_memory(
     features: Sequence[ClassFeatures],
     statistics: ClassStatistics,
 ) -> PrototypeMemory:
-    """Perform step 6, and step 1 for the classes that are new now and old in the next task."""
+    """Return the memory after step 6, which prepares step 1 of the next task for the new
+    classes.
+    """
     exemplars = [previous.memory.exemplars] if previous else []
     for label, of_class in zip(_labels(data), features, strict=True):
         with torch.no_grad():
