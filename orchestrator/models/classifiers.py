@@ -1,4 +1,4 @@
-"""Classifiers over embeddings; both grow with every task."""
+"""The classifiers over embeddings, cosine and linear; both grow with every task."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ class CosineClassifier(nn.Module):
         self.residuals = nn.Parameter(grown)
 
     def rebase(self, change: Float[Tensor, "m m"]) -> None:
-        """Adapt to a change of the space's axes, where `z` becomes `z change`: the anchors absorb
-        the learned residuals.
+        """Adapt the classifier to a change of the space's axes that maps `z` to `z change`: the
+        anchors absorb the learned residuals.
 
-        Predictions do not change. Anchors that come from the new space's own closed form need no
+        Predictions do not change. Anchors computed in closed form in the new space need no
         rebasing.
         """
         directions = self.directions().detach()
@@ -79,8 +79,8 @@ class CosineClassifier(nn.Module):
     def logits(
         self, embeddings: Float[Tensor, "n m"], anchors: Float[Tensor, "classes m"]
     ) -> Float[Tensor, "n classes"]:
-        """Compute the logits for other anchors than the classifier's own: anchors that follow an
-        embedding during training.
+        """Compute the logits for given anchors instead of the classifier's own, such as anchors
+        that follow an embedding during training.
         """
         return COSINE_SCALE * functional.normalize(embeddings, dim=1) @ self._directions(anchors).T
 
@@ -102,11 +102,11 @@ class LinearClassifier(nn.Module):
     def __init__(
         self, weights: Float[Tensor, "m classes"], biases: Float[Tensor, " classes"]
     ) -> None:
-        """Store the values.
+        """Store weights and biases.
 
         Args:
             weights: One column per class.
-            biases: One per class.
+            biases: One bias per class.
         """
         super().__init__()
         self.register_buffer("weights", weights)

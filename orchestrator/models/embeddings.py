@@ -13,19 +13,20 @@ from orchestrator.models.backbones.stages import FINAL, FeatureGroup
 
 
 class PowerNormalization(nn.Module):
-    """Signed square root, then length 1: dampens the few large features that would dominate every
-    distance.
+    """Take the signed square root of features, then scale them to length 1. The root dampens the
+    few large features that would dominate every distance.
 
-    Statistics of stages keep their values, and each group of them has length 1: measurements showed
-    that their roots separate classes less (CIFAR-10, first four stages of EfficientNet-Lite0,
-    linear discriminant: 75.7 % against 73.7 %).
+    For statistics of stages no root is taken, and each group of them is scaled to length 1:
+    measurements showed that their roots separate classes less (CIFAR-10, first four stages of
+    EfficientNet-Lite0, linear discriminant: 75.7 % against 73.7 %).
     """
 
     def __init__(self, groups: Sequence[FeatureGroup] = ()) -> None:
         """Store the groups of features.
 
         Args:
-            groups: Groups of the features, the final ones last; none means that all are final.
+            groups: Groups of the features, with the final features last; none means that all are
+                final.
         """
         super().__init__()
         self.statistics = tuple(group.size for group in groups if group.name != FINAL)
@@ -41,7 +42,7 @@ class PowerNormalization(nn.Module):
         return torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]
 
 
-_LEAST_VARIANCE_SHARE = 1e-4  # of the mean variance
+_LEAST_VARIANCE_SHARE = 1e-4  # least share of the mean variance
 _LEAST_VARIANCE = 1e-8
 
 
@@ -49,12 +50,13 @@ class WhitenedEmbedding(nn.Module):
     """The teacher's embedding: `z = w + adapter(s)` with `w = h W - o` and `s = (h - c) / d`, where
     `h` are the power-normalised features.
 
-    `W` whitens the within-class covariance, which *is* pull and push in closed form: it shrinks
-    directions in which images of one class differ and stretches those in which classes differ. `o`
-    removes most of what all classes have in common. The adapter is learned on top; its last layer
-    starts at zero, so that training starts from the closed-form map and moves little. It reads
-    features that are standardised one by one, not whitened: whitening amplifies the noise of narrow
-    directions, to which an adapter then fits (a joint network: 82.3 % against 77.4 %; METHOD §5).
+    `W` whitens the within-class covariance. This amounts to pull and push in closed form: it
+    shrinks directions in which images of one class differ and stretches directions in which classes
+    differ. `o` removes most of what all classes have in common. The adapter is learned on top; its
+    last layer starts at zero, so that training starts from the closed-form map and moves little.
+    The adapter reads features that are standardised one by one, not whitened: whitening amplifies
+    the noise of narrow directions, which an adapter then fits (a joint network: 82.3 % against 77.4
+    %; METHOD §5).
     """
 
     whitening: Tensor
@@ -69,7 +71,7 @@ class WhitenedEmbedding(nn.Module):
         adapter_width: int,
         groups: Sequence[FeatureGroup] = (),
     ) -> None:
-        """Create an embedding whose whitening is still to be set.
+        """Create an embedding whose whitening must still be set.
 
         Args:
             num_features: Number of the extractor's features.
@@ -100,7 +102,7 @@ class WhitenedEmbedding(nn.Module):
         return self.adapt(self.whiten(normalized), self.standardize(normalized))
 
     def whiten(self, normalized: Float[Tensor, "*n d"]) -> Float[Tensor, "*n m"]:
-        """Return the closed-form part of the map; training does not change it."""
+        """Return the closed-form part of the embeddings, which training does not change."""
         return normalized @ self.whitening - self.offset
 
     def standardize(self, normalized: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
@@ -111,12 +113,13 @@ class WhitenedEmbedding(nn.Module):
     def set_standardization(
         self, centre: Float[Tensor, " d"], variances: Float[Tensor, " d"]
     ) -> None:
-        """Set the standardisation of features; only once, or the adapter's weights become invalid.
+        """Set the standardisation of features. A second call would make the adapter's weights
+        invalid.
 
         Args:
             centre: Mean of the features.
-            variances: Variance of each feature within classes. Values far below their mean are
-                raised: a feature that hardly varies must not be stretched infinitely.
+            variances: Variance of each feature within classes. Variances far below the mean
+                variance are raised: a feature that hardly varies must not be stretched infinitely.
         """
         self.centre.copy_(centre)
         least = (_LEAST_VARIANCE_SHARE * variances.mean()).clamp_min(_LEAST_VARIANCE)
@@ -125,7 +128,7 @@ class WhitenedEmbedding(nn.Module):
     def adapt(
         self, whitened: Float[Tensor, "*n m"], standardized: Float[Tensor, "*n d"]
     ) -> Float[Tensor, "*n m"]:
-        """Return the whole map, from its closed-form part and the adapter's inputs."""
+        """Return the embeddings, from their closed-form part and the adapter's inputs."""
         residual: Tensor = self.adapter(standardized)
         return whitened + residual
 
@@ -137,6 +140,8 @@ class ProjectionEmbedding(nn.Linear):
 
     @torch.no_grad()
     def rebase(self, change: Float[Tensor, "m m"], shift: Float[Tensor, " m"]) -> None:
-        """Adapt to a change of the space's axes: `z` becomes `z change + shift`, exactly."""
+        """Adapt the layer to a change of the space's axes: its output `z` becomes exactly `z change
+        + shift`.
+        """
         self.weight.copy_(change.T @ self.weight)
         self.bias.copy_(self.bias @ change + shift)

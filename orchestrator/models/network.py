@@ -21,7 +21,7 @@ Classifier = TypeVar("Classifier", bound=nn.Module)
 
 
 class NetworkOutput(NamedTuple):
-    """Outputs of the parts of a network.
+    """Outputs of the three parts of a network.
 
     Attributes:
         features: `h = f(x)`.

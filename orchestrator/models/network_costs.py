@@ -25,10 +25,10 @@ _WARM_UP_IMAGES = 10
 
 @dataclass(frozen=True)
 class NetworkCosts:
-    """The costs of a network that follow from its form.
+    """The costs of a network that follow from its form, whatever its weights.
 
     Attributes:
-        num_parameters: As counted by `Network.num_parameters`.
+        num_parameters: Number of learned values, as counted by `Network.num_parameters`.
         multiply_adds: Multiply-adds of convolutions, linear layers and matrix products, for one
             image.
         bytes: Size of all values in their stored precision.
@@ -41,7 +41,7 @@ class NetworkCosts:
 
 @torch.no_grad()
 def costs_of(network: AnyNetwork, image: UInt8[Tensor, "1 c h w"]) -> NetworkCosts:
-    """Return the costs of a network, which is run once."""
+    """Return the costs of a network, which is run once on the image."""
     network.eval()
     extractor_multiply_adds = multiply_adds(network.extractor, image)
     features = network.extractor(image)
@@ -58,7 +58,7 @@ def latency_ms(network: AnyNetwork, images: UInt8[Tensor, "n c h w"]) -> float:
 
     Args:
         network: The network in evaluation mode.
-        images: Images to use in turn.
+        images: Images that are processed in turn.
     """
     seconds = []
     with one_thread(), torch.inference_mode():

@@ -25,7 +25,7 @@ from orchestrator.models.backbones.stages import (
 
 
 class Backbone(nn.Module):
-    """Layers behind the conversion of pixels, with their number of features."""
+    """Network that converts uint8 pixels and extracts features from them."""
 
     pixel_mean: Tensor
     pixel_deviation: Tensor
@@ -64,7 +64,7 @@ class Backbone(nn.Module):
 
     @property
     def groups(self) -> tuple[FeatureGroup, ...]:
-        """Return the groups of the features, in their order."""
+        """Return the groups of the features, in the order of the features."""
         if isinstance(self.body, StageFeatures):
             return self.body.groups
         return (FeatureGroup(FINAL, self._num_final),)
@@ -78,7 +78,7 @@ class Backbone(nn.Module):
         """Return the network's stages; they share its layers.
 
         Raises:
-            ConfigError: The network has none, as with a vision transformer.
+            ConfigError: The network has no stages, as with a vision transformer.
         """
         if isinstance(self.body, StageFeatures):
             return self.body.stages
@@ -91,7 +91,8 @@ class Backbone(nn.Module):
         return self._stages_of(self.body)
 
     def until(self, stage: str) -> Backbone:
-        """Return a copy that ends with a stage and reports the features of its stages.
+        """Return a copy of the network that ends with a given stage and returns the features of the
+        stages up to it.
 
         Args:
             stage: Name of the last stage to keep.
@@ -123,7 +124,7 @@ class Backbone(nn.Module):
 
     def forward(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n features"]:
         """Compute each image's features."""
-        # In this memory format convolutions are faster on a CPU: depthwise ones 1.7 times, a
+        # In this memory format, convolutions are faster on a CPU: depthwise ones 1.7 times, a
         # training step of resnet20 1.2 times. Weights are not converted: they are stored, exported
         # and trained in the usual format.
         pixels = images.contiguous(memory_format=torch.channels_last).float() / 255
@@ -148,8 +149,8 @@ class Backbone(nn.Module):
 
 
 def build_backbone(config: BuildableBackboneConfig, shape: Shape) -> Backbone:
-    """Build an extractor for images of a shape, with weights from torch's global generator, or
-    pre-trained ones.
+    """Build an extractor for images of a given shape, with pre-trained weights or random ones from
+    torch's global generator.
 
     Raises:
         ConfigError: The network or stage does not exist, its weights cannot be loaded, or an

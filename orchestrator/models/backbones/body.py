@@ -1,4 +1,4 @@
-"""The layers of a network, and their properties that other code needs."""
+"""The layers of a network, with the properties that other code needs to know of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orchestrator.models.backbones.stages import Stages
 
 Shape = tuple[int, int, int]
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-"""Mean and deviation of ImageNet's pixels, by channel."""
+"""Mean and standard deviation of ImageNet's pixels, by channel."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class Body:
         layers: Standardised floating-point images → features.
         num_features: Number of features.
         num_channels: Expected number of channels; grey images are repeated.
-        pixel_mean: By channel, subtracted from pixels in [0, 1].
-        pixel_deviation: By channel, divisor of the pixels after that.
-        input_size: Side in pixels to which images are resized if the configuration names none;
-            None keeps their size.
+        pixel_mean: Mean of each channel, subtracted from pixels in [0, 1].
+        pixel_deviation: Standard deviation of each channel, which then divides the pixels.
+        input_size: Side in pixels to which images are resized if the configuration names none; None
+            keeps the images' size.
         stages: Returns the stages of `layers`, which may share its modules; None for a network
             without stages.
     """

@@ -49,11 +49,11 @@ class Cut:
     """An extractor that ends with a stage of the teacher's backbone.
 
     Attributes:
-        stage: Name of its last stage.
-        num_channels: Channels of that stage's map.
-        map_size: Height and width of that map, in cells.
+        stage: Name of the extractor's last stage.
+        num_channels: Channels of the last stage's map.
+        map_size: Height and width of the last stage's map, in cells.
         num_features: Number of features per image.
-        cost: Cost of all its layers.
+        cost: Cost of all layers of the extractor.
     """
 
     stage: str
@@ -69,7 +69,7 @@ class Cuts:
 
     Attributes:
         whole: Cost of the teacher's extractor.
-        mirrored: Whether all process an image twice, original and mirrored.
+        mirrored: Whether all these extractors process an image twice, original and mirrored.
         cuts: The cuts, smallest first.
     """
 
@@ -82,7 +82,7 @@ class Cuts:
 def cuts_of(
     config: BackboneConfig, shape: Shape, only: str | None = None, *, is_timed: bool = False
 ) -> Cuts:
-    """Return the cost of each cut; weights are random, so none are downloaded.
+    """Return the cost of each cut; weights are random, so that no weights are downloaded.
 
     Args:
         config: The teacher's backbone.
@@ -130,7 +130,7 @@ def multiply_adds(network: nn.Module, inputs: Tensor) -> int:
 
     Args:
         network: The network, run once.
-        inputs: The inputs; a whole batch counts.
+        inputs: A batch of inputs; the result is the total for the batch.
     """
     total = 0
 
@@ -153,7 +153,7 @@ def _latency_seconds(extractor: Backbone, image: UInt8[Tensor, "1 c h w"]) -> fl
         return time.perf_counter() - started
 
     with one_thread():
-        one_look()  # the first one also prepares kernels
+        one_look()  # the first run also prepares kernels
         return median(one_look() for _ in range(_NUM_TIMED))
 
 

@@ -12,7 +12,7 @@ from orchestrator.models.backbones.body import Body, Shape
 from orchestrator.models.backbones.stages import Stages
 from orchestrator.models.backbones.weight_files import digest, extra_is_missing, load_weights
 
-_STATISTICS = ((127 / 255,) * 3, (128 / 255,) * 3)  # as it was trained: pixels in [-1, 1]
+_STATISTICS = ((127 / 255,) * 3, (128 / 255,) * 3)  # of its training: pixels in [-1, 1]
 _NUM_FEATURES = 1280
 
 
@@ -37,7 +37,7 @@ def weights_identity(config: EfficientNetLite0Config) -> str:
     """Return the SHA-256 of the packaged weights.
 
     Raises:
-        ConfigError: The extra `pretrained` is not installed, or its file cannot be read.
+        ConfigError: The extra `pretrained` is not installed, or its weight file cannot be read.
     """
     return "" if config.weights is None else digest(_weights_file(config), config.kind)
 
@@ -51,7 +51,7 @@ def _weights_file(config: EfficientNetLite0Config) -> Path:
 
 
 def _stages(features: nn.Module) -> Stages:
-    """Return the stages: consecutive blocks of equally many channels form one."""
+    """Return the stages: consecutive blocks with the same number of channels form one stage."""
     model: Any = features.model
     stem = nn.Sequential(model._conv_stem, model._bn0, model._swish)  # noqa: SLF001 - the package has no other names
     parts: list[nn.Sequential] = []

@@ -13,13 +13,13 @@ from orchestrator.config.backbones import (
 from orchestrator.config.extensions import Extension, extension_identity, load_extension
 from orchestrator.errors import ConfigError
 
-if TYPE_CHECKING:  # they load torch, and identities need none
+if TYPE_CHECKING:  # these modules load torch, which identities do not need
     from orchestrator.models.backbones.body import Body, Shape
 
 
 @runtime_checkable
 class BackboneKind(Protocol):
-    """Interface of a built-in kind's module, or of an extension's object.
+    """Interface of a built-in kind's module, and of an extension's object.
 
     A kind with pre-trained weights also defines `weights_identity(config) -> str`. It returns an
     identity of the weights, such as the SHA-256 of their file, and an empty string if the
@@ -40,7 +40,7 @@ class BackboneKind(Protocol):
 
 
 def kind_of(config: BackboneConfig) -> BackboneKind:
-    """Return the kind that a configuration chooses.
+    """Return the kind of backbone that a configuration chooses.
 
     Raises:
         ConfigError: The extension cannot be loaded, or builds no backbones.
@@ -59,7 +59,7 @@ def kind_of(config: BackboneConfig) -> BackboneKind:
 
 
 def weights_identity(config: BuildableBackboneConfig) -> str:
-    """Return the identity of a backbone's pre-trained weights; empty for random ones.
+    """Return the identity of a backbone's pre-trained weights; empty for random weights.
 
     Raises:
         ConfigError: The network does not exist, or its weights cannot be read.
@@ -73,8 +73,8 @@ def weights_identity(config: BuildableBackboneConfig) -> str:
 
 
 def backbone_identity(config: BuildableBackboneConfig) -> dict[str, Any]:
-    """Return the identity of a backbone: its configuration, with the identity of its weights in
-    place of their location, and the version of an extension.
+    """Return the identity of a backbone: its configuration, with the location of its weights
+    replaced by their identity, and for an extension its version.
 
     Raises:
         ConfigError: The network does not exist, or its weights cannot be read.

@@ -36,11 +36,11 @@ def _stages(resnet: nn.Module) -> Stages:
 class ResNet20(nn.Module):
     """Three stages of three blocks; each stage halves the side in pixels and doubles the channels.
 
-    Features are those of the last stages, each pooled to a number of cells of its own, and
+    The features are the outputs of the last stages, each pooled to its own number of cells, and
     concatenated. For a network that learns classes one task after the other, early stages matter as
     much as the last one: their features serve any class and move little in further training, while
     the last stage is specialised in the learned classes. Positions in the image may distinguish
-    later classes, even if the first ones did not need them.
+    later classes, even if the first classes could be distinguished without them.
     """
 
     def __init__(self, num_channels: int, pooled_sizes: Sequence[int]) -> None:
@@ -63,7 +63,7 @@ class ResNet20(nn.Module):
         )
 
     def forward(self, images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n features"]:
-        """Return the features, those of the earliest pooled stage first."""
+        """Return the features, beginning with those of the earliest pooled stage."""
         maps = [self.stem(images)]
         for stage in self.stages:
             maps.append(stage(maps[-1]))

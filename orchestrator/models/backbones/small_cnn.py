@@ -20,11 +20,11 @@ def build(_config: SmallCnnConfig, shape: Shape) -> Body:
 
 
 def small_cnn(widths: tuple[int, int, int], shape: Shape) -> Body:
-    """Build blocks of convolution, group normalisation and ReLU, halving the image until it is 4x4,
-    then pooled to 2x2.
+    """Build blocks of convolution, group normalisation and ReLU that halve the image until it is
+    4x4, and a pooling to 2x2.
 
-    Group instead of batch normalisation, because it depends neither on the other images in the
-    batch nor on the number of workers that share it.
+    Group normalisation is used instead of batch normalisation, because its results depend neither
+    on the other images in the batch nor on the number of workers that share the batch.
     """
     channels, height, width = shape
     num_halvings = max(1, math.ceil(math.log2(min(height, width) / _MIN_GRID)))
@@ -48,7 +48,7 @@ def small_cnn(widths: tuple[int, int, int], shape: Shape) -> Body:
 
 
 def _stages(layers: nn.Module) -> Stages:
-    """Return the stages: each convolution with the layers up to the next one."""
+    """Return the stages: each convolution with the layers up to the next convolution."""
     assert isinstance(layers, nn.Sequential)  # noqa: S101 - for the type checker
     *convolutions, pooling = layers
     parts = [

@@ -1,4 +1,6 @@
-"""The stages of a network: the points where its layers can be cut, and the features there."""
+"""The stages of a network: the points where its layers can be cut, and the features at these
+points.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +20,10 @@ FINAL = "final"
 
 
 class FeatureGroup(NamedTuple):
-    """Adjacent features of one origin.
+    """Adjacent features that come from one stage, or from the last layer.
 
     Attributes:
-        name: `final`, or stage and statistic, such as `stage2.mean`.
+        name: `final`, or a stage and a statistic, such as `stage2.mean`.
         size: Number of features.
     """
 
@@ -30,7 +32,7 @@ class FeatureGroup(NamedTuple):
 
 
 class Stages(nn.Module):
-    """A chain of stages, and the layers behind the last one.
+    """A chain of stages, and the layers behind the last stage.
 
     A stage ends where the next layer has fewer pixels or more channels.
     """
@@ -48,8 +50,8 @@ class Stages(nn.Module):
             parts: Images → first map, first map → second map, and so on.
             channels: Channels of each map.
             head: Last map → final features; None for a cut network.
-            num_final: Number of final features from the head, where it differs from that of the
-                whole network.
+            num_final: Number of final features that the head returns, if it differs from that of
+                the whole network.
         """
         super().__init__()
         self.parts = nn.ModuleList(parts)
@@ -74,7 +76,8 @@ class Stages(nn.Module):
         """Return a copy of the first stages, without the layers behind them.
 
         Batch normalisation is folded into the preceding convolutions: the results are the same with
-        fewer parameters, and its statistics stay fixed when the layers are trained further.
+        fewer parameters, and the statistics of the normalisation stay fixed when the layers are
+        trained further.
         """
         parts = copy.deepcopy(self.parts[:num])
         _fold_batch_normalization(parts)
@@ -82,14 +85,14 @@ class Stages(nn.Module):
 
 
 class StageFeatures(nn.Module):
-    """Named groups of features: statistics of every stage, and the final ones."""
+    """Named groups of features: statistics of every stage, and the final features."""
 
     def __init__(self, stages: Stages, num_final: int, pooled: Collection[int]) -> None:
         """Define the groups of features.
 
         Args:
             stages: Stages of the whole or the cut network.
-            num_final: Number of final features of a whole network, if its stages do not state it.
+            num_final: Number of final features of a whole network, if `stages` does not state it.
             pooled: Numbers of the stages that report cells, counted from 1.
         """
         super().__init__()
@@ -124,7 +127,9 @@ class StageFeatures(nn.Module):
 
 
 def _fold_batch_normalization(module: nn.Module) -> None:
-    """Fold in place; a convolution and its normalisation are registered one after the other."""
+    """Fold batch normalisation into convolutions, in place. A convolution and its normalisation are
+    registered one after the other.
+    """
     children = list(module.named_children())
     for (name, child), (after, follower) in pairwise(children):
         if isinstance(child, nn.Conv2d) and isinstance(follower, nn.BatchNorm2d):
@@ -135,12 +140,13 @@ def _fold_batch_normalization(module: nn.Module) -> None:
 
 
 def stage_name(number: int) -> str:
-    """Return the name in experiment files of the stage with this number, counted from 1."""
+    """Return the name that experiment files use for a stage, given its number counted from 1."""
     return f"stage{number}"
 
 
 def _cells(values: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 4*c"]:
-    """Average over four quarters; they share the middle row or column of an odd side.
+    """Return the mean of each quarter of a map; quarters share the middle row or column of an odd
+    side.
 
     torch's adaptive pooling does the same but cannot be exported to ONNX for odd sides.
     """

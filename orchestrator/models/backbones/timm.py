@@ -1,8 +1,8 @@
 """The networks of timm without their classifier: convolutional ones and vision transformers.
 
-timm knows for each network the image size and the pixel statistics of its training. Weights from a
-file pass through timm's own adaptation: it converts the formats of the original publications, and
-resamples the positions of a transformer used at another size.
+For each network, timm provides the image size and the pixel statistics of the network's training.
+Weights from a file pass through timm's own adaptation, which converts the formats of the original
+publications, and resamples the positions of a transformer that is used at another size.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _CANNOT_BUILD = (RuntimeError, ValueError, TypeError, AssertionError, Arithmetic
 
 
 def build(config: TimmConfig, _shape: Shape) -> Body:
-    """Build a network, with the weights of a file or of timm's hub, or random ones.
+    """Build a network, with weights from a file or from timm's hub, or with random weights.
 
     Raises:
         ConfigError: The extra `timm` is not installed, timm has no such network, the network does
@@ -38,7 +38,7 @@ def build(config: TimmConfig, _shape: Shape) -> Body:
     data = _timm().data.resolve_data_config(pretrained_cfg=published.to_dict())
     num_channels, own_size, _ = data["input_size"]
     size = config.input_size or own_size
-    # networks of variable size take no size; a transformer has one position per patch
+    # networks for any image size take no size; a transformer has one position per patch
     sized = {"img_size": size} if published.fixed_input_size else {}
     model: Any = _network(config, published, sized)
     if not hasattr(model, "reset_classifier"):
@@ -121,7 +121,7 @@ def _network(config: TimmConfig, published: Any, sized: dict[str, int]) -> nn.Mo
         with explained(config.name, weights_identity(config)):
             return _created(config.name, num_classes=0, pretrained=True, **sized)
     except ConfigError:
-        _random(config.name, sized)  # raises if the size is the cause, and not the weights
+        _random(config.name, sized)  # raises if the size is the cause, not the weights
         raise
 
 
@@ -139,7 +139,8 @@ def _random(name: str, sized: dict[str, int]) -> nn.Module:
 
 
 def _from_file(name: str, file: Path, published: Any, sized: dict[str, int]) -> nn.Module:  # noqa: ANN401 - as above
-    """Load a file into the network with a classifier of the file's size, then remove the latter.
+    """Load a file into the network with a classifier of the file's size, then remove the
+    classifier.
 
     timm checks for missing and extra weights only with the number of classes that the weights were
     published for.

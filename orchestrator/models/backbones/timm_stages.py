@@ -12,7 +12,7 @@ from orchestrator.models.backbones.stages import Stages
 
 
 class TimmStages(Stages):
-    """Stages of a network that returns its intermediate maps.
+    """Stages of a timm network that can return its intermediate maps.
 
     timm's `features_only` does the same, but omits the final features.
     """
@@ -22,8 +22,8 @@ class TimmStages(Stages):
 
         Args:
             network: A network of timm; its modules are shared.
-            channels: Channels of the stages to report, from the first one on.
-            is_whole: Whether to return the final features, too.
+            channels: Number of channels of each stage to return, from the first stage on.
+            is_whole: Whether to return the final features as well.
         """
         super().__init__([], channels, nn.Identity() if is_whole else None)
         self.network: Any = network
@@ -50,7 +50,7 @@ def stages_of(network: nn.Module) -> Stages:
     """Return the stages of a network without its classifier.
 
     Raises:
-        ConfigError: timm cannot extract intermediate maps from it.
+        ConfigError: timm cannot extract intermediate maps from this network.
     """
     known: Any = getattr(network, "feature_info", None)
     if not (known and hasattr(network, "forward_intermediates")):

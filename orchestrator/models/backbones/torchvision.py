@@ -16,7 +16,7 @@ from orchestrator.models.backbones.weight_files import cannot_load, digest, load
 
 
 def build(config: TorchvisionConfig, _shape: Shape) -> Body:
-    """Build a model, with the weights of a file or of torchvision, or random ones.
+    """Build a model, with weights from a file or from torchvision, or with random weights.
 
     Raises:
         ConfigError: The model does not exist, or its weights cannot be loaded.

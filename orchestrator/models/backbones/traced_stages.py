@@ -1,4 +1,6 @@
-"""The stages of a network that torch.fx can trace, by torchvision's feature extraction."""
+"""The stages of a network that torch.fx can trace, extracted with torchvision's feature
+extraction.
+"""
 
 from __future__ import annotations
 
@@ -29,15 +31,15 @@ class TracedStages(Stages):
         Args:
             network: Images → final features; its modules are shared.
             ends: Names of the modules whose outputs are the stages' maps.
-            channels: Channels of each map.
-            is_whole: Whether to return the final features, too.
+            channels: Number of channels of each map.
+            is_whole: Whether to return the final features as well.
         """
         super().__init__([], channels, None)
         self.ends = tuple(ends)
-        self._source = (network,)  # in a tuple, so that it is not registered as a module
+        self._source = (network,)  # in a tuple, so that torch does not register it as a submodule
         nodes = {name: name for name in ends}
         if is_whole:
-            self.head = nn.Identity()  # marks that there are final features
+            self.head = nn.Identity()  # marks that the network returns final features
             nodes[_last_node(network)] = "final"
         self.network = create_feature_extractor(
             network, train_return_nodes=nodes, eval_return_nodes=nodes

@@ -1,4 +1,4 @@
-"""Load pre-trained weights from files, with clear errors if that fails."""
+"""Load pre-trained weights from files, with clear errors if loading fails."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ _ERRORS = (
 
 
 def load_weights(model: nn.Module, file: Path, name: str) -> None:
-    """Load a file of weights into a network: all of them, and no others.
+    """Load a file of weights into a network; the file must hold exactly the network's weights.
 
     Args:
         model: The network.
-        file: `.safetensors`, or a state dict of torch.
+        file: A `.safetensors` file, or a file with a state dict of torch.
         name: Name of the network, for messages.
 
     Raises:
@@ -70,7 +70,7 @@ def digest(file: Path, name: str) -> str:
 
 @contextmanager
 def explained(name: str, weights: str) -> Iterator[None]:
-    """Convert errors of loading into an error that names the weights.
+    """Convert errors during loading into an error that names the weights.
 
     Args:
         name: Name of the network.

@@ -49,8 +49,8 @@ class InheritedStudent:
         network: Inherited layers, normalisation, linear discriminants.
         statistics: Statistics of the seen classes in the network's features, without unlabelled
             images.
-        details: Mean KDR and TSSR of the task's images, and the number of unlabelled images that
-            the statistics for the classifier include.
+        details: Mean KDR and TSSR of the task's images, and the number of unlabelled images used,
+            as the sum of their shares in the seen classes.
     """
 
     network: AnyNetwork
