@@ -1,12 +1,13 @@
 """Calibrate probabilities from logits of any scale (temperature scaling, Guo et al. 2017).
 
-Logits of cosines are too flat, those of discriminants in many dimensions too steep: the softmax of
-either hardly reflects how often a class is right. One factor corrects this: the factor under which
-the given labels are most probable. If some labels are wrong, the factor accounts for them: no image
-then gets a certainty above the share of correct labels.
+Cosine logits are too flat, and logits of discriminants in many dimensions are too steep: the
+softmax of either hardly reflects how often the predicted class is right. Multiplying the logits by
+one factor corrects this: the factor under which the given labels are most probable. If some labels
+are wrong, the factor accounts for them: no image then gets a probability above the share of correct
+labels.
 
 The factor is chosen from 17, from 1/8 to 32 in steps of √2: finer steps change no ranking, and one
-pass over the images serves all of them.
+pass over the images serves all factors.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ _FACTORS = tuple(2 ** (step / 2) for step in range(-6, 11))
 def log_likelihoods(
     logits: Float[Tensor, "n classes"], labels: Int64[Tensor, " n"]
 ) -> Float[Tensor, "n factors"]:
-    """Return the logarithm of the probability of each label, under every factor.
+    """Return the log-probability of each label under every factor.
 
     Args:
         logits: Logits of all classes.
-        labels: The given labels.
+        labels: The given label of each image.
     """
     given = labels[:, None]
     columns = [
@@ -36,7 +37,7 @@ def log_likelihoods(
 
 
 def likeliest_factor(likelihoods: Float[Tensor, "n factors"]) -> tuple[int, float]:
-    """Return column and value of the factor under which the labels are most probable.
+    """Return the column and the value of the factor under which the labels are most probable.
 
     Args:
         likelihoods: Result of `log_likelihoods`; results for several parts are concatenated.

@@ -8,16 +8,16 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 SURE = 0.9
-"""Smallest probability of the most probable class for which a model counts as sure."""
+"""Smallest probability of an image's most probable class for which a model counts as sure."""
 
 
 @dataclass(frozen=True)
 class Certainty:
-    """Counts of a model's answers for unlabelled images.
+    """Counts of a model's predictions for unlabelled images.
 
     Attributes:
         assigned: Number of images assigned to each class.
-        sure: Number of these with a probability of at least SURE.
+        sure: Number of images assigned to each class with a probability of at least SURE.
     """
 
     assigned: Int64[Tensor, " classes"]

@@ -13,7 +13,7 @@ Labels = Int64[Tensor, " n"]
 
 
 class Accuracies(NamedTuple):
-    """Row of the accuracy matrix.
+    """Accuracies of a model after one task: a row of the accuracy matrix, and the total.
 
     Attributes:
         by_task: Accuracy on the samples of each seen task.

@@ -1,4 +1,5 @@
-"""Count the answers of both models after every task by class, as values and as a CSV file.
+"""Count the predictions of teacher and student after every task, class by class, as values and as a
+CSV file.
 
 Importing this module does not import torch, because reports only read the file.
 """
@@ -13,20 +14,21 @@ from typing import cast
 from orchestrator.config.roles import ROLES, Role
 from orchestrator.csv_text import csv_rows, csv_text
 
-_MOST_LINES = 100_000  # limit of confused pairs, over all tasks and both models
-_LEAST_PAIRS = 1000  # kept after each task, however many tasks there are
+_MOST_LINES = 100_000  # limit of confused pairs in total, over all tasks and both models
+_LEAST_PAIRS = 1000  # pairs kept after each task, however many tasks there are
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """Number of images of a class that got a certain answer: a line of `confusion.csv`.
+    """Number of test images of one class for which a model predicted a given class: a line of
+    `confusion.csv`.
 
     Attributes:
         tasks_learned: Number of tasks that the model had learned.
         model: `teacher` or `student`.
         label: Class of the images.
-        predicted: The answer; correct if it equals the label.
-        num_images: Number of test images of the class with that answer.
+        predicted: The predicted class; correct if it equals the label.
+        num_images: Number of test images of the class with this prediction.
         num_of_class: Number of all test images of the class.
     """
 
@@ -39,18 +41,19 @@ class Confusion:
 
     @property
     def share(self) -> float:
-        """Return the share, in [0, 1], of the class's images with that answer."""
+        """Return the share, in [0, 1], of the class's test images with this prediction."""
         return self.num_images / self.num_of_class
 
 
 @dataclass(frozen=True)
 class ClassAnswers:
-    """Answers of a model after a task.
+    """Predictions of one model for the test images after a task.
 
     Attributes:
-        right: Correct answers of each class with test images, in the order of learning.
-        wrong: Confused pairs of classes, the largest share of its class first.
-        is_complete: Whether all confused pairs were kept, rather than cut off at the limit.
+        right: Correct predictions for each class with test images, in the order of learning.
+        wrong: Wrong predictions for pairs of classes, in descending order of their share of the
+            class.
+        is_complete: Whether `wrong` has all confused pairs; False if the limit cut off some.
     """
 
     right: Mapping[str, Confusion]
@@ -58,7 +61,7 @@ class ClassAnswers:
     is_complete: bool
 
     def accuracy(self, label: str) -> float | None:
-        """Return the accuracy on a class, in [0, 1]; None if it has no test images."""
+        """Return the accuracy on a class, in [0, 1]; None if the class has no test images."""
         found = self.right.get(label)
         return found.share if found else None
 
@@ -78,13 +81,13 @@ def count_confusions(
     class_names: Sequence[str],
     most: int,
 ) -> list[Confusion]:
-    """Return the correct answers of each class, then the most frequent confused pairs.
+    """Return the correct predictions for each class, then the most frequent confused pairs.
 
     Args:
         after: Number of tasks learned, and role of the model.
         labels: Class of every test image, as a position in the order of learning.
-        predictions: The answers, in the same order.
-        class_names: Names in the order of learning.
+        predictions: Predicted class of every test image, likewise as a position.
+        class_names: Names of the classes in the order of learning.
         most: Largest number of confused pairs to keep.
     """
     of_class = Counter(labels)
@@ -106,15 +109,18 @@ def count_confusions(
 
 
 def as_csv(confusions: Iterable[Confusion]) -> str:
-    """Return the text of the file: a line of column names, then a line for each class and pair."""
+    """Return the text of `confusion.csv`: a line of column names, then a line for each class and
+    pair.
+    """
     return csv_text([_COLUMNS, *map(astuple, confusions)])
 
 
 def from_csv(text: str) -> dict[int, dict[Role, ClassAnswers]]:
-    """Parse the text of a file into answers, by the number of tasks learned and by model.
+    """Parse the text of `confusion.csv` into predictions, by the number of tasks learned and by
+    model.
 
     Raises:
-        ValueError: The text is not such a file.
+        ValueError: The text is not that of a `confusion.csv`.
     """
     grouped: dict[int, dict[Role, list[Confusion]]] = {}
     for line in csv_rows(text):

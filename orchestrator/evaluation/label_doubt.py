@@ -10,9 +10,10 @@ wrong labels:
 | 20 % | 99.8 % | 99.6 % | 98.4 % | 99.7 % |
 | 5 % | 79.7 % | 80.0 % | 67.9 % | 76.4 % |
 
-The models of the last task are used, because they know all classes. An early image may belong to a
-class that arrives later, which the models of its own task cannot recognise: they find 98.5 % and 60
-% (uncalibrated, three draws).
+The models of the last task are used, because they know all classes. An image of an early task may
+belong to a class that arrives later, which the models of the early task cannot recognise. With the
+models of each image's own task, the shares of wrong labels are 98.5 % and 60 % (uncalibrated, three
+draws).
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ from torch import Tensor
 from orchestrator.evaluation.calibration import likeliest_factor
 
 LISTED_SHARE = 0.05
-"""Largest share of all labels in a list of doubted labels, if that is more than `LEAST_LISTED`."""
+"""Largest share of all labels that a list of doubted labels holds; smaller data sets may list up to
+`LEAST_LISTED` labels.
+"""
 LEAST_LISTED = 100
 
 
@@ -36,7 +39,7 @@ class LabelBeliefs:
 
     Attributes:
         believed: Probability of the given label, in [0, 1].
-        answers: The most probable class.
+        answers: The most probable class of each image.
     """
 
     believed: Float[Tensor, " n"]
@@ -48,11 +51,12 @@ class DoubtedLabels:
     """The most doubted labels.
 
     Attributes:
-        positions: Positions of their images among the judged ones, the most doubted first.
-        doubts: Their doubts, in [0, 1], in descending order.
+        positions: Positions of the most doubted labels among the judged images, the most doubted
+            label first.
+        doubts: Doubts of these labels, in [0, 1], in descending order.
         num_judged: Number of judged images.
-        num_contradicted: Number of labels that teacher or student contradicts.
-        num_contradicted_by_both: Number of labels that both contradict.
+        num_contradicted: Number of labels that the teacher or the student contradicts.
+        num_contradicted_by_both: Number of labels that both teacher and student contradict.
     """
 
     positions: Int64[Tensor, " k"]
@@ -83,8 +87,8 @@ def doubts_of(teacher: LabelBeliefs, student: LabelBeliefs) -> Float[Tensor, " n
 def most_doubted(
     teacher: LabelBeliefs, student: LabelBeliefs, labels: Int64[Tensor, " n"]
 ) -> DoubtedLabels:
-    """Return the most doubted of the contradicted labels: at most 5 % of all labels, or 100 if that
-    is more.
+    """Return the most doubted labels among the contradicted ones: at most 5 % of all labels, or 100
+    labels if that is more.
 
     A label that is the most probable class of both models is not listed, however small its
     probability.

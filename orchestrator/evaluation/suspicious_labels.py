@@ -1,4 +1,4 @@
-"""Represent training labels that teacher and student doubt, as values and as lines of a CSV file.
+"""Represent training labels that teacher and student doubt, as values and as a CSV file.
 
 Importing this module does not import torch, because reports and the terminal only read the file.
 """
@@ -11,22 +11,22 @@ from dataclasses import astuple, dataclass, fields
 from orchestrator.csv_text import csv_rows, csv_text
 
 MOST_SHOWN = 40
-"""Images on the sheet of pictures."""
+"""Largest number of images on the sheet of pictures."""
 
 
 @dataclass(frozen=True)
 class SuspiciousLabel:
-    """Doubted label: a line of `suspicious_labels.csv`.
+    """Training label that the models doubt: a line of `suspicious_labels.csv`.
 
     Attributes:
         row: Row of the image in the decoded table, from 0; training images come first, in the order
             of their source.
-        image: Place of the image in the source, such as a path; empty if it is unknown.
+        image: Place of the image in the source, such as a path; empty if the place is unknown.
         label: The given label.
         doubt: `1 - (teacher_believes + student_believes) / 2`, in [0, 1].
-        teacher_says: The label that the teacher gives.
+        teacher_says: The label that the teacher predicts.
         teacher_believes: The teacher's probability of the given label, in [0, 1].
-        student_says: The label that the student gives.
+        student_says: The label that the student predicts.
         student_believes: The student's probability of the given label, in [0, 1].
     """
 
@@ -44,7 +44,9 @@ _COLUMNS = [field.name for field in fields(SuspiciousLabel)]
 
 
 def as_csv(labels: Iterable[SuspiciousLabel]) -> str:
-    """Return the text of the file: a line of column names, then a line for each label."""
+    """Return the text of `suspicious_labels.csv`: a line of column names, then a line for each
+    label.
+    """
     return csv_text(
         [
             _COLUMNS,
@@ -57,7 +59,9 @@ def as_csv(labels: Iterable[SuspiciousLabel]) -> str:
 
 
 def from_csv(text: str) -> list[SuspiciousLabel]:
-    """Parse the labels from the text of a file; columns added by a later version are ignored."""
+    """Parse labels from the text of `suspicious_labels.csv`; columns of a later version are
+    ignored.
+    """
     return [
         SuspiciousLabel(
             int(line["row"]),
