@@ -1,4 +1,4 @@
-"""Compare an exported file with the original: equality of the outputs, and time per image."""
+"""Compare an exported file with the original model: equality of the outputs, and time per image."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ _MOST_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Comparison:
-    """Outputs of a file compared with those of the original, on the same images.
+    """Outputs of an exported file compared with those of the original model, on the same images.
 
     Attributes:
-        largest_difference: Largest difference of two logits.
+        largest_difference: Largest difference between a logit of the file and the same logit of the
+            original.
         largest_logit: Largest absolute logit of the original.
         predictions: Class that the file predicts for each image.
         original_predictions: Class that the original predicts for each image.
@@ -40,19 +41,21 @@ class Comparison:
 
     @property
     def equal_predictions(self) -> float:
-        """Return the share of images, in [0, 1], with equal predictions."""
+        """Return the share of images, in [0, 1], for which file and original predict the same
+        class.
+        """
         return float((self.predictions == self.original_predictions).mean())
 
     @property
     def allowed_difference(self) -> float:
-        """Return the difference up to which logits count as equal."""
+        """Return the largest difference at which two logits count as equal."""
         return TOLERANCE * max(1.0, self.largest_logit)
 
     def require_equal(self) -> None:
-        """Verify that the file computes the same as the original.
+        """Verify that the file computes the same logits as the original.
 
         Raises:
-            DifferentOutputsError: Logits differ by more than rounding, or are NaN.
+            DifferentOutputsError: Logits differ by more than rounding errors, or are NaN.
         """
         if not self.largest_difference <= self.allowed_difference:  # negated to catch NaN
             raise DifferentOutputsError(
@@ -69,13 +72,13 @@ class Comparison:
 def compare(
     file: Predictor, original: Predictor, images: Images, progress: Callable[[int, int], None]
 ) -> Comparison:
-    """Run file and original on images, and compare their outputs.
+    """Run file and original on the same images, and compare their outputs.
 
     Args:
         file: The exported file.
-        original: The model that it was made from.
+        original: The model that the file was made from.
         images: At least one image.
-        progress: Receives the number of finished images and the total.
+        progress: Receives the number of finished images and the total number of images.
     """
     differences, logits, ours, theirs = [], [], [], []
     for rows in _batches(len(images)):
@@ -95,11 +98,11 @@ def compare(
 
 
 def median_seconds(predict: Predictor, image: Images) -> float:
-    """Measure the median time of one call, after some warm-up calls.
+    """Return the median time of one call of a predictor, after some warm-up calls.
 
     Args:
-        predict: Predictor; use one thread for numbers that are comparable between machines.
-        image: A batch of one.
+        predict: Predictor to call; times are comparable between machines if it uses one thread.
+        image: A batch of one image.
     """
     for _ in range(_WARM_UPS):
         predict(image)
@@ -112,7 +115,9 @@ def median_seconds(predict: Predictor, image: Images) -> float:
 
 
 def _batches(num: int) -> Iterator[slice]:
-    """Yield one image alone, then large batches, so that a file with a fixed batch size fails."""
+    """Yield a slice of one image, then slices of large batches, so that a file with a fixed batch
+    size fails.
+    """
     yield slice(0, 1)
     for start in range(1, num, _BATCH):
         yield slice(start, min(start + _BATCH, num))

@@ -1,4 +1,4 @@
-"""Describe an exported file in its metadata, the same in every format."""
+"""Describe an exported model in the metadata of its file, which is the same in every format."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Description:
-    """Everything that a user of the file alone needs to know.
+    """Everything that a user who has only the file needs to know.
 
     Attributes:
         class_names: Class of each logit, in order.
@@ -30,7 +30,7 @@ class Description:
     dataset: str
 
     def texts(self) -> dict[str, str]:
-        """Return the metadata of the file by name; lists are JSON."""
+        """Return the metadata of the file by name; lists are encoded as JSON."""
         return {
             "class_names": json.dumps(list(self.class_names), ensure_ascii=False),
             "input_shape": json.dumps(list(self.shape)),
@@ -43,7 +43,9 @@ class Description:
 
     @property
     def preprocessing(self) -> str:
-        """Return the preprocessing that the caller must do, and what the model does itself."""
+        """Return a text on the preprocessing that the caller must do, and that the model does
+        itself.
+        """
         channels, height, width = self.shape
         colours = {1: "grey", 3: "RGB"}.get(channels, f"{channels} channels")
         return (

@@ -1,4 +1,6 @@
-"""Check for the optional packages of export before anything is fetched or converted."""
+"""Check that the optional packages for export are installed, before a model is fetched or
+converted.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,8 @@ def require_onnx(
     """Reject ONNX if its packages are not installed.
 
     Args:
-        where: The option that needs ONNX, for messages.
-        advice: The alternative to installing it.
+        where: The option that needs ONNX, for the error message.
+        advice: The alternative to installing ONNX, for the error message.
 
     Raises:
         UserInputError: A package is missing.

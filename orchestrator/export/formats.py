@@ -17,7 +17,7 @@ RUNTIMES: dict[Format, str] = {"onnx": "ONNX Runtime", "pt2": "PyTorch"}
 def write_file(
     program: ExportedProgram, kind: Format, texts: Mapping[str, str], path: Path
 ) -> None:
-    """Write a graph in a format, with metadata.
+    """Write a graph to a file of the given format, with metadata.
 
     Raises:
         NotConvertibleError: The format cannot represent the graph.
@@ -40,8 +40,8 @@ def open_file(path: Path, kind: Format, num_threads: int = 0) -> Predictor:
 
     Args:
         path: The file.
-        kind: Its format.
-        num_threads: Threads to compute with; 0 leaves it to the runtime.
+        kind: Format of the file.
+        num_threads: Number of threads to compute with; 0 leaves the choice to the runtime.
     """
     match kind:
         case "onnx":
@@ -61,7 +61,7 @@ def read_texts(path: Path, kind: Format) -> dict[str, str]:
 
     Args:
         path: The file.
-        kind: Its format.
+        kind: Format of the file.
     """
     match kind:
         case "onnx":

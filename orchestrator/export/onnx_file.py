@@ -27,14 +27,15 @@ def write_onnx(program: ExportedProgram, texts: Mapping[str, str], path: Path) -
     Args:
         program: The graph.
         texts: Metadata of the model, by name.
-        path: The file; its folder exists.
+        path: The file to write; its folder must exist.
 
     Raises:
-        NotConvertibleError: ONNX lacks an operation, or torch cannot convert it.
+        NotConvertibleError: ONNX lacks an operation of the graph, or torch cannot convert the
+            graph.
     """
     try:
         with quiet():
-            # the graph already has these shapes; this names the axis
+            # the graph already has a dynamic batch axis; this names the axis
             converted = torch.onnx.export(
                 program,
                 input_names=[INPUT],
@@ -72,10 +73,10 @@ def open_onnx(path: Path, num_threads: int) -> Predictor:
 
     Args:
         path: The file.
-        num_threads: Threads to compute with; 0 means all of the machine.
+        num_threads: Number of threads to compute with; 0 means all threads of the machine.
 
     Raises:
-        NotConvertibleError: ONNX Runtime has no implementation of one of its operations.
+        NotConvertibleError: ONNX Runtime lacks an operation of the file.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = num_threads, 1
@@ -94,7 +95,7 @@ def open_onnx(path: Path, num_threads: int) -> Predictor:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Suppress log messages and warnings of converters; errors are still raised."""
+    """Suppress the log messages and warnings of converters; errors are still raised."""
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

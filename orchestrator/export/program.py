@@ -1,4 +1,4 @@
-"""Convert a classifier to a graph, independent of the file format."""
+"""Convert a classifier to a graph that does not depend on the file format."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _NUM_EXAMPLES = 2  # from a single image, torch.export infers a fixed batch size
 
 
 def trace(classifier: nn.Module, shape: Shape) -> ExportedProgram:
-    """Return the graph of a classifier, for any number of images.
+    """Return the graph of a classifier; the graph accepts any number of images.
 
     Args:
         classifier: uint8 images → logits, on the CPU, in evaluation mode.
         shape: (channels, height, width) of the images.
 
     Raises:
-        NotConvertibleError: torch cannot convert it to a graph.
+        NotConvertibleError: torch cannot convert the classifier to a graph.
     """
     examples = torch.zeros(_NUM_EXAMPLES, *shape, dtype=torch.uint8)
     try:
@@ -30,7 +30,7 @@ def trace(classifier: nn.Module, shape: Shape) -> ExportedProgram:
 
 
 def not_convertible(what: str, error: Exception) -> NotConvertibleError:
-    """Return the error for a failed conversion, with the first line of the reason."""
+    """Return the error for a failed conversion, with the first line of the original error."""
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return NotConvertibleError(
         f"the model cannot be converted to {what} ({reason})",

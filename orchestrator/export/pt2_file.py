@@ -21,8 +21,8 @@ def write_pt2(program: ExportedProgram, texts: Mapping[str, str], path: Path) ->
 
     Args:
         program: The graph.
-        texts: Metadata, stored as extra files, by name.
-        path: The file; its folder exists.
+        texts: Metadata by name, stored as extra files in the archive.
+        path: The file to write; its folder must exist.
 
     Raises:
         OSError: The file cannot be written.
@@ -33,16 +33,16 @@ def write_pt2(program: ExportedProgram, texts: Mapping[str, str], path: Path) ->
 
 
 def open_pt2(path: Path, num_threads: int) -> Predictor:
-    """Open a pt2 file as a predictor, like `as_predictor`."""
+    """Open a pt2 file as a predictor; `as_predictor` explains the number of threads."""
     return as_predictor(torch.export.load(path).module(), num_threads)
 
 
 def read_pt2_texts(path: Path) -> dict[str, str]:
-    """Return the metadata of a pt2 file, read from the archive because loading the graph takes
-    seconds.
+    """Return the metadata of a pt2 file. It is read from the archive, because loading the graph
+    takes seconds.
 
     Raises:
-        BadZipFile: It is not a pt2 file.
+        BadZipFile: The file is not a pt2 file.
     """
     with ZipFile(path) as archive:
         return {
@@ -57,7 +57,7 @@ def as_predictor(classifier: nn.Module, num_threads: int = 0) -> Predictor:
 
     Args:
         classifier: uint8 images → logits, on the CPU.
-        num_threads: Threads to compute with; 0 keeps torch's number.
+        num_threads: Number of threads to compute with; 0 keeps torch's current number.
     """
 
     @torch.no_grad()

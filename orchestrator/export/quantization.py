@@ -1,10 +1,10 @@
 """Quantise float32 to int8: a quarter of the size, with activation ranges taken from training
 images.
 
-Static quantisation [Jacob et al. 2018] if training images are available: weights by channel,
-activations by tensor, both rounded before each convolution and matrix product. Without images, only
-the weights are rounded beforehand, and activations at run time (dynamic). The rest of the graph,
-including normalisation of pixels and embeddings, stays in float32.
+If training images are available, quantisation is static [Jacob et al. 2018]: weights have one scale
+per channel and activations one per tensor, and both are rounded before each convolution and matrix
+product. Without images, quantisation is dynamic: weights are rounded beforehand, and activations at
+run time. The rest of the graph, including normalisation of pixels and embeddings, stays in float32.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ def quantize(
     Args:
         source: The float32 file.
         target: The int8 file.
-        calibration: Training images, never images used for evaluation; None if there are none.
+        calibration: Training images, never images used for evaluation; None if no such images are
+            available.
         texts: Metadata of the model, by name.
 
     Raises:
@@ -71,7 +72,7 @@ def _write(prepared: Path, target: Path, calibration: Images | None) -> str:
         quant_format=QuantFormat.QDQ,
         op_types_to_quantize=_OPERATIONS,
         per_channel=True,
-        reduce_range=True,  # 7-bit weights: without VNNI, products of 8 bits overflow
+        reduce_range=True,  # 7-bit weights: on CPUs without VNNI, sums of 8-bit products overflow
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
     )
@@ -87,6 +88,6 @@ class _Calibration(CalibrationDataReader):  # type: ignore[misc] # onnxruntime i
         )
 
     def get_next(self) -> dict[str, Images] | None:
-        """Return the next batch; None after the last."""
+        """Return the next batch of images; None after the last batch."""
         batch = next(self._batches, None)
         return None if batch is None else {INPUT: batch}
