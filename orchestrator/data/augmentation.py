@@ -17,8 +17,8 @@ from torch.nn import functional
 from orchestrator.config.augmentation import ImageAugmentationConfig
 
 Images = UInt8[Tensor, "n c h w"]
-_BLOCK_VALUES_CPU = 2**18  # pixels and grid of a block fit into a core's cache
-_BLOCK_VALUES_GPU = 2**26  # few calls, and bounded memory
+_BLOCK_VALUES_CPU = 2**18  # values of a block, so that its pixels and grid fit into a core's cache
+_BLOCK_VALUES_GPU = 2**26  # values of a block, for few calls and bounded memory
 _SEQUENCE_VALUES, _SEQUENCE_IMAGES = 2**13, 4
 
 
@@ -29,14 +29,14 @@ def augment(
     part: slice = slice(None),
     device: torch.device | None = None,
 ) -> UInt8[Tensor, "part c h w"]:
-    """Return randomly changed copies; each image draws its own change.
+    """Return randomly changed copies of the images; each image gets its own random change.
 
     Args:
         images: uint8 (n, c, h, w); not modified.
-        config: Limit of each change.
-        generator: A CPU generator, so that draws are the same on every device.
-        part: The images to compute. Draws are made for all images, so that a worker that computes a
-            part gets the same result as a single worker.
+        config: Limits of the random changes.
+        generator: A CPU generator, so that random numbers are the same on every device.
+        part: The images to compute. Random numbers are drawn for all images, so that a worker that
+            computes a part gets the same result as a single worker.
         device: Device of the copies; None means the device of the images.
     """
     device = device or images.device
@@ -68,8 +68,8 @@ def augment(
 
 
 def _to_device(images: Images, device: torch.device) -> Images:
-    """Move images to a device; to a GPU through pinned memory, so that the CPU can prepare the next
-    batch during the copy.
+    """Move images to a device. Copies to a GPU go through pinned memory, so that the CPU can
+    prepare the next batch during the copy.
     """
     if device.type == "cuda" and not images.is_cuda:
         return images.pin_memory().to(device, non_blocking=True)
@@ -79,8 +79,8 @@ def _to_device(images: Images, device: torch.device) -> Images:
 def _draw_transforms(
     num: int, config: ImageAugmentationConfig, generator: torch.Generator, size: tuple[int, int]
 ) -> Float[Tensor, "num 2 3"]:
-    """Draw, for each image, the matrix over (x, y, 1) that maps a pixel of the copy to its place in
-    the image; coordinates run from -1 to 1.
+    """Draw a matrix for each image. It maps (x, y, 1) of a pixel in the copy to (x, y) in the
+    original; coordinates run from -1 to 1.
     """
 
     def uniform(limit: float) -> Tensor:
@@ -112,8 +112,8 @@ def _draw_transforms(
 
 
 def _grid(transforms: Float[Tensor, "n 2 3"], height: int, width: int) -> Float[Tensor, "n h w 2"]:
-    """Return the transformed centre of every pixel; the sum of rows and columns costs a fifth of
-    torch's `affine_grid`.
+    """Return the transformed centre of every pixel, as the sum of a row part and a column part,
+    which takes a fifth of the time of torch's `affine_grid`.
     """
     x, y = (
         (2 * torch.arange(side, device=transforms.device) + 1) / side - 1
@@ -127,10 +127,11 @@ def _grid(transforms: Float[Tensor, "n 2 3"], height: int, width: int) -> Float[
 def _draw_noise(
     num: int, num_values: int, generator: torch.Generator
 ) -> tuple[Float[Tensor, " length"], Int64[Tensor, " num"]]:
-    """Draw one sequence of normal noise, and the start of each image's section in it.
+    """Draw one sequence of normal noise, and for each image the start of its section of this
+    sequence.
 
     Sections of many images overlap, because drawing a number for every pixel would take longer than
-    everything else.
+    all other steps of the augmentation.
     """
     length = max(_SEQUENCE_VALUES, _SEQUENCE_IMAGES * num_values)
     if num * num_values <= length:
@@ -143,8 +144,8 @@ def _draw_noise(
 
 
 def quarter_turns(images: Images) -> UInt8[Tensor, "4*n c h w"]:
-    """Return all four quarter turns of square images, (4 n, c, h, w): first all unturned, then all
-    turned once, and so on.
+    """Return all four quarter turns of square images, (4 n, c, h, w): first all images unturned,
+    then all images turned once, and so on.
     """
     return torch.cat([torch.rot90(images, turns, (2, 3)) for turns in range(4)])
 

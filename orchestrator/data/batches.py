@@ -1,4 +1,4 @@
-"""Form batches in which every class has the same share, however many images it has."""
+"""Form batches in which every class has the same share, however many images the class has."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class BalancedBatches:
-    """Batches of row numbers in which all classes take turns [METHOD §2 (a)].
+    """Sampler of batches of row numbers, in which all classes take turns [METHOD §2 (a)].
 
-    An epoch covers the largest class about once and repeats smaller classes, each time in a new
-    order. Otherwise the single exemplar of an old class would be lost among the new images.
+    An epoch covers the largest class about once and repeats smaller classes, in a new random order
+    at each repetition. Otherwise the single exemplar of an old class would be lost among the new
+    images.
 
     Attributes:
         labels: Class of every row.
         batch_size: Rows per batch.
-        generator_of: Returns the random generator of an epoch.
-        num_old_classes: Number of old classes, which come first and have few rows.
-        rehearsal: Length that an old class adds to an epoch, as a share in [0, 1] of the length
-            that a new class adds.
+        generator_of: Function that returns the random generator of an epoch.
+        num_old_classes: Number of old classes, which are the first classes and have few rows.
+        rehearsal: Number of rows that an old class adds to an epoch, as a share in [0, 1] of the
+            number that a new class adds.
     """
 
     labels: Int64[Tensor, " n"]
@@ -63,7 +64,7 @@ class BalancedBatches:
 def _repeated(
     rows: Int64[Tensor, " rows"], num: int, generator: torch.Generator
 ) -> Int64[Tensor, " num"]:
-    """Return the rows repeated, each time in a new random order."""
+    """Return `num` rows by repeating the given rows, in a new random order at each repetition."""
     repeats = math.ceil(num / len(rows))
     return torch.cat(
         [rows[torch.randperm(len(rows), generator=generator)] for _ in range(repeats)]

@@ -1,5 +1,5 @@
-"""Decode stored images of any mode, depth and orientation to uint8 pixels of one shape, as a viewer
-shows them.
+"""Decode stored images of any mode, depth and orientation to uint8 pixels of one shape, as an image
+viewer shows them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from orchestrator.errors import DataError
 Shape = tuple[int, int, int]
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
-"""Supported formats. Pillow knows more, and starts a program for one of them."""
+"""Supported image formats. Pillow supports more formats, and starts an external program for one of
+them.
+"""
 
 _ORIENTATION = ExifTags.Base.Orientation
 _VALUES_AT_ONCE = 2**20
@@ -45,8 +47,8 @@ class DecodedImage:
 
     Attributes:
         pixels: uint8 (channels, height, width).
-        size: (width, height) in pixels before resizing, as a viewer shows it.
-        mode: Pillow's name of the stored mode: `L`, `RGB`, `RGBA`, `P`, `I;16`, …; `pixels` for
+        size: (width, height) of the upright image in pixels, before resizing.
+        mode: Pillow's name of the stored mode (`L`, `RGB`, `RGBA`, `P`, `I;16`, …), or `pixels` for
             arrays and lists.
     """
 
@@ -65,7 +67,8 @@ def decode(
             them), pixels as an array or nested lists, or an opened image.
         shape: (channels, height, width) of the result.
         where: Name of the image in errors.
-        limits: Limits shared by all images decoded at the same time; None means the defaults.
+        limits: Limits shared by all images that are decoded at the same time; None means the
+            default limits.
 
     Raises:
         DataError: The image is missing, cannot be decoded, or is too large.
@@ -96,7 +99,8 @@ def decode(
 
 
 def opened(stored: object, where: str, limits: ImageLimits) -> Image.Image:
-    """Open an image without decoding it; the only place that opens images, as one of `FORMATS`.
+    """Open an image in one of `FORMATS` without decoding it. No other function of this project
+    opens images.
 
     Args:
         stored: Encoded bytes, an opened image, or pixels.
@@ -106,7 +110,7 @@ def opened(stored: object, where: str, limits: ImageLimits) -> Image.Image:
     Raises:
         DataError: The pixels are not an image, the format is not supported, or the image is too
             large.
-        Exception: Whatever Pillow raises for the bytes.
+        Exception: Pillow cannot open the bytes; the error is Pillow's own.
     """
     image: Image.Image
     if isinstance(stored, bytes):
@@ -123,10 +127,11 @@ def opened(stored: object, where: str, limits: ImageLimits) -> Image.Image:
 
 @contextmanager
 def opening_named_formats(limits: ImageLimits) -> Iterator[None]:
-    """Apply these limits to packages that open images themselves, such as the data sets of
-    torchvision; not thread-safe.
+    """Apply the limits to packages that open images themselves, such as the data sets of
+    torchvision. Not thread-safe.
 
-    Pillow has no setting for this. PPM is allowed because some data sets of torchvision use it.
+    Pillow has no setting for this, so its `open` is replaced. PPM is allowed because some data sets
+    of torchvision use it.
     """
     unbounded = Image.open
 
@@ -151,12 +156,12 @@ def opening_named_formats(limits: ImageLimits) -> Iterator[None]:
 
 
 def encoded_bytes(content: object) -> object:
-    """Return the content of a cell: the `bytes` of a mapping, anything else unchanged."""
+    """Return the image in a cell: the `bytes` of a mapping, or any other content unchanged."""
     return content.get("bytes") if isinstance(content, dict) else content
 
 
 def content_digest(content: object) -> bytes:
-    """Return the SHA-256 of a stored image; it is equal for equal bytes, or equal pixels."""
+    """Return the SHA-256 of a stored image, of its encoded bytes or of its pixels."""
     stored = encoded_bytes(content)
     if isinstance(stored, Image.Image):
         stored = np.asarray(stored)
@@ -168,16 +173,16 @@ def content_digest(content: object) -> bytes:
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """Return the image as a viewer shows it, in the mode `L` or `RGB`.
+    """Return the image as an image viewer shows it, in the mode `L` or `RGB`.
 
     The image is turned according to its EXIF data, has 8 bits per channel, and transparent parts
     are white.
 
     Raises:
-        ValueError: Its pixels have no known range, or Pillow cannot convert its mode.
+        ValueError: The range of the pixels is unknown, or Pillow cannot convert the mode.
     """
     image.load()
-    # no step copies an image that it does not change: images may be large
+    # steps without effect do not copy the image, because images may be large
     is_turned = image.getexif().get(_ORIENTATION, 1) != 1
     turned = ImageOps.exif_transpose(image) if is_turned else image
     if turned.mode in _DEEP_GREY:
@@ -203,7 +208,7 @@ def shrunk(image: Image.Image, shorter_side: int) -> Image.Image:
 
 
 def _on_white(image: Image.Image) -> Image.Image:
-    """Return an image with transparent parts on white; works on some rows at a time, because each
+    """Return an image with transparent parts on white. Some rows are processed at a time, because a
     row temporarily takes four times its memory.
     """
     found = Image.new("RGB", image.size)
@@ -281,6 +286,6 @@ def _to_array(image: Image.Image, shape: Shape) -> npt.NDArray[np.uint8]:
 
 
 def _said(error: Exception) -> str:
-    if isinstance(error, UnidentifiedImageError):  # its text contains a memory address
+    if isinstance(error, UnidentifiedImageError):  # the error's text contains a memory address
         return _OTHER_FORMAT
     return " ".join(str(error).split()) or type(error).__name__

@@ -1,4 +1,4 @@
-"""Open places by their address, on the local filesystem or in object storage."""
+"""Open files and folders by their address, on the local filesystem or in object storage."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def connect(uri: str, field: str = "", what: str = "") -> tuple[fs.FileSystem, s
 
 @contextmanager
 def reached(where: str, uri: str | None = None) -> Iterator[None]:
-    """Translate errors of reading a filesystem.
+    """Translate errors that occur while a filesystem is read.
 
     Args:
-        where: Name of what is read, for messages.
-        uri: The address that was opened; None means `where`.
+        where: Name of the file or folder that is read, for messages.
+        uri: Address of the file or folder; None means `where`.
 
     Raises:
-        StorageUnavailableError: The place cannot be read.
+        StorageUnavailableError: The file or folder cannot be read.
     """
     try:
         yield
@@ -65,5 +65,5 @@ def reached(where: str, uri: str | None = None) -> Iterator[None]:
 
 
 def keys_advice(uri: str) -> str:
-    """Return advice on where the keys of a remote place belong; empty for a path."""
+    """Return advice on where to put the access keys of a remote address; empty for a local path."""
     return f"; its keys belong in {secrets_advice(uri)}" if "://" in uri else ""

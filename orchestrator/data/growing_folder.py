@@ -1,8 +1,8 @@
 """Read a growing folder of Parquet files, on any filesystem that pyarrow supports.
 
-An image is held out depending on its content alone, so a duplicate, even in a later file, always
-falls on the same side. No model is therefore evaluated on an image that an earlier model has
-learned from.
+The content of an image alone decides whether it is held out, so that duplicates, even in later
+files, are held out or learned from together. No model is therefore evaluated on an image that an
+earlier model has learned from.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from orchestrator.masking import shown
 
 @dataclass(frozen=True)
 class SourceFile:
-    """File as listed, without reading it.
+    """Facts about a file from the listing of its folder, without reading the file.
 
     Attributes:
         name: Path within the folder.
@@ -48,7 +48,7 @@ class Folder:
 
         Args:
             uri: A local path, or an address such as `s3://bucket/folder`.
-            field: The setting to correct if there is no folder, for messages.
+            field: The setting to correct if the folder does not exist, for messages.
 
         Raises:
             UserInputError: This kind of address is not supported.
@@ -59,12 +59,12 @@ class Folder:
         self._filesystem, self._root = connect(uri)
 
     def names(self) -> dict[str, SourceFile]:
-        """Return all files of any kind, by name, except hidden ones (`.…`, `_…`) and those in
+        """Return all files of any kind, by name, except hidden files (`.…`, `_…`) and files in
         hidden folders.
 
         Raises:
             DataError: The folder does not exist.
-            StorageUnavailableError: It cannot be listed.
+            StorageUnavailableError: The folder cannot be listed.
         """
         with reached(self.uri):
             if (
@@ -91,7 +91,7 @@ class Folder:
         """Return the content of a file.
 
         Raises:
-            StorageUnavailableError: It cannot be read.
+            StorageUnavailableError: The file cannot be read.
         """
         with (
             reached(self.uri),
@@ -111,7 +111,7 @@ class ParquetContent:
     Attributes:
         where: Name of the file in messages.
         sha256: SHA-256 of the whole file.
-        labels: One per row; empty if labels are not read.
+        labels: One label per row; empty if labels are not read.
         digests: Digest of every row's stored image.
     """
 
@@ -142,7 +142,7 @@ class ParquetContent:
 
 
 def read_content(folder: Folder, name: str, has_labels: bool = True) -> ParquetContent:
-    """Read the images of a file, and its labels.
+    """Read the images of a file, undecoded, and its labels.
 
     Args:
         folder: The folder.
@@ -150,8 +150,8 @@ def read_content(folder: Folder, name: str, has_labels: bool = True) -> ParquetC
         has_labels: Whether to read labels.
 
     Raises:
-        DataError: It is not a Parquet file of images and labels.
-        StorageUnavailableError: It cannot be read.
+        DataError: The file is not a Parquet file of images and labels.
+        StorageUnavailableError: The file cannot be read.
     """
     content, where = folder.content(name), folder.where(name)
     cells, labels = read_cells(pa.BufferReader(content), where, has_labels)
@@ -167,12 +167,13 @@ def read_taken(folder: Folder, name: str, sha256: str, has_labels: bool = True) 
     Args:
         folder: The folder.
         name: Path of the file within the folder.
-        sha256: SHA-256 of the recorded content.
+        sha256: SHA-256 that was recorded for the file.
         has_labels: Whether to read labels.
 
     Raises:
-        DataError: It has changed since, or is not a Parquet file of images and labels.
-        StorageUnavailableError: It cannot be read.
+        DataError: The file has changed since it was recorded, or is not a Parquet file of images
+            and labels.
+        StorageUnavailableError: The file cannot be read.
     """
     content = read_content(folder, name, has_labels)
     if content.sha256 != sha256:
@@ -185,5 +186,5 @@ def read_taken(folder: Folder, name: str, sha256: str, has_labels: bool = True) 
 
 
 def is_held_out(digest: bytes, fraction: float) -> bool:
-    """Return whether the image with this digest is held out, and so never learned from."""
+    """Return whether the image with this digest is held out: it is then never learned from."""
     return int.from_bytes(digest[:8], "big") < fraction * 2**64

@@ -8,21 +8,23 @@ from pathlib import Path
 from orchestrator.config.data import DataConfig
 
 FORMAT = 3
-"""Part of every name. Raise it when decoding changes, so that old files are ignored."""
+"""Format number, part of every file name. Raise it when decoding changes, so that old files are
+ignored.
+"""
 
 
 def cache_file(config: DataConfig, key: str) -> Path:
-    """Return the file for the images of a configuration.
+    """Return the path of the file that holds the decoded images of a configuration.
 
     Args:
-        config: Source of the images.
+        config: Configuration of the source of the images.
         key: Key that differs if the decoded images differ.
     """
     return config.cache_dir / f"{config.kind}-{key}.arrow"
 
 
 def hashed(text: str) -> str:
-    """Return a short key for a text, which contains FORMAT and everything that the images depend
-    on.
+    """Return a short key for a text. The text must contain FORMAT and everything that the images
+    depend on.
     """
     return hashlib.sha256(text.encode()).hexdigest()[:32]

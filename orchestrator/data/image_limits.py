@@ -1,4 +1,6 @@
-"""Limit the memory of one image, and of all images decoded at once: images may be untrusted."""
+"""Limit the memory of each image, and of all images decoded at once, because images may be
+untrusted.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from threading import Condition
 from orchestrator.config.image_source import DEFAULT_MAX_IMAGE_PIXELS
 from orchestrator.errors import DataError
 
-# measured: Pillow takes 8 for most images, 12 for a turned and transparent image
+# measured: Pillow takes 8 bytes for most images, 12 for a turned and transparent image
 _BYTES_PER_PIXEL = 12
 _MAX_BYTES_AT_ONCE = 400 * 2**20
 _LARGE_BYTES = 64 * 2**20
@@ -19,7 +21,7 @@ _LARGE_BYTES = 64 * 2**20
 class ImageLimits:
     """Limits that reject images with too many pixels, and make images wait for free memory.
 
-    Shared by the threads that decode the images of one source.
+    One object is shared by the threads that decode the images of one source.
     """
 
     def __init__(self, max_pixels: int = DEFAULT_MAX_IMAGE_PIXELS) -> None:
@@ -48,11 +50,11 @@ class ImageLimits:
 
     @contextmanager
     def room_for(self, width: int, height: int) -> Iterator[None]:
-        """Wait until the image fits into memory together with those that other threads decode.
+        """Wait until the image fits into memory together with the images that other threads decode.
 
         Args:
-            width: In pixels; `check` has accepted the image.
-            height: In pixels.
+            width: Width in pixels; `check` must have accepted the image.
+            height: Height in pixels.
         """
         num_bytes = width * height * _BYTES_PER_PIXEL
         with self._freed:
@@ -72,6 +74,6 @@ def _give_back_memory() -> None:
     """Return freed memory to the system; otherwise each thread would keep some hundred megabytes of
     its last large images.
     """
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # in glibc; others return it at once
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only; others need no call
     if trim is not None:
         trim(0)

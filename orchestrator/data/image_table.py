@@ -37,9 +37,10 @@ class ImageTable:
         path: The Arrow IPC file.
         name: Name of the data set.
         shape: (channels, height, width) of every image.
-        fingerprint: SHA-256 over shape, images, labels and splits: equal exactly for equal content.
-        integer_labels: Whether the labels of the source are integers; the table stores them as text
-            in any case.
+        fingerprint: SHA-256 over shape, images, labels and splits: two tables have the same
+            fingerprint only if their content is equal.
+        integer_labels: Whether the labels of the source are integers. The table stores labels as
+            text in both cases.
     """
 
     path: Path
@@ -73,7 +74,8 @@ class ImageTable:
         )
 
     def place_of(self, row: int) -> str:
-        """Return the place of an image in the source, such as a path; empty if it is unknown.
+        """Return the place of an image in the source, such as a path; empty if the place is
+        unknown.
 
         Args:
             row: Row of the table.
@@ -91,14 +93,14 @@ def write_image_table(
     is_test: npt.NDArray[np.bool_],
     places: Sequence[str] = (),
 ) -> ImageTable:
-    """Write a table atomically, and open it.
+    """Write a table atomically, and return it opened.
 
     Args:
-        path: The Arrow IPC file; an existing one is replaced.
+        path: The Arrow IPC file to write; an existing file is replaced.
         name: Name of the data set.
-        images: (images, channels, height, width).
-        labels: One per image; they count as integers only if all are integers.
-        is_test: One per image.
+        images: Pixels, (images, channels, height, width).
+        labels: One label per image; labels count as integers only if all are integers.
+        is_test: For each image, whether it is test data.
         places: Place of each image in the source; empty if places are unknown.
 
     Raises:
@@ -149,7 +151,7 @@ def room_on_disk(folder: Path, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
     """Allocate a disk-backed array in an unnamed temporary file; it is freed with its last user.
 
     Args:
-        folder: Folder of the file; it is created.
+        folder: Folder of the file; it is created if missing.
         shape: Shape of the array.
 
     Raises:
@@ -166,7 +168,7 @@ def room_on_disk(folder: Path, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
 
 
 def open_image_table(path: Path) -> ImageTable | None:
-    """Open a table; return None if it is missing or truncated."""
+    """Open a table; return None if its file is missing or truncated."""
     if not path.exists():
         return None
     try:
@@ -202,5 +204,5 @@ def _fingerprint(
 
 
 def parts_of_rows(num: int) -> list[slice]:
-    """Cut a number of rows into slices that take little memory."""
+    """Cut a number of rows into slices whose images take little memory."""
     return [slice(start, start + _ROWS_AT_ONCE) for start in range(0, num, _ROWS_AT_ONCE)]

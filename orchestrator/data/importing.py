@@ -1,9 +1,10 @@
-"""Import any source into one Parquet file per half: images as they are stored, rows in the order of
-their labels.
+"""Import any source into one Parquet file per half, training and test. Images stay as they are
+stored, and rows are in the order of their labels.
 
-Samples are processed in chunks. Each chunk is a file named by a key of its input, so that a resumed
-import reuses finished chunks. The chunks are then merged label by label, so that reading some
-classes reads only their row groups. Neither step holds more than a chunk or a row group in memory.
+Samples are processed in chunks. Each chunk is a file whose name is a key of the chunk's input, so
+that a resumed import reuses finished chunks. The chunks are then merged label by label, so that a
+reader of some classes reads only the row groups of these classes. Neither step holds more than a
+chunk or a row group in memory.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _FORMAT = 1  # raise when the way of storing images changes
 _CHUNK_IMAGES = 256
 _GROUP_IMAGES = 1024
 _GROUP_BYTES = 64 * 2**20
-_PROOF_SHAPE = (3, 32, 32)  # images are decoded to verify that they can be
+_PROOF_SHAPE = (3, 32, 32)  # shape for decoding, which only verifies that images can be decoded
 _JPEG_QUALITY = 95
 
 _CHUNK_SCHEMA = pa.schema(
@@ -54,19 +55,19 @@ _CHUNK_SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Chunk:
-    """Stored part of a half: one row group per label, and one for unusable images.
+    """Stored part of a half, with one row group per label, and one row group for unusable images.
 
     Attributes:
         path: The file.
-        half: The half that the images belong to.
+        half: The half that the images belong to, training or test.
     """
 
     path: Path
     half: Half
 
     def images(self) -> list[ImageFacts | BadImage]:
-        """Return the facts of each image, in the order of the rows; read on every call, because
-        those of all chunks may be too many for memory.
+        """Return the facts about each image, in the order of the rows. They are read on every call,
+        because the facts of all chunks may be too many for memory.
         """
         with pq.ParquetFile(self.path) as file:
             rows = file.read(
@@ -81,7 +82,7 @@ class Chunk:
         return [*dict.fromkeys(label for label in labels if label is not None)]
 
     def content(self, row_group: int) -> list[bytes]:
-        """Return the images of one label."""
+        """Return the images of one row group, which all have the same label."""
         with pq.ParquetFile(self.path) as file:
             images: list[bytes] = (
                 file.read_row_group(row_group, columns=["image"]).column("image").to_pylist()
@@ -102,7 +103,7 @@ def import_chunks(
     Args:
         samples: All samples of the half.
         half: The half.
-        image_size: Larger images are shrunk until their shorter side has this many pixels; None
+        image_size: Length in pixels of the shorter side to which larger images are shrunk; None
             shrinks no image.
         max_pixels: Largest number of pixels of a usable image.
         folder: Existing folder for the chunks.
@@ -134,7 +135,7 @@ def merge(
         chunks: All chunks of the half.
         path: The file to write; an existing file is replaced.
         integer_labels: Whether labels are stored as integers instead of text.
-        metadata: Stored with the schema.
+        metadata: Metadata to store with the schema.
 
     Raises:
         StorageUnavailableError: The folder cannot be written.
@@ -201,8 +202,8 @@ def _facts(half: Half, row: Mapping[str, Any]) -> ImageFacts | BadImage:
 
 
 def _stored(found: Examined, image_size: int | None, limits: ImageLimits) -> bytes:
-    """Return the bytes of an image: unchanged if it is encoded and not too large, otherwise encoded
-    as JPEG if it was one, or as PNG.
+    """Return the bytes of an image: unchanged if the image is encoded and not too large, otherwise
+    encoded again, as JPEG if it was a JPEG, or else as PNG.
     """
     content = encoded_bytes(found.content)
     is_large = image_size is not None and min(found.decoded.size) > image_size

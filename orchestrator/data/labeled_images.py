@@ -22,8 +22,9 @@ class LabeledImages:
 
     Attributes:
         images: uint8 (images, channels, height, width).
-        labels: Positions in the class order.
-        folder: Folder of the images if they are too many for memory; None if they are in memory.
+        labels: Classes of the images, as positions in the class order.
+        folder: Folder on disk that holds the images if they are too many for memory; None if they
+            are in memory.
     """
 
     images: UInt8[Tensor, "n c h w"]
@@ -40,7 +41,9 @@ class LabeledImages:
         return channels, height, width
 
     def preceded_by(self, exemplars: UInt8[Tensor, "old c h w"]) -> LabeledImages:
-        """Prepend one image for each of the first classes, in memory or on disk as before."""
+        """Return the images with one exemplar for each of the first classes prepended, in memory or
+        on disk like the original images.
+        """
         if not len(exemplars):
             return self
         num_old, labels = len(exemplars), torch.cat([torch.arange(len(exemplars)), self.labels])
@@ -49,7 +52,7 @@ class LabeledImages:
         return LabeledImages(joined, labels, self.folder)
 
     def resized(self, size: int) -> LabeledImages:
-        """Resize the images, in memory or on disk as before.
+        """Return resized images, in memory or on disk like the original images.
 
         Args:
             size: Side in pixels.
@@ -67,7 +70,8 @@ class UnlabeledImages:
 
     Attributes:
         images: uint8 (images, channels, height, width).
-        folder: Folder of the images if they are too many for memory; None if they are in memory.
+        folder: Folder on disk that holds the images if they are too many for memory; None if they
+            are in memory.
     """
 
     images: UInt8[Tensor, "n c h w"]
@@ -77,7 +81,9 @@ class UnlabeledImages:
         return len(self.images)
 
     def resized(self, size: int) -> UnlabeledImages:
-        """Resize the images to a given side length, in memory or on disk as before."""
+        """Return images resized to a given side in pixels, in memory or on disk like the original
+        images.
+        """
         if self.images.shape[-1] == size:
             return self
         return UnlabeledImages(resized_images(self.images, size, self.folder), self.folder)
@@ -86,10 +92,10 @@ class UnlabeledImages:
 def resized_images(
     images: UInt8[Tensor, "n c h w"], size: int, folder: Path | None
 ) -> UInt8[Tensor, "n c size size"]:
-    """Resize images to a given side length.
+    """Return images resized to a given side in pixels.
 
     Args:
-        images: uint8.
+        images: Images as uint8.
         size: Side in pixels.
         folder: Folder for the resized images on disk; None keeps them in memory.
 
@@ -109,7 +115,7 @@ def resized_images(
 def copied_rows(
     table: ImageTable, rows: npt.NDArray[np.int64], max_bytes: int | None
 ) -> tuple[UInt8[Tensor, "n c h w"], Path | None]:
-    """Copy images out of a memory-mapped table, into memory or, if they are too many, onto disk.
+    """Copy images of a memory-mapped table into memory or, if they are too many, onto disk.
 
     Args:
         table: The table with the images.
@@ -117,7 +123,7 @@ def copied_rows(
         max_bytes: Largest number of bytes to copy into memory; None means no limit.
 
     Returns:
-        The images, and their folder on disk; None if they are in memory.
+        The images, and the folder that holds them on disk, or None if they are in memory.
 
     Raises:
         StorageUnavailableError: The disk is full.

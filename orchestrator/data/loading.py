@@ -1,4 +1,4 @@
-"""Load any image source into the internal form, decoded once per machine."""
+"""Load any image source into an image table, decoded once per machine."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def load_images(config: DataConfig, progress: Progress = ignore_progress) -> Ima
     """Return the configured data set, decoded once per machine and memory-mapped.
 
     Args:
-        config: Source of the images, and the shape to which they are converted.
+        config: Configuration of the source, and the shape to which images are converted.
         progress: Receives the progress of decoding.
 
     Raises:
         ConfigError: The extension that provides the images cannot be loaded.
-        DataError: Images, labels or files are unusable; each is named.
+        DataError: Images, labels or files are unusable; the error names each of them.
         StorageUnavailableError: `data.cache_dir` cannot be written, or a download fails.
     """
     source = open_source(config)
@@ -56,8 +56,8 @@ def load_images(config: DataConfig, progress: Progress = ignore_progress) -> Ima
 
 
 def _key(source: ImageSource, config: DataConfig) -> str:
-    """Return a key of everything that the decoded images depend on, including an extension's
-    version.
+    """Return a key that covers everything that the decoded images depend on, including an
+    extension's version.
     """
     identity = extension_identity(config)
     by_whom = f" {json.dumps(identity, sort_keys=True)}" if identity else ""
@@ -79,7 +79,7 @@ def decode_all(
     """Return the images, (images, channels, height, width), the labels and the places of all
     samples.
 
-    The images are held in an unnamed file instead of memory.
+    The images are held in an unnamed temporary file, not in memory.
 
     Raises:
         DataError: An image or a label is unusable.
@@ -119,7 +119,7 @@ def decode_sample(
     """Return the label, the image (channels, height, width) and the place of a sample.
 
     Raises:
-        DataError: It cannot be read or decoded, or is larger than the limits allow.
+        DataError: The sample cannot be read or decoded, or is larger than the limits allow.
     """
     try:
         label, content = sample.load()

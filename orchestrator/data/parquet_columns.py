@@ -14,7 +14,7 @@ from orchestrator.data.decoding import Shape, decode
 from orchestrator.data.image_limits import ImageLimits
 from orchestrator.errors import DataError
 
-# a colour image of 1,182 x 1,182 pixels; a value in a list takes up to forty bytes
+# the values of a colour image of 1,182 x 1,182 pixels; a listed value takes up to forty bytes
 _MOST_LISTED_VALUES = 2**22
 
 
@@ -26,11 +26,11 @@ def read_cells(
     Args:
         source: The content of one Parquet file.
         where: Name of the file in errors.
-        has_labels: Whether to read labels; otherwise the result has none.
+        has_labels: Whether to read labels; if not, the returned list is empty.
 
     Raises:
-        DataError: It is not a Parquet file, a column is missing or has the wrong type, or a label
-            is missing.
+        DataError: The content is not a Parquet file, a column is missing or has the wrong type, or
+            a label is missing.
     """
     with readable(where), pq.ParquetFile(source) as parquet:
         names = ["image", "label"] if has_labels else ["image"]
@@ -45,7 +45,7 @@ def read_cells(
 def decode_cells(
     cells: pa.ChunkedArray, rows: Sequence[int], shape: Shape, where: str, limits: ImageLimits
 ) -> npt.NDArray[np.uint8]:
-    """Decode some rows of a column `image`, (rows, channels, height, width).
+    """Return the decoded images in some rows of a column `image`, (rows, channels, height, width).
 
     Args:
         cells: The column.
@@ -73,8 +73,8 @@ def cell_value(cell: pa.Scalar, where: str) -> object:
         where: Name of the cell in errors.
 
     Raises:
-        DataError: The cell is a list of too many pixels: few compressed bytes may expand to a huge
-            list.
+        DataError: The cell is a list of too many pixels. Lists are limited because few compressed
+            bytes may expand to a huge list.
     """
     num_values = _num_listed(cell)
     if num_values > _MOST_LISTED_VALUES:
@@ -88,10 +88,10 @@ def cell_value(cell: pa.Scalar, where: str) -> object:
 
 @contextmanager
 def readable(where: str) -> Iterator[None]:
-    """Name the file in errors while reading it.
+    """Translate errors that occur while a file is read into errors that name the file.
 
     Raises:
-        DataError: It is not a Parquet file, or it is corrupt.
+        DataError: The file is not a Parquet file, or is corrupt.
     """
     try:
         yield
@@ -104,7 +104,7 @@ def readable(where: str) -> Iterator[None]:
 def check_columns(
     parquet: pq.ParquetFile, where: str, names: Sequence[str] = ("image", "label")
 ) -> None:
-    """Reject a file that lacks the columns to read.
+    """Reject a file without the columns to read.
 
     Raises:
         DataError: A column is missing, occurs twice, or has the wrong type.
@@ -135,7 +135,7 @@ def check_columns(
 
 
 def _num_listed(cell: pa.Scalar) -> int:
-    """Return how many numbers the lists of a cell hold."""
+    """Return the number of values in the nested lists of a cell."""
     if isinstance(cell.type, pa.BaseExtensionType):
         return _num_listed(cell.value)
     if not cell.is_valid:

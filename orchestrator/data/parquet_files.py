@@ -24,7 +24,7 @@ from orchestrator.masking import shown
 
 
 class StoredFile(Protocol):
-    """Protocol of one Parquet file."""
+    """Protocol of one Parquet file, on disk or in object storage."""
 
     @property
     def where(self) -> str:
@@ -32,28 +32,29 @@ class StoredFile(Protocol):
 
     @property
     def name(self) -> str:
-        """Return the name, without the folder."""
+        """Return the name of the file, without its folder."""
 
     @property
     def stamp(self) -> str:
-        """Return a text that changes when the content does."""
+        """Return a text that changes when the content of the file changes."""
 
     def open(self) -> AbstractContextManager[IO[bytes]]:
         """Open the content for random access.
 
         Raises:
             DataError: The file is not readable.
-            StorageUnavailableError: Object storage does not answer, now or during reading.
+            StorageUnavailableError: Object storage does not answer, when the file is opened or
+                while it is read.
         """
 
 
 def find_parquet_files(place: str, fields: str = "data.train and data.test") -> list[StoredFile]:
-    """Return the file itself, the Parquet files of a folder, or those that match a pattern such as
-    `data/train-*.parquet`, sorted by name.
+    """Return the Parquet files at a place, sorted by name. The place is a file, a folder, or a
+    pattern such as `data/train-*.parquet`.
 
     Args:
         place: A local path, or an address such as `s3://bucket/data/train-*.parquet`.
-        fields: The settings to correct if there is no file, for messages.
+        fields: The settings to correct if no file is found, for messages.
 
     Raises:
         DataError: No file matches, or the folder has no Parquet files.
@@ -81,7 +82,9 @@ class _LocalFile:
 
     @cached_property
     def stamp(self) -> str:
-        """Return a digest of the content, so that touching or copying a file changes nothing."""
+        """Return a digest of the content, so that the stamp stays the same when the file is touched
+        or copied.
+        """
         with self.open() as stream:
             return hashlib.file_digest(cast("io.BufferedReader", stream), "sha256").hexdigest()
 
@@ -103,7 +106,7 @@ class _LocalFile:
 class _RemoteFile:
     where: str
     name: str
-    # by size and time: reading everything just to compare it would cost as much as decoding it
+    # from size and time: reading the content to compare it would cost as much as decoding it
     stamp: str
     filesystem: fs.FileSystem
     path: str
@@ -119,8 +122,8 @@ class _RemoteFile:
 
 
 class _RemoteContent(io.RawIOBase):
-    """Remote file whose connection errors are not `OSError`, which Arrow also raises for corrupt
-    files.
+    """Remote file that raises connection errors as another type than `OSError`, which Arrow also
+    raises for corrupt files.
     """
 
     def __init__(self, stream: IO[bytes], where: str, address: str) -> None:
@@ -151,8 +154,8 @@ def _on_disk(path: Path) -> tuple[list[StoredFile], bool]:
 
 
 def _in_object_storage(address: str) -> tuple[list[StoredFile], bool]:
-    """Find files as on disk; `*` matches a part of one name, and `?` begins the options of the
-    address.
+    """Find files in object storage by the rules for a local disk, except that `*` matches within
+    one name only, and `?` begins the options of the address.
     """
     place, mark, options = address.partition("?")
     scheme, _, path = place.partition("://")

@@ -1,4 +1,4 @@
-"""Read and decode a file in a separate process, which may be killed by it."""
+"""Read and decode a file in a separate process, which an oversized file may kill."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orchestrator.data.decoding import Shape
 from orchestrator.data.growing_folder import Folder, read_content
 from orchestrator.errors import OrchestratorError
 
-# in addition to what the libraries reserve and to the file itself; decoding takes a tenth of it
+# memory in addition to that of the libraries and of the file; decoding takes a tenth of it
 _MAX_BYTES = 4 * 2**30
 _MIN_SECONDS = 600
 _BYTES_PER_SECOND = 10**6
@@ -24,11 +24,11 @@ def survives(
 ) -> bool:
     """Return whether a process can read and decode a file without being killed.
 
-    A file that is rejected with an error counts as survived.
+    If the file is rejected with an error, the process has survived.
 
     Args:
         uri: The folder of the file.
-        name: Path within the folder.
+        name: Path of the file within the folder.
         num_bytes: Size of the file.
         shape: (channels, height, width) to which every image is converted.
         max_pixels: Largest number of pixels of one image.
@@ -55,14 +55,16 @@ def _probe(
 ) -> None:
     _die_first(max_bytes)
     channels, height, width = shape
-    with suppress(OrchestratorError):  # the next reader reports it
+    with suppress(OrchestratorError):  # the next reader reports the error
         content = read_content(Folder(uri), name, has_labels)
         for row in range(len(content.digests)):
             content.decode([row], (channels, height, width), max_pixels)
 
 
 def _die_first(max_bytes: int) -> None:
-    """Limit the memory of this process, and make it the kernel's first choice to kill."""
+    """Limit the memory of this process, and make it the first that the kernel kills if memory is
+    short.
+    """
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     reserved = resource.getpagesize() * int(

@@ -1,5 +1,5 @@
-"""Define image sources before decoding: the interface of every source, and parallel processing of
-its images.
+"""Define the interface of image sources, which provide images before decoding, and process their
+images in parallel.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from orchestrator.config.image_source import Half
 
 HALVES: tuple[Half, Half] = ("train", "test")
 Label: TypeAlias = int | str
-# Receives the number of finished images and the total.
+# Function that receives the number of finished images and the total number of images.
 Progress: TypeAlias = Callable[[int, int], None]
 
 Item = TypeVar("Item")
@@ -28,11 +28,12 @@ class Sample:
     """Image that has not been read yet.
 
     Attributes:
-        where: Name in messages: a path, or a file and a row.
-        name: File name; empty if there is none.
-        stamp: Text that changes when the image or its label does; unique within the source.
-        load: Returns the label, and the content as `decoding.decode` accepts it. Thread-safe;
-            raises `OSError` if the image cannot be read, and `DataError` if it has no label.
+        where: Name of the image in messages: a path, or a file and a row.
+        name: File name of the image; empty if it has none.
+        stamp: Text that changes when the image or its label changes; unique within the source.
+        load: Function that returns the label, and the content as `decoding.decode` accepts it. It
+            is thread-safe, and raises `OSError` if the image cannot be read, and `DataError` if it
+            has no label.
     """
 
     where: str
@@ -42,7 +43,7 @@ class Sample:
 
 
 class ImageSource(Protocol):
-    """Protocol of a source of labelled images in two halves."""
+    """Protocol of a source of labelled images in two halves, training and test."""
 
     @property
     def name(self) -> str:
@@ -50,14 +51,17 @@ class ImageSource(Protocol):
 
     @property
     def stamp(self) -> str:
-        """Return a text that changes when anything that the source reads does.
+        """Return a text that changes when any content that the source reads changes.
 
-        Decoded images are cached under it. It is requested before every run and must be cheap.
+        Decoded images are cached under this stamp. It is requested before every run and must be
+        cheap to compute.
         """
 
     @property
     def has_test_half(self) -> bool:
-        """Return whether there are test images; if not, a share of each class becomes test data."""
+        """Return whether the source has test images; if not, a share of each class becomes test
+        data.
+        """
 
     def num_images(self, half: Half) -> int:
         """Return the number of images of a half, readable or not."""
@@ -66,7 +70,7 @@ class ImageSource(Protocol):
         """Return the place of a half, for messages."""
 
     def empty_classes(self, half: Half) -> Sequence[str]:
-        """Return the folders of classes without images."""
+        """Return the class folders that have no images."""
 
     def samples(self, half: Half) -> Iterator[Sample]:
         """Yield the images of a half, always in the same order."""
@@ -80,7 +84,7 @@ def natural_key(label: str) -> tuple[int, int, str]:
 
 
 def ignore_progress(done: int, total: int) -> None:
-    """Discard progress."""
+    """Discard the reported progress."""
 
 
 def in_batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

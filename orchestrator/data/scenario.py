@@ -3,7 +3,7 @@
 A class is identified by its position in the class order, so the classes seen after task i are
 always 0 … k-1, in that order.
 
-Importing this module imports no torch: what a run would compute is known without.
+Importing this module does not import torch, because planning a run does not need torch.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ Indices = npt.NDArray[np.int64]
 
 
 class Split(StrEnum):
-    """Purpose of images: training, choosing between configurations, or the final evaluation."""
+    """Purpose of images: training, choosing between configurations (validation), or the final
+    evaluation (test).
+    """
 
     TRAIN = "train"
     VALIDATION = "validation"
@@ -43,7 +45,7 @@ class Task:
     """One increment of new classes.
 
     Attributes:
-        index: 0 for the base task.
+        index: Position of the task; 0 for the base task.
         new_classes: Positions of the new classes in the class order.
         num_seen_classes: Number of classes of this and all earlier tasks.
     """
@@ -58,11 +60,12 @@ class Scenario:
     """Data set divided into tasks and splits.
 
     Attributes:
-        table: The images.
-        class_names: Labels in their order of arrival.
+        table: Table with all images.
+        class_names: Labels of the classes in their order of arrival.
         tasks: Tasks in order.
-        indices: Rows of the table for every split and class.
-        num_learned_tasks: Number of tasks learned earlier, whose training images may be missing.
+        indices: Rows of the images in the table, for every split and class.
+        num_learned_tasks: Number of tasks learned in earlier runs, whose training images may be
+            missing.
         max_bytes: Largest number of bytes of images to copy into memory at once; larger sets are
             kept on disk. None means no limit.
         unlabeled: Unlabelled images, for the methods that learn from them; None if there are none.
@@ -82,12 +85,14 @@ class Scenario:
         return self.table.shape
 
     def labels_of(self, task: Task) -> list[Label]:
-        """Return the new labels of a task as the source has them, integers or text."""
+        """Return the labels of a task's new classes as the source has them, integers or text."""
         names = [self.class_names[c] for c in task.new_classes]
         return [int(name) for name in names] if self.table.integer_labels else [*names]
 
     def targets_of(self, split: Split, classes: Sequence[int]) -> Tensor:
-        """Return the labels of `images_of`, int64 (n,), without copying the images."""
+        """Return the labels that `images_of` would return, int64 (n,), without copying the
+        images.
+        """
         import torch  # noqa: PLC0415 - slow to import
 
         return torch.from_numpy(
@@ -117,7 +122,7 @@ class Scenario:
         """Return all unlabelled images, copied as by `images_of`; None if there are none.
 
         Args:
-            beside: Images in use at the same time, which count towards `max_bytes`.
+            beside: Labelled images in use at the same time, whose size counts towards `max_bytes`.
 
         Raises:
             StorageUnavailableError: The disk is full.
@@ -130,8 +135,8 @@ class Scenario:
         )
 
     def fingerprint_of(self, task: Task) -> str:
-        """Return the SHA-256 over what a stage of this task reads: its class names, training images
-        and the images' shape.
+        """Return the SHA-256 over the data that a stage of this task reads: names and training
+        images of the task's classes, and the images' shape.
         """
         names = [self.class_names[c] for c in task.new_classes]
         digest = hashlib.sha256(repr((self.shape, names)).encode())

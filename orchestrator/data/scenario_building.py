@@ -24,11 +24,12 @@ def build_scenario(
     """Divide a data set into tasks, and its training images into training and validation.
 
     Args:
-        table: The images.
+        table: Table with all images.
         config: Class order and task sizes.
-        validation_fraction: Share of each class's training images to set aside, in [0, 1).
-        seed: Determines which images are set aside, and which are kept under `max_images_per_class`
-            and `max_images_per_base_class`.
+        validation_fraction: Share of each class's training images to set aside for validation, in
+            [0, 1).
+        seed: Seed that determines which images are set aside, and which images are kept if
+            `max_images_per_class` or `max_images_per_base_class` limits their number.
 
     Raises:
         DataError: The class order has unknown labels, there are too few classes, or a class has too

@@ -1,5 +1,5 @@
-"""Split a source without test images: a share of every class becomes test data, by the content of
-its images.
+"""Split a source without test images: a share of every class becomes test data, chosen by the
+content of the images.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from orchestrator.errors import DataError
 class SplitByContent:
     """Source whose test data are, in each class, the images with the lowest digests.
 
-    This needs no seed, does not depend on the order or names of files, and keeps equal images of a
-    class in the same half.
+    This split needs no seed, does not depend on the order or names of files, and keeps equal images
+    of a class in the same half.
     """
 
     has_test_half = True
@@ -29,7 +29,8 @@ class SplitByContent:
 
         Args:
             whole: Source with all images in the half `train`.
-            test_fraction: Share of each class's images, in (0, 1); at least one image.
+            test_fraction: Share of each class's images that becomes test data, in (0, 1); at least
+                one image of each class.
         """
         self._whole = whole
         self._test_fraction = test_fraction
@@ -87,5 +88,5 @@ def _label_and_digest(sample: Sample) -> tuple[str, bytes] | None:
 
 
 def _limit(digests: Sequence[bytes], fraction: float) -> bytes:
-    """Return the highest digest that is test data."""
+    """Return the highest digest of an image that becomes test data."""
     return digests[max(1, round(fraction * len(digests))) - 1]

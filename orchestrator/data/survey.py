@@ -14,7 +14,7 @@ from orchestrator.data.samples import HALVES, ImageSource, Label, Sample, natura
 from orchestrator.errors import DataError
 
 _NUM_EXAMPLES = 3
-_LEAST_SIDE = 4  # pixels
+_LEAST_SIDE = 4  # in pixels
 _MOST_STRETCHED = 20
 _ACROSS_HALVES, _ACROSS_CLASSES = "in training and in test", "under several classes"
 
@@ -23,14 +23,14 @@ class ImageFacts(NamedTuple):
     """Facts about a usable image.
 
     Attributes:
-        half: The half that it belongs to.
-        where: Name in messages.
-        name: File name; empty if there is none.
+        half: The half that the image belongs to.
+        where: Name of the image in messages.
+        name: File name of the image; empty if it has none.
         label: Label as the source has it.
         digest: SHA-256 of the stored content.
-        mode: Pillow's name of the mode.
-        width: In pixels.
-        height: In pixels.
+        mode: Pillow's name of the image's mode.
+        width: Width in pixels.
+        height: Height in pixels.
     """
 
     half: Half
@@ -52,7 +52,7 @@ class BadImage(NamedTuple):
 
 
 class Examined(NamedTuple):
-    """Usable image, with everything that was read from it."""
+    """Usable image, with all facts and content that were read."""
 
     facts: ImageFacts
     decoded: DecodedImage
@@ -62,7 +62,9 @@ class Examined(NamedTuple):
 def examine(
     sample: Sample, half: Half, shape: Shape, limits: ImageLimits | None = None
 ) -> Examined | BadImage:
-    """Read and decode an image; return a problem as a value instead of raising it."""
+    """Read and decode an image; return an unusable one as `BadImage` instead of raising an
+    error.
+    """
     try:
         label, content = sample.load()
         decoded = decode(content, shape, sample.where, limits)
@@ -78,13 +80,13 @@ def examine(
 
 @dataclass
 class Survey:
-    """Survey that accumulates facts image by image, without keeping images.
+    """Survey of a data set that accumulates facts image by image, without keeping images.
 
     Attributes:
         empty_classes: Class folders without images.
         stray: Images next to the class folders.
         num_odd_sizes: Number of usable images that are tiny or very elongated.
-        odd_sizes: First of these, with their sizes.
+        odd_sizes: The first tiny or elongated images, with their sizes.
         counts: Number of usable images, by half and class.
         sizes: Number of usable images, by (width, height).
         modes: Number of usable images, by mode.
@@ -135,7 +137,7 @@ class Survey:
 
     @property
     def classes(self) -> list[str]:
-        """Return all labels, numbers by value before text."""
+        """Return all labels in order: numbers by value, then text."""
         return sorted({*self.counts["train"], *self.counts["test"]}, key=natural_key)
 
     def findings(self) -> list[str]:
@@ -207,8 +209,8 @@ class Survey:
 
 
 def _pair(places: Sequence[tuple[Half, str, str]], kind: str) -> tuple[str, str]:
-    """Return the first two images that show a kind of duplication: across halves, across classes,
-    or any.
+    """Return the first two images of a kind of duplication: across halves, across classes, or
+    any.
     """
     part = {_ACROSS_HALVES: 0, _ACROSS_CLASSES: 1}.get(kind)
     first = places[0]
@@ -217,10 +219,10 @@ def _pair(places: Sequence[tuple[Half, str, str]], kind: str) -> tuple[str, str]
 
 
 def new_survey(source: ImageSource) -> Survey:
-    """Return a survey with the findings that are not samples: empty classes, and images next to the
-    class folders.
+    """Return a survey with the findings that do not come from samples: empty classes, and images
+    next to the class folders.
     """
-    # only folder sources have it; the protocol, which other packages implement, does not
+    # only folder sources have this method; the protocol, which other packages implement, does not
     stray: Callable[[Half], Sequence[str]] = getattr(source, "stray_images", lambda _half: ())
     return Survey(
         [folder for half in HALVES for folder in source.empty_classes(half)],

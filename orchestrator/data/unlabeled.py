@@ -1,6 +1,6 @@
-"""Select unlabelled images: those of a source that are not test, validation or training images.
+"""Select the unlabelled images of a source that are not test, validation or training images.
 
-Importing this module imports no torch.
+Importing this module does not import torch.
 """
 
 from __future__ import annotations
@@ -25,20 +25,21 @@ if TYPE_CHECKING:
 Rows: TypeAlias = npt.NDArray[np.int64]
 
 UNLABELED: Literal["unlabeled"] = "unlabeled"
-"""Used in place of a split for these images."""
+"""Name that unlabelled images have where labelled images have the name of their split."""
 
 IMAGES_PER_PART = 2048
-"""Largest number of images that are processed, and stored, as one part."""
+"""Largest number of images that are processed and stored as one part."""
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Numbers of skipped images of a source, each counted for the first reason that applies.
+    """Numbers of skipped images of a source, by reason. Each image counts for the first reason that
+    applies.
 
     Attributes:
         in_test: Images with the same pixels as a test image.
         in_validation: Images with the same pixels as a validation image.
-        in_training: Images with the same pixels as a training image, which is learned with its
+        in_training: Images with the same pixels as a training image, which is learned from with its
             label.
         repeated: Images with the same pixels as another image of the source, which is kept.
     """
@@ -55,11 +56,11 @@ class LeftOut:
 
 
 class PoolPart(NamedTuple):
-    """Images adjacent in the table that are processed together.
+    """Adjacent images of the table that are processed together.
 
-    The skipped images differ between seeds and between amounts of labels. If they are less than
-    half of a part, they are processed with the others, so that the results for the part can be
-    reused in all cases.
+    Which images are skipped depends on the seed and on the number of labelled images. If less than
+    half of a part is skipped, the whole part is processed, so that the results for the part can be
+    reused for other seeds and numbers.
 
     Attributes:
         rows: Rows of the table to process.
@@ -79,8 +80,8 @@ class UnlabeledPool:
     Attributes:
         table: All images of the source that were decoded.
         rows: Rows of the images that may be learned from, in the order of the table.
-        digests: Digests of the pixels of all images of the table.
-        left_out: Numbers of the other images, by reason.
+        digests: Digest of the pixels of every image of the table.
+        left_out: Numbers of the skipped images, by reason.
     """
 
     table: ImageTable
@@ -98,7 +99,7 @@ class UnlabeledPool:
 
     @cached_property
     def parts(self) -> Sequence[PoolPart]:
-        """Return the images in parts, in their order."""
+        """Return the images in parts, in the order of the table."""
         num = len(self.digests)
         cuts = np.searchsorted(self.rows, np.arange(0, num + IMAGES_PER_PART, IMAGES_PER_PART))
         found = []
@@ -120,7 +121,8 @@ class UnlabeledPool:
         return copied_rows(self.table, rows, None)[0]
 
     def images(self, max_bytes: int | None) -> UnlabeledImages:
-        """Return all images, copied into memory or, if they are too many, onto disk.
+        """Return all images that may be learned from, copied into memory or, if they are too many,
+        onto disk.
 
         Args:
             max_bytes: Largest number of bytes to copy into memory; None means no limit.
@@ -148,7 +150,8 @@ def unlabeled_pool(
     in_validation: Sequence[bytes],
     in_training: Sequence[bytes],
 ) -> UnlabeledPool:
-    """Return the images of a table without those whose content is already known.
+    """Return the pool of a table's images, without duplicates and without test, validation and
+    training images.
 
     Args:
         table: All images of the source.

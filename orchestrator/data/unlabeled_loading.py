@@ -21,15 +21,15 @@ from orchestrator.errors import NoImagesError
 def load_unlabeled(
     config: DataConfig, unlabeled: UnlabeledConfig, progress: Progress = ignore_progress
 ) -> ImageTable:
-    """Return unlabelled images, memory-mapped; at most `max_images` of them are decoded.
+    """Return a memory-mapped table of unlabelled images; at most `max_images` images are decoded.
 
     Args:
         config: The labelled data, which determine the shape of the images and the cache folder.
-        unlabeled: Source of the unlabelled images.
+        unlabeled: Configuration of the source of the unlabelled images.
         progress: Receives the progress of decoding.
 
     Raises:
-        DataError: Images or files are unusable; each is named.
+        DataError: Images or files are unusable; the error names each of them.
         NoImagesError: The source has no images.
         StorageUnavailableError: `data.cache_dir` cannot be written, or object storage does not
             answer.
@@ -52,14 +52,14 @@ def load_unlabeled(
 def pool_beside(scenario: Scenario, table: ImageTable) -> UnlabeledPool:
     """Return the images of a table that are not also images of a scenario.
 
-    Test images are those of all classes, including classes that the class order omits.
+    The test images of all classes are excluded, including classes that the class order omits.
 
     Args:
         scenario: Scenario with the test, validation and training images.
-        table: All images of the source.
+        table: All images of the source of unlabelled images.
 
     Raises:
-        NoImagesError: No image remains.
+        NoImagesError: Every image of the table is also an image of the scenario.
     """
     known = scenario.table
 

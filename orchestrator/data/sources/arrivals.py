@@ -24,21 +24,21 @@ _READ = {
     "image_size",
     "num_channels",
 }
-"""The fields that determine the images, and the shape to which they are decoded."""
+"""Fields of the configuration that determine the images and the shape to which they are decoded."""
 
 
 class ArrivalsSource:
-    """Source that collects all requested images in one table; each file is read once, to check its
-    content and choose its rows.
+    """Source that collects all requested images in one table. Each file is read once, to check that
+    it is unchanged and to choose its rows.
     """
 
     @staticmethod
     def open(config: ArrivalsConfig) -> TableSource:
-        """Read and decode the files, or map the table of an earlier call.
+        """Return the source, after decoding the files or mapping the table of an earlier call.
 
         Raises:
             DataError: A file has changed since it was recorded, or has unusable content.
-            StorageUnavailableError: The folder cannot be read, or `cache_dir` not written.
+            StorageUnavailableError: The folder cannot be read, or `cache_dir` cannot be written.
         """
         key = hashed(f"{FORMAT} {config.model_dump_json(include=_READ)}")
         path = cache_file(config, key)
@@ -54,7 +54,7 @@ def _write(config: ArrivalsConfig, path: Path) -> ImageTable:
 def _read(
     config: ArrivalsConfig,
 ) -> tuple[npt.NDArray[np.uint8], list[int | str], npt.NDArray[np.bool_], list[str]]:
-    """Return the images of the files, their labels, which are held out, and their places.
+    """Return the images of the files, their labels, whether each is held out, and their places.
 
     Raises:
         DataError: A file has changed since it was recorded, or has unusable content.

@@ -20,7 +20,7 @@ class DigitsSource:
 
     @staticmethod
     def open(config: DigitsConfig) -> TableSource:
-        """Split the digits, or map the table of an earlier call.
+        """Return the source, after splitting the digits or mapping the table of an earlier call.
 
         Raises:
             DataError: A class would have no images in one half.

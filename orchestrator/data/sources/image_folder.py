@@ -37,14 +37,15 @@ _HIDDEN = (".", "__MACOSX")
 
 @dataclass(frozen=True)
 class _ClassFolder:
-    """Class folder: its name, and its images with their stamps."""
+    """Name of a class, and the images in its folder with their stamps."""
 
     name: str
     files: tuple[tuple[Path, str], ...]
 
 
 class FolderSource:
-    """Source of two folders of class folders, or of one folder with all images in the half `train`.
+    """Source of images in class folders: a folder of class folders for each half, or a single one
+    whose images all belong to the half `train`.
 
     Images may lie deeper within their class folder. Hidden files and files without an image suffix
     are skipped.
@@ -55,7 +56,7 @@ class FolderSource:
 
         Args:
             train: Folder with one subfolder per class.
-            test: Likewise for test images; None if there is none.
+            test: Folder of the same form for test images; None if there is none.
         """
         self.has_test_half = test is not None
         self._folders: dict[Half, Path | None] = {"train": train, "test": test}
@@ -65,13 +66,13 @@ class FolderSource:
 
     @classmethod
     def open(cls, config: ImageFolderConfig) -> FolderSource:
-        """Return the source of a configuration without reading it."""
+        """Return the source of a configuration without reading its folders."""
         return cls(config.train, config.test)
 
     @property
     def stamp(self) -> str:
-        """Return a digest of the paths, sizes and times of all files; reading a large folder before
-        each run would take minutes.
+        """Return a digest of the paths, sizes and times of all files. Contents are not read,
+        because this would take minutes for a large folder before each run.
         """
         lines = [sample.stamp for half in self._folders for sample in self.samples(half)]
         empty = [self.empty_classes(half) for half in self._folders]
@@ -94,7 +95,7 @@ class FolderSource:
         ]
 
     def stray_images(self, half: Half) -> Sequence[str]:
-        """Return the images that lie next to the class folders."""
+        """Return the images that lie next to the class folders, and so belong to no class."""
         folder = self._folders[half]
         return [] if folder is None else [printable(path) for path in _images_beside(folder)]
 
@@ -118,7 +119,7 @@ class FolderSource:
 
 
 def has_class_folders(folder: Path) -> bool:
-    """Return whether the folder exists and has subfolders with images at any depth."""
+    """Return whether the folder exists and has subfolders that contain images at any depth."""
     return folder.is_dir() and any(
         next(files_below(inner), None) for inner in _visible_folders(folder)
     )
@@ -171,8 +172,8 @@ def _visible_folders(root: Path) -> list[Path]:
 
 
 def files_below(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Yield images with their stamps, in no particular order. Links are followed; each folder is
-    entered once.
+    """Yield the images below a folder with their stamps, in no particular order. Links are
+    followed; each folder is entered once.
     """
     entered = set()
     for place, folders, files in os.walk(folder, followlinks=True):
@@ -208,10 +209,10 @@ def _stamp(path: Path) -> str:
 
 
 def read_file(label: str, path: Path) -> tuple[str, bytes]:
-    """Return label and content of an image, as a sample's `load` does.
+    """Return the label and the content of an image, as a sample's `load` does.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: The image cannot be read.
     """
     if path.exists() and not path.is_file():  # reading a pipe would block forever
         raise OSError(errno.EINVAL, "not a file")

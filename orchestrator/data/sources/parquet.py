@@ -25,14 +25,16 @@ _LARGEST_LABEL = 2**63 - 1
 
 
 class ParquetSource:
-    """Source of Parquet files with the columns `image` and `label`, in two halves or one."""
+    """Source of Parquet files with the columns `image` and `label`, in two halves or only in
+    `train`.
+    """
 
     def __init__(self, train: str, test: str | None) -> None:
         """Find the files.
 
         Args:
             train: A file, a folder of files, or a pattern; a local path or an address.
-            test: Likewise for test images; None if there are none.
+            test: The same for test images; None if there are none.
 
         Raises:
             DataError: No file matches.
@@ -48,7 +50,7 @@ class ParquetSource:
 
     @classmethod
     def open(cls, config: ParquetConfig) -> ParquetSource:
-        """Find the files of a configuration; raises the same errors as `__init__`."""
+        """Return the source of a configuration; raise the same errors as `__init__`."""
         return cls(config.train, config.test)
 
     @property
@@ -61,15 +63,15 @@ class ParquetSource:
         return digest.hexdigest()
 
     def num_images(self, half: Half) -> int:
-        """Return the number of rows of all files."""
+        """Return the number of rows in all files of a half."""
         return num_rows(self._files[half])
 
     def place(self, half: Half) -> str:
-        """Return the file, folder or pattern."""
+        """Return the file, folder or pattern of a half."""
         return shown(self._places[half] or str(self._places["train"]))
 
     def empty_classes(self, half: Half) -> Sequence[str]:
-        """Return nothing, because a class exists only through its images."""
+        """Return an empty sequence, because a class exists only through its images."""
         return []
 
     def samples(self, half: Half) -> Iterator[Sample]:
@@ -95,8 +97,8 @@ class ParquetSource:
 
 
 def data_set_name(train: str) -> str:
-    """Return the name of the folder, or of the parent of a file, a pattern or a folder named
-    `train`.
+    """Return the name of the data set: the name of its folder. For a file, a pattern or a folder
+    named `train`, this is the parent folder.
     """
     parts = nameable(train).partition("?")[0].rstrip("/").split("/")
     is_part = parts[-1] == "train" or parts[-1].endswith(".parquet") or "*" in parts[-1]
@@ -144,7 +146,7 @@ def _load(cell: pa.Scalar, label: Label | None, where: str) -> tuple[Label, obje
 
 
 def file_name(cell: pa.Scalar) -> str:
-    """Return the file name that Hugging Face stores next to the bytes."""
+    """Return the file name that Hugging Face stores next to the bytes of an image."""
     if (
         not pa.types.is_struct(cell.type)
         or "path" not in {field.name for field in cell.type}

@@ -1,7 +1,7 @@
 """Define the protocol of a kind of image source.
 
-No code outside `data.sources` and `config` distinguishes kinds of sources: a configuration
-describes what is known before a source is opened, an `ImageSource` the rest.
+No code outside `data.sources` and `config` distinguishes kinds of sources: the configuration
+provides all facts that are known before a source is opened, and an `ImageSource` all others.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class SourceKind(Protocol):
         """Return the image source of a configuration of this kind.
 
         Raises:
-            DataError: Nothing readable was found.
+            DataError: The source has no readable images.
         """
         ...
 
@@ -50,11 +50,12 @@ def source_kind_of(config: DataConfig) -> SourceKind:
 
 
 def open_source(config: DataConfig) -> ImageSource:
-    """Return the image source of a configuration, always with a test half.
+    """Return the image source of a configuration; a source without test images is split, so that it
+    has a test half.
 
     Raises:
         ConfigError: The extension cannot be loaded, or is not an image source.
-        DataError: Nothing readable was found.
+        DataError: The source has no readable images.
     """
     source = source_kind_of(config).open(config)
     if not hasattr(source, "has_test_half"):

@@ -21,7 +21,7 @@ from orchestrator.data.image_limits import ImageLimits
 from orchestrator.data.samples import HALVES, Label, Sample
 from orchestrator.errors import DataError, StorageUnavailableError
 
-# Names of halves in the data sets of torchvision, in the order in which they are tried.
+# Names that torchvision's data sets give the halves, in the order in which they are tried.
 _SPLITS: dict[Half, tuple[str, ...]] = {
     "train": ("train", "trainval", "train-standard"),
     "test": ("test", "val", "valid"),
@@ -29,12 +29,12 @@ _SPLITS: dict[Half, tuple[str, ...]] = {
 
 
 class TorchvisionSource:
-    """Source of a `torchvision.datasets` class; image files that the class only opens are passed on
-    without encoding them again.
+    """Source of the images of a `torchvision.datasets` class. Image files that the class only opens
+    are passed on as they are, not encoded again.
     """
 
     def __init__(self, config: TorchvisionDataConfig) -> None:
-        """Look up the name without reading anything.
+        """Look up the class of the data set without reading any data.
 
         Args:
             config: Name, root, download, and further arguments for the class of the data set.
@@ -63,26 +63,26 @@ class TorchvisionSource:
 
     @classmethod
     def open(cls, config: TorchvisionDataConfig) -> TorchvisionSource:
-        """Look up the name of a configuration; raises the same errors as `__init__`."""
+        """Return the source of a configuration; raise the same errors as `__init__`."""
         return cls(config)
 
     @property
     def has_test_half(self) -> bool:
-        """Return whether torchvision splits the data set."""
+        """Return whether torchvision splits the data set into training and test images."""
         return bool({"train", "split"} & (self._parameters - {*self._config.options}))
 
     @property
     def stamp(self) -> str:
         """Return a digest of the paths, sizes and times of all files below the root."""
         if not self._files:
-            _ = self._sets  # downloads the files, or names what is missing
+            _ = self._sets  # downloads the files, or raises an error that names the missing ones
         read = self._config.model_dump_json(include={"name", "options"})
         return hashlib.sha256(
             f"{torchvision.__version__} {read} {self._files}".encode(errors="surrogateescape")
         ).hexdigest()
 
     def num_images(self, half: Half) -> int:
-        """Return the length of the data set."""
+        """Return the length of the data set's half."""
         return len(self._sets[half])
 
     def place(self, half: Half) -> str:
@@ -90,7 +90,9 @@ class TorchvisionSource:
         return self._root
 
     def empty_classes(self, half: Half) -> Sequence[str]:
-        """Return nothing, because some data sets name classes that they do not have."""
+        """Return an empty sequence, because some data sets name classes for which they have no
+        images.
+        """
         return []
 
     def samples(self, half: Half) -> Iterator[Sample]:
@@ -169,7 +171,9 @@ class TorchvisionSource:
 
     @property
     def _files(self) -> list[tuple[str, int, int]]:
-        """Return all files below the root with sizes and times, except our own cache files."""
+        """Return all files below the root with their sizes and times, except this project's cache
+        files.
+        """
         found = []
         for place, folders, files in os.walk(self._config.root):
             folders[:] = [
@@ -189,7 +193,7 @@ class TorchvisionSource:
         return f"data.root = {self._config.root}"
 
     def _advice(self) -> str:
-        """Return which files must be placed where."""
+        """Return advice on where to place which files."""
         folder, url = (getattr(self._kind, name, None) for name in ("base_folder", "url"))
         if isinstance(folder, str) and isinstance(url, str):
             content = f"{self._config.root / folder}, unpacked from {url},"
@@ -204,7 +208,7 @@ class TorchvisionSource:
 
 
 class _UnknownArgumentError(Exception):
-    """Value of an argument that the class of the data set rejects."""
+    """Rejection of an argument's value by the class of the data set."""
 
 
 def _called(name: str, kind: Callable[..., Sized], arguments: Mapping[str, object]) -> Sized:
@@ -236,8 +240,8 @@ def _parameters(kind: type) -> frozenset[str]:
 
 
 def _class_names(dataset: Any) -> Sequence[str]:  # noqa: ANN401 - data sets share no type
-    """Return the class names of a data set; empty if it only numbers its classes, or if names are
-    not unique.
+    """Return the class names of a data set; empty if the data set only numbers its classes, or if
+    names are not unique.
     """
     names = [
         ", ".join(name) if isinstance(name, tuple) else str(name)

@@ -16,10 +16,10 @@ from orchestrator.masking import shown
 
 
 class UnlabeledArrivals:
-    """Source of the images that are not held out; one file is in memory at a time."""
+    """Source of the images that are not held out. One file is in memory at a time."""
 
     def __init__(self, config: UnlabeledArrivalsConfig) -> None:
-        """Connect to the folder.
+        """Connect to the folder without reading its files.
 
         Args:
             config: The folder, its files, and the share of images that is held out.

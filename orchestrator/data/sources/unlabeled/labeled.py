@@ -11,35 +11,37 @@ from orchestrator.data.sources.source import source_kind_of
 
 
 class UnlabeledOfLabeled:
-    """Training images of a labelled source; all images if it has no test images."""
+    """Source of the training images of a labelled source, or of all images if that source has no
+    test images.
+    """
 
     def __init__(self, config: DataConfig, cache_dir: Path) -> None:
-        """Open the source.
+        """Open the labelled source.
 
         Args:
-            config: Configuration of the source.
-            cache_dir: Folder in which the source may cache decoded images.
+            config: Configuration of the labelled source.
+            cache_dir: Folder in which the labelled source may cache decoded images.
 
         Raises:
             ConfigError: The extension that provides the images cannot be loaded.
-            DataError: Nothing readable was found.
+            DataError: The labelled source has no readable images.
         """
         kept_here = config.model_copy(update={"cache_dir": cache_dir})
         self._source = source_kind_of(config).open(kept_here)
 
     @property
     def name(self) -> str:
-        """Return the name of the source."""
+        """Return the name of the labelled source."""
         return self._source.name
 
     @property
     def stamp(self) -> str:
-        """Return the stamp of the source."""
+        """Return the stamp of the labelled source."""
         return self._source.stamp
 
     @property
     def place(self) -> str:
-        """Return the place of the source."""
+        """Return the place of the labelled source."""
         return self._source.place("train")
 
     @property
@@ -48,5 +50,5 @@ class UnlabeledOfLabeled:
         return self._source.num_images("train")
 
     def samples(self) -> Iterator[Sample]:
-        """Yield the training images in the order of the source."""
+        """Yield the training images in the order of the labelled source."""
         return self._source.samples("train")

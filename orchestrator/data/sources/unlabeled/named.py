@@ -16,7 +16,7 @@ _PARQUET = ".parquet"
 
 
 class NamedImages:
-    """Source of the images of several places, in the order in which they are named."""
+    """Source of the images at several places, in the order in which the places are named."""
 
     def __init__(self, places: Sequence[str]) -> None:
         """Check that every place exists, without reading images.

@@ -26,7 +26,7 @@ class UnlabeledSource(Protocol):
 
     @property
     def stamp(self) -> str:
-        """Return a text that changes when anything that the source reads does."""
+        """Return a text that changes when any content that the source reads changes."""
 
     @property
     def place(self) -> str:
@@ -41,14 +41,14 @@ class UnlabeledSource(Protocol):
 
 
 def open_unlabeled(config: UnlabeledConfig, cache_dir: Path) -> UnlabeledSource:
-    """Return the image source of a configuration.
+    """Return the source of unlabelled images of a configuration.
 
     Args:
         config: Configuration of the source.
         cache_dir: Folder in which a source of labelled images may cache decoded images.
 
     Raises:
-        DataError: Nothing readable was found.
+        DataError: The source has no readable images.
         StorageUnavailableError: Object storage does not answer.
     """
     # each source imports its own libraries
