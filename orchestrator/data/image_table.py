@@ -37,8 +37,8 @@ class ImageTable:
         path: The Arrow IPC file.
         name: Name of the data set.
         shape: (channels, height, width) of every image.
-        fingerprint: SHA-256 over shape, images, labels and splits: two tables have the same
-            fingerprint only if their content is equal.
+        fingerprint: SHA-256 over shape, images, labels and splits: equal if and only if the content
+            is equal.
         integer_labels: Whether the labels of the source are integers. The table stores labels as
             text in both cases.
     """
