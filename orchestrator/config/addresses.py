@@ -19,7 +19,8 @@ def absolute_path(path: str | Path, base: Path | None = None) -> Path:
         base: The folder that a relative path starts from; None means the working directory.
 
     Raises:
-        ValueError: It begins with the home directory of a user who is unknown on this machine.
+        ValueError: The path begins with the home directory (`~NAME`) of a user who is unknown on
+            this machine.
     """
     try:
         return ((base or Path()) / Path(path).expanduser()).absolute()
@@ -35,7 +36,7 @@ def absolute_place(place: str) -> str:
     removed: the secret is then read from the environment.
 
     Raises:
-        ValueError: As `absolute_path` raises it, or the placeholder masks the place itself.
+        ValueError: `absolute_path` rejects the path, or a placeholder masks the place itself.
     """
     return Address(place).without_placeholders() if "://" in place else str(absolute_path(place))
 
@@ -47,14 +48,14 @@ def sqlite_path(uri: str) -> Path | None:
 
 
 def absolute_tracking_uri(uri: str, base: Path) -> str:
-    """Return the URI with a relative SQLite path resolved against `base`; every other URI as
-    `absolute_place` returns it.
+    """Return the absolute form of a tracking URI. A relative SQLite path is resolved against
+    `base`; `absolute_place` resolves every other URI.
 
-    Ray changes the working directory of its workers: a relative path would name a different file
-    there.
+    Ray changes the working directory of its workers, where a relative path would name a different
+    file.
 
     Raises:
-        ValueError: A placeholder masks the place.
+        ValueError: A placeholder masks the place itself.
     """
     path = sqlite_path(uri)
     if path is None:
@@ -64,7 +65,7 @@ def absolute_tracking_uri(uri: str, base: Path) -> str:
 
 
 def absolute_storage(uri: str) -> str:
-    """Return the address of an Optuna storage, resolved like a tracking URI.
+    """Return the absolute address of an Optuna storage, resolved like a tracking URI.
 
     Raises:
         ValueError: The address is not a database that Optuna supports, or a placeholder masks its
@@ -94,6 +95,8 @@ def nameable(place: str) -> str:
 
 
 def below(uri: str, *names: str) -> str:
-    """Return an address below a folder or bucket; a query after `?` stays at the end."""
+    """Return the address of an entry below a folder or bucket; a query after `?` stays at the
+    end.
+    """
     place, mark, query = uri.partition("?") if "://" in uri else (uri, "", "")
     return "/".join([place.rstrip("/"), *names]) + mark + query

@@ -16,7 +16,9 @@ WEIGHT_FILES = (".safetensors", ".pt", ".pth")
 
 
 def is_weight_file(weights: str) -> bool:
-    """Return whether the text is the path of a weight file rather than the name of weights."""
+    """Return whether a setting of weights is the path of a weight file, not the name of published
+    weights.
+    """
     return Path(weights).suffix in WEIGHT_FILES
 
 
@@ -108,7 +110,7 @@ class TorchvisionConfig(_BackboneConfig):
 
 class EfficientNetLite0Config(_BackboneConfig):
     """EfficientNet-Lite0 (3.4 million parameters, 1,280 features); its ImageNet weights come with
-    the extra `pretrained`, offline.
+    the extra `pretrained`, so that no download is needed.
     """
 
     kind: Literal["efficientnet_lite0"] = "efficientnet_lite0"
@@ -156,8 +158,9 @@ class TimmConfig(_BackboneConfig):
     @model_validator(mode="before")
     @classmethod
     def _add_tag_to_name(cls, values: Any) -> Any:  # noqa: ANN401 - whatever the YAML file holds
-        """Move the tag of the weights into the name: the tag also determines the image size and
-        statistics, which are still needed once learned weights have replaced the pre-trained ones.
+        """Move the tag of the weights into the name of the network. The tag also determines the
+        image size and the pixel statistics, which are still needed once learned weights have
+        replaced the pre-trained weights.
         """
         if not isinstance(values, dict):
             return values
@@ -176,8 +179,9 @@ class BackboneExtension(_BackboneConfig, Extension):
 
     The entry point's object provides `build(config, shape) -> Body` (see
     `orchestrator.models.backbones`). A backbone with pre-trained weights also provides
-    `weights_identity(config) -> str` and has a field `weights` here. That field must accept None
-    for random weights: a network that is rebuilt from its learned weights is built with None.
+    `weights_identity(config) -> str` and its configuration has a field `weights`. The field must
+    accept None for random weights, because a network is built with None before its learned weights
+    are loaded.
     """
 
     group: ClassVar[str] = "orchestrator.backbones"
@@ -211,9 +215,10 @@ class InheritedBackboneConfig(Config):
 
 
 class InheritedLayersConfig(InheritedBackboneConfig):
-    """Inherited backbone together with the backbone that it is cut from, ready to be built.
+    """Inherited backbone together with the teacher's backbone that it is cut from, ready to be
+    built.
 
-    Experiment files never contain it; `Experiment.backbone_of` creates it.
+    Experiment files never contain this configuration; `Experiment.backbone_of` creates it.
     """
 
     base: BackboneConfig = Field(description="The teacher's backbone.")

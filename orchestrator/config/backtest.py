@@ -17,7 +17,7 @@ GroupBy = Literal["day", "hour", "week", "file", "folder"]
 
 
 class BacktestConfig(Config):
-    """Past arrivals to replay, and how to group, shuffle and corrupt them."""
+    """Past arrivals to replay, and settings for grouping, shuffling and corrupting them."""
 
     folder: str = Field(
         min_length=1,
@@ -66,8 +66,8 @@ def alternatives(what_if: Sequence[str]) -> list[str]:
     """Return one override for each value of `a.b=VALUE,VALUE,…`.
 
     Raises:
-        ConfigError: A text is not of that form, or does not name a setting of the gate or of the
-            reactions.
+        ConfigError: A text does not have that form, or does not name a setting of the gate or of
+            the reactions.
     """
     found = []
     for text in what_if:

@@ -1,5 +1,5 @@
-"""Base of every configuration model: immutable, no unknown keys, finite numbers, no booleans in
-place of numbers, default variants filled in.
+"""Base class of every configuration model: immutable, without unknown keys, with finite numbers and
+default variants, and strict about booleans given for numbers.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class Config(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _is_meant(cls, values: Any) -> Any:  # noqa: ANN401 - as above
-        """Reject values that pydantic would misread: a boolean as 0 or 1, an empty path as the
-        working directory.
+        """Reject values that pydantic would misread: it reads a boolean as 0 or 1, and an empty
+        path as the working directory.
         """
         if not isinstance(values, dict):
             return values

@@ -7,7 +7,9 @@ that overflows, in a loop that never ends. Every bound is far above any value us
 from __future__ import annotations
 
 MOST_SECONDS = 10 * 365 * 24 * 3600
-"""Ten years: longer than any duration here, and far below the overflow of dates and timers."""
+"""Ten years: longer than any duration in a configuration, and far below the overflow of dates and
+timers.
+"""
 
 MOST_CLASSES = 1_000_000
 """A classifier has one row per class; a million rows fill the memory of most machines."""
@@ -16,7 +18,7 @@ MOST_TASKS = 1_000_000
 """At most one task per class, because every task has at least one class."""
 
 MOST_IMAGES = 10**10
-"""More than any collection, and small enough for 64-bit index arithmetic."""
+"""More images than any collection has, and small enough for 64-bit index arithmetic."""
 
 MOST_EPOCHS = 100_000
 """An epoch on the smallest data set takes a hundredth of a second."""
@@ -34,11 +36,13 @@ MOST_DIMENSIONS = 65_536
 """Matrices are square: with 65,536 columns, one takes 16 GiB."""
 
 MOST_WEIGHT = 1e9
-"""In 32-bit arithmetic, a term a billion times larger than the others swamps them."""
+"""In 32-bit arithmetic, a loss term that is a billion times larger than the other terms swamps
+them.
+"""
 
 MOST_RATE = 1e12
-"""Training diverges, and reports it, at rates of 1 and more; above this bound a single step
-overflows 32 bits.
+"""Training diverges, and reports this, at learning rates of 1 and more; above this bound a single
+step overflows 32-bit numbers.
 """
 
 MOST_WORKERS = 10_000
@@ -49,16 +53,18 @@ MOST_THREADS = 1024
 """
 
 MOST_GPUS = 1024
-"""More than any machine has."""
+"""More GPUs than any machine has."""
 
 MOST_RESOURCES = 1e6
-"""Amount of one resource on one node; Ray waits for what no node has, and names it."""
+"""Amount of one resource on one node. If no node has the requested amount, Ray waits, and names the
+resource.
+"""
 
 MOST_GIB = 1e6
-"""A petabyte: its byte count still fits into 64 bits."""
+"""A petabyte: the number of bytes still fits into 64 bits."""
 
 MOST_PARAMETERS = 10**13
-"""Ten times the size of the largest networks."""
+"""Ten times the number of parameters of the largest networks."""
 
 MOST_RETRIES = 10_000
 """Each retry takes at least seconds; Kubernetes counts retries in 32 bits."""
@@ -70,19 +76,23 @@ MOST_SEEDS = 1000
 """Each configuration is trained once per seed."""
 
 MOST_PARAMETERS_SWEPT = 256
-"""More than an experiment has; searches become useless far below."""
+"""More parameters than an experiment has; a search becomes useless with far fewer."""
 
 MOST_CHOICES = 10_000
-"""Values of one parameter; a grid tries all of them."""
+"""Number of values of one parameter; a grid tries all of them."""
 
 LARGEST_NUMBER = 1e100
-"""Bound of a range: its square, and the distance between two of them, are still finite."""
+"""Bound of a range. The square of this number, and the distance between two such numbers, are still
+finite.
+"""
 
 LARGEST_INTEGER = 2**53
 """Bound of an integer range: searches draw floating-point numbers, which skip integers above it."""
 
 MOST_STEPS_OF_A_RANGE = 10**9
-"""Values of a range with a step; more could not be told apart in 12 digits."""
+"""Number of values of a range with a step; more values could not be distinguished with 12
+digits.
+"""
 
 MOST_CHARACTERS = 1000
 """Length of a constraint or another text that is parsed."""

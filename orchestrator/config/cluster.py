@@ -1,5 +1,5 @@
 """Configure a Kubernetes cluster with KubeRay, on which `orchestrator submit` runs jobs. The
-defaults match what k8s/base installs.
+defaults match the objects that k8s/base installs.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _TAG = re.compile(r":(?P<tag>[\w][\w.-]{0,127})$")
 
 
 class SecretsConfig(Config):
-    """Secrets of the namespace. Their keys become environment variables of the job; a manifest
-    never contains a value.
+    """Kubernetes Secrets of the namespace. Their keys become environment variables of the job; a
+    manifest never contains the value of a secret.
     """
 
     tracking: Name | None = Field(
@@ -57,7 +57,7 @@ class SecretsConfig(Config):
 
 
 class ClusterTrackingConfig(Config):
-    """Addresses of MLflow, for pods and for people."""
+    """Addresses of MLflow, as pods reach it and as people open it."""
 
     uri: Uri = Field(
         default="http://mlflow:5000", description="MLflow server or database, as seen from pods."
@@ -69,7 +69,7 @@ class ClusterTrackingConfig(Config):
 
 
 class ClusterConfig(Config):
-    """One cluster, read by `orchestrator submit --cluster-config FILE`."""
+    """Configuration of one cluster, read by `orchestrator submit --cluster-config FILE`."""
 
     namespace: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")] = Field(
         default="orchestrator", description="Namespace in which jobs run."

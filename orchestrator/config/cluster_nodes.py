@@ -49,7 +49,9 @@ class NodesConfig(Config):
 
 
 class HeadConfig(NodesConfig):
-    """Pod with Ray's head and the job's own process; lanes and trials run on the workers only."""
+    """Pod that runs Ray's head and the job's own process; lanes and trials run on the workers
+    only.
+    """
 
     cpu: Quantity = Field(
         default="2", description="CPUs in Kubernetes notation, such as 2 or 500m."
@@ -61,7 +63,9 @@ class HeadConfig(NodesConfig):
 
 
 class WorkersConfig(NodesConfig):
-    """Pods of one worker each. `execution` of the experiment determines their CPUs and GPUs."""
+    """Pods that run one worker each. `execution` of the experiment determines their CPUs and
+    GPUs.
+    """
 
     memory: Quantity = Field(default="4Gi", description="Memory of a worker.")
 

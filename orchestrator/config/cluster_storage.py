@@ -57,7 +57,9 @@ class ObjectStorageConfig(Config):
 
     @property
     def state_folder(self) -> str | None:
-        """Return the folder for state that must outlive the head's pod; None if there is none."""
+        """Return the folder for state that must outlive the head's pod; None if no volume is
+        claimed for it.
+        """
         return self.mount_path if self.claim else None
 
 

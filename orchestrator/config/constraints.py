@@ -41,7 +41,7 @@ class Constraint:
         return [side for side in (self.left, self.right) if isinstance(side, str)]
 
     def holds(self, value_of: Mapping[str, float]) -> bool:
-        """Return whether the constraint holds for these values, given by path."""
+        """Return whether the constraint holds for the values at these paths."""
         left, right = (
             value_of[side] if isinstance(side, str) else side for side in (self.left, self.right)
         )
@@ -52,7 +52,7 @@ def parse_constraint(text: str) -> Constraint:
     """Parse `PATH|number OPERATOR PATH|number [+|- number]`.
 
     Raises:
-        ValueError: The text is not of that form, or names a path that no experiment has.
+        ValueError: The text does not have that form, or names a path that no experiment has.
     """
     match = _CONSTRAINT.fullmatch(text)
     if match is None:

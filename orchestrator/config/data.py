@@ -1,4 +1,4 @@
-"""Source of the images."""
+"""Configure the source of the images."""
 
 from __future__ import annotations
 
@@ -91,15 +91,15 @@ class ParquetConfig(ResizedSourceConfig):
 
     @property
     def places(self) -> Mapping[str, str]:
-        """Return the place of each half; without test images, the training images' place for
-        both.
+        """Return the place of each half; without test images, both halves have the place of the
+        training images.
         """
         return {"train": str(self.train), "test": str(self.test or self.train)}
 
 
 class ImageFolderConfig(ResizedSourceConfig):
-    """Folder with one subfolder per class; images may lie deeper within it. Hidden files and files
-    that are not images are skipped.
+    """Folder with one subfolder per class; images may lie deeper within the subfolder. Hidden files
+    and files that are not images are skipped.
     """
 
     kind: Literal["image_folder"] = "image_folder"
@@ -121,8 +121,8 @@ class ImageFolderConfig(ResizedSourceConfig):
 
     @property
     def places(self) -> Mapping[str, str]:
-        """Return the place of each half; without test images, the training images' place for
-        both.
+        """Return the place of each half; without test images, both halves have the place of the
+        training images.
         """
         return {"train": str(self.train), "test": str(self.test or self.train)}
 
@@ -136,7 +136,8 @@ class ImageFolderConfig(ResizedSourceConfig):
 
 
 class TorchvisionDataConfig(ResizedSourceConfig):
-    """Data set of `torchvision.datasets`. Labels are its class names, or integers if it names none.
+    """Data set of `torchvision.datasets`. Labels are the class names of the data set, or integers
+    if it has no class names.
 
     `test_fraction` applies to data sets that torchvision does not split.
     """
@@ -186,8 +187,8 @@ class ArrivalsConfig(ImageSourceConfig):
     """Growing folder of Parquet files, limited to the files that a retraining has recorded. Written
     by `orchestrator retrain`, not by hand.
 
-    Files have the columns of `ParquetConfig`. An image is held out as test data depending on its
-    content alone, so duplicates and later copies always fall into the same half.
+    Files have the columns of `ParquetConfig`. The content of an image alone decides whether it is
+    held out as test data, so that duplicates and later copies always fall into the same half.
     """
 
     kind: Literal["arrivals"] = "arrivals"
@@ -226,12 +227,12 @@ class ArrivalsConfig(ImageSourceConfig):
         return (self.num_channels, self.image_size, self.image_size)
 
     def origin(self, half: Half) -> str:
-        """Return the folder."""
+        """Return the address of the folder."""
         return self.path
 
     @property
     def places(self) -> Mapping[str, str]:
-        """Return the folder."""
+        """Return the address of the folder, by field."""
         return {"path": self.path}
 
 
@@ -245,7 +246,8 @@ def _with_labeled_source(config: ImageSourceConfig) -> ImageSourceConfig:
     """Return the configuration with the validated source of its unlabelled images.
 
     Raises:
-        ValueError: The settings of that source are invalid; one line per problem.
+        ValueError: The settings of the source of unlabelled images are invalid; one line per
+            problem.
     """
     unlabeled = config.unlabeled
     if not isinstance(unlabeled, UnlabeledOfLabeledConfig):

@@ -1,4 +1,4 @@
-"""Configure the distribution of a search space's parameter."""
+"""Configure the distribution of a parameter in a search space."""
 
 from __future__ import annotations
 
@@ -63,19 +63,19 @@ class _LogRangeConfig(_RangeConfig):
 
 
 class UniformConfig(_RangeConfig):
-    """Numbers of a range, all equally likely."""
+    """Numbers in a range, all equally likely."""
 
     kind: Literal["uniform"] = "uniform"
 
 
 class LogUniformConfig(_LogRangeConfig):
-    """Numbers of a range, every order of magnitude equally likely."""
+    """Numbers in a range, with every order of magnitude equally likely."""
 
     kind: Literal["log_uniform"] = "log_uniform"
 
 
 class IntUniformConfig(_RangeConfig):
-    """Integers of a range."""
+    """Integers in a range."""
 
     kind: Literal["int_uniform"] = "int_uniform"
     low: Integer = Field(description="Smallest value.")
@@ -142,7 +142,7 @@ class QuantizedUniformConfig(_SteppedRangeConfig):
 
 
 class QuantizedLogUniformConfig(_LogRangeConfig, _SteppedRangeConfig):
-    """Numbers `low, low + step, …`, every order of magnitude equally likely."""
+    """Numbers `low, low + step, …`, with every order of magnitude equally likely."""
 
     kind: Literal["quantized_log_uniform"] = "quantized_log_uniform"
 
@@ -231,7 +231,7 @@ class ChoiceConfig(_DistributionConfig):
 
 
 class AscendingConfig(_RangeConfig):
-    """List of strictly ascending numbers, such as thresholds; the numbers are drawn independently,
+    """List of strictly ascending numbers, such as thresholds. The numbers are drawn independently,
     then sorted.
     """
 
@@ -242,9 +242,9 @@ class AscendingConfig(_RangeConfig):
 class FallingTableConfig(_RangeConfig):
     """Table whose values never increase along a row or a column.
 
-    The first cell is drawn, then the drop to each next row and each next column, which applies to
-    the whole row or column: num_rows + num_columns - 1 numbers instead of num_rows x num_columns.
-    Values below `low` are raised to `low`.
+    The first cell is drawn, then the drop from each row to the next and from each column to the
+    next. A drop applies to the whole row or column. So num_rows + num_columns - 1 numbers are drawn
+    instead of num_rows x num_columns. Values below `low` are raised to `low`.
     """
 
     kind: Literal["falling_table"] = "falling_table"

@@ -14,20 +14,20 @@ _OTHER_LINE_ENDS = {"\x85", "\u2028", "\u2029"}
 
 
 def values_to_keep(experiment: Experiment) -> dict[str, Any]:
-    """Return the experiment as JSON values, defaults included, with each secret masked as `***`,
-    because stored values have more readers than the person who ran it.
+    """Return the experiment as JSON values, including defaults. Each secret is masked as `***`,
+    because other people than its author can read stored experiments.
     """
     tree: dict[str, Any] = shown_values(experiment.model_dump(mode="json"))
     return tree
 
 
 def dump_experiment(experiment: Experiment) -> str:
-    """Return the experiment as YAML text. Reading it back gives an equal experiment; secrets in
-    addresses are masked, and are then read from the environment.
+    """Return the experiment as YAML text. Reading the text back gives an equal experiment, except
+    that secrets in addresses are masked, and then read from the environment.
     """
     tree = values_to_keep(experiment)
     text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
-    if not _OTHER_LINE_ENDS.isdisjoint(text):  # YAML would read them as spaces
+    if not _OTHER_LINE_ENDS.isdisjoint(text):  # YAML would read these line ends as spaces
         text = yaml.safe_dump(tree, sort_keys=False)
     return text
 

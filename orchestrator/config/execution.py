@@ -41,7 +41,7 @@ class InProcessConfig(Config):
 
 
 class LaneConfig(Config):
-    """Workers of one lane under Ray, and the resources of each."""
+    """Workers of one lane under Ray, and the resources of each worker."""
 
     num_train_workers: NumWorkers | tuple[NumWorkers, NumWorkers] = Field(
         default=1,

@@ -49,7 +49,7 @@ class StoreConfig(Config):
 
 
 class TrackingConfig(Config):
-    """Location of MLflow, and what is logged to it."""
+    """Address of MLflow, and settings for logging to it."""
 
     uri: str = Field(
         default="sqlite:///mlflow.db",
@@ -122,7 +122,9 @@ class TrackingConfig(Config):
 
 
 class Experiment(Config):
-    """Complete description of one run: together with the data it determines every number."""
+    """Complete description of one run. Together with the data, it determines every result of the
+    run.
+    """
 
     name: str = Field(
         default="digits",
@@ -164,7 +166,9 @@ class Experiment(Config):
         return absolute_storage(given) if given else storage_beside(self.store.uri)
 
     def backbone_of(self, role: Role) -> BuildableBackboneConfig:
-        """Return the backbone configuration of a role; an inherited one includes the teacher's."""
+        """Return the backbone configuration of a role; an inherited backbone includes the teacher's
+        backbone.
+        """
         own = self.teacher.backbone if role == "teacher" else self.student.backbone
         if isinstance(own, InheritedBackboneConfig):
             return InheritedLayersConfig(until=own.until, base=self.teacher.backbone)

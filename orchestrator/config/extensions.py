@@ -1,20 +1,21 @@
 """Find and load extensions: methods, backbones, image sources and transfer rules from other
 packages.
 
-A distribution provides extensions as entry points in one of four groups. In an experiment file, the
-name of an entry point is a `kind` like the built-in ones:
+A distribution provides extensions as entry points in one of four groups. An experiment file uses
+the name of an entry point as a `kind`, like the built-in kinds:
 
 ```toml
 [project.entry-points."orchestrator.methods"]
 my_method = "my_package.method:MY_METHOD"
 ```
 
-Each group has a base class, here or next to the built-in configurations (`MethodExtension`,
-`BackboneExtension`, `ImageSourceExtension`, `TransferRuleExtension`). An entry point names an
-object (module, class or instance) with two attributes in addition to those of its group:
+Each group has a base class for configurations, in this module or next to the built-in
+configurations (`MethodExtension`, `BackboneExtension`, `ImageSourceExtension`,
+`TransferRuleExtension`). An entry point names an object (module, class or instance) with two
+attributes in addition to those of its group:
 
-- `config`: a subclass of that base class, with the fields that a user may set;
-- `format`: an integer, raised whenever the extension computes something different.
+- `config`: a subclass of the group's base class, with the fields that a user may set;
+- `format`: an integer, which must be raised whenever the extension's results change.
 
 An extension is loaded only when a configuration names it.
 """
@@ -39,7 +40,7 @@ GROUPS = {
     "orchestrator.image_sources": "image source",
     "orchestrator.transfer_rules": "transfer rule",
 }
-"""Entry-point groups, each with the noun that messages use for its extensions."""
+"""Entry-point groups, each with the noun that messages use for the group's extensions."""
 
 _BASES = {
     "orchestrator.methods": "MethodExtension (orchestrator.config.extensions)",
@@ -50,7 +51,9 @@ _BASES = {
 
 
 class Extension(Config):
-    """Configuration that comes from another package; each group has its own base class."""
+    """Configuration of an extension from another package; each group of extensions has its own base
+    class.
+    """
 
     group: ClassVar[str]
 
@@ -61,7 +64,7 @@ class MethodExtension(Extension):
     """Base class for the configuration of a method extension (`orchestrator.methods`).
 
     The entry point's object provides the members of `orchestrator.methods.method.Method`, except
-    `formats`: `format` applies to both roles.
+    `formats`: its `format` applies to both roles.
     """
 
     group: ClassVar[str] = "orchestrator.methods"
@@ -74,9 +77,9 @@ class Installed:
     Attributes:
         group: Entry-point group.
         kind: Name of the entry point, which an experiment file gives as `kind`.
-        distribution: Name of the distribution that provides it.
+        distribution: Name of the distribution that provides the entry point.
         version: Version of that distribution.
-        target: Location of the object: `package.module:NAME`.
+        target: Location of the entry point's object: `package.module:NAME`.
     """
 
     group: str
@@ -86,10 +89,10 @@ class Installed:
     target: str
 
     def load(self) -> Any:  # noqa: ANN401 - whatever the entry point names
-        """Import and return the object.
+        """Import and return the entry point's object.
 
         Raises:
-            ConfigError: It cannot be imported, or is not an extension.
+            ConfigError: The object cannot be imported, or is not an extension.
         """
         return _load(self)
 
@@ -129,7 +132,7 @@ def installed(group: str) -> dict[str, Installed]:
 
 
 def load_extension(config: Extension) -> Any:  # noqa: ANN401 - what its entry point names
-    """Return the object that this configuration belongs to.
+    """Return the entry point's object that a configuration belongs to.
 
     Raises:
         ConfigError: The extension is not installed, or cannot be loaded.
@@ -152,8 +155,8 @@ def extensions_in(config: Config) -> list[Installed]:
 
 
 def extensions_named(values: Iterable[object]) -> list[Installed]:
-    """Return the installed extensions that swept values name, as a text or as the kind of a
-    mapping.
+    """Return the installed extensions that the values of a sweep name, as a text or as the `kind`
+    of a mapping.
     """
     kinds = {it.get("kind") if isinstance(it, dict) else it for it in values if _is_name(it)}
     return [
@@ -168,7 +171,7 @@ def _is_name(value: object) -> bool:
 def extension_identity(config: object) -> dict[str, Any]:
     """Return the parts of an extension that enter the stage key: distribution, version and format.
 
-    Empty for a built-in configuration.
+    The result is empty for a built-in configuration.
 
     Raises:
         ConfigError: The extension is not installed, or cannot be loaded.
@@ -184,7 +187,7 @@ def extension_identity(config: object) -> dict[str, Any]:
 
 
 def installed_for(config: Extension) -> Installed:
-    """Return the entry point that this configuration belongs to, without importing it.
+    """Return the entry point that a configuration belongs to, without importing it.
 
     Raises:
         ConfigError: The extension is not installed.
@@ -232,11 +235,11 @@ def _load(offered: Installed) -> Any:  # noqa: ANN401 - what the entry point nam
 
 @dataclass(frozen=True)
 class OpenUnion:
-    """Extend a union of built-in configurations by those of installed extensions.
+    """Extend a union of built-in configurations by the configurations of installed extensions.
 
     Attributes:
-        base: Base class of the group.
-        built_in: The closed union, with its discriminator.
+        base: Base class of the configurations in the extension group.
+        built_in: Union of the built-in configurations, with its discriminator.
     """
 
     base: type[Extension]
@@ -251,7 +254,9 @@ class OpenUnion:
     def __get_pydantic_core_schema__(
         self, _source: object, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        """Validate with the extension that `kind` names, otherwise with the closed union."""
+        """Validate a value with the extension that its `kind` names, otherwise with the built-in
+        union.
+        """
 
         def validate(value: object, closed: core_schema.ValidatorFunctionWrapHandler) -> object:
             if isinstance(value, self.base):
@@ -271,7 +276,9 @@ class OpenUnion:
 
 
 def _dump(config: Config, info: core_schema.SerializationInfo) -> dict[str, Any]:
-    """Serialise with the value's own class, because the annotation lacks an extension's fields."""
+    """Serialise a configuration with its own class, because the annotation lacks an extension's
+    fields.
+    """
     return config.model_dump(
         mode=info.mode,
         include=info.include,  # type: ignore[arg-type] # pydantic has two names for one type

@@ -15,10 +15,10 @@ _OLD_NAME = "old_accuracy_tolerance"
 class GateConfig(Config):
     """Conditions that a candidate must meet on held-out images to become the champion.
 
-    Every bound on an accuracy is a statement that must hold with `confidence`. It is *met* if
-    chance alone cannot explain that the images agree with it, *violated* if chance cannot explain
-    that they contradict it, and undecided for lack of images (*not enough images*) otherwise.
-    Bounds apply to teacher and student unless stated otherwise.
+    Every bound on an accuracy is a statement that must hold with `confidence`. The statement is
+    *met* if the images agree with it and chance alone cannot explain this, *violated* if the images
+    contradict it and chance alone cannot explain this, and otherwise undecided for lack of images
+    (*not enough images*). Bounds apply to teacher and student unless stated otherwise.
     """
 
     confidence: float = Field(
@@ -120,7 +120,7 @@ class GateConfig(Config):
         return {**_bounds_of_former_name(given[_OLD_NAME]), "margin": given[_OLD_NAME], **rest}
 
     def meaning(self) -> list[str]:
-        """Return the demands of the gate in words, one sentence per statement."""
+        """Return the conditions of the gate in words, one sentence per statement."""
         undecided = {
             "promote": "it is promoted",
             "hold": "it is held until more images have arrived",
@@ -146,8 +146,10 @@ class GateConfig(Config):
 
 
 def _bounds_of_former_name(tolerance: object) -> dict[str, float]:
-    """Return bounds at least as wide as the former one, which applied to every kind of loss."""
-    if not isinstance(tolerance, int | float):  # validation of the field reports it
+    """Return bounds at least as wide as the bound under its former name, which applied to every
+    kind of accuracy loss.
+    """
+    if not isinstance(tolerance, int | float):  # validation of the field reports the problem
         return {}
     return {
         name: max(tolerance, GateConfig.model_fields[name].default)

@@ -17,7 +17,7 @@ def check_grid(parameters: Mapping[str, DistributionConfig]) -> None:
     """Reject parameters with infinitely or too many values.
 
     Raises:
-        ValueError: A parameter cannot be listed.
+        ValueError: The values of a parameter cannot be listed.
     """
     endless = {path: at for path, at in parameters.items() if not isinstance(at, ENUMERABLE)}
     if endless:

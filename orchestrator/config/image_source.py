@@ -20,16 +20,16 @@ from orchestrator.config.unlabeled import UnlabeledConfig
 Half: TypeAlias = Literal["train", "test"]
 
 DEFAULT_MAX_IMAGE_PIXELS = 2**25
-"""The largest photographs of most cameras and phones; decoding one takes 400 MB."""
+"""The size of the largest photographs of most cameras and phones; decoding one takes 400 MB."""
 MOST_IMAGE_PIXELS = 89_478_485
-"""Above it, Pillow itself warns of decompression bombs."""
+"""Pillow itself warns of decompression bombs above this number of pixels."""
 
 
 class ImageSourceConfig(Config):
     """Base class for the configuration of an image source.
 
-    Properties describe what is known before a source is opened, so that no code outside `config`
-    and `data.sources` needs to distinguish sources.
+    Its properties provide the facts that are known before a source is opened, so that no code
+    outside `config` and `data.sources` needs to distinguish sources.
     """
 
     validation_fraction: float = Field(
@@ -92,9 +92,7 @@ class ImageSourceConfig(Config):
 
     @property
     def of_any_source(self) -> dict[str, Any]:
-        """Return the settings that do not depend on the source, by name, to apply them to another
-        source.
-        """
+        """Return the settings that every source has, by name, to apply them to another source."""
         return {name: getattr(self, name) for name in ImageSourceConfig.model_fields}
 
     @property
@@ -104,23 +102,29 @@ class ImageSourceConfig(Config):
 
     @property
     def places(self) -> Mapping[str, str]:
-        """Return the paths and addresses that every computing machine must reach, by field."""
+        """Return the paths and addresses that every machine that computes stages must reach, by
+        field.
+        """
         return {}
 
     def origin(self, half: Half) -> str | FunctionOrigin:
-        """Return the origin of a half as tracking records it: the place named like the half, unless
-        a source overrides this.
+        """Return the origin of a half as tracking records it: the entry of `places` with the name
+        of the half, unless a source overrides this property.
         """
         return self.places[half]
 
     @property
     def reserved_folder(self) -> Path | None:
-        """Return the folder in which any new file would be read as data; None if there is none."""
+        """Return the folder in which any new file would be read as data; None if the source has no
+        such folder.
+        """
         return None
 
 
 class ResizedSourceConfig(ImageSourceConfig):
-    """Base class for sources with images of any size, mode and depth, all converted to one."""
+    """Base class for sources with images of any size, mode and depth, which are all converted to
+    one shape.
+    """
 
     test_fraction: float = Field(
         default=0.2,
@@ -145,8 +149,8 @@ class ImageSourceExtension(ResizedSourceConfig, Extension):
     """Base class for the configuration of an image source extension (`orchestrator.image_sources`).
 
     The entry point's object provides `open(config)`, which returns a `data.samples.ImageSource`.
-    The stamp of that source must depend on every field that determines which images there are.
-    Decoding, the cache, and a test half where the source has none follow from the inherited fields.
+    The stamp of that source must depend on every field that determines which images there are. The
+    inherited fields configure decoding, the cache, and the split of a source without test images.
 
     A source of files overrides `places`; if it has the keys `train` and `test`, `origin` follows
     from them.
@@ -155,7 +159,9 @@ class ImageSourceExtension(ResizedSourceConfig, Extension):
     group: ClassVar[str] = "orchestrator.image_sources"
 
     def origin(self, half: Half) -> str | FunctionOrigin:
-        """Return the place named like the half, otherwise the extension itself."""
+        """Return the entry of `places` with the name of the half, otherwise the extension
+        itself.
+        """
         if half in self.places:
             return self.places[half]
         offered = installed_for(self)

@@ -29,8 +29,8 @@ def load_experiment(
 
     Args:
         path: The YAML file.
-        overrides: `a.b=value` each; the value is parsed as YAML. Choosing another `kind` drops the
-            file's keys that only the old kind has.
+        overrides: Texts `a.b=value`, whose values are parsed as YAML. An override that chooses
+            another `kind` drops the file's keys that only the old kind has.
         largest: Size limit of the file.
 
     Raises:
@@ -49,11 +49,11 @@ def load_search_space(path: str | Path, num_trials: int | None = None) -> Search
 
     Args:
         path: The YAML file.
-        num_trials: Replaces the file's number; None keeps it.
+        num_trials: Number of trials that replaces the file's number; None keeps the file's number.
 
     Raises:
-        ConfigError: As for an experiment; also for a path that no experiment has, an empty range,
-            or circular conditions.
+        ConfigError: The file is invalid as in `load_experiment`, has a path that no experiment has,
+            an empty range, or circular conditions.
     """
     tree = {"name": Path(path).stem, **read_yaml(Path(path))}
     _require_kind(SearchSpace, tree, path)
@@ -68,10 +68,11 @@ def load_retraining(path: str | Path, overrides: Sequence[str] = ()) -> Retraini
     Args:
         path: The YAML file. Its `experiment` is a mapping, or the path of an experiment file
             relative to this file's folder.
-        overrides: As for an experiment: `source.path=/data`, `experiment.seed=1`.
+        overrides: Texts as for `load_experiment`, such as `source.path=/data` or
+            `experiment.seed=1`.
 
     Raises:
-        ConfigError: As for an experiment.
+        ConfigError: The file is invalid as in `load_experiment`.
     """
     path = Path(path)
     tree = read_yaml(path)
@@ -89,10 +90,10 @@ def load_cluster(path: str | Path | None, namespace: str | None = None) -> Clust
 
     Args:
         path: The YAML file; None means the defaults.
-        namespace: Replaces the file's namespace; None keeps it.
+        namespace: Namespace that replaces the file's namespace; None keeps the file's namespace.
 
     Raises:
-        ConfigError: As for an experiment.
+        ConfigError: The file is invalid as in `load_experiment`.
     """
     tree = {} if path is None else read_yaml(Path(path))
     return validated(
@@ -107,7 +108,8 @@ def load_any(path: str | Path) -> Experiment | SearchSpace | Retraining:
     retraining file (recognised by the key `source`).
 
     Raises:
-        ConfigError: As for the respective loader; also for an empty file, whose kind is unknown.
+        ConfigError: The file is invalid as in the loader of its kind, or is empty, so that its kind
+            is unknown.
     """
     tree = read_yaml(Path(path))
     if not tree:
@@ -131,7 +133,7 @@ def _require_kind(
     validation, which names the missing key.
 
     Raises:
-        ConfigError: It is another kind of file.
+        ConfigError: The file is of another kind.
     """
     found = _kind_of(tree)
     if found is wanted or found is Experiment:
@@ -145,7 +147,7 @@ def _require_kind(
 
 
 def _source(path: str | Path, overrides: Sequence[str]) -> str:
-    """Return the prefix of each line of an error: the file and its overrides."""
+    """Return the prefix for each line of an error message: the file and its overrides."""
     return " ".join(
         [
             shortened(str(path), 1000),

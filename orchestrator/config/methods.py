@@ -20,7 +20,7 @@ class DualTeacherConfig(Config):
 
 
 class FinetuningConfig(Config):
-    """Lower bound: training on each task's new classes, with nothing against forgetting."""
+    """Lower bound: training on each task's new classes, without protection from forgetting."""
 
     kind: Literal["finetuning"] = "finetuning"
 
@@ -46,8 +46,8 @@ class AnalyticConfig(Config):
 
 
 class RanPacConfig(Config):
-    """Ridge regression on frozen random features of the frozen features (RanPAC, McDonnell et al.
-    2023).
+    """Ridge regression on fixed random nonlinear features of the frozen features (RanPAC, McDonnell
+    et al. 2023).
     """
 
     kind: Literal["ranpac"] = "ranpac"
@@ -131,7 +131,7 @@ class LwfConfig(Config):
 
 
 class JointConfig(Config):
-    """Upper bound: training from scratch on all data so far, in every task."""
+    """Upper bound: in every task, training from scratch on all data so far."""
 
     kind: Literal["joint"] = "joint"
 

@@ -11,8 +11,8 @@ from orchestrator.config.experiment import Experiment
 
 
 def missing_data(experiment: Experiment) -> list[str]:
-    """Return `data.train = PATH: …` for each local path of the data that does not exist; addresses
-    of buckets are not checked.
+    """Return a message `data.train = PATH: …` for each local path of the data that does not exist.
+    Addresses of buckets are not checked.
     """
     data, unlabeled = experiment.data, experiment.data.unlabeled
     downloads = isinstance(data, TorchvisionDataConfig) and data.download
@@ -21,7 +21,7 @@ def missing_data(experiment: Experiment) -> list[str]:
 
 
 def _missing(section: str, places: Mapping[str, str]) -> Iterator[str]:
-    named: set[str] = set()  # a half without a place of its own uses that of the other half
+    named: set[str] = set()  # a half without its own place has the place of the other half
     for field, place in places.items():
         if place not in named and "://" not in place and not _is_there(place):
             yield f"{section}.{field} = {place!r}: no such file on this machine"

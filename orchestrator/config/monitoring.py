@@ -9,13 +9,13 @@ from orchestrator.config.bounds import MOST_BATCH, MOST_SECONDS, MOST_WEIGHT
 
 
 class MonitoringConfig(Config):
-    """Monitoring, on every tick, of unlabelled images that arrive and of folders in which nothing
-    arrives.
+    """Monitoring, on every tick, of arriving unlabelled images and of folders in which no files
+    arrive.
 
     Monitoring also runs on ticks that learn nothing. The champion's answers for new unlabelled
     images (`source.unlabeled`) are compared with its answers for held-out images. A finding is
-    reported if a bound is exceeded and chance does not explain it. Findings are warnings; they
-    never stop a tick.
+    reported if a bound is exceeded and chance does not explain the excess. Findings are warnings;
+    they never stop a tick.
     """
 
     looks_at_images: bool = Field(default=True, description="Whether to examine unlabelled images.")

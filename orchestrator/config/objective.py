@@ -20,7 +20,7 @@ MEASURE_NAMES = ("last_accuracy", "average_incremental_accuracy", "forgetting", 
 LATENCY = "latency_ms"
 COST_NAMES = ("num_parameters", "multiply_adds", LATENCY, "bytes")
 WORKER_SECONDS = "worker_seconds"
-# of a network after the last task; known without training
+# costs of a network after the last task, which are known without training
 COSTS = tuple(f"{role}/{cost}" for role, cost in product(ROLES, COST_NAMES))
 METRICS = (
     *(f"{role}/{measure}" for role, measure in product(ROLES, MEASURE_NAMES)),
@@ -105,7 +105,7 @@ def parse_bound(text: str) -> Bound:
     """Parse `<=|>=|<|> number`.
 
     Raises:
-        ValueError: The text is not of that form.
+        ValueError: The text does not have that form.
     """
     match = _BOUND.fullmatch(text)
     if match is None:
@@ -140,7 +140,7 @@ def metric_text(metric: str | Mapping[str, float]) -> str:
 
 
 def unit_of(metric: str) -> Unit:
-    """Return the unit of a metric, or of a weighted sum as `metric_text` writes it."""
+    """Return the unit of a metric, or of a weighted sum in the form that `metric_text` returns."""
     names = re.findall(r"[a-z]+/[a-z_]+|worker_seconds", metric)
     units = {_UNITS.get(name.rpartition("/")[2], "fraction") for name in names} or {"fraction"}
     is_weighted = " * " in metric
@@ -149,7 +149,7 @@ def unit_of(metric: str) -> Unit:
 
 
 def scale_of(metric: str) -> tuple[str, float]:
-    """Return the axis label of a metric, and the factor by which its values are multiplied."""
+    """Return the axis label of a metric, and the factor that scales its values for display."""
     name = "objective" if "*" in metric else metric
     labels: dict[Unit, tuple[str, float]] = {
         "fraction": (f"{name} in %", 100.0),

@@ -1,5 +1,5 @@
 """Handle several objectives of a sweep: the Pareto front, and the rule that chooses one trial of
-it.
+the front.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ def with_first_metric(values: object) -> object:
     displays that show one number.
 
     Raises:
-        ValueError: `metric` or `mode` contradicts it.
+        ValueError: `metric` or `mode` contradicts the first objective.
     """
     metrics = values.get("metrics") if isinstance(values, Mapping) else None
     if not isinstance(values, Mapping) or not isinstance(metrics, Mapping) or not metrics:
@@ -81,8 +81,8 @@ def are_in_front(
     good in every objective and better in one.
 
     Args:
-        values: One point each: its values by objective.
-        objectives: "max" or "min", by objective.
+        values: For each point, its values by objective.
+        objectives: Mode of each objective by name, "max" or "min".
     """
     signs = {name: 1.0 if mode == "max" else -1.0 for name, mode in objectives.items()}
     points = [tuple(sign * of[name] for name, sign in signs.items()) for of in values]

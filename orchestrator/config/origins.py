@@ -11,7 +11,7 @@ class FunctionOrigin:
 
     Attributes:
         package: Distribution that contains the code.
-        name: The function or class, with its module.
+        name: Name of the function or class, with its module.
     """
 
     package: str

@@ -22,8 +22,8 @@ def with_values(base: Experiment | Mapping[str, Any], values: Mapping[str, Any])
 
     Args:
         base: An experiment, or the content of its file; it is not modified.
-        values: New values by dotted path. A `kind` is set before its sibling keys, and drops the
-            keys that only the old kind has.
+        values: New values by dotted path. A `kind` is set before the other keys of its mapping, and
+            drops the keys that only the old kind has.
 
     Raises:
         ConfigError: A path is unknown, or a value has the wrong type or is out of range.
@@ -49,8 +49,8 @@ def apply_override(tree: Tree, override: str, root: type[BaseModel] = Experiment
         root: The model that the tree describes.
 
     Raises:
-        ConfigError: The override is not of that form, its value is not valid YAML, or a key before
-            the last one is unknown.
+        ConfigError: The override does not have that form, its value is not valid YAML, or a key
+            before the last key is unknown.
     """
     path, equals, text = override.partition("=")
     keys = path.strip().split(".")
@@ -104,7 +104,7 @@ def _set_value(
 
 
 def _drop_keys_of_other_kinds(node: Tree, union: object, kind: object) -> None:
-    """Delete the keys that only the old kind has, which the file may contain for the old kind."""
+    """Delete the keys that only the old kind has, which the file may contain."""
     known = variant_kinds(union)
     if isinstance(kind, str) and kind in known:
         for key in [key for key in node if key not in known[kind].model_fields]:

@@ -1,4 +1,6 @@
-"""Define paths that must stay within a folder, even if written by an untrusted party."""
+"""Define the type of paths that must stay within a folder, even if an untrusted party wrote
+them.
+"""
 
 from __future__ import annotations
 

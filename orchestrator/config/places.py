@@ -1,8 +1,8 @@
-"""List the settings that determine where something is computed and kept, but not what.
+"""List the settings that determine where results are computed and kept, but not the results
+themselves.
 
-No result depends on them. Configurations that differ only in these settings count as equal in
-comparisons, a sweep may be resumed in other places, and a resumed run keeps the values that it
-logged when it started.
+Configurations that differ only in these settings count as equal in comparisons, a sweep may be
+resumed in other places, and a resumed run keeps the values that it logged when it started.
 """
 
 from __future__ import annotations
@@ -19,5 +19,5 @@ _PLACES = (
 
 
 def is_place(path: str) -> bool:
-    """Return whether the setting at a dotted path is one of them."""
+    """Return whether the setting at a dotted path only determines a place."""
     return path.startswith(_PLACES)

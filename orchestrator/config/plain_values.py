@@ -21,7 +21,9 @@ def require_plain(value: object) -> None:
 
 
 def hashable_of(value: object) -> object:
-    """Return a hashable form that is equal exactly if two plain values are equal."""
+    """Return a hashable form of a plain value; two forms are equal if and only if the values are
+    equal.
+    """
     if isinstance(value, dict):
         return "mapping", frozenset((key, hashable_of(inner)) for key, inner in value.items())
     return tuple(map(hashable_of, value)) if isinstance(value, list | tuple) else value

@@ -22,8 +22,8 @@ from orchestrator.config.retraining_source import SourceConfig
 
 
 class ShiftTestConfig(Config):
-    """Two-sample test of each known class: the champion's embeddings of its new images against
-    those of its held-out images.
+    """Two-sample test of each known class: it compares the champion's embeddings of the class's new
+    images with those of its held-out images.
     """
 
     p_value: float = Field(
@@ -48,7 +48,7 @@ class ShiftTestConfig(Config):
 
 class ReactionsConfig(Config):
     """Reactions to the findings of a scan. `refuse` ends the tick as rejected, with the reason,
-    before anything is learned.
+    before a candidate is learned.
     """
 
     new_classes: Literal["learn", "warn", "refuse"] = Field(
@@ -126,7 +126,7 @@ class ReactionsConfig(Config):
 
 
 class LeaseConfig(Config):
-    """Lease that lets one tick work at a time; the others end as `locked`."""
+    """Lease that lets one tick work at a time; ticks without the lease end as `locked`."""
 
     uri: str | None = Field(
         default=None,
@@ -242,7 +242,9 @@ class Retraining(Config):
 
     @property
     def name(self) -> str:
-        """Return the name of the models, the journal and the MLflow experiment."""
+        """Return the experiment's name, which also names the models, the journal and the MLflow
+        experiment.
+        """
         return self.experiment.name
 
     @property

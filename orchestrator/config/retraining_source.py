@@ -37,8 +37,8 @@ class UnlabeledDeliveriesConfig(Config):
 
 
 class SourceConfig(Config):
-    """Growing folder of Parquet files with the columns `image` and `label`, as in the data source
-    `parquet`.
+    """Growing folder of Parquet files with the columns `image` and `label`, in the form that the
+    data source `parquet` reads.
     """
 
     path: str = Field(

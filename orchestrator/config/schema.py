@@ -16,8 +16,8 @@ from orchestrator.errors import ConfigError
 
 
 def models_in(annotation: object) -> list[type[BaseModel]]:
-    """Return the configuration models that an annotation mentions, through `Annotated` and unions,
-    but not inside a mapping.
+    """Return the configuration models that an annotation mentions, including those inside
+    `Annotated` and unions, but not inside a mapping.
     """
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
@@ -38,7 +38,7 @@ class Variants(Mapping[Any, type[BaseModel]]):
 
         Args:
             built_in: Built-in models by kind.
-            extensions: Extensions by kind; one with a built-in kind is ignored.
+            extensions: Extensions by kind; an extension with a built-in kind is ignored.
         """
         self._built_in = built_in
         self._extensions = {
@@ -63,8 +63,8 @@ class Variants(Mapping[Any, type[BaseModel]]):
         return len(self._built_in) + len(self._extensions)
 
     def loadable(self) -> dict[Any, type[BaseModel]]:
-        """Return all models by kind, without extensions that fail to load: a broken extension must
-        not affect users of another kind.
+        """Return all models by kind, except extensions that fail to load: a broken extension must
+        not affect users of other kinds.
         """
         found = dict(self._built_in)
         for kind, offered in self._extensions.items():
@@ -74,8 +74,8 @@ class Variants(Mapping[Any, type[BaseModel]]):
 
 
 def variant_kinds(annotation: object) -> Variants:
-    """Return `{kind: model}` of a union whose variants differ by `kind`; empty for anything
-    else.
+    """Return `{kind: model}` of a union whose variants differ by `kind`; empty for any other
+    annotation.
     """
     built_in: dict[Any, type[BaseModel]] = {}
     extensions: dict[str, Installed] = {}
@@ -96,7 +96,7 @@ def extension_group(annotation: object) -> str:
 
 
 def fields_of(annotation: object, node: object) -> Mapping[str, Any]:
-    """Return `{key: annotation}` of the keys that a mapping of this annotation may hold.
+    """Return `{key: annotation}` for the keys that a mapping with this annotation may have.
 
     For a union, these are the keys of the variant that `node` names by `kind`, or the keys of all
     variants if it names no known kind.
@@ -113,7 +113,9 @@ def fields_of(annotation: object, node: object) -> Mapping[str, Any]:
 
 
 def values_of(annotation: object) -> Any:  # noqa: ANN401 - an annotation
-    """Return the value annotation of a mapping with user-defined keys; None for anything else."""
+    """Return the value annotation of a mapping with user-defined keys; None for any other
+    annotation.
+    """
     return get_args(annotation)[1] if get_origin(annotation) is dict else None
 
 
@@ -129,8 +131,8 @@ def problem_with_path(root: object, path: str) -> str | None:
 
 
 def variants_with(root: object, path: str) -> dict[str, set[str]]:
-    """Return the kinds that have a path wherever only some variants of a union do, such as
-    `{"student.transfer.kind": {"fixed"}}`.
+    """Return the kinds that a path requires, for each union of which only some variants have the
+    path, such as `{"student.transfer.kind": {"fixed"}}`.
     """
     found = {}
     for walked, annotation, key in _steps(root, path):
@@ -154,8 +156,8 @@ def unknown_key(path: str, known: Mapping[str, Any]) -> str:
 
 
 def _steps(root: object, path: str) -> Iterator[tuple[str, object, str]]:
-    """Yield, for each key of a path, the path before it, the annotation of its parent, and the
-    key.
+    """Yield, for each key of a path, the path before the key, the annotation of the key's parent,
+    and the key.
     """
     annotation: Any = root
     walked = ""

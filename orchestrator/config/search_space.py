@@ -39,7 +39,7 @@ from orchestrator.config.schema import problem_with_path
 from orchestrator.config.searchers import GridSearchConfig, OptunaSearchConfig, SearcherConfig
 from orchestrator.config.trial_schedulers import NoTrialSchedulerConfig, TrialSchedulerConfig
 
-# Settings that identify a run, or say where it is kept and computed, are the same for all trials.
+# Settings that identify a run, or determine its places, are the same for all trials.
 _NOT_SWEPT = {
     "name": "it names the run",
     "seed": "list seeds instead",
@@ -50,7 +50,7 @@ _NOT_SWEPT = {
 
 
 class BudgetConfig(Config):
-    """Limits, besides the number of trials, after which a sweep starts no more trials."""
+    """Limits, in addition to the number of trials, after which a sweep starts no more trials."""
 
     wall_seconds: float | None = Field(
         default=None,
@@ -168,7 +168,7 @@ class SearchSpace(Config):
 
     @property
     def values_named(self) -> list[object]:
-        """Return all values of choices; some may name the kind of an extension."""
+        """Return the values of all choice parameters; a value may name the kind of an extension."""
         return [
             value
             for distribution in self.parameters.values()
@@ -183,7 +183,7 @@ class SearchSpace(Config):
 
     @property
     def metrics_read(self) -> set[str]:
-        """Return every metric that is read from a trial."""
+        """Return every metric that the sweep reads from a trial."""
         return set(self.metrics or self.weights)
 
     @model_validator(mode="before")
@@ -258,8 +258,8 @@ class SearchSpace(Config):
 
 
 def order_of_draws(parameters: Mapping[str, DistributionConfig]) -> list[str]:
-    """Return the parameters ordered so that each follows those that its `when` depends on;
-    otherwise in the given order.
+    """Return the parameters ordered so that each parameter follows those that its `when` depends
+    on, and otherwise in the given order.
 
     Raises:
         ValueError: The dependencies are circular.

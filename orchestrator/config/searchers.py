@@ -26,7 +26,7 @@ class GridSearchConfig(Config):
 
 
 class OptunaSearchConfig(Config):
-    """Optuna sampler, which proposes configurations near the good ones so far."""
+    """Optuna sampler, which proposes configurations near the best configurations so far."""
 
     kind: Literal["optuna"] = "optuna"
     sampler: Literal["tpe", "nsga2", "gp"] = Field(

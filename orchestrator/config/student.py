@@ -20,8 +20,8 @@ from orchestrator.config.transfer import ThresholdTransferConfig, TransferConfig
 
 
 class TeachingConfig(Config):
-    """Training of inherited layers to predict the teacher's final features: once, in the first
-    task, on unlabelled images too if there are any.
+    """Training of inherited layers to predict the teacher's final features. It happens once, in the
+    first task, and also uses unlabelled images if the data have any.
     """
 
     training: TrainingConfig = Field(
@@ -189,7 +189,7 @@ class StudentConfig(Config):
 
     @property
     def has_both_teachers(self) -> bool:
-        """Return whether both embedding and classes are distilled; only then do the teacher's class
-        directions apply to the student.
+        """Return whether both the embedding and the class probabilities are distilled. Only then do
+        the teacher's class directions apply to the student.
         """
         return bool(self.embedding_weight and self.classifier_weight)

@@ -60,7 +60,7 @@ class AdaptiveAugmentationConfig(Config):
 
 
 class RandomAugmentationConfig(Config):
-    """Vectors drawn at random from the class's spread, without optimisation."""
+    """Vectors drawn at random from the spread of each old class, without optimisation."""
 
     kind: Literal["random"] = "random"
     num_vectors: int = Field(
@@ -87,9 +87,9 @@ PrototypeAugmentationConfig = Annotated[
 
 
 class ObservedSpreadConfig(Config):
-    """Deviations of the new task's images from their class means represent those of old classes, so
-    nothing is stored. Needs no root of a covariance; measurements show that refinement loses more
-    with it.
+    """Deviations of the new task's images from their class means, which represent the spread of old
+    classes. No spread is stored, and no root of a covariance is computed, but measurements show
+    that refinement loses more accuracy with this choice.
     """
 
     kind: Literal["observed"] = "observed"
@@ -102,7 +102,7 @@ class SharedSpreadConfig(Config):
 
 
 class ScalarSpreadConfig(Config):
-    """One radius per class, which needs the least memory."""
+    """One radius per class; this choice needs the least memory."""
 
     kind: Literal["scalar"] = "scalar"
 
@@ -197,7 +197,7 @@ class FrozenExtractorConfig(Config):
 class PretrainedExtractorConfig(Config):
     """Feature extractor that keeps the pre-trained weights of its backbone and never learns.
 
-    Its features are computed once per data set, and shared by all runs and trials.
+    The extractor's features are computed once per data set, and shared by all runs and trials.
     """
 
     kind: Literal["pretrained"] = "pretrained"

@@ -1,11 +1,11 @@
 """Define the rules that select the transfer ratio TSSR from KDR and TSTR [patent B step 5].
 
-The abstract says only that TSSR is "selected"; the rules are ours. All are monotone: TSSR is large
-early in training or at low similarity, where the teacher dominates, and small late and at high
-similarity, where the labels dominate.
+The patent's abstract says only that TSSR is "selected"; the rules are this project's own. All are
+monotone: TSSR is large early in training or at low similarity, where the teacher dominates, and
+small late and at high similarity, where the labels dominate.
 
-The abstract's steps apply to a batch or to a single sample. A rule selects TSSR once per batch,
-from the mean KDR of its samples, or once per sample, from the sample's own KDR.
+The steps of the abstract apply to a batch or to a single sample. A rule selects TSSR once per
+batch, from the mean KDR of its samples, or once per sample, from the sample's own KDR.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ class TransferRule(Config):
 
     @property
     def is_per_sample(self) -> bool:
-        """Return whether every sample gets its own ratio, instead of one for the whole batch."""
+        """Return whether every sample gets its own ratio; otherwise the whole batch gets one
+        ratio.
+        """
         return False
 
     def tssr(self, kdr: float, tstr: float) -> float:
@@ -56,7 +58,8 @@ class TransferRule(Config):
         )
 
     def checked_tssr(self, kdr: float, tstr: float) -> float:
-        """Return `tssr` after checking its range, because an extension may provide the rule.
+        """Return the result of `tssr` after checking its range, because an extension may provide
+        the rule.
 
         Args:
             kdr: Similarity of student and teacher, in [0, 1].
@@ -75,7 +78,7 @@ class TransferRule(Config):
         return float(ratio)
 
     def tssr_of_samples(self, kdr: Sequence[float], tstr: float) -> list[float]:
-        """Return `checked_tssr` of each sample, regardless of `is_per_sample`.
+        """Return the result of `checked_tssr` for each sample, regardless of `is_per_sample`.
 
         Args:
             kdr: Similarity of each sample, in [0, 1].
@@ -231,9 +234,9 @@ class PerSampleTransferConfig(TransferRule):
 
     With `similarity: answer` and the defaults, TSSR is 1 - the teacher's probability of the given
     label: a label that the teacher doubts hardly counts, and the teacher's own knowledge counts
-    instead. Designed for data with wrong labels. With a midpoint near 0, labels count unless the
-    teacher is sure that they are wrong; near 1, they count only if the teacher is sure that they
-    are right.
+    instead. This rule is designed for data with wrong labels. With a midpoint near 0, labels count
+    unless the teacher is sure that they are wrong; with a midpoint near 1, labels count only if the
+    teacher is sure that they are right.
 
     Measured on validation images of CIFAR-10 (inherited student without teaching, one seed), in
     percentage points relative to the best of the fixed ratios 0.1 to 0.9 at 0, 20, 40 and 60 %

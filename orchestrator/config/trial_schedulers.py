@@ -38,8 +38,8 @@ class AshaConfig(Config):
 
 
 class MedianConfig(Config):
-    """Median stopping: a trial ends if it is worse than the median of the others after the same
-    number of tasks.
+    """Median stopping: a trial ends if it is worse than the median of the other trials after the
+    same number of tasks.
     """
 
     kind: Literal["median"] = "median"
@@ -57,8 +57,8 @@ class MedianConfig(Config):
 
 
 class PbtConfig(Config):
-    """Population-based training: the worst trials periodically continue from variations of the
-    best.
+    """Population-based training: the worst trials periodically continue from variations of the best
+    trials.
     """
 
     kind: Literal["pbt"] = "pbt"

@@ -19,11 +19,11 @@ from orchestrator.config.path_within import PathWithin
 class UnlabeledImagesConfig(Config):
     """Base class for sources of unlabelled images.
 
-    Size, channels, `cache_dir` and `max_memory_gib` are those of the enclosing data. Images that
-    are also test, validation or training images are skipped: see `data.unlabeled`.
+    Size, channels, `cache_dir` and `max_memory_gib` are those of the enclosing `data` section.
+    Images that are also test, validation or training images are skipped: see `data.unlabeled`.
 
     Attributes:
-        may_be_empty: Whether a source without remaining images is valid.
+        may_be_empty: Whether a source is valid if no images remain after skipping.
     """
 
     may_be_empty: ClassVar[bool] = False
@@ -43,7 +43,9 @@ class UnlabeledImagesConfig(Config):
 
     @property
     def places(self) -> Mapping[str, str]:
-        """Return the paths and addresses that every computing machine must reach, by field."""
+        """Return the paths and addresses that every machine that computes stages must reach, by
+        field.
+        """
         return {}
 
     @property
@@ -73,7 +75,7 @@ class UnlabeledParquetConfig(UnlabeledImagesConfig):
 
     @property
     def places(self) -> Mapping[str, str]:
-        """Return the place of the files."""
+        """Return the place of the files, by field."""
         return {"path": self.path}
 
     @property
@@ -102,12 +104,14 @@ class UnlabeledFolderConfig(UnlabeledImagesConfig):
 
     @property
     def origin(self) -> str:
-        """Return the folder."""
+        """Return the path of the folder."""
         return str(self.path)
 
 
 class LabeledSource(Protocol):
-    """Protocol of a source of labelled images, with what is known before it is opened."""
+    """Protocol of the configuration of a source of labelled images, with the facts that are known
+    before the source is opened.
+    """
 
     @property
     def places(self) -> Mapping[str, str]:
@@ -127,11 +131,12 @@ class UnlabeledOfLabeledConfig(UnlabeledImagesConfig):
     _config: LabeledSource | None = PrivateAttr(default=None)
 
     def of(self, source: dict[str, Any], config: LabeledSource) -> UnlabeledOfLabeledConfig:
-        """Return a copy of these settings that reads a validated source.
+        """Return a copy of these settings that reads a source whose configuration has been
+        validated.
 
         Args:
-            source: Settings of the source, with all defaults filled in.
-            config: Validated configuration of the source.
+            source: Settings of the labelled source, with all defaults filled in.
+            config: Validated configuration of the labelled source.
         """
         found = self.model_copy(update={"source": source})
         found._config = config  # noqa: SLF001 - of the same class
@@ -139,13 +144,13 @@ class UnlabeledOfLabeledConfig(UnlabeledImagesConfig):
 
     @property
     def places(self) -> Mapping[str, str]:
-        """Return the places of the source."""
+        """Return the places of the labelled source."""
         places = {} if self._config is None else self._config.places
         return {f"source.{name}": place for name, place in places.items()}
 
     @property
     def origin(self) -> str | FunctionOrigin:
-        """Return the origin of the source's training images."""
+        """Return the origin of the labelled source's training images."""
         return "" if self._config is None else self._config.origin("train")
 
 

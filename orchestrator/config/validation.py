@@ -22,7 +22,7 @@ from orchestrator.masking import shown_values
 
 Root = TypeVar("Root", bound=BaseModel)
 
-# in a file with thousands of errors, the first ones show the pattern
+# in a file with thousands of errors, the first errors show the pattern
 _MOST_PROBLEMS = 20
 _MOST_CHARACTERS = 2000
 _NO_INTEGER = 2**64
@@ -35,7 +35,7 @@ def validated(root: type[Root], tree: Tree, source: str = "") -> Root:
     Args:
         root: The model to validate against.
         tree: Content of a file, with overrides applied.
-        source: The file and its overrides, which prefix each line of the message.
+        source: Text that names the file and its overrides, which prefixes each line of the message.
 
     Raises:
         ConfigError: A key is unknown or missing, or a value has the wrong type or is out of range;
@@ -136,7 +136,7 @@ def _describe(error: ValidationError, root: type[BaseModel], tree: Tree) -> list
 
 
 def _kind_advice(given: str, annotation: object) -> str:
-    """Return the advice for an unknown kind: what to write instead, or where to find other
+    """Return advice for an unknown kind: the kind to write instead, or the place to find other
     kinds.
     """
     kinds = list(variant_kinds(annotation))  # including those of installed extensions
@@ -152,8 +152,8 @@ def _kind_advice(given: str, annotation: object) -> str:
 def _key_path(
     location: tuple[int | str, ...], root: type[BaseModel], tree: object
 ) -> tuple[str, Mapping[str, Any], object]:
-    """Return the user's key path for a pydantic location (without names of variants), the fields
-    next to its last key, and its annotation.
+    """Return the user's key path for a pydantic location, without names of variants; the fields
+    next to the last key; and the annotation of the last key.
     """
     path = ""
     model: Any = root

@@ -20,8 +20,8 @@ class Largest:
     """Size limits of a file.
 
     Attributes:
-        num_bytes: Size on disk.
-        num_values: Number of values with all aliases expanded, keys included.
+        num_bytes: Largest size on disk.
+        num_values: Largest number of values with all aliases expanded, keys included.
     """
 
     num_bytes: int
@@ -29,14 +29,14 @@ class Largest:
 
 
 BY_HAND = Largest(2**21, 100_000)
-"""Limit for files written by hand: a class order of 90,000 labels, read within a second and with
-less than 200 MB.
+"""Limit for files written by hand: a class order of 90,000 labels, which is read within a second
+and with less than 200 MB.
 """
 BY_PROGRAM = Largest(2**26, 4_000_000)
 """Limit for files written by this program: a candidate lists every file that has arrived."""
 MOST_LEVELS = 64
 """Nesting limit; the deepest meaningful configuration has ten levels."""
-# 2**64 has 20 digits, a floating-point number 17 and an exponent
+# 2**64 has 20 digits, a floating-point number has 17 digits and an exponent
 _MOST_DIGITS = 64
 _LINE_ENDS = re.compile("[\n\v\f\r\x1c-\x1e\x85\u2028\u2029]")
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
@@ -94,7 +94,9 @@ def parse_yaml(text: str, largest: Largest = BY_HAND) -> Any:  # noqa: ANN401 - 
 
 
 def _line_of(mark: yaml.Mark, text: str) -> str:
-    """Return line and column of a mark; a mark past the end is placed on the last line."""
+    """Return the line and the column of a mark; a mark past the end of the text is placed on the
+    last line.
+    """
     lines = text.splitlines() or [""]
     if mark.line < len(lines):
         return f"line {mark.line + 1}, column {mark.column + 1}: "
@@ -124,7 +126,7 @@ def _text(path: Path, where: str, most_bytes: int) -> str:
             )
         return content.decode("utf-8")
     except FileNotFoundError:
-        # by stems: the shared suffix makes any two short names look alike
+        # compare stems, because the shared suffix makes any two short names look alike
         names = {other.stem: other for other in path.parent.glob("*.y*ml")}
         similar = difflib.get_close_matches(path.stem, list(names), n=1)
         advice = f"did you mean {names[similar[0]]}?" if similar else "check the path"
@@ -151,11 +153,11 @@ def _check_size(text: str, most_values: int) -> None:
 
 
 class _Counted:
-    """Counter of the values of a text, which counts the values of an alias at every use."""
+    """Counter of the values in a YAML text, which counts the values of an alias at every use."""
 
     def __init__(self) -> None:
         self.num_values = 0
-        self._open: list[tuple[str | None, int]] = []  # anchors, and the number of values before
+        self._open: list[tuple[str | None, int]] = []  # anchors, with the values before each
         self._sizes: dict[str, int] = {}
 
     def add(self, event: yaml.Event) -> None:
@@ -186,7 +188,7 @@ def _at(event: yaml.Event, problem: str) -> yaml.MarkedYAMLError:
 
 
 class _StrictLoader(yaml.CSafeLoader):
-    """YAML loader that rejects duplicate keys, instead of silently overwriting, and overlong
+    """YAML loader that rejects duplicate keys, instead of silently overwriting values, and overlong
     numbers.
     """
 
