@@ -157,7 +157,7 @@ class TimmConfig(_BackboneConfig):
 
     @model_validator(mode="before")
     @classmethod
-    def _add_tag_to_name(cls, values: Any) -> Any:  # noqa: ANN401 - whatever the YAML file holds
+    def _add_tag_to_name(cls, values: Any) -> Any:  # noqa: ANN401 - a YAML file may hold any value
         """Move the tag of the weights into the name of the network. The tag also determines the
         image size and the pixel statistics, which are still needed once learned weights have
         replaced the pre-trained weights.

@@ -51,7 +51,7 @@ class BacktestConfig(Config):
 
     @field_validator("wrong_labels", mode="before")
     @classmethod
-    def _split(cls, shares: Any) -> Any:  # noqa: ANN401 - as the command line has it
+    def _split(cls, shares: Any) -> Any:  # noqa: ANN401 - a value from the command line
         if not isinstance(shares, str):
             return shares
         return [share.strip() for share in shares.split(",")]

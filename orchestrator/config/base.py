@@ -35,7 +35,7 @@ class Config(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _fill_in_default_kinds(cls, values: Any) -> Any:  # noqa: ANN401 - whatever the YAML file holds
+    def _fill_in_default_kinds(cls, values: Any) -> Any:  # noqa: ANN401 - a YAML file may hold any value
         if not isinstance(values, dict):
             return values
         filled = dict(values)
@@ -48,7 +48,7 @@ class Config(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _is_meant(cls, values: Any) -> Any:  # noqa: ANN401 - as above
+    def _is_meant(cls, values: Any) -> Any:  # noqa: ANN401 - a YAML file may hold any value
         """Reject values that pydantic would misread: it reads a boolean as 0 or 1, and an empty
         path as the working directory.
         """

@@ -88,7 +88,7 @@ class Installed:
     version: str
     target: str
 
-    def load(self) -> Any:  # noqa: ANN401 - whatever the entry point names
+    def load(self) -> Any:  # noqa: ANN401 - an entry point may name any object
         """Import and return the entry point's object.
 
         Raises:
@@ -131,7 +131,7 @@ def installed(group: str) -> dict[str, Installed]:
     return found
 
 
-def load_extension(config: Extension) -> Any:  # noqa: ANN401 - what its entry point names
+def load_extension(config: Extension) -> Any:  # noqa: ANN401 - an entry point may name any object
     """Return the entry point's object that a configuration belongs to.
 
     Raises:
@@ -203,7 +203,7 @@ def installed_for(config: Extension) -> Installed:
 
 
 @cache
-def _load(offered: Installed) -> Any:  # noqa: ANN401 - what the entry point names
+def _load(offered: Installed) -> Any:  # noqa: ANN401 - an entry point may name any object
     point = metadata.EntryPoint(offered.kind, offered.target, offered.group)
     advice = f"update or uninstall {offered.distribution}"
     if not point.pattern.match(point.value):

@@ -108,7 +108,7 @@ class GateConfig(Config):
 
     @model_validator(mode="before")
     @classmethod
-    def _accept_the_former_name(cls, given: Any) -> Any:  # noqa: ANN401 - whatever a file holds
+    def _accept_the_former_name(cls, given: Any) -> Any:  # noqa: ANN401 - a file may hold any value
         if not isinstance(given, dict) or _OLD_NAME not in given:
             return given
         if "margin" in given:

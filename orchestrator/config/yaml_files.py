@@ -72,7 +72,7 @@ def read_yaml(path: Path, largest: Largest = BY_HAND) -> Tree:
     return tree
 
 
-def parse_yaml(text: str, largest: Largest = BY_HAND) -> Any:  # noqa: ANN401 - whatever YAML may hold
+def parse_yaml(text: str, largest: Largest = BY_HAND) -> Any:  # noqa: ANN401 - YAML may hold any value
     """Return the value of a YAML text.
 
     Args:
@@ -205,7 +205,7 @@ class _StrictLoader(yaml.CSafeLoader):
                 seen.add(key)
         return super().construct_mapping(node, deep)
 
-    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: ANN401 - as above
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: ANN401 - a YAML file may hold any value
         if node.tag in _NUMBERS and len(str(node.value)) > _MOST_DIGITS:
             raise yaml.MarkedYAMLError(
                 problem=f"a number of more than {_MOST_DIGITS} digits", problem_mark=node.start_mark

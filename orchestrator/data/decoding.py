@@ -136,7 +136,7 @@ def opening_named_formats(limits: ImageLimits) -> Iterator[None]:
     unbounded = Image.open
 
     def bounded(
-        file: Any,  # noqa: ANN401 - Pillow's
+        file: Any,  # noqa: ANN401 - anything that Pillow opens
         mode: Literal["r"] = "r",
         formats: tuple[str, ...] | None = None,
     ) -> Image.Image:

@@ -86,7 +86,7 @@ def count_confusions(
     Args:
         after: Number of tasks learned, and role of the model.
         labels: Class of every test image, as a position in the order of learning.
-        predictions: Predicted class of every test image, likewise as a position.
+        predictions: Predicted class of every test image, as a position in the same order.
         class_names: Names of the classes in the order of learning.
         most: Largest number of confused pairs to keep.
     """

@@ -177,7 +177,7 @@ def files_below(folder: Path) -> Iterator[tuple[Path, str]]:
     """
     entered = set()
     for place, folders, files in os.walk(folder, followlinks=True):
-        identity = os.stat(place)  # noqa: PTH116 - of a path from os.walk
+        identity = os.stat(place)  # noqa: PTH116 - os.walk gives the path as text
         if (identity.st_dev, identity.st_ino) in entered:
             folders.clear()
             continue

@@ -54,15 +54,15 @@ class DualTeacher(DualTeacherFacts):
         """Teach the teacher, or distil the student, for one task."""
         experiment, previous = inputs.experiment, inputs.previous
         if inputs.role == "teacher":
-            assert previous is None or isinstance(previous, TeacherModel)  # noqa: S101 - types
+            assert previous is None or isinstance(previous, TeacherModel)  # noqa: S101 - for the type checker
             return learn_teacher_task(
                 previous, inputs.data, experiment.teacher, context, inputs.views
             )
         if isinstance(experiment.student.backbone, InheritedBackboneConfig):
-            assert previous is None or isinstance(previous, InheritedStudent)  # noqa: S101 - types
+            assert previous is None or isinstance(previous, InheritedStudent)  # noqa: S101 - for the type checker
             return learn_inherited_student(previous, inputs, context)
         assert isinstance(inputs.teacher, TeacherModel)  # noqa: S101 - for the type checker
-        assert previous is None or isinstance(previous, StudentModel)  # noqa: S101 - likewise
+        assert previous is None or isinstance(previous, StudentModel)  # noqa: S101 - for the type checker
         features = None if inputs.views is None else torch.cat([it.clean for it in inputs.views])
         return learn_student_task(
             previous, inputs.teacher, inputs.data, experiment.student, context, features

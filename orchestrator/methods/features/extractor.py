@@ -64,7 +64,7 @@ def fine_tune_extractor(
     previous features.
     """
     option = config.extractor
-    assert isinstance(option, FineTunedExtractorConfig)  # noqa: S101 - the caller has asked
+    assert isinstance(option, FineTunedExtractorConfig)  # noqa: S101 - the caller has checked this
     first = int(data.labels.min())
     previous, normalization = (
         copy.deepcopy(extractor),

@@ -110,7 +110,7 @@ class Backbone(nn.Module):
             )
         cut = copy.copy(self)
         cut._modules = dict(self._modules)  # noqa: SLF001 - of a copy of this object
-        cut._buffers = dict(self._buffers)  # noqa: SLF001 - likewise
+        cut._buffers = dict(self._buffers)  # noqa: SLF001 - of a copy of this object
         cut.body = StageFeatures(stages.until(names.index(stage) + 1), 0, self._pooled)
         return cut
 

@@ -56,17 +56,17 @@ def _stages(features: nn.Module) -> Stages:
     stem = nn.Sequential(model._conv_stem, model._bn0, model._swish)  # noqa: SLF001 - the package has no other names
     parts: list[nn.Sequential] = []
     channels: list[int] = []
-    for block in model._blocks:  # noqa: SLF001 - likewise
-        num = block._project_conv.out_channels  # noqa: SLF001 - likewise
+    for block in model._blocks:  # noqa: SLF001 - the package has no other names
+        num = block._project_conv.out_channels  # noqa: SLF001 - the package has no other names
         if channels and channels[-1] == num:
             parts[-1].append(block)
         else:
             parts.append(nn.Sequential(block) if parts else stem.append(block))
             channels.append(num)
     head = nn.Sequential(
-        model._conv_head,  # noqa: SLF001 - likewise
-        model._bn1,  # noqa: SLF001 - likewise
-        model._swish,  # noqa: SLF001 - likewise
+        model._conv_head,  # noqa: SLF001 - the package has no other names
+        model._bn1,  # noqa: SLF001 - the package has no other names
+        model._swish,  # noqa: SLF001 - the package has no other names
         nn.AdaptiveAvgPool2d(1),
     )
     return Stages(parts, channels, head)

@@ -111,7 +111,7 @@ def _published(config: TimmConfig) -> Any:  # noqa: ANN401 - timm is not always 
     return timm.get_pretrained_cfg(config.name)
 
 
-def _network(config: TimmConfig, published: Any, sized: dict[str, int]) -> nn.Module:  # noqa: ANN401 - as above
+def _network(config: TimmConfig, published: Any, sized: dict[str, int]) -> nn.Module:  # noqa: ANN401 - timm is not always installed
     """Return the network without its classifier."""
     if config.weights is None:
         return _random(config.name, sized)
@@ -138,7 +138,7 @@ def _random(name: str, sized: dict[str, int]) -> nn.Module:
         ) from None
 
 
-def _from_file(name: str, file: Path, published: Any, sized: dict[str, int]) -> nn.Module:  # noqa: ANN401 - as above
+def _from_file(name: str, file: Path, published: Any, sized: dict[str, int]) -> nn.Module:  # noqa: ANN401 - timm is not always installed
     """Load a file into the network with a classifier of the file's size, then remove the
     classifier.
 
@@ -164,7 +164,7 @@ def _from_file(name: str, file: Path, published: Any, sized: dict[str, int]) -> 
     return model
 
 
-def _created(name: str, **arguments: Any) -> nn.Module:  # noqa: ANN401 - timm's own
+def _created(name: str, **arguments: Any) -> nn.Module:  # noqa: ANN401 - arguments of timm
     model: nn.Module = _timm().create_model(name, **arguments)
     return model
 

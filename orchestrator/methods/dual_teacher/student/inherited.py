@@ -112,7 +112,7 @@ def _extractor_of(
         return extractor.eval(), {}
     config, teacher = inputs.experiment.student, inputs.teacher
     assert isinstance(teacher, TeacherModel)  # noqa: S101 - for the type checker
-    assert isinstance(config.backbone, InheritedBackboneConfig)  # noqa: S101 - likewise
+    assert isinstance(config.backbone, InheritedBackboneConfig)  # noqa: S101 - for the type checker
     of_teacher = teacher.network.extractor.eval()
     inherited = of_teacher.until(config.backbone.until).eval()
     if not is_taught(inputs.experiment):

@@ -60,7 +60,7 @@ def taught(
         context: Seed, device, ranks, augmentation, shared results.
     """
     config = inputs.experiment.student.teaching
-    assert config is not None  # noqa: S101 - the caller has asked
+    assert config is not None  # noqa: S101 - the caller has checked this
     images = _chosen_images(inputs, config, context)
     seen: dict[str, Any] = {
         "images": hashlib.sha256(images.contiguous().numpy().data).hexdigest(),
