@@ -1,4 +1,6 @@
-"""A candidate before it has learned: its future lineage, and the experiment that trains it."""
+"""Prepare a candidate before it learns: draft its lineage, and build the experiment that trains
+it.
+"""
 
 from __future__ import annotations
 
@@ -34,10 +36,10 @@ def draft_lineage(
     """Return the lineage that the candidate will have: the champion's plus what the plan adds.
 
     Args:
-        experiment: The experiment that trains it.
+        experiment: The experiment that trains the candidate.
         champion: Lineage of the champion, or of the held candidate if learning continues from it.
         found: Scan of the source.
-        plan: What to learn.
+        plan: Plan that says what the candidate learns.
         unlabeled: Files without labels that are present.
 
     Raises:
@@ -69,12 +71,13 @@ def draft_lineage(
 def candidate_experiment(
     retraining: Retraining, champion: Registered | None, draft: Lineage, plan: ChangePlan
 ) -> Experiment:
-    """Return the complete experiment that trains a candidate; `orchestrator run` can repeat it.
+    """Return the complete experiment that trains a candidate; `orchestrator run` can repeat the
+    training.
 
-    It continues from the champion's last stages, and reads only the held-out images of old classes,
-    by which the gate judges. It starts from the first task if known classes are refreshed, if the
-    method learns from all images, or if the configuration now builds different networks than the
-    champion's; unchanged stages are then cache hits in the store.
+    The experiment continues from the champion's last stages. Of the old classes it reads only the
+    held-out images, by which the gate judges. It starts from the first task if known classes are
+    refreshed, if the method learns from all images, or if the configuration now builds different
+    networks than the champion's; unchanged stages are then cache hits in the store.
     """
     experiment, source = retraining.experiment, retraining.source
     goes_on = (
@@ -87,7 +90,7 @@ def candidate_experiment(
         if goes_on and champion and can_go_on(retraining, champion, draft)
         else None
     )
-    # the gate judges by the held-out images; none of the others are set aside for validation
+    # the gate judges by the held-out images, so no other images are set aside for validation
     same = {
         name: value
         for name, value in experiment.data.of_any_source.items()
@@ -136,8 +139,9 @@ def can_go_on(retraining: Retraining, champion: Registered, draft: Lineage) -> b
     """Return whether the configured networks match the champion's, so that learning can continue
     from its stages.
 
-    An extractor that has learned can continue as frozen or as fine-tuned, whichever it was before;
-    a pre-trained extractor that is used unchanged gives different features.
+    An extractor that has been trained can continue frozen or fine-tuned, whether it was frozen or
+    fine-tuned before. A pre-trained extractor that is used unchanged does not match it: its
+    features are different.
     """
     configured, of_champion = retraining.experiment, champion.experiment
     known_weights = champion.lineage.weights
@@ -165,12 +169,12 @@ def can_go_on(retraining: Retraining, champion: Registered, draft: Lineage) -> b
 
 def held_out_images(retraining: Retraining, held: Lineage, found: Scan) -> ArrivalsConfig:
     """Return the configuration of all present held-out images of a held candidate's classes,
-    including those in files that arrived after it learned.
+    including images in files that arrived after the candidate learned.
 
     Args:
         retraining: The source of the images.
         held: Lineage of the held candidate.
-        found: Scan of the source, compared with that lineage.
+        found: Comparison of the source with the held candidate's lineage.
     """
     source, arrived = retraining.source, held.last_delivery + 1
     files = (*found.kept, *(file.taken(arrived) for file in found.new))
@@ -190,15 +194,15 @@ def held_out_images(retraining: Retraining, held: Lineage, found: Scan) -> Arriv
 
 
 def looks_at(table: ImageTable, rows: Iterable[int], data: DataConfig) -> Classes:
-    """Return the number of verdicts in which each image is used, including the coming one.
+    """Return the number of verdicts in which each image is used, including the verdict to come.
 
-    Each champion has one delivery, and was judged by the held-out images of all deliveries up to
-    its own: images of the first delivery are used in one verdict per delivery.
+    Each champion learned one delivery, and was judged by the held-out images of that delivery and
+    all earlier ones. So images of the first delivery are used in one verdict per delivery.
 
     Args:
-        table: The images with their places.
-        rows: Rows of the table.
-        data: The configuration, with files and deliveries, from which the table was built.
+        table: The images, with the file and row of each.
+        rows: Rows of the images in the table.
+        data: Configuration from which the table was built; it lists files and deliveries.
     """
     assert isinstance(data, ArrivalsConfig)  # noqa: S101 - candidates learn only from arrivals
     folder = Folder(data.path)
@@ -214,9 +218,9 @@ def learned_lineage(
     """Return the lineage of a candidate that has learned.
 
     Args:
-        draft: Its lineage before learning.
-        stages: Key of the last stage, by role.
-        matrices: Accuracy matrix, by role.
+        draft: The candidate's lineage before learning.
+        stages: Key of the candidate's last stage, by role.
+        matrices: The candidate's accuracy matrix, by role.
     """
     rows = {f"{role}_accuracies": matrix for role, matrix in matrices.items()}
     return draft.model_copy(

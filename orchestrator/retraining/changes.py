@@ -1,4 +1,4 @@
-"""Turn a scan into findings, with their numbers, and a plan.
+"""Turn a scan into findings with numbers, and into a plan.
 
 A plan says to learn, to do nothing, or to refuse; it changes nothing itself.
 """
@@ -47,7 +47,7 @@ Reaction = Literal["learn", "refresh", "wait", "warn", "refuse"]
 
 @dataclass(frozen=True)
 class Finding:
-    """Something found, and the reaction to it.
+    """A finding of a scan, and the reaction to the finding.
 
     Attributes:
         kind: Kind of finding.
@@ -68,7 +68,7 @@ class ChangePlan:
 
     Attributes:
         findings: All findings.
-        new_classes: Classes to learn as one task; their labels as in the source.
+        new_classes: Classes to learn as one task, as labels of the source.
         refreshed: Known classes to learn again, with more images.
     """
 
@@ -83,7 +83,7 @@ class ChangePlan:
 
     @property
     def learns(self) -> bool:
-        """Return whether there is anything to learn and no finding prevents it."""
+        """Return whether there is anything to learn and no finding forbids learning."""
         waits = any(finding.kind == FindingKind.REWRITTEN_FILES for finding in self.findings)
         return not self.refusals and not waits and bool(self.new_classes or self.refreshed)
 
@@ -95,8 +95,8 @@ def plan_changes(
 
     Args:
         found: Scan of the source.
-        lineage: Lineage of the champion; empty if there is none.
-        retraining: Has the configured reactions.
+        lineage: Lineage of the champion; empty without a champion.
+        retraining: Configuration of the retraining, including the reactions to findings.
         shifts: Findings of the shift test.
     """
     new, waiting = _new_classes(found, lineage, retraining)
@@ -135,8 +135,8 @@ def plan_changes(
 def _new_classes(
     found: Scan, lineage: Lineage, retraining: Retraining
 ) -> tuple[tuple[Label, ...], dict[str, int]]:
-    """Return unknown classes with enough images, in natural order, and those that wait for more
-    images, with their counts.
+    """Return the unknown classes with enough images, in natural order, and the image counts of the
+    unknown classes with too few.
     """
     counts = {
         label: _num_images(label, found) for label in _labels(found) if label not in lineage.classes
@@ -241,7 +241,9 @@ def _renamed(found: Scan, lineage: Lineage, retraining: Retraining) -> list[Find
 def _more_samples(
     found: Scan, lineage: Lineage, retraining: Retraining
 ) -> tuple[tuple[str, ...], list[Finding]]:
-    """Return the known classes to learn again, and findings about all classes that have grown."""
+    """Return the known classes to learn again, and findings about all classes with more images than
+    before.
+    """
     reactions = retraining.reactions
     growth = {
         label: _num_images(label, found) - lineage.num_learned_from(label)

@@ -1,7 +1,6 @@
-"""Accuracies by class of a candidate, on the held-out images by which the gate judges it.
-
-They are stored as a file next to the lineage, in the teacher's version: a tag of the registry
-cannot hold a thousand classes.
+"""Store a candidate's accuracy on each class, measured on the held-out images by which the gate
+judges the candidate. The accuracies are stored as a file next to the lineage, in the teacher's
+version: a tag of the registry cannot hold a thousand classes.
 """
 
 from __future__ import annotations
@@ -24,14 +23,15 @@ class ClassAccuracies:
 
     Attributes:
         num_images: Number of images of each class, in the order of learning.
-        num_correct: By role, number of correct predictions of each class, in the same order.
+        num_correct: By role, number of images of each class that are predicted correctly, in the
+            order of learning.
     """
 
     num_images: Sequence[int] = ()
     num_correct: Mapping[Role, Sequence[int]] = field(default_factory=dict)
 
     def accuracy(self, role: Role, label: int) -> float | None:
-        """Return a class's accuracy in [0, 1]; None if it has no held-out image.
+        """Return a class's accuracy in [0, 1]; None if the class has no held-out image.
 
         Args:
             role: Role whose accuracy to return.
@@ -68,14 +68,16 @@ def class_accuracies(
 
 
 def write_class_accuracies(folder: Path, accuracies: ClassAccuracies) -> None:
-    """Write the file into a candidate's state folder."""
+    """Write the accuracies as a file into a candidate's state folder."""
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(asdict(accuracies), separators=(",", ":"))
     (folder / CLASS_ACCURACIES_FILE).write_text(text, encoding="utf-8")
 
 
 def read_class_accuracies(path: Path) -> ClassAccuracies | None:
-    """Read the file that `write_class_accuracies` wrote; None if it is corrupt."""
+    """Read the accuracies that `write_class_accuracies` wrote; return None if the file is
+    corrupt.
+    """
     try:
         values = json.loads(path.read_bytes())
         num_images = [int(number) for number in values["num_images"]]

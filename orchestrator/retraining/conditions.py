@@ -1,4 +1,4 @@
-"""Conditions of the gate: statements about a candidate, each with its verdict."""
+"""Test the conditions of the gate: statements about a candidate, each with a verdict."""
 
 from __future__ import annotations
 
@@ -28,17 +28,18 @@ class Condition:
 
     Attributes:
         name: The measured quantity, in words.
-        key: The same quantity, for tags.
+        key: Name of the quantity in tags.
         value: The measured value.
-        bound: The bound it is compared with; None if the value is only reported.
+        bound: The bound with which the value is compared; None if the value is only reported.
         verdict: Whether the condition holds.
         is_upper: Whether the bound is a maximum instead of a minimum.
         is_share: Whether the value is a fraction, shown in percent.
         lower: Lower confidence bound of the value; None if the value is exact.
-        upper: Upper confidence bound; None if the value is exact.
-        num_images: Number of images measured; None if none are needed.
-        more_images: Estimated number of further images that would decide, if they resemble the
-            present ones; None if the condition is decided, or is unlikely ever to be.
+        upper: Upper confidence bound of the value; None if the value is exact.
+        num_images: Number of images on which the value is measured; None if it needs no images.
+        more_images: Estimated number of further images that would decide the condition, if they
+            resemble the present images; None if the condition is decided, or is unlikely ever to be
+            decided.
     """
 
     name: str
@@ -55,18 +56,18 @@ class Condition:
 
     @property
     def is_met(self) -> bool:
-        """Return whether the condition does not speak against the candidate."""
+        """Return whether the condition lets the candidate pass."""
         return self.verdict in (ConditionVerdict.MET, ConditionVerdict.REPORTED)
 
     @property
     def seems_violated(self) -> bool:
-        """Return whether the measured value breaks the bound, however uncertain it is."""
+        """Return whether the measured value breaks the bound, however uncertain the value is."""
         if self.bound is None:
             return False
         return self.value > self.bound if self.is_upper else self.value < self.bound
 
     def shown(self, value: float) -> str:
-        """Format a value of this condition for people: percent, or a count."""
+        """Format a value of this condition for people, as a percentage or as a count."""
         if self.is_share:
             return percent(value)
         return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
@@ -89,7 +90,7 @@ class Condition:
         return f"{self.name} {self.measured}" + (f", {self.demanded}" if self.demanded else "")
 
     def summary(self) -> dict[str, Any]:
-        """Return the content for summary.json and for the registry."""
+        """Return the condition as stored in summary.json and in the registry."""
         return {
             "condition": self.name,
             "key": self.key,
@@ -189,8 +190,8 @@ def _verdict(found: Bounds, bound: float, is_upper: bool) -> ConditionVerdict:
 def _deciding_factor(
     statement: Statement, bound: float, risk: float, is_upper: bool
 ) -> float | None:
-    """Return the factor by which the number of images must grow to decide, with the same result;
-    None if a factor of a thousand is not enough.
+    """Return the factor by which the number of images must grow to decide the statement, if the
+    further images give the same result; None if a factor of a thousand is not enough.
     """
 
     def decides(factor: float) -> bool:

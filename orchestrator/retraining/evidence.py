@@ -1,4 +1,6 @@
-"""Gather the gate's evidence: candidate and champion on the same held-out images."""
+"""Gather the gate's evidence: the predictions of candidate and champion for the same held-out
+images.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +26,9 @@ class Predictions:
     """Predictions of a candidate's network, and of the champion's network of the same role.
 
     Attributes:
-        among_all: (images,), candidate's predictions among all its classes.
-        among_old: (old images,), candidate's predictions among the champion's classes.
-        champion: (old images,), champion's predictions; None without a champion.
+        among_all: (images,), the candidate's predictions among all its classes.
+        among_old: (old images,), the candidate's predictions among the champion's classes.
+        champion: (old images,), the champion's predictions; None without a champion.
     """
 
     among_all: Classes
@@ -39,9 +41,9 @@ class KnownTasks:
     """Tasks that a candidate has learned.
 
     Attributes:
-        class_names: In the order of learning.
+        class_names: Names of the classes, in the order of learning.
         tasks: The classes of each task.
-        forgetting: Over all tasks, by role, on the images of the evidence.
+        forgetting: Forgetting over all tasks, measured on the images of the evidence, by role.
     """
 
     class_names: Sequence[str]
@@ -54,14 +56,15 @@ class Evidence:
     """Everything that the gate considers.
 
     Attributes:
-        labels: (images,), positions in the order of learning; the champion's classes come first.
+        labels: (images,), class of each image as its position in the order of learning; the
+            champion's classes come first.
         num_old: Number of classes that the champion knows; 0 without a champion.
         known: Tasks that the candidate has learned.
-        predictions: By role.
+        predictions: Predictions of candidate and champion, by role.
         student_parameters: Number of parameters of the candidate's student.
-        student_latency_ms: Its student's median time for one image on one CPU thread.
+        student_latency_ms: Median time of the candidate's student for one image on one CPU thread.
         looks: (images,), number of verdicts in which each image is used, including this one; None
-            if all images are new.
+            if no image was used before.
     """
 
     labels: Classes
@@ -74,13 +77,17 @@ class Evidence:
 
     @property
     def uses(self) -> float:
-        """Return the average number of verdicts per image, all classes weighing the same."""
+        """Return the average number of verdicts in which an image is used; all classes weigh the
+        same.
+        """
         if self.looks is None:
             return 1.0
         return round(float(balanced_weights(self.labels) @ self.looks), 6)
 
     def only_new(self) -> Evidence:
-        """Return the evidence, including forgetting, from images not used in earlier verdicts."""
+        """Return the evidence restricted to images not used in earlier verdicts, with forgetting
+        measured on these images.
+        """
         if self.looks is None:
             return self
         chosen = self.looks == 1
@@ -109,7 +116,9 @@ class Evidence:
         return share.rate if share else 0.0
 
     def kept_of_earlier(self, role: Role) -> Share | None:
-        """Return the share of correct predictions on earlier tasks; None without such images."""
+        """Return the share of correct predictions for images of earlier tasks; None without such
+        images.
+        """
         earlier = self.is_earlier
         if not earlier.any():
             return None
@@ -118,12 +127,12 @@ class Evidence:
 
     @property
     def is_earlier(self) -> Flags:
-        """Return a flag for each image of a task earlier than the last."""
+        """Return for each image whether its task is earlier than the last task."""
         return self.task_of < len(self.known.tasks) - 1
 
     @property
     def is_old(self) -> Flags:
-        """Return a flag for each image of a class that the champion knows."""
+        """Return for each image whether the champion knows its class."""
         return self.labels < self.num_old
 
     @property
@@ -138,9 +147,10 @@ class Move:
     """Images of one of the champion's classes that are now predicted as a new class.
 
     Attributes:
-        old: Their true class.
-        new: The predicted class.
-        num_images: Number of such images; they are correct among the champion's classes.
+        old: The images' true class.
+        new: The images' predicted class.
+        num_images: Number of such images; among the champion's classes they are predicted
+            correctly.
         num_held_out: Number of held-out images of the true class.
     """
 
@@ -175,8 +185,8 @@ def gather_evidence(
     """Let candidate and champion classify the same images.
 
     Args:
-        candidate: Its networks, on the CPU.
-        champion: Its networks; empty without a champion.
+        candidate: The candidate's networks, on the CPU.
+        champion: The champion's networks; empty without a champion.
         held_out: Images of all classes; labels are positions in the order of learning.
         num_old: Number of classes that the champion knows; 0 without a champion.
         known: Tasks that the candidate has learned.

@@ -37,8 +37,8 @@ _NEW_ACCURACY = "new_accuracy"
 class Verdict(StrEnum):
     """Verdicts on a candidate.
 
-    PROMOTE makes it the champion, REJECT keeps the champion for good, HOLD keeps the candidate
-    until more held-out images have arrived, ASK leaves the decision to a person.
+    PROMOTE makes the candidate the champion, REJECT discards the candidate, HOLD keeps the
+    candidate until more held-out images have arrived, ASK leaves the decision to a person.
     """
 
     PROMOTE = "promote"
@@ -53,13 +53,13 @@ class PromotionDecision:
 
     Attributes:
         verdict: The verdict.
-        reason: The reason, as one sentence.
+        reason: The reason for the verdict, as one sentence.
         conditions: All tested conditions.
         blames_data: Whether the data explains the rejection: the new classes themselves are not
             recognised, as happens with wrong labels.
         moves: Images of the champion's classes that the student assigns to new classes.
         advice: Advice for a person; empty for none.
-        class_accuracies: Of the candidate, among all classes.
+        class_accuracies: Accuracy of the candidate on each class, predicting among all classes.
     """
 
     verdict: Verdict
@@ -80,10 +80,10 @@ def decide(evidence: Evidence, gate: GateConfig, attempts: int = 1) -> Promotion
     """Test a candidate against the conditions of the gate.
 
     Args:
-        evidence: Candidate and champion on the same held-out images.
+        evidence: Predictions of candidate and champion for the same held-out images.
         gate: The bounds.
-        attempts: Number of candidates learned from the same files, including this one: each is
-            another chance to pass by luck.
+        attempts: Number of candidates learned from the same files, including this one: each
+            candidate is another chance to pass by luck.
     """
     by_class = class_accuracies(
         evidence.labels.tolist(),
@@ -119,9 +119,10 @@ def decide(evidence: Evidence, gate: GateConfig, attempts: int = 1) -> Promotion
 
 
 def _least_used(evidence: Evidence, gate: GateConfig) -> Evidence:
-    """Return the part of the evidence from unused images if it is likely to suffice, otherwise all.
+    """Return only the evidence from unused images if that is likely to suffice, otherwise all
+    evidence.
 
-    The required number does not depend on what the images show.
+    The number of images that suffices does not depend on the predictions.
     """
     new = evidence.only_new()
     complete = np.array_equal(np.unique(new.labels), np.unique(evidence.labels))
@@ -132,11 +133,11 @@ def _least_used(evidence: Evidence, gate: GateConfig) -> Evidence:
 def _by_what_would_be_lost(
     evidence: Evidence, judge: Judge, unknown: Sequence[Condition]
 ) -> tuple[Verdict, str]:
-    """Return promotion if the candidate is better over all classes, otherwise holding.
+    """Return PROMOTE if the candidate is better over all classes, otherwise HOLD.
 
-    The champion gets every image of a new class wrong. Being better does not exclude wrong labels:
-    answers that are half right on new classes are an improvement as well. So a candidate that
-    appears to miss the minimum on new classes is held.
+    The champion gets every image of a new class wrong, so a candidate that learned wrong labels may
+    be better as well: being right on half the images of new classes is an improvement. Therefore a
+    candidate that appears to miss the minimum on new classes is held.
     """
     reason = _unknown_reason(unknown, evidence)
     if not evidence.num_old:
@@ -236,7 +237,7 @@ def _about_old_classes(
 def _about_single_classes(
     evidence: Evidence, role: Role, gate: GateConfig, judge: Judge
 ) -> Condition:
-    """Return the condition on the class that loses most; all classes share the risk."""
+    """Return the condition on the class that loses most; the risk is divided among all classes."""
     own, labels = evidence.predictions[role], evidence.labels[evidence.is_old]
     champion, among_all = own.champion == labels, own.among_all[evidence.is_old] == labels
     classes = np.unique(labels)
@@ -253,7 +254,7 @@ def _about_single_classes(
         verdict = ConditionVerdict.REPORTED
     elif proven:
         verdict = ConditionVerdict.VIOLATED
-    else:  # few images per class can hardly exclude any drop: only an observed one counts
+    else:  # few images per class can hardly exclude any drop: only an observed drop counts
         verdict = ConditionVerdict.MET if found.value <= bound else ConditionVerdict.UNKNOWN
     return Condition(
         f"{role}: largest loss of a class ({evidence.known.class_names[worst]})",

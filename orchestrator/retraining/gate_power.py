@@ -14,14 +14,15 @@ _MOST_IMAGES = 1_000_000
 
 
 def images_to_decide(gate: GateConfig, uses: float = 1.0) -> int:
-    """Return how many held-out images of the champion's classes let an equally good candidate pass.
+    """Return how many held-out images of the champion's classes an equally good candidate needs to
+    pass.
 
-    Equally good models are assumed to disagree on two images out of a hundred, one in favour of
-    each, as measured for neighbouring versions of one model.
+    Equally good models are assumed to disagree on two images out of a hundred, and each model to be
+    right on one of the two, as measured for neighbouring versions of one model.
 
     Args:
-        gate: Has margin and confidence; no realistic number of images suffices for a margin of 0.
-        uses: Number of verdicts in which the images are used, including the coming one.
+        gate: Configuration of the gate; no realistic number of images suffices for a margin of 0.
+        uses: Number of verdicts in which the images are used, including the verdict to come.
     """
     risk = (1 - gate.confidence) / max(1.0, uses)
     enough = 1
@@ -40,12 +41,13 @@ def images_to_decide(gate: GateConfig, uses: float = 1.0) -> int:
 
 
 def find_few_images(found: Scan, lineage: Lineage, retraining: Retraining) -> list[Finding]:
-    """Return a finding if there are too few held-out images to pass an equally good candidate.
+    """Return a finding if there are too few held-out images for an equally good candidate to pass.
 
     Args:
         found: Scan of the source.
         lineage: Lineage of the champion.
-        retraining: Has the gate, and the share of images that is held out.
+        retraining: Configuration of the retraining, including the gate and the share of held-out
+            images.
     """
     new = found.new_images()
     num_images = sum(

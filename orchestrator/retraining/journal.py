@@ -10,9 +10,10 @@ heartbeats/000000000041        written again and again by the holder of entry 41
 ```
 
 A process writes entry n + 1 only if entry n is the last one it knows. So two ticks cannot both
-write it, and a holder that slept while another took over can no longer write: its next number is
-taken. That number is the fence. Everything that a stale holder must never do is first written as an
-entry and then applied to the registry; if the writer dies in between, the next holder applies it.
+write it, and a holder that slept while another process took over can no longer write: its next
+number is taken. That number is the fence. Every change that a stale holder must not make is first
+written as an entry and then applied to the registry; if the writer dies in between, the next holder
+applies the change.
 """
 
 from __future__ import annotations
@@ -55,10 +56,10 @@ class Entry:
     """One entry of the journal.
 
     Attributes:
-        index: Its number, from 1.
-        kind: Its kind.
-        token: Index of its holder's `acquired` entry.
-        holder: The process that wrote it, as tags (see `run_process`).
+        index: The entry's number, from 1.
+        kind: The entry's kind.
+        token: Index of the `acquired` entry of the process that wrote this entry.
+        holder: The process that wrote the entry, as tags (see `run_process`).
         state: The state from this entry on.
         nonce: Distinguishes this entry from one written by another process.
     """
@@ -72,16 +73,16 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """Return the name of its file."""
+        """Return the name of the entry's file."""
         return entry_name(self.index)
 
     @property
     def heartbeat(self) -> str:
-        """Return the name of the file by which its holder shows that it is alive."""
+        """Return the name of the file by which the entry's holder shows that it is alive."""
         return f"heartbeats/{self.token:012d}"
 
     def as_bytes(self) -> bytes:
-        """Return the content of its file."""
+        """Return the content of the entry's file."""
         return json.dumps(asdict(self), indent=1).encode()
 
     @classmethod
@@ -124,10 +125,10 @@ def entry_name(index: int) -> str:
 
 
 class Journal:
-    """Reads the last entry and writes the next one."""
+    """Reads the last entry of a journal and writes the next one."""
 
     def __init__(self, storage: Storage) -> None:
-        """Prepare access; nothing is read yet."""
+        """Prepare access to a journal; nothing is read yet."""
         self.storage = storage
 
     def last(self) -> Entry | None:
@@ -158,12 +159,12 @@ class Journal:
         state: State,
         token: int | None = None,
     ) -> Entry:
-        """Write the entry that follows another.
+        """Write the entry that follows the last one.
 
         Args:
             before: The last entry, as far as the caller knows.
             kind: Kind of the new entry.
-            holder: The caller.
+            holder: The calling process, as tags.
             state: State from the new entry on.
             token: Token of the caller; None for the `acquired` entry, whose index becomes the
                 token.
@@ -177,7 +178,8 @@ class Journal:
         entry = Entry(index, kind, token or index, holder, state, uuid.uuid4().hex)
         if not self.storage.create(entry.name, entry.as_bytes()):
             raise self._lost(index)
-        # Old entries are pruned: a number that is free again must not pass for the next one.
+        # Old entries are pruned: a number that became free again must not be taken for the next
+        # number.
         if self._names()[-1] > entry.name:
             raise self._lost(index)
         return entry
@@ -191,7 +193,9 @@ class Journal:
                     self.storage.remove(name)
 
     def remove(self) -> None:
-        """Remove the whole journal, the last entry last: until then it is not an empty journal."""
+        """Remove the whole journal, the last entry at the end: until then the journal does not look
+        empty.
+        """
         for folder in ("set_aside", "monitoring", "heartbeats", "journal"):
             for name in self.storage.names(folder):
                 self.storage.remove(name)

@@ -1,5 +1,5 @@
-"""The lease: only one retraining works at a time. Its holder sends heartbeats; a holder without
-them is replaced, and can then no longer change anything.
+"""The lease: only one retraining works at a time. The lease's holder sends heartbeats; a holder
+that stops sending them is replaced, and can then no longer change anything.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from orchestrator.tracking.run_process import recorded_process, this_process
 logger = logging.getLogger(__name__)
 
 READING_NOTE = "reading.json"
-"""The file in which the holder notes which files it reads; see `suspects`."""
+"""Name of the file in which the holder notes which files it reads; see `suspects`."""
 
 
 def this_holder() -> dict[str, str]:
-    """Return this process as tags, by which others can later tell whether it is gone."""
+    """Return this process as tags, by which other processes can later tell whether it has ended."""
     process = this_process()
     return (
         process.tags()
@@ -36,7 +36,7 @@ def this_holder() -> dict[str, str]:
 
 
 class Lease:
-    """A lease from `acquire` to `release`. Entries are written only while it is held."""
+    """A lease from `acquire` to `release`. Entries are written only while the lease is held."""
 
     def __init__(self, journal: Journal, acquired: Entry) -> None:
         """Keep an acquired lease; see `acquire`."""
@@ -56,7 +56,7 @@ class Lease:
 
         Args:
             journal: Journal of the retraining.
-            config: Settings by which a holder counts as dead.
+            config: Settings that say when a holder counts as dead.
             holder: This process.
             first: State to start from if the journal is empty; None means an empty state.
 
@@ -86,7 +86,7 @@ class Lease:
 
     @property
     def token(self) -> int:
-        """Return the token, which grows with each holder."""
+        """Return the holder's token, which is larger than those of all earlier holders."""
         return self._last.token
 
     @property
@@ -107,10 +107,10 @@ class Lease:
             )
 
     def check(self) -> None:
-        """Check that this process still holds the lease, before something long or costly.
+        """Check that this process still holds the lease; call this before long or costly work.
 
         Raises:
-            LeaseLostError: It does not.
+            LeaseLostError: This process no longer holds the lease.
             StorageUnavailableError: The storage does not answer.
         """
         last = self._journal.last()
@@ -125,7 +125,7 @@ class Lease:
         self._journal.storage.write(self._last.heartbeat, b"")
 
     def release(self) -> None:
-        """Release the lease; a lease that another process took over is left alone."""
+        """Release the lease; do nothing if another process has taken the lease over."""
         with suppress(LeaseLostError):
             self.check()
             self.storage.remove(READING_NOTE)
@@ -179,7 +179,7 @@ def _refuse_if_alive(
     if process is not None and this is not None and process.is_gone(this):
         return "its process is gone"
     age = journal.storage.age_seconds(last.heartbeat)
-    if age is None:  # the holder died, or still is, between its entry and its first heartbeat
+    if age is None:  # the holder has not sent its first heartbeat: it died before, or is about to
         age = journal.storage.age_seconds(last.name) or 0.0
     if age < -config.expires_seconds:
         # a clock is wrong, the holder's or the storage's: the holder would seem alive for as long

@@ -1,5 +1,5 @@
-"""A model's lineage: what it has learned, from which files. It travels with the model through the
-registry, and is all that the next tick starts from.
+"""A model's lineage: what it has learned, from which files. The lineage is stored with the model in
+the registry, and is all that the next tick starts from.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class _Record(BaseModel):
 
 
 class TakenFile(_Record):
-    """A labelled file of the source as it was when it was read.
+    """A labelled file of the source, as it was at the time of reading.
 
     Attributes:
         name: Path within the source.
@@ -43,7 +43,7 @@ class TakenFile(_Record):
 
 
 class UnlabeledTakenFile(_Record):
-    """A file without labels as it was when it was read.
+    """A file without labels, as it was at the time of reading.
 
     Attributes:
         name: Path within the folder of images without labels.
@@ -64,7 +64,7 @@ class QuarantinedFile(_Record):
     Attributes:
         name: Path within the source.
         sha256: Digest of its content.
-        reason: Why the candidate that learned from it was rejected.
+        reason: Why the candidate that learned from the file was rejected.
     """
 
     name: PathWithin
@@ -79,13 +79,13 @@ class Lineage(_Record):
         files: Files of all deliveries, in order.
         tasks: Labels of each task, in the order of learning.
         deliveries: For each known class, the last delivery from which it was learned.
-        sketches: For each known class, the smallest digests of its images: enough to recognise it
-            under another name.
-        quarantined: Files skipped when this was learned.
-        weights: Identity of the pre-trained weights of each backbone, by role; empty if it was not
-            recorded.
-        unlabeled: Files without labels that it learned from, those known longest first.
-        learned: The last stages, and both accuracy matrices; None in a draft.
+        sketches: For each known class, the smallest digests of its images: enough to recognise the
+            class under another name.
+        quarantined: Files that were skipped when the model learned.
+        weights: Identity of the pre-trained weights of each backbone, by role; empty if the
+            identities were not recorded.
+        unlabeled: Files without labels from which the model learned, those known longest first.
+        learned: Last stages and accuracy matrices of both roles; None in a draft.
     """
 
     files: tuple[TakenFile, ...] = ()
@@ -108,7 +108,9 @@ class Lineage(_Record):
         return max((file.delivery for file in self.files), default=0)
 
     def num_learned_from(self, label: str) -> int:
-        """Count a class's images, held-out ones included, in the deliveries it was learned from."""
+        """Count a class's images, held-out ones included, in the deliveries from which the class
+        was learned.
+        """
         return sum(
             file.num_images.get(label, 0)
             for file in self.files

@@ -12,14 +12,15 @@ _MOST_NAMED = 3
 
 @dataclass(frozen=True)
 class Mistake:
-    """A class that is mistaken for another one, with the number of held-out images.
+    """A class that is mistaken for another one, with the numbers of held-out images.
 
     Attributes:
         label: The true class.
         predicted: The predicted class.
         num_images: Number of such mistakes of the candidate.
         num_held_out: Number of held-out images of the true class.
-        num_before: Number of such mistakes of the champion; None if it lacks one of the classes.
+        num_before: Number of such mistakes of the champion; None if the champion does not know both
+            classes.
     """
 
     label: str
@@ -35,7 +36,9 @@ class Mistake:
 
 
 def find_mistakes(evidence: Evidence) -> list[Mistake]:
-    """Return the mistakes of the candidate's student, the largest share of a class first."""
+    """Return the mistakes of the candidate's student, ordered by their share of the true class's
+    images, the largest first.
+    """
     own, labels = evidence.predictions["student"], evidence.labels
     held_out = Counter(labels.tolist())
     cells = Counter(zip(labels.tolist(), own.among_all.tolist(), strict=True))

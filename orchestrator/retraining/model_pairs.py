@@ -1,5 +1,5 @@
-"""Pairs of a teacher and its student in MLflow's registry, as promotions see them. The student's
-aliases are authoritative; the teacher's follow.
+"""Pairs of a teacher and its student in MLflow's registry, for promotions. The student's aliases
+decide; the teacher's are updated to match.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class ModelPairs:
     """Implements `settling.Registry` on MLflow's registry."""
 
     def __init__(self, registry: ModelRegistry) -> None:
-        """Keep the registry; nothing is requested yet."""
+        """Keep the registry; no request is sent yet."""
         self._registry = registry
 
     def holder_of(self, alias: Alias) -> ModelPair | None:
@@ -61,7 +61,7 @@ class ModelPairs:
             self._registry.set_alias(role, alias, versions[role])
 
     def note(self, note: Note) -> None:
-        """Write a pair's state, its reason and who decided it as tags; the student's tags also keep
+        """Write a pair's state, the reason and who decided as tags; the student's tags also keep
         all earlier states as events.
         """
         decided = {DECIDED_BY_TAG: note.by} if note.by else {}

@@ -1,8 +1,8 @@
-"""Move champion and held candidate: in the journal first, then in the registry. If a move is
-interrupted in between, the next holder of the lease finishes it.
+"""Change the champion and the held candidate: in the journal first, then in the registry. If a
+change is interrupted in between, the next holder of the lease finishes it.
 
-A held candidate has always continued learning from the present champion. So a new champion ends the
-candidate's time: its files count as new again, and nothing is lost.
+A held candidate has always continued learning from the present champion. So a new champion
+supersedes the candidate: the candidate's files count as new again, and nothing is lost.
 """
 
 from __future__ import annotations
@@ -101,13 +101,14 @@ def hold(lease: Lease, registry: Registry, held: Held) -> None:
 
 
 def reject(lease: Lease, registry: Registry, rejected: Note, files: Tried | PutAside) -> None:
-    """Keep the champion. The rejected candidate becomes the challenger unless another one is held.
+    """Keep the champion. The rejected candidate becomes the challenger unless another candidate is
+    held.
 
     Args:
         lease: Held by this process.
         registry: Registry to update.
         rejected: The candidate, the reason, and who decided.
-        files: Treatment of its files: they are tried again, or put aside.
+        files: Treatment of the candidate's files: they are tried again, or put aside.
 
     Raises:
         LeaseLostError: Another process has taken over; nothing is changed.
@@ -189,10 +190,10 @@ def roll_back(
 
     The champion that is rolled back becomes the challenger: later ticks skip the files that it
     learned from, as after a rejection for bad data. A held candidate, which continued learning from
-    it, is superseded.
+    that champion, is superseded.
 
     Returns:
-        The new champion, and the one rolled back.
+        The new champion, and the champion that was rolled back.
 
     Raises:
         UserInputError: There is no previous champion.
@@ -234,7 +235,8 @@ def _follower(state: State, registry: Registry, candidate: ModelPair | None) -> 
     """Return the candidate to decide about: one that continued learning from the present champion.
 
     Raises:
-        UserInputError: No candidate is held, or the named one is or does not follow the champion.
+        UserInputError: No candidate is held, or the named candidate is the champion or does not
+            follow it.
     """
     if candidate is None:
         if state.held is None:

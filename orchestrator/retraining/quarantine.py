@@ -17,9 +17,9 @@ def quarantined_files(
     rolled back.
 
     Args:
-        state: Has the candidates that were put aside.
+        state: State of the retraining, which lists the candidates that were put aside.
         known: Lineages of the champion and of the held candidate; their files are not skipped.
-        registry: Has the lineages of the candidates that were put aside.
+        registry: Registry that contains the lineages of these candidates.
         folder: Folder for downloaded lineages.
 
     Raises:

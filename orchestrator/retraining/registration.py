@@ -1,12 +1,13 @@
-"""A candidate's state in the registry, next to its package: all that the next tick needs to
-continue learning, and nothing that is needed for serving.
+"""Store a candidate's state in the registry, next to the candidate's package: everything that the
+next tick needs to continue learning, and that serving does not need.
 
 ```
-continual/lineage.json        what it has learned, from which files
+continual/lineage.json        what the candidate has learned, from which files
 continual/experiment.yaml     the experiment that trained it
 continual/stages/<key>/…      both roles' last stages: tensors and checksums
 ```
-It belongs to the teacher's version: the student's package has only what is needed for serving.
+The state belongs to the teacher's version: the student's package contains only what is needed for
+serving.
 """
 
 from __future__ import annotations
@@ -43,10 +44,10 @@ class Registered:
     """A registered pair with its state.
 
     Attributes:
-        pair: Its versions.
-        lineage: What it has learned.
-        experiment: The experiment that trained it.
-        stages: Its last stages, by role.
+        pair: Versions of teacher and student.
+        lineage: What the pair has learned.
+        experiment: The experiment that trained the pair.
+        stages: The pair's last stages, by role.
     """
 
     pair: ModelPair
@@ -60,8 +61,8 @@ class Registered:
         return stage_keys(self.lineage)
 
     def restore(self, store: StageStore) -> None:
-        """Put its stages into a stage store that lacks them: another cluster's, or one that was
-        cleaned up.
+        """Put the pair's stages into a stage store that lacks them: the store of another cluster,
+        or one that was cleaned up.
 
         Raises:
             StorageUnavailableError: The store cannot be read or written.
@@ -142,13 +143,13 @@ def load_lineage(registry: ModelRegistry, pair: ModelPair, folder: Path) -> Line
 def load_registered(
     registry: ModelRegistry, pair: ModelPair, folder: Path, store: StageStore
 ) -> Registered:
-    """Return a registered pair with its stages; corrupt ones are taken from the stage store if
+    """Return a registered pair with its stages; corrupt stages are replaced from the stage store if
     possible.
 
     Args:
         registry: Registry of the pair.
-        pair: Its versions.
-        folder: An empty folder for its files.
+        pair: Versions of teacher and student.
+        folder: An empty folder for the pair's files.
         store: The stage store.
 
     Raises:

@@ -1,9 +1,10 @@
 """Decide when to try the files of a rejected candidate again, and with which seed.
 
 A candidate that was rejected for no fault of its data may have been unlucky with its seed, or with
-the images by which it was judged. Its files count as new. As soon as other files have arrived, or
-the experiment or the gate is configured differently, a candidate learns from all of them. Until
-then, the same files are tried again only after some time, with another seed, and only a few times.
+the images by which it was judged. Its files still count as new. As soon as more files have arrived,
+or the experiment or the gate is configured differently, the next candidate learns from all new
+files. Until then, the same files are tried again only after some time, with another seed, and only
+a few times.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ class Attempt:
     """A candidate before it is learned.
 
     Attributes:
-        files: New files that it would learn from (see `file_id`).
-        num_retries: Number of other seeds tried, including this one.
+        files: New files that the candidate would learn from (see `file_id`).
+        num_retries: Number of retries with other seeds, including this attempt.
         settings: Identity of the experiment and the gate.
-        waits: Reason to wait instead of learning now; empty if it is learned now.
+        waits: Reason to wait; empty if the candidate learns now.
     """
 
     files: tuple[str, ...]
@@ -40,8 +41,8 @@ class Attempt:
     waits: str = ""
 
     def repeats(self, tried: Tried | None) -> bool:
-        """Return whether the same candidate was judged by the same images before, so that this
-        verdict is not another chance to pass.
+        """Return whether the same candidate was judged by the same images before, so that judging
+        it again is not another chance to pass.
         """
         return tried is not None and (self.files, self.num_retries, self.settings) == (
             tried.files,
@@ -58,13 +59,14 @@ class Attempt:
 def next_attempt(
     state: State, found: Scan, plan: ChangePlan, retraining: Retraining, now: float
 ) -> Attempt:
-    """Return the next attempt: whether a candidate is learned now, and with which seed.
+    """Return the next attempt, which says whether a candidate learns now, and with which seed.
 
     Args:
-        state: Has the last rejected attempt.
+        state: State of the retraining, including the last rejected attempt.
         found: Scan of the source.
         plan: Plan that learns something.
-        retraining: Has the number of retries and the time between them.
+        retraining: Configuration of the retraining, including the number of retries and the time
+            between them.
         now: Seconds since 1970.
     """
     reactions, tried = retraining.reactions, state.tried
@@ -100,7 +102,7 @@ def tried_with(attempt: Attempt, rejected: ModelPair, now: float) -> Tried:
 
 
 def settings_of(retraining: Retraining) -> str:
-    """Return the identity of the settings by which a candidate is learned and judged."""
+    """Return the identity of the settings by which a candidate is trained and judged."""
     tree = {
         "experiment": retraining.experiment.model_dump(mode="json", exclude=_NOT_LEARNED_BY),
         "gate": retraining.gate.model_dump(mode="json"),

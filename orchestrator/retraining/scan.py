@@ -31,11 +31,10 @@ class NewFile:
         name: Path within the source.
         sha256: Digest of its content.
         num_bytes: Its size.
-        modified: Time at which it was written.
+        modified: Time at which the file was written, in seconds since 1970.
         digests: Digests of its images, by class.
         integer_labels: Whether its labels are integers.
-        num_held_out: Number of distinct images that no model learns from, by class; None if not
-            counted.
+        num_held_out: Number of distinct held-out images by class; None if not counted.
     """
 
     name: str
@@ -97,7 +96,9 @@ class Scan:
         return dict(counts)
 
     def num_held_out(self, fraction: float) -> dict[str, int]:
-        """Count the images that are or would be held out, by class, as far as that is known."""
+        """Count the held-out images of known and new files, by class, as far as the numbers are
+        recorded.
+        """
         counts: Counter[str] = Counter()
         for file in self.kept:
             counts.update(file.num_held_out or {})
@@ -115,14 +116,15 @@ def scan(
 ) -> Scan:
     """List the source, and read its new files.
 
-    A file with the same name, size and time is considered unchanged and is not read again.
+    A file with the same name, size and time as in the lineage is considered unchanged and is not
+    read again.
 
     Args:
         source: The source.
         lineage: Lineage to compare with.
         quarantined: Files to skip, recognised by their content.
         now: Seconds since 1970; None means now.
-        set_aside: Files that are not even read.
+        set_aside: Files to skip without reading them.
 
     Raises:
         DataError: The folder does not exist, or a new file is invalid.
@@ -205,7 +207,7 @@ def list_unlabeled(source: SourceConfig, now: float | None = None) -> list[Sourc
 
     Raises:
         DataError: The folder does not exist.
-        StorageUnavailableError: It does not answer.
+        StorageUnavailableError: The source does not answer.
     """
     if source.unlabeled is None:
         return []
@@ -221,13 +223,13 @@ def list_unlabeled(source: SourceConfig, now: float | None = None) -> list[Sourc
 def take_unlabeled(
     source: SourceConfig, files: Sequence[SourceFile], known: Sequence[UnlabeledTakenFile]
 ) -> list[UnlabeledTakenFile]:
-    """Return the present files without labels, known ones first and in their order, so that results
-    computed from their images are found again.
+    """Return the present files without labels, known files first and in their earlier order, so
+    that results computed from their images are reused.
 
     Args:
         source: The source.
-        files: Files as listed.
-        known: Files with which the champion learned. One with the same name, size and time is
+        files: Files found in the source.
+        known: Files from which the champion learned. A file with the same name, size and time is
             considered unchanged and is not read again.
 
     Raises:
@@ -260,7 +262,7 @@ def _is_settled(
 
 
 def looks_the_same(file: SourceFile, known: TakenFile | UnlabeledTakenFile) -> bool:
-    """Return whether a listed file counts as the known one, without reading it."""
+    """Return whether a listed file looks unchanged since it became known, without reading it."""
     return file.num_bytes == known.num_bytes and file.modified == known.modified
 
 

@@ -39,7 +39,7 @@ class Registry(Protocol):
         ...
 
     def state_of(self, pair: ModelPair) -> str:
-        """Return the state last noted for a pair; empty if there is none."""
+        """Return the state last noted for a pair; empty if none was noted."""
         ...
 
     def predecessor_of(self, pair: ModelPair) -> ModelPair | None:
@@ -55,10 +55,10 @@ def settle(lease: Lease, registry: Registry) -> None:
     """Make journal and registry agree: finish interrupted moves, and follow a person who has moved
     the champion's alias by hand.
 
-    A holder may sleep while it updates the registry, count as dead, wake up and write the rest. An
-    alias, or a state of the champion, that only such a late writer can have set is reverted here,
-    at the beginning and the end of each tick. Deleted versions are forgotten, except for the
-    champion: see `check_champion`.
+    A holder of the lease may sleep while it updates the registry, count as dead, wake up and write
+    the rest of its update. An alias, or a state of the champion, that only such a late writer can
+    have set is reverted here, at the beginning and the end of each tick. Deleted versions are
+    forgotten, except for the champion: see `check_champion`.
 
     Raises:
         UserInputError: The alias was given to a version that was not made by a retraining.
@@ -109,8 +109,9 @@ def settle(lease: Lease, registry: Registry) -> None:
 
 
 def _adopt(lease: Lease, registry: Registry, before: State, moved: ModelPair) -> None:
-    """Follow a person's move. A move to an older version is a rollback: otherwise the next tick
-    would learn and promote the same again. A held candidate does not follow the new champion.
+    """Record that a person has moved the champion's alias. A move to an older version is a
+    rollback: otherwise the next tick would learn from the same files and promote the same model
+    again. A held candidate is dropped, as it does not follow the new champion.
     """
     challenger = registry.holder_of(CHALLENGER)
     if before.held is not None and challenger == before.held.pair:
@@ -159,7 +160,7 @@ def check_champion(state: State, registry: Registry) -> None:
 
     Raises:
         UserInputError: The champion was deleted, or its alias removed. Learning a first champion
-            again would lose every class whose images are gone.
+            again would lose every class whose images were deleted.
         TransientError: The registry does not answer.
     """
     if state.champion is None or registry.holder_of(CHAMPION) is not None:
@@ -174,7 +175,7 @@ def check_champion(state: State, registry: Registry) -> None:
 
 
 def tell(lease: Lease, registry: Registry, state: State) -> None:
-    """Apply a state to the registry, then record in the journal that this is done."""
+    """Apply a state to the registry, then record in the journal that the registry agrees."""
     lease.check()
     for note in state.notes:
         logger.info("%s: %s (%s)", note.pair, note.state.value, note.reason)
@@ -184,21 +185,23 @@ def tell(lease: Lease, registry: Registry, state: State) -> None:
     registry.give(PREVIOUS, state.previous)
     if (
         state.champion is not None
-    ):  # without a champion, a late writer must not take the alias from a first one
-        registry.give(CHAMPION, state.champion)  # last: everything else is then consistent with it
+    ):  # without a champion, a late writer must not take the alias from a first champion
+        registry.give(CHAMPION, state.champion)  # last: all else is consistent by then
     standing = {state.champion, state.held.pair if state.held else None}
     notes = tuple(note for note in state.notes if note.pair in standing)
     lease.write(EntryKind.SETTLED, replace(state, is_settled=True, notes=notes))
 
 
 def with_notes(before: State, *notes: Note) -> tuple[Note, ...]:
-    """Return new notes, after the notes about other versions that still apply."""
+    """Return the earlier notes that still apply, which are about other versions, and then the new
+    notes.
+    """
     noted = {note.pair for note in notes}
     return (*(note for note in before.notes if note.pair not in noted), *notes)
 
 
 def of_superseded(before: State, follower: ModelPair) -> tuple[Note, ...]:
-    """Return the note about a held candidate that another version supersedes."""
+    """Return the note that another version supersedes the held candidate."""
     held = before.held
     if held is None or held.pair == follower:
         return ()

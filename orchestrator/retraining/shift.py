@@ -3,7 +3,7 @@
 Each dimension of the embeddings is put to a Kolmogorov-Smirnov test, and the smallest p-value
 times the number of dimensions (Bonferroni) decides. Among the tests that Rabanser et al. ("Failing
 Loudly", NeurIPS 2019) compare, this one needs the fewest samples. The test cannot tell whether a
-change is good or bad, only that a person should look.
+change is good or bad, only that a person should look at it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Embeddings = npt.NDArray[np.floating]
 
 
 def shift_p_value(known: Embeddings, new: Embeddings) -> float:
-    """Return the probability of embeddings this different if nothing has changed.
+    """Return the probability of embeddings that differ this much although nothing has changed.
 
     Args:
         known: Embeddings of learned images, (images, dimensions).
@@ -63,7 +63,7 @@ def find_shifts(found: Scan, champion: Registered, retraining: Retraining) -> li
         held_out_only=False,
     )
     deliveries = {file.name: file.delivery for file in found.kept}
-    # held-out ones: to a network, the images that it has learned from look different
+    # only held-out images: a network embeds images that it has learned from differently
     known = _images(
         retraining,
         deliveries,
@@ -93,11 +93,11 @@ def _images(
     last_delivery: Mapping[str, int],
     held_out_only: bool,
 ) -> dict[str, npt.NDArray[np.uint8]]:
-    """Return images of some classes, for each at most as many as the test uses.
+    """Return images of some classes, at most as many of each class as the test uses.
 
     Args:
-        retraining: Has the source.
-        deliveries: Delivery of each file.
+        retraining: Configuration of the retraining, including the source.
+        deliveries: Number of each file's delivery.
         last_delivery: For each class, the last delivery to use.
         held_out_only: Whether to use only images from which nothing was learned.
     """

@@ -39,9 +39,9 @@ class Note:
     Attributes:
         pair: The versions.
         state: Their new state.
-        reason: Reason for the state.
-        by: Who decided: `gate`, or a person as user@host; empty if it only follows from a decision
-            about another version.
+        reason: Reason for the new state.
+        by: Who decided: `gate`, or a person as user@host; empty if the state only follows from a
+            decision about another version.
     """
 
     pair: ModelPair
@@ -55,11 +55,12 @@ class Held:
     """The candidate about which the gate could not decide.
 
     Attributes:
-        pair: Its versions; it continued learning from the champion.
-        is_asked: Whether a person decides; otherwise further held-out images may.
-        reason: What is unknown, or left to decide.
-        judged_files: Of the files that have arrived since it learned, those whose held-out images
-            were already used to judge it (see `file_id`).
+        pair: Versions of the candidate, which continued learning from the champion.
+        is_asked: Whether a person decides; otherwise the gate may decide on further held-out
+            images.
+        reason: Why the gate could not decide.
+        judged_files: Of the files that have arrived since the candidate learned, those whose
+            held-out images were already used to judge it (see `file_id`).
     """
 
     pair: ModelPair
@@ -73,11 +74,12 @@ class Tried:
     """The last candidate that was rejected for no fault of its data; its files count as new.
 
     Attributes:
-        pair: Its versions.
+        pair: Versions of the candidate.
         at: Time of the rejection, in seconds since 1970.
-        files: New files that it learned from (see `file_id`).
+        files: New files that the candidate learned from (see `file_id`).
         num_retries: Number of retries with the same files, each with another seed.
-        settings: Identity of the experiment and the gate by which it was learned and judged.
+        settings: Identity of the experiment and the gate by which the candidate was trained and
+            judged.
     """
 
     pair: ModelPair
@@ -92,7 +94,7 @@ class PutAside:
     """A candidate that was rejected for its data, or rolled back; its files are skipped.
 
     Attributes:
-        pair: Its versions.
+        pair: Versions of the candidate.
         files: Files to skip (see `file_id`); empty means all from which the champion has not
             learned.
     """
@@ -103,21 +105,22 @@ class PutAside:
 
 @dataclass(frozen=True)
 class State:
-    """Holders of the aliases, and what is not decided yet.
+    """Holders of the aliases, and candidates that are not decided yet.
 
-    Journals written before candidates could be held lack the fields after `late_tellers`.
+    The fields after `late_tellers` are missing in journals of versions that could not hold
+    candidates.
 
     Attributes:
         champion: The models in use; None before the first champion.
-        previous: The champion before it.
+        previous: The champion before the present one; None if there was none.
         challenger: The held candidate; without one, the last rejected or rolled-back pair.
         is_settled: Whether the registry agrees with this state.
-        late_tellers: Champions that a holder, counted as dead while it updated the registry, may
-            still make champion there when it wakes.
+        late_tellers: Versions to which a former holder of the lease may still move the champion's
+            alias: it counted as dead while it updated the registry, and may wake up.
         held: The candidate about which the gate could not decide; None if there is none.
         put_aside: Candidates whose files are skipped; all are newer than the champion.
         tried: The last candidate whose files are tried again; None if there is none.
-        num_verdicts: Number of verdicts of the gate on what is not decided yet.
+        num_verdicts: Number of verdicts of the gate on candidates that are not decided yet.
         notes: Notes for the registry about champion and held candidate and, until they are written
             there, about other versions.
     """
@@ -141,7 +144,8 @@ class State:
             for name in ("champion", "previous", "challenger")
         }
         challenger = pairs["challenger"]
-        # earlier journals: skip the files of the pair that was rejected or rolled back last
+        # journals of earlier versions: skip the files of the pair that was last rejected or rolled
+        # back
         put_aside = (
             tuple(PutAside(**_record(found)) for found in values["put_aside"])
             if "put_aside" in values
@@ -168,7 +172,9 @@ def file_id(sha256: str) -> str:
 
 
 def _pair(values: Mapping[str, Any]) -> ModelPair:
-    """Return the pair, with its versions checked: they become parts of paths and addresses."""
+    """Return the pair, with its versions checked: the versions become parts of paths and
+    addresses.
+    """
     for version in values.values():
         if not isinstance(version, str) or not _VERSION.fullmatch(version):
             msg = f"{version!r:.40} is not a version of a model"

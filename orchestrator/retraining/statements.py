@@ -1,10 +1,10 @@
-"""Statistical statements about accuracies: how certain they are for a number of images.
+"""Statistical statements about accuracies, with bounds that depend on the number of images.
 
-Bounds are Clopper and Pearson's exact ones for a binomial share (Biometrika 1934, through SciPy's
-beta distribution). The difference between two models on the same images is the gained share minus
-the lost share; its bounds combine theirs by the method of variance estimates recovery (Zou &
-Donner, Statistics in Medicine 2008). All classes weigh the same, so the sample size is Kish's
-effective sample size. `benchmarks/gate.py` measures how often the statements are wrong.
+Bounds of a share are Clopper and Pearson's exact ones for a binomial share (Biometrika 1934,
+through SciPy's beta distribution). The difference between two models on the same images is the
+gained share minus the lost share; its bounds combine theirs by the method of variance estimates
+recovery (Zou & Donner, Statistics in Medicine 2008). All classes weigh the same, so the sample size
+is Kish's effective sample size. `benchmarks/gate.py` measures how often the statements are wrong.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Bounds:
 
     Attributes:
         value: The measured value.
-        lower: The true value is below with a probability of at most the risk.
-        upper: The true value is above with a probability of at most the risk.
+        lower: The true value is below this with a probability of at most the risk.
+        upper: The true value is above this with a probability of at most the risk.
     """
 
     value: float
@@ -42,8 +42,8 @@ class Statement(Protocol):
         """Return the value with its bounds.
 
         Args:
-            risk: Probability of a true value beyond a bound, in (0, 0.5].
-            factor: Bounds for this many times as many images, with the same result.
+            risk: Probability that the true value is beyond a bound, in (0, 0.5].
+            factor: Compute the bounds for this many times as many images with the same result.
         """
         ...
 
@@ -53,7 +53,7 @@ class Share:
     """A share of the images, each class weighing the same.
 
     Attributes:
-        rate: In [0, 1].
+        rate: The share, in [0, 1].
         size: Effective number of images.
     """
 
@@ -122,7 +122,7 @@ class Shortfall:
     """The amount by which a share is below a known number, such as earlier accuracies.
 
     Attributes:
-        known: In [0, 1].
+        known: The known number, in [0, 1].
         share: The measured share.
     """
 

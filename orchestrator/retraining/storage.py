@@ -1,8 +1,8 @@
-"""Small files by which several processes coordinate: all they need is a file that only one of them
-can create.
+"""Store small files by which several processes coordinate. Coordination needs only one guarantee:
+of several processes that create the same file, one succeeds.
 
-Object stores and local disks offer that through `obstore`; pyarrow's filesystems, which the stage
-store uses, do not.
+Object stores and local disks guarantee that through `obstore`; pyarrow's filesystems, which the
+stage store uses, do not.
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ class ObjectStorage:
         """Open the storage.
 
         Args:
-            uri: An absolute local path, created if missing, or an address as for the stage store:
-                of its query, `endpoint_override`, `region` and `scheme` are used, and the keys
-                before its `@`.
+            uri: An absolute local path, created if missing, or an address as for the stage store.
+                Of the address's query, `endpoint_override`, `region` and `scheme` are used;
+                credentials may stand before its `@`.
 
         Raises:
             UserInputError: This kind of address is not supported.
@@ -90,8 +90,8 @@ class ObjectStorage:
             try:
                 obstore.put(self._store, name, content, mode="create")
             except AlreadyExistsError:
-                # A request that was repeated because its answer got lost finds the file that it
-                # created itself.
+                # A request that was repeated because the answer got lost finds the file that the
+                # first try created.
                 return self._read(name) == content
         return True
 
@@ -173,8 +173,8 @@ def _remote(address: Address) -> ObjectStore:
 
 
 def _s3_keys(address: Address) -> dict[str, str]:
-    """Return the keys that pyarrow would use for the stage store but obstore does not find itself:
-    those in the address, or of a profile in the AWS files.
+    """Return the credentials that pyarrow would use for the stage store but obstore does not find
+    itself: those in the address, or those of a profile in the AWS files.
     """
     if address.user_info:
         return {"access_key_id": address.user, "secret_access_key": address.password}

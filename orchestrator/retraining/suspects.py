@@ -1,9 +1,9 @@
 """Set aside a file that killed a tick.
 
 The holder of the lease notes which new files it is about to read, and removes the note when it ends
-normally. So a tick that finds a note knows that its writer was killed, but not by which file. It
-reads each file of the note in a separate process, and sets aside those that kill that process. They
-are skipped and reported until they change.
+normally. So a tick that finds a note knows that the note's writer was killed, but not which file
+killed it. The tick reads each file of the note in a separate process, and sets aside the files that
+kill that process. These files are skipped and reported until they change.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ class _NewFile:
     """A file that is about to be read.
 
     Attributes:
-        uri: Its folder.
+        uri: Folder of the file.
         file: The file as listed.
-        has_labels: Whether it has labels.
+        has_labels: Whether the file has labels.
     """
 
     uri: str
@@ -58,7 +58,9 @@ class _NewFile:
 
     @property
     def identity(self) -> str:
-        """Return an identifier that changes with the file; it does not contain the address."""
+        """Return an identifier that changes when the file changes; it does not contain the file's
+        address.
+        """
         file = self.file
         values = [self.has_labels, file.name, file.num_bytes, file.modified]
         return hashlib.sha256(json.dumps(values).encode()).hexdigest()
@@ -72,7 +74,7 @@ def begin_reading(
     Args:
         storage: Storage of the journal; this process holds the lease.
         token: Token of the lease: a note with another token is from a killed tick.
-        retraining: Has the source.
+        retraining: Configuration of the retraining, including the source.
         lineage: Lineage of the champion, whose files are not read again.
 
     Raises:

@@ -1,5 +1,5 @@
-"""Short record of a tick, stored as a tag in the registry. The history page uses it for ticks that
-learned nothing, and for the findings with which a version was learned.
+"""Store a short record of each tick as a tag in the registry. The history page uses the record for
+ticks that learned nothing, and for the findings of the tick that learned a version.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class TickRecord:
     """Result of a tick.
 
     Attributes:
-        at: Time at which it ended.
+        at: Time at which the tick ended.
         outcome: The outcome, as one word.
-        reason: The reason, as one sentence.
+        reason: The reason for the outcome, as one sentence.
         findings: Findings in the source.
         num_omitted: Number of further findings that did not fit into a tag.
         moves: Sentences that say which classes lose held-out images to which new ones.
@@ -58,9 +58,8 @@ class TickRecord:
         """Return the record of a tick.
 
         Args:
-            summary: Content of its summary.json.
-            at: Time at which it ended.
-            at: When it ended.
+            summary: Content of the tick's summary.json.
+            at: Time at which the tick ended.
         """
         findings = [
             FindingRecord(row["kind"], row["reaction"], row["message"])

@@ -15,13 +15,14 @@ _MAX_REASON = 400
 
 @dataclass(frozen=True)
 class VersionEvent:
-    """A version's state from some time on.
+    """A change of a version's state.
 
     Attributes:
-        at: Start of the state.
-        state: The state, as one word.
-        reason: The reason, as one sentence.
-        decided_by: Who decided; empty if not recorded, or if it follows from another decision.
+        at: Time of the change.
+        state: The new state, as one word.
+        reason: The reason for the change, as one sentence.
+        decided_by: Who decided; empty if not recorded, or if the change follows from another
+            decision.
     """
 
     at: datetime
@@ -34,7 +35,7 @@ def with_event(text: str, event: VersionEvent) -> str:
     """Append an event to those in a tag's text, and return the new text.
 
     An event that repeats the last one is skipped. If the text gets too long for a tag, events after
-    the first are dropped, the oldest first: the first and the latest ones say most.
+    the first are dropped, the oldest first: the first and the latest events say most.
     """
     event = replace(event, reason=_clipped(event.reason))
     events = read_events(text)
@@ -47,7 +48,9 @@ def with_event(text: str, event: VersionEvent) -> str:
 
 
 def read_events(text: str) -> list[VersionEvent]:
-    """Return the events in a tag's text, the oldest first; empty if it is missing or corrupt."""
+    """Return the events in a tag's text, the oldest first; empty if the text is missing or
+    corrupt.
+    """
     try:
         return [
             VersionEvent(

@@ -23,8 +23,8 @@ class Arrival:
     """Files that one tick finds together.
 
     Attributes:
-        name: The day, hour, week, file or folder.
-        files: Sorted by name.
+        name: The day, hour, week, file or folder by which the files are grouped.
+        files: The files, sorted by name.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Arrival:
 
     @property
     def date(self) -> datetime:
-        """Return when the newest of its files was written."""
+        """Return the time at which the newest file of the arrival was written."""
         return datetime.fromtimestamp(max(file.modified for file in self.files), UTC)
 
 

@@ -1,4 +1,4 @@
-"""Deliver past arrivals to the source folder of a replay, one of them with wrong labels."""
+"""Deliver past arrivals to the source folder of a replay; one arrival may get wrong labels."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Deliveries:
 
         Args:
             uri: Folder of the arrivals.
-            arrivals: Ordered by date.
+            arrivals: The arrivals, ordered by date.
             downloads: Folder for copies of files from a bucket.
 
         Raises:
@@ -66,13 +66,13 @@ class Deliveries:
 
         Args:
             arrival: Arrival to place.
-            new: Its new classes; at least two.
-            share: Share of these classes' images that get wrong labels.
+            new: Classes that no earlier arrival has; at least two.
+            share: Share of the new classes' images that get wrong labels.
             seed: Seed of the choice.
             into: Target folder.
 
         Returns:
-            The number of wrong labels, and the SHA-256 of each file that contains any.
+            The number of wrong labels, and the SHA-256 of each file that contains wrong labels.
 
         Raises:
             StorageUnavailableError: The folder cannot be written.

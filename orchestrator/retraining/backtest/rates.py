@@ -17,8 +17,8 @@ class Rate:
     """A count out of a total.
 
     Attributes:
-        count: Cases in which it happened.
-        total: Cases in which it could have happened.
+        count: Number of cases in which the error happened.
+        total: Number of cases in which the error could have happened.
     """
 
     count: int
@@ -58,11 +58,11 @@ class Tally:
     """Totals over the replays with one gate setting and one share of wrong labels.
 
     Attributes:
-        setting: The override that makes the gate; empty means the file's own setting.
+        setting: Override of the gate's configuration; empty means the gate of the file.
         wrong_labels: Share of wrong labels; 0 means none were injected.
         num_replays: Number of replays.
-        outcomes: Counts by outcome: of all ticks if no labels are wrong, otherwise of the ticks
-            that first found the wrong labels.
+        outcomes: Counts by outcome: all ticks count if no labels are wrong, otherwise only the
+            ticks that first found the wrong labels.
         false_alarms: Ticks of replays without wrong labels that judged an arrival and did not
             promote it; None with wrong labels.
         misses: Replays in which a champion learned from wrong labels; None without wrong labels.

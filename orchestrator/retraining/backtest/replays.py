@@ -1,4 +1,4 @@
-"""Replays: the ticks over past arrivals in one order, as values that are stored as JSON."""
+"""Store replays as JSON: a replay runs one tick for each past arrival, in a given order."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ class ReplayedTick:
 
     Attributes:
         arrival: Name of the arrival that this tick was the first to find.
-        date: Time at which that arrival was written, in ISO format.
-        classes: Classes of that arrival.
-        num_images: Number of its images.
-        num_wrong: Number of wrong labels injected into it.
+        date: Time at which the arrival was written, in ISO format.
+        classes: Classes of the arrival.
+        num_images: Number of images of the arrival.
+        num_wrong: Number of wrong labels injected into the arrival.
         outcome: A value of `RetrainingOutcome`.
-        reason: The reason, as one sentence.
-        findings: As in summary.json.
-        gate: Conditions of the gate, as in summary.json.
+        reason: The reason for the outcome, as one sentence.
+        findings: The tick's findings, in the format of summary.json.
+        gate: Conditions of the gate, in the format of summary.json.
         learned_wrong: Whether the champion after this tick, but not the one before it, has learned
             from the file with wrong labels.
         seconds: Duration of the tick, including stages loaded from the store.
@@ -47,10 +47,10 @@ class PlannedReplay:
     """Plan of one replay.
 
     Attributes:
-        setting: The override that makes this replay's gate; empty means the file's own setting.
+        setting: Override of the gate's configuration; empty means the gate of the file.
         order: Positions of the arrivals, in the order of the ticks.
         share: Share of wrong labels; 0 means none.
-        target: Position in `order` of the arrival that gets wrong labels; None means no arrival.
+        target: Position in `order` of the arrival that gets wrong labels; None if no arrival does.
     """
 
     setting: str
@@ -64,8 +64,8 @@ class Replay:
     """Result of a planned replay.
 
     Attributes:
-        planned: The plan.
-        ticks: The ticks, in order.
+        planned: The plan of the replay.
+        ticks: Results of the ticks, in the order in which they ran.
     """
 
     planned: PlannedReplay

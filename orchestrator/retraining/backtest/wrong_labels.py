@@ -1,9 +1,9 @@
-"""Inject wrong labels into an arrival, and choose that arrival.
+"""Choose the arrival that gets wrong labels, and inject them.
 
 A wrong label is another new class of the same arrival, drawn at random. At most 1 - 1/k of the
-labels of k classes become wrong: at that share a label says nothing about its image. Beyond it the
-classes become separable again under swapped names (two classes, all labels wrong), and the
-held-out images, whose labels are wrong in the same way, could not reveal it.
+labels of k classes become wrong: at that share a label says nothing about its image. At a higher
+share the classes become separable again under swapped names (two classes, all labels wrong), and
+the held-out images, whose labels are wrong in the same way, could not reveal it.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def read_labels(path: Path, where: str) -> list[str]:
         where: Name of the file in errors.
 
     Raises:
-        DataError: It is not a Parquet file, a column is missing or has the wrong type, or a label
-            is missing.
+        DataError: The file is not a Parquet file, a column is missing or has the wrong type, or a
+            label is missing.
     """
     with readable(where), pq.ParquetFile(path) as parquet:
         check_columns(parquet, where)
@@ -44,11 +44,11 @@ def read_labels(path: Path, where: str) -> list[str]:
 def choose_arrival(classes: Sequence[Set[str]], where: str) -> int:
     """Return the position of the last arrival, after the first, with at least two new classes.
 
-    All ticks before it then equal those of the replay without wrong labels.
+    The ticks for the earlier arrivals then equal those of the replay without wrong labels.
 
     Args:
         classes: Classes of each arrival, in the order of the replay.
-        where: The folder, for messages.
+        where: Name of the folder in errors.
 
     Raises:
         UserInputError: No arrival qualifies.
@@ -79,9 +79,9 @@ def draw_wrong_labels(labels: Sequence[str], share: float, seed: str) -> dict[in
     """Return wrong labels for randomly chosen positions.
 
     Args:
-        labels: The correct labels; at least two classes.
-        share: Share of wrong labels, in (0, 1]; at least one label, and at most 1 - 1/k of the
-            labels of k classes.
+        labels: The correct labels, of at least two classes.
+        share: Share of wrong labels, in (0, 1]. At least one label becomes wrong, and at most
+            1 - 1/k of the labels of k classes.
         seed: Seed of the choice of positions and labels.
     """
     classes = sorted(set(labels))

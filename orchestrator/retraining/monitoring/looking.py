@@ -1,6 +1,6 @@
 """Compare new images without labels with held-out ones, as the champion sees them.
 
-Nothing is read unless a file has arrived; networks are built only for enough new images.
+Nothing is read unless a file has arrived; networks are built only if there are enough new images.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ _MOST_NAMES = 3
 
 
 class Watch:
-    """Looks at new images once."""
+    """Compares new images with held-out ones, once."""
 
     def __init__(self, retraining: Retraining, champion: Registered, found: Scan) -> None:
         """Keep the arguments; nothing is read yet.
 
         Args:
-            retraining: Has the folders and the bounds.
+            retraining: Configuration of the retraining, including the folders and the bounds.
             champion: The model whose answers are compared.
-            found: Scan of the labelled source, which has the held-out images.
+            found: Scan of the labelled source, which contains the held-out images.
         """
         self._retraining = retraining
         self._champion = champion
@@ -61,11 +61,12 @@ class Watch:
     def look(
         self, record: MonitoringRecord, files: Sequence[SourceFile], now: float | None = None
     ) -> MonitoringRecord:
-        """Return the record after a look; an equal record if nothing is new.
+        """Look at new images, and return the updated record; return an equal record if nothing is
+        new.
 
         Args:
             record: The record of earlier looks.
-            files: Settled files without labels that are present.
+            files: Present files without labels, without those that may still be growing.
             now: Seconds since 1970; None means now.
 
         Raises:
@@ -98,8 +99,8 @@ class Watch:
         )
 
     def _is_due(self, record: MonitoringRecord, stamps: Sequence[str]) -> bool:
-        """Return whether a file was never read, or a new champion may have enough held-out images
-        to judge the waiting files.
+        """Return whether a look is due: a file was never read, or a new champion may have enough
+        held-out images to judge the waiting files.
         """
         seen_by = record.held_out.student if record.held_out else self._champion.pair.student
         enough = sum(record.waiting.values()) >= self._retraining.monitoring.min_images
@@ -108,10 +109,11 @@ class Watch:
     def _read(
         self, record: MonitoringRecord, files: Mapping[str, SourceFile], sample: Sample
     ) -> MonitoringRecord:
-        """Offer the files' images to a sample, and return the record with the files as waiting.
+        """Offer the files' images to a sample, and return the record that lists the files as
+        waiting.
 
-        Stamps are ordered arbitrarily, so if there are too many files, those read are a random
-        choice; the others count as looked at.
+        If there are too many files, the first in the order of their stamps are read: a random
+        choice, as that order is arbitrary. The other files count as looked at.
         """
         limit, num_images = self._retraining.monitoring.max_images, 0
         waiting, damaged = dict.fromkeys(files, 0), dict(record.damaged)
@@ -133,8 +135,8 @@ class Watch:
     def _offer(self, file: SourceFile, sample: Sample) -> int:
         """Offer a file's images to a sample, and return their number.
 
-        Of a file that the champion learned from, only the held-out images count: on the others
-        student and teacher agree more than elsewhere.
+        Of a file that the champion learned from, only the held-out images are offered: on images
+        that they learned from, student and teacher agree more than on others.
         """
         source = self._retraining.source
         assert source.unlabeled is not None  # noqa: S101 - else there would be no file
@@ -210,15 +212,15 @@ def answers_of(
 
 def closeness(logits: Float[Tensor, "n classes"]) -> Float[Tensor, " n"]:
     """Return how much closer each image is to its nearest class than to the average class: the
-    highest logit minus the mean. Most methods give logits only up to a constant that all classes
-    share.
+    highest logit minus the mean logit. The mean is subtracted because most methods' logits
+    are only defined up to a constant that all classes share.
     """
     return logits.max(dim=1).values - logits.mean(dim=1)
 
 
 def standing_findings(record: MonitoringRecord, student: str, min_images: int) -> list[Finding]:
-    """Return the findings that stand until the next look: those of the last look, if this champion
-    made it, and files that cannot be looked at.
+    """Return the findings that are valid until the next look: those of the last look, if it was
+    made with this champion, and one for files that cannot be looked at.
 
     Args:
         record: The record after this tick's look.

@@ -1,4 +1,4 @@
-"""The record that monitoring keeps from tick to tick: one small object next to the journal."""
+"""The record that monitoring keeps from tick to tick: one small file next to the journal."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ class Answers(_Record):
 
 
 class HeldOut(_Record):
-    """A champion's answers for held-out images, with which those for new images are compared.
+    """A champion's answers for held-out images, with which its answers for new images are compared.
 
     Attributes:
         student: Version of the champion's student.
         max_images: Maximum number of images to take.
-        held_out_fraction: As configured for the source.
-        num_images: Number of images found.
-        answers: None if there were too few images.
+        held_out_fraction: Held-out fraction that was configured for the source.
+        num_images: Number of held-out images found.
+        answers: The champion's answers; None if there were too few images.
     """
 
     student: str
@@ -76,18 +76,19 @@ class Noted(_Record):
 
 
 class Look(_Record):
-    """New images without labels as the champion of the time saw them.
+    """Comparison of new images without labels with held-out images, made with the champion of that
+    time.
 
     Attributes:
-        number: The first look is 1.
-        time: Seconds since 1970.
+        number: Number of the look, from 1.
+        time: Time of the look, in seconds since 1970.
         student: Version of the champion's student.
         num_images: Number of new images.
-        num_held_out: Number of held-out images that they were compared with.
+        num_held_out: Number of held-out images with which the new images were compared.
         agreement: Share of the new images on which student and teacher agree.
-        held_out_agreement: Share of the held-out images on which they agree.
+        held_out_agreement: Share of the held-out images on which student and teacher agree.
         far_share: Share of the new images that are far from every class.
-        expected_far_share: Expected share if new images are like held-out ones.
+        expected_far_share: Expected value of `far_share` if new images are like held-out ones.
         class_distance: Total variation distance of the predicted classes from those of the held-out
             images, in [0, 1].
         findings: The bounds that were crossed.
@@ -113,7 +114,7 @@ class MonitoringRecord(_Record):
         looked_at: Files whose images were looked at, or skipped because there were too many.
         waiting: Files that wait for more images, with the number of their images.
         damaged: Files that cannot be read completely, with the reason.
-        held_out: Of the champion of the last look.
+        held_out: Answers for held-out images of the champion of the last look.
         looks: The latest looks, in order.
         num_sent: Number of the last look that was sent to MLflow.
     """
@@ -127,7 +128,9 @@ class MonitoringRecord(_Record):
 
     @classmethod
     def from_bytes(cls, content: bytes | None) -> MonitoringRecord | None:
-        """Return the record that `as_bytes` serialised; an empty one for None, None if invalid."""
+        """Return the record that `as_bytes` serialised; an empty record if the content is None;
+        None if the content is invalid.
+        """
         if content is None:
             return cls()
         try:
@@ -136,7 +139,7 @@ class MonitoringRecord(_Record):
             return None
 
     def as_bytes(self) -> bytes:
-        """Return the record as it is stored."""
+        """Return the record as the bytes to store."""
         return self.model_dump_json(indent=1).encode()
 
     def of_files(self, stamps: Iterable[str]) -> MonitoringRecord:

@@ -1,7 +1,6 @@
-"""Choose images at random in one pass over files, by their content: the smallest digests.
+"""Choose images at random in one pass over files: those whose content has the smallest digests.
 
-The order of the files does not matter, duplicates count once, and few images are decoded that are
-not chosen in the end.
+The order of the files does not matter, duplicates count once, and few images are decoded in vain.
 """
 
 from __future__ import annotations
@@ -45,10 +44,10 @@ class Sample:
         self.damaged: list[str] = []
 
     def offer(self, content: ParquetContent, rows: Iterable[int]) -> None:
-        """Add a file's images, as far as they belong to the sample.
+        """Add those of a file's images that belong to the sample.
 
         Args:
-            content: The file.
+            content: Content of the file.
             rows: Rows of the images to offer.
         """
         for row in rows:
@@ -87,9 +86,9 @@ def held_out_images(
     """Return held-out images of the champion's classes, at most `monitoring.max_images`.
 
     Args:
-        retraining: Has the source and the maximum number.
+        retraining: Configuration of the retraining, including the source and the maximum number.
         champion: The model whose classes and image shape are used.
-        kept: Its files that are still present.
+        kept: Files from which the champion learned and that are still present.
 
     Raises:
         DataError: A file cannot be read.
@@ -115,7 +114,7 @@ def held_out_rows(content: ParquetContent, fraction: float) -> list[int]:
     """Return the rows of a file from which no model learns.
 
     Args:
-        content: The file.
+        content: Content of the file.
         fraction: Held-out fraction of the source.
     """
     return [row for row, digest in enumerate(content.digests) if is_held_out(digest, fraction)]

@@ -1,14 +1,15 @@
 """Compare a champion's answers for new images with those for held-out ones.
 
 - Agreement of student and teacher: Fisher's exact test, one-sided.
-- Images far from every class: their highest logit, less the mean of all (after Vaze et al.,
-  "Open-Set Recognition: A Good Closed-Set Classifier Is All You Need", ICLR 2022), is below the
-  k-th smallest of the m held-out images. If new images are like held-out ones, the number of such
-  images among n has the beta-binomial distribution BB(n, k, m + 1 - k), however the logits are
-  distributed: any method's logits serve, and small samples do.
+- Images far from every class: their highest logit, less the mean of their logits (after Vaze et
+  al., "Open-Set Recognition: A Good Closed-Set Classifier Is All You Need", ICLR 2022), is below
+  the k-th smallest such value of the m held-out images. If new images are like held-out ones, the
+  number of far images among n new ones has the beta-binomial distribution BB(n, k, m + 1 - k),
+  however the logits are distributed: the test is valid for any method's logits, and for small
+  samples.
 - Predicted classes: a G-test, in which classes that are too rare for it are merged into one, and
-  Fisher's exact test of each class. Each p-value is multiplied by the number of its tests, and the
-  smaller one is doubled (Bonferroni).
+  Fisher's exact test of each class. The p-value of Fisher's tests is multiplied by the number of
+  classes, and the smaller p-value of the two kinds of test is doubled (Bonferroni).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from orchestrator.retraining.changes import FindingKind
 from orchestrator.retraining.monitoring.records import Answers, Noted
 
 _NUM_SIGNALS = 3
-_LEAST_EXPECTED = 5.0  # images of a class, for the G-test's approximation to hold
+_LEAST_EXPECTED = 5.0  # expected images of a class, for the G-test's approximation to hold
 _MOST_CLASSES = 5
 
 Counts = npt.NDArray[np.int64]
@@ -36,12 +37,13 @@ class Signals:
     explain the difference.
 
     Attributes:
-        agreement_p_value: P-value of student and teacher agreeing less on the new images.
+        agreement_p_value: P-value of student and teacher agreeing less on the new images than on
+            the held-out ones.
         far_share: Share of the new images that are far from every class.
-        expected_far_share: Expected share if new images are like held-out ones.
+        expected_far_share: Expected value of `far_share` if new images are like held-out ones.
         far_p_value: P-value of the number of far images.
         class_distance: Total variation distance of the predicted classes, in [0, 1].
-        class_p_value: P-value of the predicted classes.
+        class_p_value: P-value of the difference between the predicted classes.
         moved: Classes whose share has changed beyond chance, the largest change first.
     """
 
@@ -55,12 +57,12 @@ class Signals:
 
 
 def compare(new: Answers, held_out: Answers, config: MonitoringConfig) -> Signals:
-    """Return the three signals.
+    """Return the three signals that the module describes.
 
     Args:
         new: Answers for the new images.
         held_out: Answers for the held-out images.
-        config: Has the thresholds for far images and for chance.
+        config: Configuration of monitoring, including the thresholds for far images and for chance.
     """
     from scipy.stats import betabinom, fisher_exact  # noqa: PLC0415 - slow to import
 
@@ -86,7 +88,7 @@ def compare(new: Answers, held_out: Answers, config: MonitoringConfig) -> Signal
 
 
 def mixture_p_value(counts: Counts) -> float:
-    """Return the p-value of two samples' class counts, if both are drawn from one distribution.
+    """Return the p-value of two samples' class counts under the hypothesis of one distribution.
 
     Args:
         counts: (2, classes): counts of each sample.
@@ -124,7 +126,7 @@ def crossed_bounds(
         signals: The result of `compare`.
         new: Answers for the new images.
         held_out: Answers for the held-out images.
-        config: Has the bounds.
+        config: Configuration of monitoring, including the bounds.
     """
     found = []
     drop, bound = held_out.agreement - new.agreement, config.max_agreement_drop

@@ -24,7 +24,8 @@ class Rhythm(NamedTuple):
     """Frequency of arrivals.
 
     Attributes:
-        usual_seconds: Three quarters of the past time lay in gaps no longer than this.
+        usual_seconds: Length such that gaps no longer than this make up three quarters of the past
+            time.
         num_arrivals: Number of arrivals; files written close together count once.
     """
 
@@ -35,12 +36,12 @@ class Rhythm(NamedTuple):
 def rhythm_of(times: Sequence[float], min_gap_seconds: float) -> Rhythm:
     """Return how often files have arrived.
 
-    A gap is weighted by its length: for a folder fed three times on each workday, weekends are
-    usual gaps.
+    A gap is weighted by its length: for a folder that receives files three times on each workday, a
+    weekend is a usual gap.
 
     Args:
-        times: When each file was written, in any order, in seconds.
-        min_gap_seconds: Files closer together than this are one arrival.
+        times: Time at which each file was written, in seconds, in any order.
+        min_gap_seconds: Files written closer together than this are one arrival.
     """
     gaps = np.sort(np.diff(np.unique(np.asarray(times, dtype=np.float64))))
     gaps = gaps[gaps >= min_gap_seconds]
@@ -57,9 +58,9 @@ def silence_of(
     """Return a finding if a folder has been silent for longer than usual, else None.
 
     Args:
-        times: When each present or former file was written; seconds since 1970.
+        times: Time at which each present or former file was written, in seconds since 1970.
         folder: Configuration key of the folder.
-        config: Has the thresholds.
+        config: Configuration of monitoring, including the thresholds.
         now: Seconds since 1970.
     """
     rhythm = rhythm_of(times, config.min_silence_seconds)
@@ -83,12 +84,12 @@ def silent_folders(
     unlabeled: Sequence[SourceFile],
     now: float | None = None,
 ) -> list[Finding]:
-    """Return a finding for each folder of a retraining that is silent for longer than usual.
+    """Return a finding for each of a retraining's folders that is silent for longer than usual.
 
     Args:
-        retraining: Has the folders.
+        retraining: Configuration of the retraining, including the folders.
         found: Scan of the labelled folder.
-        lineage: Lineage of the champion, which knows when missing files arrived.
+        lineage: Lineage of the champion, which records when missing files were written.
         unlabeled: Files in the folder without labels.
         now: Seconds since 1970; None means now.
     """
