@@ -1,4 +1,4 @@
-"""Send and find the objects of this program on Kubernetes, and reject those of others."""
+"""Send and find this program's objects on Kubernetes, and reject objects of other programs."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ def send(
 ) -> Manifest:
     """Send a job or schedule with its files; return it as stored in the cluster.
 
-    The job is sent first: it owns its files, so they are deleted with it. Its pods wait a moment
-    for them. Files are created and never changed, so nobody needs the right to change a ConfigMap.
+    The job is sent first: it owns its files, so deleting the job deletes the files. The job's pods
+    wait a moment for the files. Files are created and never changed, so no right to change a
+    ConfigMap is needed.
 
     Args:
         submission: The submission.
-        client: The client of its namespace.
+        client: Client of the job's namespace.
         send_one: Function that sends the job.
-        found: The job, if it exists already.
+        found: The existing job of this name; None if there is none.
     """
     job = found or send_one(submission.job)
     owner = {
@@ -56,8 +57,8 @@ def _send_files(client: KubernetesClient, files: Manifest) -> None:
     to the previous job is deleted with it in a moment; wait for that.
 
     Raises:
-        UserInputError: There is one with other content.
-        TransientError: The one of the previous job is not deleted.
+        UserInputError: A ConfigMap of this name has other content.
+        TransientError: The ConfigMap of the previous job is still not deleted.
     """
     [owner] = files["metadata"]["ownerReferences"]
     where = f"{client.namespace}/{files['metadata']['name']}"
@@ -79,7 +80,9 @@ def _send_files(client: KubernetesClient, files: Manifest) -> None:
 
 
 def find_object(client: KubernetesClient, kind: str, name: str) -> Manifest | None:
-    """Return an object; None if it is missing, or if the cluster lacks or hides its kind."""
+    """Return an object; None if the object is missing, or if the cluster lacks or hides its
+    kind.
+    """
     try:
         found = client.get(kind, name)
     except UserInputError as error:
@@ -100,10 +103,11 @@ def list_objects(client: KubernetesClient, kind: str, selector: str) -> list[Man
 
 
 def objects_named(client: KubernetesClient, name: str) -> list[Manifest]:
-    """Return the job of a name, or its schedules: one, unless another program created a second.
+    """Return the job or the schedule that has a name; return two schedules if both kinds exist.
 
     Raises:
-        UserInputError: The object or the namespace is missing, or the object is somebody else's.
+        UserInputError: The object or the namespace is missing, or this program did not create the
+            object.
     """
     found = [
         checked_as_ours(client, each)
@@ -124,7 +128,7 @@ def checked_as_ours(client: KubernetesClient, found: Manifest) -> Manifest:
     """Return an object if this program has submitted it.
 
     Raises:
-        UserInputError: Somebody else created it.
+        UserInputError: This program did not create the object.
     """
     labels = found["metadata"].get("labels", {})
     if labels.get(MANAGED_BY_LABEL) != PROGRAM and RAY_CRON_JOB_LABEL not in labels:

@@ -1,4 +1,4 @@
-"""Send a schedule to Kubernetes, as the only one of its name."""
+"""Send a schedule to Kubernetes, and remove any other schedule of its name."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ def send_schedule(submission: Submission, client: KubernetesClient) -> tuple[Man
     both would start ticks.
 
     Returns:
-        The schedule as stored in the cluster, and the kind of the removed one; empty for none.
+        The schedule as stored in the cluster, and the kind of the removed schedule; empty if none
+        was removed.
 
     Raises:
-        UserInputError: The cluster rejects it, or the other one is somebody else's.
+        UserInputError: The cluster rejects the schedule, or this program did not create the one to
+            remove.
         TransientError: The cluster does not answer.
     """
     kind, name = submission.job["kind"], submission.name

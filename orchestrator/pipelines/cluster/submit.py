@@ -34,7 +34,7 @@ class SubmitListener(JobListener, Protocol):
 
         Args:
             submission: The submission.
-            before: The state of the same job submitted earlier; None if it is new.
+            before: State of the same job if it was submitted before; None if the job is new.
         """
 
     def scheduled(self, schedule: Manifest, replaced: str) -> None:
@@ -42,7 +42,7 @@ class SubmitListener(JobListener, Protocol):
 
         Args:
             schedule: The schedule as stored in the cluster.
-            replaced: Kind of the schedule that was removed for it; empty for none.
+            replaced: Kind of the schedule that was removed for this one; empty if none was removed.
         """
 
 
@@ -67,18 +67,18 @@ def submit(
 ) -> JobState | None:
     """Send a job and follow it to its end; a schedule is only sent.
 
-    If the same job was submitted earlier, it is followed instead. If it has failed or is being
-    cancelled, it is started again.
+    If the same job was submitted before, the existing job is followed instead. If that job has
+    failed or is being cancelled, it is started again.
 
     Args:
         submission: The submission.
-        client: The client of its namespace.
+        client: Client of the submission's namespace.
         listener: Receives the events of the job.
         tick: The tick of a schedule; None for a person's submission. A schedule may create objects
             but not change them, and never starts a job again.
 
     Raises:
-        UserInputError: The cluster rejects it.
+        UserInputError: The cluster rejects the submission.
         TransientError: The cluster does not answer, or has too few resources.
         InterruptedRunError: Ctrl-C was pressed; the job keeps running.
     """
@@ -98,7 +98,7 @@ def submit(
 
 
 def prune(client: KubernetesClient, schedule: str, keep: int) -> None:
-    """Delete the finished ticks of a schedule, except the last ones."""
+    """Delete the finished ticks of a schedule, except the last `keep` ticks."""
     ticks = [JobState.of(job) for job in client.find("RayJob", f"{SCHEDULE_LABEL}={schedule}")]
     finished = [tick.name for tick in ticks if tick.is_over]
     for name in finished[: max(0, len(finished) - keep)]:
@@ -109,7 +109,7 @@ def list_jobs(client: KubernetesClient) -> Jobs:
     """Return the jobs and schedules that this program has submitted.
 
     Raises:
-        UserInputError: The cluster does not show them.
+        UserInputError: The cluster does not let this user list jobs.
         TransientError: The cluster does not answer.
     """
     jobs = [*client.find("RayJob", _OURS), *list_objects(client, "RayJob", RAY_CRON_JOB_LABEL)]
@@ -152,8 +152,8 @@ def cancel(client: KubernetesClient, name: str) -> tuple[list[Manifest], list[Jo
 
 
 def _check_ray_cluster(submission: Submission, client: KubernetesClient) -> None:
-    """Reject a job for an existing RayCluster that is missing or not ready: KubeRay would look for
-    it until the job's deadline.
+    """Reject a job whose configured RayCluster is missing or not ready: KubeRay would look for the
+    RayCluster until the job's deadline.
     """
     name = submission.job["spec"].get("clusterSelector", {}).get("ray.io/cluster")
     if name is None:

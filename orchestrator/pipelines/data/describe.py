@@ -28,11 +28,11 @@ class Description:
     """Description of a data set.
 
     Attributes:
-        name: Its name.
+        name: Name of the data set.
         shape: (channels, height, width) of every decoded image.
-        survey: Counts, sizes and problems of its images.
-        table: The decoded images; None if a run cannot use them.
-        refusal: Why a run cannot use them; empty if it can.
+        survey: Counts, sizes and problems of the images.
+        table: The decoded images; None if a run cannot use the images.
+        refusal: Why a run cannot use the images; empty if it can.
     """
 
     name: str
@@ -55,7 +55,7 @@ def describe_data(
 
     Args:
         config: The source of the images.
-        sheet: File for a picture with some images of each class; None for none.
+        sheet: File for a picture with some images of each class; None writes no picture.
         progress: Receives the number of processed images.
 
     Raises:

@@ -24,12 +24,13 @@ class UnlabeledDescription:
     """Description of unlabelled images.
 
     Attributes:
-        name: Name of their source.
+        name: Name of the images' source.
         sizes: Number of usable images, by (width, height).
         modes: Number of usable images, by mode.
         bad: Images that cannot be used.
-        pool: The images that a run would use, and the numbers it would skip; None if it uses none.
-        refusal: Why a run would use none; empty otherwise.
+        pool: The images that a run would use, and how many it would skip; None if it would use
+            none.
+        refusal: Why a run would use no images; empty if it would use some.
     """
 
     name: str
@@ -52,7 +53,7 @@ def describe_unlabeled(
 
     Args:
         experiment: The experiment.
-        table: Its labelled images, decoded; None if a run cannot use them.
+        table: The experiment's labelled images, decoded; None if a run cannot use them.
         progress: Receives the number of processed images.
 
     Returns:

@@ -41,7 +41,7 @@ class ImportReport:
         num_images: Number of images in each half.
         num_bad: Number of skipped images.
         notes: Problems that a person should look at.
-        survey: The survey of the source; None if everything was imported earlier.
+        survey: The survey of the source; None if an earlier import was already complete.
     """
 
     files: Mapping[Half, Path]
@@ -75,7 +75,7 @@ def import_data(
         UserInputError: There are no images, the folder has files that no import has written, or, if
             strict, an image is unusable.
         StorageUnavailableError: The folder cannot be written.
-        LockedError: Another import is writing there.
+        LockedError: Another import is writing to the folder.
     """
     _check_outside(config.reserved_folder, output.absolute())
     source = open_source(config)
@@ -99,8 +99,8 @@ def import_data(
 
 
 def _check_outside(folder: Path | None, output: Path) -> None:
-    """Reject an output within the folder of the images: the next import would read its Parquet
-    files as images, or its folder as a class.
+    """Reject an output folder within the folder of the images: the next import would read the
+    output's Parquet files as images, or the output folder as a class.
     """
     if folder in (output, *output.parents):
         raise DataError(
@@ -152,7 +152,7 @@ def _import(
 
 
 def _imported(file: Path) -> dict[str, Any] | None:
-    """Return the metadata of an earlier import from its file; None if there is no file."""
+    """Return the metadata that an earlier import has written into a file; None without the file."""
     if not file.exists():
         return None
     try:

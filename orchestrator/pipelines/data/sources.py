@@ -36,16 +36,16 @@ def named_source(
     """Return the configuration that reads a source.
 
     Args:
-        source: A folder; a Parquet file, a pattern or a folder of them, on disk or as an address;
-            `torchvision:NAME` or `digits`.
+        source: A folder of images; a Parquet file, or a pattern or folder of Parquet files, on disk
+            or as an address; `torchvision:NAME` or `digits`.
         root: The folder of torchvision's files.
         download: Whether torchvision may download missing files.
-        test_fraction: Share of each class's images that becomes test data if there are none; None
-            means the source's default.
+        test_fraction: Share of each class's images that becomes test data if the source has no test
+            data; None means the source's default.
         image_size: Side in pixels to which images are resized.
 
     Raises:
-        UserInputError: There is no such source.
+        UserInputError: The source does not exist.
         StorageUnavailableError: Object storage does not answer.
     """
     if not source:
@@ -100,7 +100,7 @@ def _has_parquet(folder: Path) -> bool:
 def _folders(folder: Path) -> tuple[Path, Path | None]:
     """Return the training and test folders of a folder of images.
 
-    A folder `train` that holds images and no class folders is a class of this name.
+    A folder `train` that contains images and no class folders is a class named `train`.
     """
     if not has_class_folders(folder / "train"):
         return folder, None
@@ -111,7 +111,7 @@ def _folders(folder: Path) -> tuple[Path, Path | None]:
 
 def _parquet(path: Path) -> tuple[str, str | None]:
     """Return the training and test halves of Parquet files: folders `train` and `test`, or files
-    whose names start so, as on Hugging Face.
+    whose names start with these words, as on Hugging Face.
     """
     if not path.is_dir():
         if path.suffix != ".parquet" or not (path.is_file() or glob.glob(str(path))):  # noqa: PTH207 - the pattern is absolute

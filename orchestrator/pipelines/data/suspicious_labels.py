@@ -18,7 +18,7 @@ class DoubtedByRun:
     Attributes:
         run_id: The id of the run in MLflow.
         fingerprint: Fingerprint of the data set that the run learned from.
-        counts: `suspicious_labels` of its summary.json.
+        counts: Content of `suspicious_labels` in the run's summary.json.
         labels: The listed labels, most suspicious first.
     """
 
@@ -32,11 +32,11 @@ def doubted_by_run(run_id: str, uri: str) -> DoubtedByRun:
     """Return the labels that a run finds suspicious.
 
     Args:
-        run_id: The id in MLflow, or its first letters.
+        run_id: The run's id in MLflow, or the first letters of the id.
         uri: The tracking store.
 
     Raises:
-        UserInputError: There is no such run or no such store, or the run has judged no labels.
+        UserInputError: The run or the store does not exist, or the run has judged no labels.
         TrackingUnavailableError: The store does not answer.
     """
     reader = open_reader(uri)

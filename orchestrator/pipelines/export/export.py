@@ -1,5 +1,5 @@
-"""Export a model from a run in MLflow to a file, compare the file with the original, and measure it
-and the other role's model.
+"""Export a model from a run in MLflow to a file, compare the file with the original, and measure
+the file and the other role's model.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ logger = logging.getLogger(__name__)
 
 
 def export(request: ExportRequest, uri: str, listener: ExportListener) -> Exported:
-    """Write a run's student or teacher as one file, after checking that its outputs equal the
-    original's.
+    """Write a run's student or teacher as one file, after checking that the file's outputs equal
+    the original model's.
 
     Args:
         request: The model, the format and the output file.
@@ -54,10 +54,10 @@ def export(request: ExportRequest, uri: str, listener: ExportListener) -> Export
         listener: Receives every step.
 
     Raises:
-        UserInputError: There is no such run or model, or the request is invalid.
+        UserInputError: The run or the model does not exist, or the request is invalid.
         NotConvertibleError: The format does not support the model.
         DifferentOutputsError: The file's outputs differ from the original's; nothing is written.
-        TransientError: MLflow, the stage store or the file's folder cannot be reached.
+        TransientError: MLflow, the stage store or the output's folder cannot be reached.
     """
     if request.quantize and request.kind != "onnx":
         raise UserInputError("int8 needs ONNX Runtime", "--quantize", "choose --format onnx")
@@ -186,8 +186,8 @@ def _default_output(request: ExportRequest, source: Source) -> Path:
 
 @contextmanager
 def _folder_beside(output: Path) -> Iterator[Path]:
-    """Create a temporary folder on the output's file system, so that the file can be moved
-    atomically; remove it afterwards, with new parent folders that stayed empty.
+    """Create a temporary folder on the output's file system, so that the finished file can be moved
+    atomically. Afterwards remove the temporary folder, and new parent folders that stayed empty.
 
     Raises:
         UserInputError: The output is a folder.
@@ -203,7 +203,7 @@ def _folder_beside(output: Path) -> Iterator[Path]:
         with folder as path:
             yield Path(path)
     finally:
-        with suppress(OSError):  # it holds the file, or could not be created
+        with suppress(OSError):  # the folder contains the file, or was not created
             for parent in missing:
                 parent.rmdir()
 
@@ -212,7 +212,7 @@ def _folder_beside(output: Path) -> Iterator[Path]:
 def _writing(output: Path) -> Iterator[None]:
     """Turn an OSError while writing the output into an error that suggests another --output.
 
-    Use it only around writes of the output: another file name does not fix other errors.
+    Use this only around writes of the output: another file name does not fix other errors.
 
     Raises:
         StorageUnavailableError: The file cannot be written.

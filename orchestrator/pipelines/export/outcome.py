@@ -1,4 +1,4 @@
-"""Request of an export, listener of its steps, and outcome."""
+"""Values of an export: its request, the listener of its steps, and its outcome."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class ExportRequest:
     """Request for an export.
 
     Attributes:
-        reference: A run id, its first letters, or a registered model.
+        reference: A run id, the first letters of a run id, or a registered model.
         role: The role to export; None means the student, or the registered model's role.
-        kind: The format.
+        kind: Format of the file.
         quantize: Whether to quantise weights and activations to int8.
-        output: The file; None means `out/exports/ROLE-RUN_ID.FORMAT`.
+        output: Path of the file; None means `out/exports/ROLE-RUN_ID.FORMAT`.
     """
 
     reference: str
@@ -40,7 +40,9 @@ class ExportListener(Protocol):
         """Handle the start of a step."""
 
     def progress(self, done: int, total: int) -> None:
-        """Handle the number of images done and in total, in the current step."""
+        """Handle the number of images that the current step has processed, and their total
+        number.
+        """
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,8 @@ class Quantized:
 
     Attributes:
         how: The quantisation method and its calibration images, in words.
-        measured: Its measurements.
-        comparison: Its comparison with the original.
+        measured: Measurements of the int8 file.
+        comparison: Comparison of the int8 file with the original.
     """
 
     how: str
@@ -82,12 +84,12 @@ class Exported:
     """Outcome of an export.
 
     Attributes:
-        path: The file.
-        kind: Its format.
-        description: Its metadata.
+        path: Path of the exported file.
+        kind: Format of the file.
+        description: Metadata of the file.
         measured: Measurements of the float32 file.
         comparison: Comparison of the float32 file with the original.
-        quantized: The int8 file, which is then the one at `path`; None without `quantize`.
+        quantized: The int8 file, which is then the file at `path`; None without `quantize`.
         other: Measurements of the other role's model in the same format; None if it cannot be
             converted.
         judged_on: The images of the comparison, in words.
@@ -104,7 +106,7 @@ class Exported:
 
     @property
     def loss(self) -> float:
-        """Return the loss of accuracy by int8; 0 without an int8 file or test images."""
+        """Return the accuracy lost by quantising to int8; 0 without an int8 file or test images."""
         plain, small = (
             self.measured.accuracy,
             self.quantized.measured.accuracy if self.quantized else None,

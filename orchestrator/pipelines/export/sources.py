@@ -33,7 +33,7 @@ _NUM_CALIBRATION_IMAGES = 256
 
 @dataclass(frozen=True)
 class Source:
-    """Run and the locations of its models.
+    """Run whose model is exported, with the locations of its models.
 
     Attributes:
         run: The run, with its files.
@@ -52,9 +52,9 @@ class JudgingImages:
 
     Attributes:
         images: Test images of the run's data set, otherwise random images.
-        labels: Their labels, as positions in the class order; None for random images.
+        labels: The images' labels, as positions in the class order; None for random images.
         tasks: The classes of each task.
-        calibration: Training images for quantisation; None if there are none or not requested.
+        calibration: Training images for quantisation; None if missing or not requested.
         what: The kind of images, in words.
     """
 
@@ -65,8 +65,8 @@ class JudgingImages:
     what: str
 
     def accuracy(self, predictions: np.ndarray[tuple[int], np.dtype[np.int64]]) -> float | None:
-        """Return the last accuracy as in the run's summary, the mean over the tasks; None for
-        random images.
+        """Return the last accuracy, computed as in the run's summary: the mean over the tasks; None
+        for random images.
         """
         if self.labels is None:
             return None
@@ -78,11 +78,13 @@ def find_source(reader: ModelReader, reference: str, role: Role | None) -> Sourc
 
     Args:
         reader: Reader of the tracking store.
-        reference: A run id, its first letters, or a registered model: NAME@ALIAS, NAME/VERSION.
+        reference: A run id, the first letters of a run id, or a registered model as NAME@ALIAS or
+            NAME/VERSION.
         role: The wanted role; None means the student of a run, or the registered model's role.
 
     Raises:
-        UserInputError: There is no such run or model, it has another role, or the run is not over.
+        UserInputError: The run or the model does not exist, the model has another role, or the run
+            has not ended.
     """
     if {"@", "/"} & set(reference):
         model = reader.registered(reference)
@@ -111,16 +113,16 @@ def find_source(reader: ModelReader, reference: str, role: Role | None) -> Sourc
 
 
 def fetch(reader: ModelReader, source: Source, role: Role, folder: Path) -> PackagedModel:
-    """Return a run's final model from MLflow, otherwise from the stage store.
+    """Return a run's final model from MLflow, or from the stage store if MLflow does not have it.
 
     Args:
         reader: Reader of the tracking store.
         source: The run.
         role: The role of the model.
-        folder: Folder for its files.
+        folder: Folder for the model's files.
 
     Raises:
-        UserInputError: The run has no models, or they are missing.
+        UserInputError: The run has no models, or their files are missing.
         StorageUnavailableError: The stage store cannot be read.
     """
     location = source.locations.get(role)
@@ -138,7 +140,7 @@ def package_from_stages(run: TrackedRun, role: Role, folder: Path) -> Path:
         folder: Folder for the package.
 
     Raises:
-        UserInputError: The run has learned no model, or its stages are missing.
+        UserInputError: The run has learned no model, or the model's stages are missing.
         StorageUnavailableError: The stage store cannot be read.
     """
     what = f"run {run.run_id} has no {role} in MLflow"
@@ -174,7 +176,7 @@ def package_from_stages(run: TrackedRun, role: Role, folder: Path) -> Path:
 
 def judging_images(source: Source, shape: Shape, *, with_calibration: bool) -> JudgingImages:
     """Return the test images of a run if they are readable and unchanged, otherwise random images,
-    always the same.
+    which are the same for every call.
 
     Args:
         source: The run.
@@ -228,7 +230,7 @@ def _experiment_of(run: TrackedRun) -> Experiment:
 
 
 def _calibration_images(scenario: Scenario) -> Images | None:
-    """Return the same number of images of every class, evenly spread over its training images."""
+    """Return equally many images of every class, evenly spread over the class's training images."""
     each = -(-_NUM_CALIBRATION_IMAGES // len(scenario.class_names))
     of_classes = [rows for rows in scenario.indices[Split.TRAIN] if len(rows)]
     if not of_classes:

@@ -31,7 +31,7 @@ class Measurement:
 
     Attributes:
         kind: The role of the stage, or `features` for a table.
-        num_image_passes: Epochs times training images; for a table, its images.
+        num_image_passes: Epochs times training images; for a table, the number of its images.
         worker_seconds: Wall-clock seconds times workers.
         multiply_adds: Multiply-adds of the extractor per image; None if not recorded.
     """
@@ -48,7 +48,7 @@ class Rate:
 
     Attributes:
         worker_seconds: The estimated worker-seconds.
-        factor: Factor by which the estimate may be wrong, either way; at least 1.
+        factor: Factor by which the estimate may be too high or too low; at least 1.
     """
 
     worker_seconds: float
@@ -64,17 +64,18 @@ def rates(
     measured: Sequence[Measurement], wanted: Mapping[Kind, int | None] | None = None
 ) -> dict[Kind, Rate]:
     """Return the cost of one image pass by kind: the median over all measured image passes, and how
-    far their middle half is from it.
+    far the middle half of them is from the median.
 
-    The median is over passes and not over stages, because a stage with few images spends most of
-    its time on other work. Measurements with other networks or image sizes are scaled by their
+    The median is taken over passes and not over stages, because a stage with few images spends most
+    of its time on other work. Measurements with other networks or image sizes are scaled by their
     multiply-adds, and used only if there is no closer measurement. Small networks do not spend
-    their time on arithmetic alone, so an estimate from a hundredth of the work may be wrong by a
-    factor of ten.
+    their time on arithmetic alone, so an estimate from measurements with a hundredth of the
+    multiply-adds may be wrong by a factor of ten.
 
     Args:
         measured: Measurements of any experiments.
-        wanted: Multiply-adds per image, by role; None if they do not determine the cost.
+        wanted: Multiply-adds per image of the work to estimate, by role; None if they do not
+            determine the cost.
     """
     return {
         kind: _rate([each for each in measured if each.kind == kind], (wanted or {}).get(kind))
@@ -114,7 +115,8 @@ def sum_if_known(values: Sequence[float | None]) -> float | None:
 def measurements(store: StageStore, backbone: BackboneConfig) -> list[Measurement]:
     """Return the measured costs of stored stages, of any experiment, and of feature tables.
 
-    They were noted in a store on object storage; elsewhere they come from the newest manifests.
+    A store on object storage has a record of the costs; for other stores they are read from the
+    newest manifests.
 
     Args:
         store: The stage store.

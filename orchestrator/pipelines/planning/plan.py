@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from orchestrator.models.backbones import Cuts
 
 _BYTES_OF_FEATURE = 2
-"""Tables of features are half precision."""
+"""Bytes of one feature in a table, which stores half-precision numbers."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Plan:
             compute.
         shortage: Why the run would not start here; empty if no reason is known.
         num_features: Number of features of the teacher's extractor.
-        cost_factor: Factor by which the cost may be wrong, either way; at least 1.
+        cost_factor: Factor by which the cost may be too high or too low; at least 1.
         cuts: Cuts of the teacher's backbone: all of them if requested, otherwise the student's;
             None if not requested and the student inherits nothing.
     """
@@ -95,7 +95,7 @@ class Plan:
 
     @property
     def features_bytes(self) -> int:
-        """Return the size in bytes of the feature tables of these images."""
+        """Return the size in bytes of the feature tables of images that are not processed yet."""
         return self.num_unseen_images * self.num_features * _BYTES_OF_FEATURE
 
     @property
@@ -125,9 +125,10 @@ class Plan:
 
 
 def plan(experiment: Experiment, *, with_cuts: bool = False) -> Plan:
-    """Plan a run of an experiment: its stages, what the store has of them, resources and cost.
+    """Plan a run of an experiment: its stages, which of them are stored, its resources and its
+    cost.
 
-    Starts nothing, and writes nothing but decoded images to the data cache.
+    Nothing is started, and nothing is written but decoded images in the data cache.
 
     Args:
         experiment: The experiment.
@@ -169,7 +170,7 @@ def critical_path_seconds(stages: Sequence[PlannedStage]) -> float | None:
         stages: The stages, in an order in which they can be computed.
 
     Returns:
-        The seconds; None if those of a stage are unknown.
+        The seconds; None if the seconds of a stage are unknown.
     """
     ended: dict[str, float] = {}
     lane_ended: dict[Role, float] = dict.fromkeys(ROLES, 0.0)

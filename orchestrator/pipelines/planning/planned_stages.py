@@ -28,7 +28,7 @@ from orchestrator.stages.stage_reading import (
 
 
 class StageState(StrEnum):
-    """Part of a stage that is stored already: all, an epoch checkpoint, or nothing."""
+    """Part of a stage that is stored already: the whole stage, an epoch checkpoint, or nothing."""
 
     STORED = "stored"
     BEGUN = "begun"
@@ -57,12 +57,13 @@ class PlannedStage:
     Attributes:
         stage: The stage.
         state: How much of it is stored.
-        num_images: Number of training images of its task.
+        num_images: Number of training images of the stage's task.
         num_epochs: Number of epochs of all its phases; 0 if the method computes in closed form.
-        num_train_workers: Number of workers that share its work; the minimum of an elastic lane.
-        own_worker_seconds: The estimated cost without tables, also if the stage has begun; 0 if it
-            is stored, None if unknown.
-        tables: Feature tables to compute for it.
+        num_train_workers: Number of workers that share the stage's work; the minimum in an elastic
+            lane.
+        own_worker_seconds: The estimated cost of the whole stage without tables; 0 if the stage is
+            stored, None if unknown.
+        tables: Feature tables to compute for the stage.
     """
 
     stage: Stage
@@ -74,12 +75,14 @@ class PlannedStage:
     tables: Sequence[PlannedTable] = ()
 
     def without_tables(self, made: Container[str]) -> PlannedStage:
-        """Return the stage without the tables of the given keys, which exist by then."""
+        """Return the stage without the tables of the given keys, which another stage has
+        computed.
+        """
         return replace(self, tables=[table for table in self.tables if table.key not in made])
 
     @property
     def worker_seconds(self) -> float | None:
-        """Return the estimated cost with its tables; None if unknown."""
+        """Return the estimated cost of the stage with its tables; None if unknown."""
         return sum_if_known(
             [self.own_worker_seconds, *(table.worker_seconds for table in self.tables)]
         )
@@ -101,12 +104,12 @@ class PlannedStage:
 def planned_stage(
     stage: Stage, work: Work, costs: Mapping[Kind, Rate], state: StageState, tables: TableKeys
 ) -> PlannedStage:
-    """Return a stage with its size and cost, and all feature tables that it and its evaluation
-    read; without tables that only stored results read.
+    """Return a stage with its size and cost, and the feature tables that the stage and its
+    evaluation read, except for tables that only stored results read.
 
     Args:
         stage: The stage.
-        work: The work that it belongs to.
+        work: The work to which the stage belongs.
         costs: Worker-seconds per image pass, by role, and per image of a table.
         state: How much of the stage is stored.
         tables: The feature tables of the work.
@@ -140,8 +143,8 @@ def planned_stage(
 
 
 def tables_of(work: Work) -> TableKeys:
-    """Return the feature tables that a work's stages read, by key and size. Reuse the object, as
-    each one reads the weights once.
+    """Return the feature tables that a work's stages read, by key and size. Reuse the returned
+    object: every new object reads the weights again.
     """
     return TableKeys(work.experiment, work.scenario)
 

@@ -14,7 +14,7 @@ from orchestrator.pipelines.planning.planned_stages import (
 from orchestrator.tuning.share import TrialRoom
 
 TrialStages = Sequence[Sequence[PlannedStage]]
-"""Stages of a trial, seed by seed, as if nothing were stored."""
+"""Stages of a trial, by seed, planned as if nothing were stored."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class SweepCost:
 
     Attributes:
         num_stages: Number of computed stages.
-        worker_seconds: Worker-seconds of these stages; None if unknown for some.
+        worker_seconds: Worker-seconds of the computed stages; None if unknown for some of them.
         wall_seconds: Seconds until the last trial ends; None if unknown, or if the number of
             parallel trials is unknown.
     """
@@ -64,8 +64,8 @@ def sweep_cost(
 
 
 def _in_turn(seeds: TrialStages) -> list[PlannedStage]:
-    """Return the stages in the order of a single process: task by task, with every seed, teacher
-    before student.
+    """Return the stages in the order in which a single process computes them: task by task, for
+    each task every seed, for each seed the teacher before the student.
     """
     return sorted(chain.from_iterable(seeds), key=lambda planned: planned.stage.task.index)
 
@@ -102,10 +102,10 @@ def _extrapolated(
     stored: Set[str] = frozenset(),
     is_shared: bool = True,
 ) -> SweepCost:
-    """Return the cost of more trials than are given: each further trial adds as much as a trial of
-    the second half.
+    """Return the cost of more trials than are given: each further trial is assumed to cost as much
+    as an average trial of the second half of the given ones.
 
-    Stages that all trials share are in the first half, so they are not counted again.
+    Stages that all trials share are computed in the first half, so they are not counted again.
     """
     whole = sweep_cost(trials, room, stored, is_shared)
     if num_trials == len(trials):

@@ -1,10 +1,10 @@
-"""Plan a sweep: the number of stages that its trials share, those stored already, and the
-approximate cost of the rest. Nothing is started.
+"""Plan a sweep: how many stages its trials share, how many are stored already, and the approximate
+cost of the other stages. Nothing is started.
 
-Costs are estimated as in `planning.plan`, and are just as rough. The wall time comes from a
-simulation of the sweep: trials start in their order, as many at once as fit, and a trial that needs
-a stage of another running trial waits for it. The start of Ray and the overhead of a trial beyond
-its stages are not counted.
+Costs are estimated as in `planning.plan`, and are as rough. The wall time comes from a
+simulation of the sweep: trials start in their order, as many at once as the resources allow, and a
+trial that needs a stage that another trial is computing waits for that stage. The start of Ray and
+the overhead of a trial beyond its stages are not counted.
 """
 
 from __future__ import annotations
@@ -55,11 +55,11 @@ class SweepPlan:
         search_space: The search space.
         experiment: The experiment that all trials start from.
         num_trials: Number of trials.
-        has_more_combinations: Whether a grid has more combinations than these.
+        has_more_combinations: Whether a grid has more combinations than `num_trials`.
         num_planned: Number of planned trials, from which the figures are extrapolated.
         by_themselves: Cost if each trial computed all its stages itself.
         shared: Cost if each stage is computed once for all trials.
-        left: The shared cost without stored stages.
+        left: The shared cost of the stages that are not stored yet.
         room: The resources, and the number of parallel trials.
         kinds_without_estimate: Kinds of work without a measured cost in the store.
     """
@@ -79,10 +79,11 @@ class SweepPlan:
 def plan_sweep(search_space: SearchSpace, experiment: Experiment) -> SweepPlan:
     """Plan a sweep. The only files written are decoded images in the data cache.
 
-    A grid is planned as it is. Other searchers draw at random, as they would without results.
+    For a grid, its combinations are planned. For other searchers, trials are drawn at random, as
+    these searchers do without results.
 
     Raises:
-        UserInputError: Space, experiment, data, backbones or store address cannot be used.
+        UserInputError: Search space, experiment, data, backbones or store address cannot be used.
         StorageUnavailableError: The data cache, the store or the ledger of a warm start cannot be
             reached.
     """
@@ -127,7 +128,9 @@ def _keys_of(trials: Sequence[TrialStages]) -> Iterator[str]:
 
 
 def _configurations(space: Space) -> tuple[list[Configuration], bool]:
-    """Return the configurations to plan, or all those of a grid, and whether a grid has more."""
+    """Return the configurations to plan, for a grid all counted ones, and whether the grid has
+    more.
+    """
     search_space = space.search_space
     sampler = sampler_of(space)
     is_grid = isinstance(search_space.searcher, GridSearchConfig)
@@ -137,7 +140,7 @@ def _configurations(space: Space) -> tuple[list[Configuration], bool]:
     while len(found) < wanted and (configuration := sampler.ask()) is not None:
         if (
             not is_grid and configuration in found
-        ):  # probably there are no others: further trials repeat these, and asking takes long
+        ):  # probably no others exist: further trials repeat these, and asking takes long
             found += random.Random(0).choices(found, k=wanted - len(found))  # noqa: S311 - no secrets
             break
         found.append(configuration)

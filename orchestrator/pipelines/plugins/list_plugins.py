@@ -19,10 +19,10 @@ class PluginField:
     """Setting of an extension.
 
     Attributes:
-        name: Its name in an experiment file.
-        default: Its default as JSON; None if the setting is required.
-        is_required: Whether it is required.
-        description: The extension's description of it.
+        name: Name of the setting in an experiment file.
+        default: Default of the setting as JSON; None if the setting is required.
+        is_required: Whether the setting is required.
+        description: The extension's description of the setting.
     """
 
     name: str
@@ -36,11 +36,12 @@ class Plugin:
     """Installed extension.
 
     Attributes:
-        offered: Its kind, group, distribution, version and entry point.
-        format: Its format number, which is part of stage keys; None if it cannot be loaded.
-        summary: First line of its configuration's docstring.
-        fields: Its settings.
-        problem: Why it cannot be used; empty if it can.
+        offered: The extension's kind, group, distribution, version and entry point.
+        format: The extension's format number, which is part of stage keys; None if the extension
+            cannot be loaded.
+        summary: First line of the docstring of the extension's configuration.
+        fields: Settings of the extension.
+        problem: Why the extension cannot be used; empty if it can.
     """
 
     offered: Installed
@@ -50,7 +51,7 @@ class Plugin:
     problem: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """Return the extension as plain values."""
+        """Return the extension as JSON values."""
         return {
             "kind": self.offered.kind,
             "offers": GROUPS[self.offered.group],
@@ -66,7 +67,9 @@ class Plugin:
 
 
 def list_plugins() -> list[Plugin]:
-    """Return every installed extension, by group and kind, with its problem if it has one."""
+    """Return every installed extension, sorted by group and kind, including extensions that cannot
+    be loaded.
+    """
     return [
         _described(offered, offered_by_group)
         for group in GROUPS
@@ -94,7 +97,9 @@ def _described(offered: Installed, others: Sequence[Installed]) -> Plugin:
 
 
 def _default(field: FieldInfo) -> object:
-    """Return a field's default as JSON values; None if it is required or its factory fails."""
+    """Return a field's default as JSON values; None if the field is required or its default factory
+    fails.
+    """
     if field.is_required():
         return None
     try:

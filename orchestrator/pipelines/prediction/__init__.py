@@ -1,1 +1,1 @@
-"""Say what is on images, with the model of a run, of the registry, or of an exported file."""
+"""Predict the classes of images with a model from a run, the registry, or an exported file."""

@@ -36,12 +36,13 @@ def open_model(reference: str, uri: str) -> OpenModel:
     """Open a model.
 
     Args:
-        reference: A run id or its first letters, which means its student; `models:/NAME@ALIAS` or
-            `models:/NAME/VERSION`, also without `models:/`; or an exported file, .onnx or .pt2.
+        reference: A run id or its first letters, which means the run's student;
+            `models:/NAME@ALIAS` or `models:/NAME/VERSION`, also without `models:/`; or an exported
+            file, .onnx or .pt2.
         uri: The tracking store of runs and registered models.
 
     Raises:
-        UserInputError: There is no such model, or the file was not written by `export`.
+        UserInputError: The model does not exist, or the file was not written by `export`.
         TransientError: MLflow or the stage store cannot be reached.
     """
     check_reference(reference, uri)
@@ -55,7 +56,7 @@ def _open_exported(file: Path, kind: Format) -> OpenModel:
         channels, height, width = json.loads(texts["input_shape"])
         names = [str(name) for name in json.loads(texts["class_names"])]
         return OpenModel(open_file(file, kind), (channels, height, width), names, texts["role"])
-    except Exception as error:  # the runtimes raise many kinds
+    except Exception as error:  # the runtimes raise many kinds of errors
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserInputError(
             f"is not a model that this program has exported ({reason})",

@@ -1,4 +1,4 @@
-"""Predict images in batches; skip and name corrupt images."""
+"""Predict the classes of images in batches; skip corrupt images and list them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Prediction:
 
     Attributes:
         image: Its path, or the Parquet file and the row.
-        label: The class.
+        label: The predicted class.
         probability: Softmax of the logits, in [0, 1]; not calibrated.
     """
 
@@ -51,7 +51,7 @@ class Skipped:
 
     Attributes:
         image: Its path, or the Parquet file and the row.
-        reason: The reason.
+        reason: Why the image cannot be decoded.
     """
 
     image: str
@@ -66,9 +66,9 @@ class Predictions:
         model: The model, as the user named it.
         role: `teacher` or `student`.
         class_names: All classes that the model knows.
-        predictions: One per image, in the order of the images.
+        predictions: One prediction per image, in the order of the images.
         skipped: Images that cannot be decoded.
-        shown: Some images of every class, as the model sees them.
+        shown: Some images of every predicted class, decoded as the model's input.
     """
 
     model: str
@@ -80,7 +80,7 @@ class Predictions:
 
     @property
     def counts(self) -> Counter[str]:
-        """Return the number of images per class."""
+        """Return the number of images by predicted class."""
         return Counter(prediction.label for prediction in self.predictions)
 
     def as_csv(self) -> str:
@@ -93,7 +93,7 @@ class Predictions:
         return text.getvalue()
 
     def as_json(self) -> str:
-        """Return everything as one JSON document."""
+        """Return predictions, counts and skipped images as one JSON document."""
         document: dict[str, Any] = {
             "model": self.model,
             "role": self.role,
@@ -123,7 +123,7 @@ def predict(
         progress: Receives the number of processed images.
 
     Raises:
-        UserInputError: There is no such model, a path is missing, or no image can be decoded.
+        UserInputError: The model does not exist, a path is missing, or no image can be decoded.
         TransientError: MLflow, the stage store or object storage cannot be reached.
     """
     images = NamedImages(places)  # report a wrong path before the model is fetched
@@ -149,7 +149,7 @@ def probabilities(logits: Logits) -> npt.NDArray[np.float64]:
 def _decoded(
     images: NamedImages, shape: Shape, skipped: list[Skipped]
 ) -> Iterator[tuple[str, Pixels]]:
-    """Yield names and pixels; add images that cannot be decoded to `skipped`."""
+    """Yield each image's name and pixels; add images that cannot be decoded to `skipped`."""
     work = partial(_decoded_or_skipped, shape=shape, limits=ImageLimits())
     for decoded in in_threads(work, images.samples()):
         if isinstance(decoded, Skipped):
@@ -192,7 +192,7 @@ def check_output(path: Path) -> None:
     """Reject an invalid output file before any image is read.
 
     Raises:
-        DataError: It is a folder, or its suffix is neither .csv nor .json.
+        DataError: The path is a folder, or its suffix is neither .csv nor .json.
     """
     if path.is_dir():
         raise DataError("is a folder", str(path), "name a file with --output")

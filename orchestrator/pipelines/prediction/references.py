@@ -22,7 +22,8 @@ def check_reference(reference: str, uri: str) -> None:
     """Reject a missing file, and a run or a registered model whose store is missing.
 
     Raises:
-        UserInputError: It is missing, or a package that runs the file is not installed.
+        UserInputError: The file or the store is missing, or a package that runs the file is not
+            installed.
     """
     kind = format_of(reference)
     if kind is None:

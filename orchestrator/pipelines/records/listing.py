@@ -48,10 +48,8 @@ class Filters:
         return self.kind in (None, kind) and (self.state is None or self.state in states)
 
     def tag_values(self) -> dict[str, str]:
-        """Return the tags by key.
-
-        Raises:
-            UserInputError: A text is not a tag, or MLflow cannot search for it.
+        """Return the tags by key. Raises: UserInputError: A text is not of the form `KEY=VALUE`, or
+        MLflow cannot search for the tag.
         """
         pairs = [
             (key, separator, value)
@@ -79,7 +77,7 @@ class Listing:
         uri: The store, without secrets.
         runs: Runs, without sweeps and their trials.
         sweeps: The parent runs of sweeps.
-        champions: The champion version of each student model.
+        champions: The version of each student model that is the champion.
         retrainings: The student versions that retrainings have registered.
         more: The kinds that have more records than the limit.
     """
@@ -92,7 +90,9 @@ class Listing:
     more: Sequence[Kind] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain values for programs: accuracies are fractions, times ISO 8601 in UTC."""
+        """Return the records as JSON values: accuracies are fractions, times are ISO 8601 in
+        UTC.
+        """
         document = {
             "tracking_uri": self.uri,
             "runs": [_run_as_json(run) for run in self.runs],
@@ -113,7 +113,8 @@ def list_records(filters: Filters, uri: str) -> Listing:
         uri: The tracking store.
 
     Raises:
-        UserInputError: There is no such store or experiment, or a tag cannot be searched for.
+        UserInputError: The store or the experiment does not exist, or MLflow cannot search for a
+            tag.
         TrackingUnavailableError: The store does not answer.
     """
     tags = filters.tag_values()
@@ -143,14 +144,18 @@ def list_records(filters: Filters, uri: str) -> Listing:
 
 
 def state_of(version: ListedVersion) -> str:
-    """Return a version's state; its alias overrides its tag, as it decides what is served."""
+    """Return a version's state; the alias overrides the tag, as the alias decides which version is
+    served.
+    """
     if CHAMPION in version.aliases:
         return CHAMPION
     return version.state or VersionState.CANDIDATE.value
 
 
 def final_accuracy(run: TrackedRun, measure: names.FinalMeasure) -> float | None:
-    """Return a final measure of a run's student, in [0, 1]; None if it has none (yet)."""
+    """Return a final measure of a run's student, in [0, 1]; None if the run has not logged the
+    measure (yet).
+    """
     return run.metrics.get(names.final_metric("student", measure))
 
 

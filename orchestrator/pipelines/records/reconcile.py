@@ -19,7 +19,7 @@ class Reconciliation:
     """Result of a reconciliation.
 
     Attributes:
-        left_behind: The sessions with records in the spool.
+        left_behind: Sessions of ended processes with records in the spool.
         closed: Ids of the runs that were closed as FAILED, by store (without password).
         errors: The errors, by store.
     """
@@ -29,10 +29,10 @@ class Reconciliation:
     errors: dict[str, OrchestratorError]
 
     def raise_error(self) -> None:
-        """Raise the first error, if there is any; input errors come before transient ones.
+        """Raise the first error, if any; errors of user input come before transient errors.
 
         Raises:
-            UserInputError: A store denies access, or an experiment was deleted; its records stay in
+            UserInputError: A store denies access, or an experiment was deleted; the records stay in
                 the spool.
             TrackingUnavailableError: A store does not answer.
         """
@@ -45,8 +45,8 @@ class Reconciliation:
 
 
 def reconcile(uri: str, spool_dir: Path) -> Reconciliation:
-    """Deliver the records of a spool to their stores, and close abandoned runs of these stores and
-    of one more.
+    """Deliver the records of a spool to their stores, and close abandoned runs in these stores and
+    in one additional store.
 
     Args:
         uri: The additional store, if it exists.

@@ -1,4 +1,6 @@
-"""Write reports from MLflow alone: of one run or sweep, or a comparison of several runs."""
+"""Write reports that read only MLflow: the report of a run or a sweep, or a comparison of several
+runs.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,7 @@ def report(run_id: str, uri: str, output: Path | None = None) -> Path:
 
 
 def compare(run_ids: Sequence[str], uri: str, output: Path | None = None) -> Path:
-    """Write the comparison of runs with the first of them, and return its path.
+    """Write a page that compares runs with the first of them, and return its path.
 
     Args:
         run_ids: The ids in MLflow, or their first letters; at least two.
@@ -62,7 +64,8 @@ def compare(run_ids: Sequence[str], uri: str, output: Path | None = None) -> Pat
         output: The HTML file; None means `out/reports/compare-RUN_ID-….html`.
 
     Raises:
-        UserInputError: There is no such store, a run is missing or a sweep, or there is only one.
+        UserInputError: The store does not exist, a run is missing or is a sweep, or only one run is
+            given.
         TrackingUnavailableError: The store does not answer.
         StorageUnavailableError: The file cannot be written.
     """
@@ -173,8 +176,8 @@ def _trial_row(
 
 
 def _importances(sweep: TrackedRun) -> dict[str, Importance]:
-    """Return the importances by the sweep's ledger; empty if there is none (yet), or if another
-    version of this program has written it.
+    """Return the importances of the parameters, computed from the sweep's ledger; empty if no
+    ledger is logged (yet), or if another version of this program has written it.
     """
     from orchestrator.pipelines.sweep.sampling import sampler_of  # noqa: PLC0415 - optuna is slow to import
     from orchestrator.tuning.space import Space  # noqa: PLC0415

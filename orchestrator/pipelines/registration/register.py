@@ -1,4 +1,4 @@
-"""Register both models of a run at a person's request.
+"""Register the teacher and the student of a run at a person's request.
 
 A retraining registers its candidates automatically; an ordinary run only logs its models.
 """
@@ -44,7 +44,7 @@ def check_names(name: str | None, aliases: Sequence[str]) -> None:
     """Reject a name or an alias that MLflow does not accept.
 
     Raises:
-        UserInputError: One is empty, too long, or has invalid characters.
+        UserInputError: The name or an alias is empty, too long, or has invalid characters.
     """
     if name is not None and not _NAME.fullmatch(name):
         raise UserInputError(
@@ -68,7 +68,7 @@ def register(
 
     Args:
         run_id: The run's id or its first letters.
-        name: NAME; None means the experiment's name.
+        name: The NAME of both models; None means the experiment's name.
         aliases: The aliases to give to both versions.
         tracking_uri: The tracking store.
 
@@ -102,7 +102,9 @@ def register(
 def _refuse_aliases_of_retraining(
     registrar: RunRegistrar, name: str, aliases: Sequence[str]
 ) -> None:
-    """Reject the aliases of a retraining: it could not continue from this run's models."""
+    """Reject the aliases of a retraining: the retraining could not continue from this run's
+    models.
+    """
     reserved = [alias for alias in aliases if alias in _OF_RETRAINING]
     if reserved and registrar.is_retrained(f"{name}-student"):
         raise UserInputError(

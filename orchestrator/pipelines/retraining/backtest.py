@@ -1,5 +1,5 @@
 """Replay past arrivals of a retraining, to see how its gate would have decided at every tick and
-how often it errs.
+how often the gate errs.
 
 Every replay runs real ticks with its own source, registry and journal. Finished replays are kept in
 the output folder and all stages in the stage store. So a killed backtest can be resumed, and ticks
@@ -47,8 +47,8 @@ def backtest(
     """Replay past arrivals, and count false alarms and misses.
 
     Args:
-        retrainings: The retraining with each override of `--what-if`, by override; "" for the file
-            as it is. All have the same name and seed.
+        retrainings: For each override of `--what-if`, the retraining with that override; the key ""
+            stands for the file without override. All have the same name and seed.
         config: The settings of the backtest.
         output: Folder for backtest.json, backtest.html and finished replays; None means
             `out/backtest/NAME`.
@@ -81,7 +81,8 @@ def backtest(
 def _plan(
     deliveries: Deliveries, config: BacktestConfig, retrainings: Mapping[str, Retraining]
 ) -> list[PlannedReplay]:
-    """Return all replays; those with wrong labels come after the one whose stages they share.
+    """Return all replays; a replay with wrong labels comes after the replay without, whose stages
+    it shares.
 
     Raises:
         UserInputError: No arrival can have wrong labels.
@@ -130,7 +131,7 @@ def _replayed(
 
 
 class _Pace:
-    """Count of finished ticks, with an estimate of the remaining time."""
+    """Counter of finished ticks that estimates the remaining time."""
 
     def __init__(self, num_ticks: int, num_replays: int, num_kept: int) -> None:
         self._num_ticks = num_ticks
@@ -211,8 +212,8 @@ def _write(folder: Path, content: Mapping[str, Any]) -> None:
 
 @contextmanager
 def _scratch_folder(parent: Path) -> Iterator[Path]:
-    """Create a temporary folder for this process, and remove those of killed processes. The lock is
-    held, so no other process is running.
+    """Create a temporary folder for this process, and remove the temporary folders of killed
+    processes. This process holds the lock, so no other process uses them.
     """
     shutil.rmtree(parent, ignore_errors=True)
     parent.mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,8 @@ class BacktestProgress:
         num_ticks: Number of ticks per replay.
         num_done: Number of finished ticks, including those of earlier starts.
         num_total: Number of ticks of all replays.
-        seconds_left: Estimate from the mean of the ticks so far; None before the first.
+        seconds_left: Remaining time, estimated from the mean duration of the ticks so far; None
+            before the first tick has finished.
     """
 
     replay: int
@@ -43,7 +44,9 @@ class BacktestListener(Protocol):
 
     @property
     def learning(self) -> RunListener | None:
-        """Return the listener of the runs within ticks; None ignores their events."""
+        """Return the listener that receives the events of training within ticks; None ignores
+        them.
+        """
 
     def backtest_started(self, num_arrivals: int, num_replays: int, num_finished: int) -> None:
         """Handle the start of the replays; all checks have passed.

@@ -1,4 +1,4 @@
-"""Approve or reject a candidate by a person's decision, which overrides the gate's."""
+"""Approve or reject a candidate by a person's decision, which overrides the gate's verdict."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def decide(
         reason: The reason, stored with the versions and in the journal, and sent to the webhook.
 
     Raises:
-        UserInputError: No candidate is held, there is no such version, it is the champion already,
-            or it was not trained from the champion.
+        UserInputError: No candidate is held, the version does not exist, or the version is the
+            champion or was not trained from the champion.
         LockedError: A retraining is running.
         TransientError: Journal or registry does not answer.
     """

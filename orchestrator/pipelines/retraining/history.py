@@ -42,14 +42,15 @@ from orchestrator.tracking.uris import run_url, version_url
 
 logger = logging.getLogger(__name__)
 
-# For older versions only the tags are read: three files each would take minutes in a slow store.
+# Number of latest versions whose files are read. For older versions only the tags are read: three
+# files per version would take minutes in a slow store.
 _MOST_READ = 60
 
 
 @dataclass(frozen=True)
 class _Files:
-    """Files of a version: two from its teacher's package, None if missing, and the gate's verdict
-    from its run, empty if missing.
+    """Files of a version: two files from the teacher's package, each None if missing, and the
+    gate's verdict from the run, empty if missing.
     """
 
     lineage: Lineage | None = None
@@ -58,11 +59,11 @@ class _Files:
 
 
 def read_history(registry: ModelRegistry, file: str = "RETRAINING.yaml") -> History:
-    """Return the history with every version that was not deleted from the registry.
+    """Return the history, which contains every version that was not deleted from the registry.
 
     Args:
         registry: The registry of the retraining.
-        file: The retraining file, to name in commands.
+        file: Name of the retraining file, shown in commands.
 
     Raises:
         TrackingUnavailableError: The registry does not answer.
@@ -100,7 +101,9 @@ def _read_files(registry: ModelRegistry, students: Sequence[VersionFacts]) -> di
 
 
 def _gate(registry: ModelRegistry, student: VersionFacts, folder: Path) -> str:
-    """Return the gate's conditions as JSON; empty if a tag of an earlier release has them."""
+    """Return the gate's conditions as JSON; empty if an earlier release has stored them as a
+    tag.
+    """
     if GATE_CONDITIONS_TAG in student.tags or not student.run_id:
         return ""
     text = registry.run_file(student.run_id, output_files.GATE_FILE, folder)
@@ -111,7 +114,9 @@ def _gate(registry: ModelRegistry, student: VersionFacts, folder: Path) -> str:
 
 
 def _files_of(registry: ModelRegistry, pair: ModelPair, folder: Path) -> _Files:
-    """Return a version's files; deleted ones are missing, as the page is useful without them."""
+    """Return a version's files; deleted files count as missing, as the page is useful without
+    them.
+    """
     try:
         lineage = load_lineage(registry, pair, folder)
     except OrchestratorError as error:
@@ -125,7 +130,7 @@ def _files_of(registry: ModelRegistry, pair: ModelPair, folder: Path) -> _Files:
     except OrchestratorError as error:
         if error.is_retryable:
             raise
-        return _Files(lineage)  # registered by an earlier release
+        return _Files(lineage)  # an earlier release has registered the version
     return _Files(lineage, read_class_accuracies(path))
 
 
@@ -165,7 +170,7 @@ def _version(
 
 def _delivery(lineage: Lineage | None, before: Lineage | None) -> Delivery | None:
     """Return the files that a version learned from and its predecessor did not; None if the files
-    of either are unknown.
+    of either version are unknown.
     """
     if lineage is None or before is None:
         return None
@@ -190,7 +195,7 @@ def _delivery(lineage: Lineage | None, before: Lineage | None) -> Delivery | Non
 
 
 def _conditions(text: str) -> list[GateCondition]:
-    """Return the conditions in a tag; empty if it is missing or was truncated."""
+    """Return the conditions in a tag; empty if the tag is missing or was truncated."""
     try:
         return conditions_of(json.loads(text)) if text else []
     except ValueError:

@@ -37,8 +37,8 @@ class Gatekeeper:
 
     Attributes:
         retraining: The retraining, with the gate's conditions.
-        champion: The champion to compare candidates with; None before the first.
-        num_looks: Number of verdicts since the last decision, including this one.
+        champion: The champion to compare candidates with; None before the first champion.
+        num_looks: Number of verdicts since the last decision, including the one to come.
     """
 
     retraining: Retraining
@@ -49,7 +49,7 @@ class Gatekeeper:
         """Judge a newly trained candidate on the held-out images of its run.
 
         Raises:
-            StorageUnavailableError: Its networks are no longer in the stage store.
+            StorageUnavailableError: The candidate's networks are no longer in the stage store.
         """
         scenario = result.work.scenario
         known = KnownTasks(
@@ -124,7 +124,8 @@ def carry_out(
         registry: The registry to update.
         candidate: The judged candidate.
         attempt: The attempt that trained it.
-        judged_files: Later files whose held-out images judged it (see `file_id`).
+        judged_files: Files that arrived after the candidate learned, and by whose held-out images
+            it was judged (see `file_id`).
 
     Raises:
         LeaseLostError: Another process has taken the lease; nothing is changed.

@@ -41,8 +41,8 @@ class KeptReplays:
         self._folder = folder
 
     def find(self, planned: PlannedReplay, key: str) -> Replay | None:
-        """Return the stored replay of a key as a replay of this plan; None if it is missing or this
-        version cannot read it.
+        """Return the stored replay of a key as a replay of this plan; None if the replay is missing
+        or this version of the program cannot read it.
         """
         try:
             text = (self._folder / f"{key}.json").read_text(encoding="utf-8")
@@ -54,7 +54,7 @@ class KeptReplays:
         """Write a replay atomically.
 
         Raises:
-            StorageUnavailableError: It cannot be written.
+            StorageUnavailableError: The replay cannot be written.
         """
         path = self._folder / f"{key}.json"
         try:
@@ -70,7 +70,7 @@ class KeptReplays:
 
 def replay_key(planned: PlannedReplay, arrivals: Sequence[Arrival], retraining: Retraining) -> str:
     """Return the key of a replay: equal for the same files, order, wrong labels and configuration,
-    wherever it runs.
+    on every machine.
     """
     ordered = [arrivals[index] for index in planned.order]
     content = [

@@ -21,15 +21,16 @@ from orchestrator.retraining.version_states import CHALLENGER, CHAMPION, PREVIOU
 
 
 def journal_place(retraining: Retraining) -> str:
-    """Return the folder or address of a retraining's journal: one per tracking store, independent
-    of its password.
+    """Return the folder or address of a retraining's journal: one journal per tracking store,
+    independent of the store's password.
     """
     return _place(retraining, Address(retraining.experiment.tracking.uri).identity)
 
 
 @contextmanager
 def held_lease(retraining: Retraining, pairs: ModelPairs) -> Iterator[Lease]:
-    """Hold the lease; bring journal and registry into agreement before and after.
+    """Hold the lease while the `with` block runs; reconcile journal and registry before and after
+    it.
 
     Args:
         retraining: The retraining.
@@ -73,10 +74,10 @@ def state_without_lease(retraining: Retraining, pairs: ModelPairs) -> State:
 
 
 def _acquired(retraining: Retraining) -> Lease:
-    """Take the lease, which is the same for every password of the tracking store.
+    """Acquire the lease, which does not depend on the password of the tracking store.
 
-    The state of an earlier version's journal, whose folder was named after the whole address, is
-    moved once. Its lease is held meanwhile, so that no other process uses it.
+    Earlier versions of this program named the journal's folder after the whole address. The state
+    of such a journal is moved once; its lease is held meanwhile, so that no other process uses it.
     """
     journal, earlier = Journal(ObjectStorage(journal_place(retraining))), _earlier(retraining)
     if earlier is None or earlier.last() is None:
@@ -94,7 +95,7 @@ def _acquired(retraining: Retraining) -> Lease:
 
 
 def _earlier(retraining: Retraining) -> Journal | None:
-    """Return the journal of an earlier version; None if there is none."""
+    """Return the journal that an earlier version of this program wrote; None if there is none."""
     place = _place(retraining, retraining.experiment.tracking.uri)
     return None if place == journal_place(retraining) else _existing(place)
 

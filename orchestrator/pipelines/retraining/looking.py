@@ -28,9 +28,9 @@ class Look:
     """Input of a tick.
 
     Attributes:
-        champion: The champion; None before the first.
+        champion: The champion; None before the first champion.
         held: The held candidate, about which the gate could not decide; None if there is none.
-        found: The source, compared with the files that `base` has learned from.
+        found: Comparison of the source with the files from which `base` has learned.
         set_aside: Files that are skipped because reading them killed a tick.
     """
 
@@ -57,8 +57,8 @@ class Look:
 
     @property
     def held_files(self) -> dict[str, str]:
-        """Return the names of files that the held candidate has learned from and the champion has
-        not, by id (see `file_id`).
+        """Return the names, by id (see `file_id`), of the files from which the held candidate has
+        learned but the champion has not.
         """
         known = {file.sha256 for file in self.champion.lineage.files} if self.champion else set()
         files = self.held.lineage.files if self.held else ()
@@ -66,13 +66,15 @@ class Look:
 
     @property
     def changed_held_files(self) -> list[str]:
-        """Return the names of the held candidate's files that have changed since."""
+        """Return the names of the held candidate's files that have changed since it learned from
+        them.
+        """
         changed = {file_id(file.sha256) for file in self.found.changed}
         return [name for known, name in self.held_files.items() if known in changed]
 
     def new_classes(self, learned: tuple[Label, ...] = ()) -> tuple[Label, ...]:
-        """Return the classes that the champion does not know: those of the held candidate, and
-        those to learn now.
+        """Return the classes that the champion does not know: the new classes of the held
+        candidate, and the classes to learn now.
 
         Args:
             learned: The classes to learn now.
@@ -98,12 +100,12 @@ class Look:
 
 @dataclass(frozen=True)
 class Looking:
-    """Loader of the models and scanner of the source.
+    """Loader of the models and scanner of the source for one tick.
 
     Attributes:
         retraining: The retraining, with its source.
         registry: The registry of the versions.
-        store: The stage store, which replaces stages that are corrupt in the registry.
+        store: The stage store, from which stages that are corrupt in the registry are replaced.
         scratch: Folder for the files of versions.
     """
 
@@ -117,8 +119,8 @@ class Looking:
 
         Args:
             state: The current champion and the held candidate.
-            lease: The lease, held by this process; the files being read are recorded with it. None
-                for a dry run, which records nothing.
+            lease: The lease, held by this process; the files being read are noted next to the
+                journal. None for a dry run, which notes nothing.
 
         Raises:
             UserInputError: Data, or the files of a version, cannot be used.

@@ -44,13 +44,13 @@ def monitor(
     unlabeled: Sequence[SourceFile],
     lease: Lease | None,
 ) -> list[Finding]:
-    """Measure new unlabelled images, and return all warnings.
+    """Measure new unlabelled images, and return all warnings of monitoring.
 
     Args:
         retraining: The retraining, with the bounds of its monitoring.
         champion: The champion whose answers are measured; None if there is none.
         found: The scan of the source of labelled images.
-        unlabeled: Settled unlabelled files.
+        unlabeled: Unlabelled files, without those that may still be growing.
         lease: The lease, held by this process; None for a dry run, which stores nothing.
 
     Raises:
@@ -75,7 +75,9 @@ def monitor(
 
 
 def record_storage(retraining: Retraining) -> ObjectStorage | None:
-    """Return the journal's storage, which has the record; None if opening it would create it."""
+    """Return the journal's storage, which contains the record; None if opening the storage would
+    create it.
+    """
     place = journal_place(retraining)
     return ObjectStorage(place) if "://" in place or Path(place).is_dir() else None
 
@@ -100,7 +102,7 @@ def _look(
 
 
 def _store(record: MonitoringRecord, storage: ObjectStorage, lease: Lease) -> None:
-    """Store the record; if that fails, the next tick measures these images again.
+    """Store the record; if that fails, the next tick measures the same images again.
 
     Raises:
         LeaseLostError: Another process has taken the lease.

@@ -1,4 +1,4 @@
-"""Outcome of a tick: in words, as summary.json, and as tags."""
+"""Outcome of a tick, which can be shown as words, as summary.json, and as tags."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class RetrainingOutcome:
     """Outcome of a tick.
 
     Attributes:
-        outcome: The outcome in a word.
-        reason: The reason in a sentence.
+        outcome: The outcome, as one word.
+        reason: The reason for the outcome, as one sentence.
         champion: The champion after the tick; None if there is none, or if the lease was locked.
         candidate: The registered candidate; None if no candidate was registered.
         run_id: Id of the candidate's run.
@@ -100,7 +100,7 @@ class RetrainingOutcome:
         Args:
             decision: The decision of the gate.
             candidate: The judged candidate; None in a dry run, which registers nothing.
-            run_id: Id of its run; None in a dry run.
+            run_id: Id of the candidate's run; None in a dry run.
         """
         is_held = decision.verdict in (Verdict.HOLD, Verdict.ASK)
         replaced = decision.promote or is_held or candidate == self.held
@@ -124,7 +124,7 @@ class RetrainingOutcome:
 
         Args:
             held: The held candidate.
-            waits: Why new files are not learned yet; empty if there are none.
+            waits: Why new files are not learned yet; empty if there are no new files.
         """
         verdict = Verdict.ASK if held.is_asked else Verdict.HOLD
         next_step = _next_step(verdict, held.pair)

@@ -26,7 +26,7 @@ _DATABASE, _EMPTY_DATABASE = "mlflow.db", "empty.db"
 
 
 class ScratchPlaces:
-    """Folder with registry, journal and source of the current replay.
+    """Temporary folder with registry, journal and source of the current replay.
 
     MLflow keeps a database open for the life of a process, and takes seconds to create one. So all
     replays use the same database file, whose content is replaced.
@@ -57,7 +57,7 @@ class ScratchPlaces:
 
     @property
     def lineages(self) -> Path:
-        """Return the folder for files read from the registry."""
+        """Return the folder for lineage files read from the registry."""
         return self._folder / "replay" / "lineages"
 
     def reset(self) -> None:
@@ -73,11 +73,11 @@ class ScratchPlaces:
             empty.backup(database)
 
     def moved(self, retraining: Retraining) -> Retraining:
-        """Return the retraining with all folders and addresses moved here, except its stage store,
-        and without webhook and monitoring.
+        """Return the retraining without webhook and monitoring, and with all folders and addresses
+        except its stage store moved into the temporary folder.
 
         Sharing the stage store is safe: its keys depend on the content of the images and their
-        labels, so a real tick never reuses a stage with other data.
+        labels, so a real tick never reuses a stage that learned from other data.
         """
         values = retraining.model_dump(mode="json")
         replay = self._folder / "replay"
@@ -107,7 +107,7 @@ class TickEvents:
     Attributes:
         started: Called with the position of a tick and its arrival.
         finished: Called with the position of a tick and its result.
-        learning: Receives the events of training; None ignores them.
+        learning: Listener that receives the events of training; None ignores them.
     """
 
     started: Callable[[int, Arrival], None]
@@ -134,8 +134,9 @@ class Replayer:
         """Run one tick for every arrival.
 
         Args:
-            planned: The order of the arrivals, and the position of wrong labels.
-            retraining: The retraining with the gate to try. Of its storage, only the stage store is
+            planned: Plan of the replay: the order of the arrivals, and the arrival with wrong
+                labels.
+            retraining: The retraining with the gate to try. Only the stage store of its storage is
                 used.
             events: Receives every tick.
 
@@ -199,7 +200,7 @@ class _Champions:
         self._is_wrong = False
 
     def turns_wrong(self, champion: ModelPair | None) -> bool:
-        """Return whether this champion is the first that has learned from wrong labels."""
+        """Return whether a champion is the first that has learned from wrong labels."""
         is_known, self._last = champion == self._last, champion
         if champion is None or is_known or self._is_wrong or not self.wrong_files:
             return False

@@ -1,4 +1,4 @@
-"""Write the history page of a retraining, and record ticks in the registry for it."""
+"""Write the history page of a retraining, and record ticks in the registry for that page."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def report_retraining(retraining: Retraining, file: Path, output: Path | None = 
 
     Args:
         retraining: The retraining.
-        file: Its file, to name in the commands on the page.
+        file: The retraining's file, named in the commands on the page.
         output: The HTML file; None means `out/reports/NAME.html`.
 
     Raises:
-        UserInputError: There is no such store.
+        UserInputError: The store does not exist.
         TrackingUnavailableError: The store does not answer.
         StorageUnavailableError: The file cannot be written.
     """
@@ -59,7 +59,7 @@ def write_report(
 
     summary, path = outcome.summary(), folder / output_files.REPORT_FILE
     record = TickRecord.of(summary, datetime.now(UTC))
-    # The page shows the verdicts on a registered candidate with its version.
+    # The page shows the verdict on a registered candidate next to the candidate's version.
     gate = conditions_of(summary["gate"] if outcome.candidate is None else ())
     try:
         tick = ShownTick(record, outcome.is_dry, gate)
@@ -81,7 +81,7 @@ def _write_page(
 
 
 def _more_charts(retraining: Retraining) -> list[ChartGroup]:
-    """Return the charts of data that is not in the registry."""
+    """Return the charts whose data is not in the registry."""
     from orchestrator.pipelines.retraining.monitored import monitored  # noqa: PLC0415
     from orchestrator.reporting.history.charts import ChartGroup  # noqa: PLC0415
     from orchestrator.reporting.monitoring import monitoring_charts  # noqa: PLC0415
@@ -95,7 +95,9 @@ def _more_charts(retraining: Retraining) -> list[ChartGroup]:
 
 
 def _history(retraining: Retraining) -> History:
-    """Return the history from the registry; empty if a dry run found no store and created none."""
+    """Return the history from the registry; empty if the store is missing, as a dry run creates
+    none.
+    """
     from orchestrator.pipelines.retraining.history import read_history  # noqa: PLC0415
     from orchestrator.reporting.history.facts import History  # noqa: PLC0415
 
@@ -125,7 +127,9 @@ def record_tick(summary: Mapping[str, Any], retraining: Retraining) -> None:
 
 
 def _record_candidate(registry: ModelRegistry, student: str, record: str) -> None:
-    """Record the tick with its candidate; a later tick that judges it again does not replace it."""
+    """Record the tick with its candidate; a later tick that judges the candidate again does not
+    replace the record.
+    """
     facts = registry.find("student", student)
     if facts is not None and TICK_TAG not in facts.tags:
         registry.set_tags("student", student, {TICK_TAG: record})

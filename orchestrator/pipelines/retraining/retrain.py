@@ -1,4 +1,4 @@
-"""Run one tick of a retraining. Ticks may run at any time and as often as a schedule likes.
+"""Run one tick of a retraining. Ticks may run at any time and in any number.
 
 Take the lease → load the champion → scan the source → decide → learn one more task → measure → gate
 → promote, hold or reject → release. Each step can be interrupted: trained stages are in the stage
@@ -77,7 +77,7 @@ def retrain(
             record_tick(outcome.summary(), retraining)
     if outcome.conditions or outcome.outcome == "rejected":
         outcome = write_report(outcome, retraining, folder)
-    if not dry_run:  # last, as the receiver may deploy a promoted version at once
+    if not dry_run:  # last, as the webhook's receiver may deploy a promoted version at once
         post_to_webhook(retraining.webhook, {"retraining": retraining.name, **outcome.summary()})
     return outcome
 

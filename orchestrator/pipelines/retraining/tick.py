@@ -1,10 +1,10 @@
 """One tick of a retraining, from the scan of the source to the decision.
 
 While a candidate is held, training continues from it instead of from the champion, so that no class
-is learned twice. The gate compares the new candidate with the champion. If it is promoted, or held
-itself, it supersedes the held candidate; if it is rejected, the held one stays as it is. Before
-that, the held candidate is judged again if there are new held-out images of its classes. While a
-person is asked, nothing is trained or promoted; new files wait for the answer.
+is learned twice. The gate compares the new candidate with the champion. If the new candidate is
+promoted or held, it supersedes the held candidate; if it is rejected, the held candidate stays
+held. Before a tick trains, it judges the held candidate again if there are new held-out images of
+its classes. While a person is asked, nothing is trained or promoted; new files wait for the answer.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ logger = logging.getLogger(__name__)
 
 
 class Tick:
-    """Tick of a retraining: it scans, trains, judges, and promotes, holds or rejects."""
+    """Tick of a retraining: it scans the source, trains a candidate, and judges, then promotes,
+    holds or rejects the candidate.
+    """
 
     def __init__(
         self,
@@ -54,7 +56,7 @@ class Tick:
         state: State,
         listener: RunListener | None,
     ) -> None:
-        """Create the tick without doing anything.
+        """Create the tick without running it.
 
         Args:
             retraining: The retraining.
@@ -106,7 +108,7 @@ class Tick:
         if not plan.learns:
             return self._nothing_learned(outcome)
         few = find_few_images(found, look.lineage, self._retraining)
-        for finding in few:  # warn before the time is spent, not only at the end
+        for finding in few:  # warn before training, not only at the end
             logger.warning("%s", finding.message)
         outcome = replace(outcome, findings=(*outcome.findings, *few))
         attempt = next_attempt(self._state, found, plan, self._retraining, time.time())
@@ -145,7 +147,7 @@ class Tick:
     def _judge_again(
         self, lease: Lease | None, look: Look, held: Registered, outcome: RetrainingOutcome
     ) -> RetrainingOutcome:
-        """Judge the held candidate again, if there are new images to judge it by."""
+        """Judge the held candidate again if there are new images by which to judge it."""
         judged = self._state.held.judged_files if self._state.held else ()
         files = look.files_to_judge_by(self._retraining.source.held_out_fraction)
         if {*files} <= {*judged}:
@@ -212,7 +214,7 @@ class _Task:
     """Training of a candidate.
 
     Attributes:
-        plan: The classes to learn.
+        plan: The plan, which lists the classes to learn.
         draft: The lineage that the candidate will have.
         attempt: The attempt, with its seed.
     """
@@ -223,7 +225,7 @@ class _Task:
 
     @property
     def name(self) -> str:
-        """Return the name of its run."""
+        """Return the name of the candidate's run."""
         new, refreshed = self.plan.new_classes, self.plan.refreshed
         retries = self.attempt.num_retries
         return " ".join(

@@ -33,8 +33,8 @@ def register(
     registry: ModelRegistry,
     accuracies: ClassAccuracies,
 ) -> ModelPair:
-    """Register both versions of a candidate; if an interrupted tick has registered them already,
-    return these.
+    """Register both versions of a candidate, and return them; versions that an interrupted tick has
+    registered already are reused.
 
     Args:
         result: The result of the candidate's run.
@@ -73,7 +73,7 @@ def tag_decision(
     registry: ModelRegistry, pair: ModelPair, run_id: str, decision: PromotionDecision
 ) -> None:
     """Write the gate's decision to the candidate's run: outcome, reason and conditions as tags, and
-    all of it as a file. The versions have their own tags for state and reason.
+    the whole decision as a file. The versions have their own tags for state and reason.
 
     Args:
         registry: The registry with the run and the versions.

@@ -1,4 +1,4 @@
-"""Close a tracked run with its true status, whatever happens to it."""
+"""Close a tracked run with its true status, however the run ends."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def closed_truthfully(tracker: Tracker) -> Iterator[None]:
 
 @contextmanager
 def machine_watched(tracker: Tracker, tracking: TrackingConfig) -> Iterator[None]:
-    """Log this machine's system metrics meanwhile, if `system_metrics` is set."""
+    """Log this machine's system metrics while the `with` block runs, if `system_metrics` is set."""
     if not tracking.system_metrics:
         yield
         return
@@ -52,7 +52,7 @@ def machine_watched(tracker: Tracker, tracking: TrackingConfig) -> Iterator[None
 
 
 def close_after_failure(tracker: Tracker, status: RunStatus, reason: str) -> None:
-    """Close a failed run; if closing fails too, only warn, as the first error matters more."""
+    """Close a failed run; if closing fails too, only warn, as the run's own error matters more."""
     try:
         tracker.close(status, masked(reason))
     except OrchestratorError as error:

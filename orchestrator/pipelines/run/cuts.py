@@ -16,7 +16,7 @@ def cuts_summary(experiment: Experiment, shape: Shape) -> dict[str, Any]:
 
     Args:
         experiment: The experiment of the run.
-        shape: Shape of its images.
+        shape: Shape of the experiment's images.
     """
     own = experiment.student.backbone
     if not isinstance(own, InheritedBackboneConfig):
@@ -39,7 +39,7 @@ def cuts_summary(experiment: Experiment, shape: Shape) -> dict[str, Any]:
 
 
 def _values(cost: Cost) -> dict[str, int]:
-    """Return the cost without latency, as the machine was busy with the run."""
+    """Return the cost of a cut without latency, as the machine was busy with the run."""
     values = asdict(cost)
     del values["latency_seconds"]
     return values

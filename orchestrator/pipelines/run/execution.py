@@ -1,4 +1,4 @@
-"""Compute a run's stages in this process or with Ray, and check first whether that is possible.
+"""Compute a run's stages in this process or with Ray, after checking that the resources suffice.
 
 If the store has all stages, nothing is computed.
 """
@@ -30,7 +30,7 @@ def check_execution(execution: ExecutionConfig) -> None:
     """Reject an execution without enough resources, before anything starts.
 
     Raises:
-        ConfigError: The resources do not suffice; the message has the arithmetic.
+        ConfigError: The resources do not suffice; the message shows the calculation.
         ClusterUnavailableError: The cluster does not answer.
     """
     match execution:
@@ -50,10 +50,10 @@ def check_extensions_everywhere(
 
     Args:
         experiment: The experiment to compute.
-        swept_values: Values that a search space sets in it; some may name extensions.
+        swept_values: Values that a search space sets in the experiment; some may name extensions.
 
     Raises:
-        ConfigError: A node lacks one, or has another version.
+        ConfigError: A node lacks an extension, or has another version of it.
         ClusterUnavailableError: The cluster does not answer.
     """
     if isinstance(experiment.execution, RayConfig):
@@ -77,7 +77,8 @@ def compute(
         work: The stages to compute.
         listener: Receives every event.
         log_file: File for Ray's own output, if Ray is used.
-        ray_starts: Called before Ray starts, or with a cluster's address before joining it.
+        ray_starts: Function to call before Ray starts on this machine, or, with the address, before
+            a cluster is joined.
 
     Raises:
         UserInputError: Training does not work with this configuration.
@@ -127,7 +128,7 @@ def _compute_here(
     runner = StageRunner(work, device, listener)
     for stage in work.stages:
         values = stored.get(stage.key)
-        if values is None and choose_threads is not None:  # other processes may have ended by now
+        if values is None and choose_threads is not None:  # other processes may have ended since
             choose_threads(work.experiment.execution)
         runner.obtain(stage, values)
 
@@ -147,11 +148,11 @@ def _own_threads() -> Iterator[Callable[[ExecutionConfig], None]]:
 def num_threads(execution: ExecutionConfig, most: int) -> int:
     """Return the number of CPU threads for this process.
 
-    Threads that share a CPU with another process wait for each other at every step, so two of them
-    may take several times as long as one.
+    Threads wait for each other at every step. If another process uses one of their CPUs, two
+    threads may take several times as long as one.
 
     Args:
-        execution: The execution; it may set the number.
+        execution: Configuration of the execution, which may set the number.
         most: The number that torch would use by default.
     """
     wanted = execution.num_threads if isinstance(execution, InProcessConfig) else None

@@ -22,7 +22,7 @@ class RunListener(Protocol):
     def images_decoded(self, done: int, total: int) -> None:
         """Handle the number of images decoded so far and in total.
 
-        Called before all other events, and only if the images are decoded for the first time.
+        This event comes before all others, and only if the images are decoded for the first time.
         """
 
     def run_started(
@@ -32,7 +32,7 @@ class RunListener(Protocol):
 
     def ray_starts(self, address: str | None) -> None:
         """Handle the start of Ray on this machine, which may take a minute, or the connection to
-        the cluster at an address. Not called if every stage is in the store.
+        the cluster at an address. There is no such event if every stage is in the store.
         """
 
     def stage_started(self, stage: Stage) -> None:

@@ -21,7 +21,7 @@ def tags_of(experiment: Experiment, table: ImageTable) -> dict[str, str]:
 
     Args:
         experiment: The experiment.
-        table: Its images.
+        table: The experiment's images.
     """
     return {
         names.METHOD_TAG: experiment.method.kind,
@@ -35,9 +35,9 @@ class RunLog:
     """Log of one run, written to its tracker.
 
     Attributes:
-        parameters: As logged by `start`.
-        tags: As logged by `start`.
-        points: Every metric point, in the order of logging.
+        parameters: The parameters that `start` logs.
+        tags: The tags that `start` logs.
+        points: Every logged metric point, in the order of logging.
     """
 
     def __init__(self, tracker: Tracker, experiment: Experiment, scenario: Scenario) -> None:

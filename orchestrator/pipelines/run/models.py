@@ -1,6 +1,7 @@
 """Package the models of a run in its output folder, and log them in MLflow.
 
-Exporting a model takes seconds, so each package is created once and kept in the stage store.
+Exporting a model takes seconds, so each package is created only once, and then kept in the stage
+store.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def final_models(work: Work) -> dict[Role, Model]:
     """Return the last task's teacher and student, read from the stage store.
 
     Raises:
-        StorageUnavailableError: They are no longer in the store.
+        StorageUnavailableError: The models are no longer in the store.
     """
     return {role: _model(work, stage) for role, stage in final_stages(work).items()}
 
@@ -102,7 +103,7 @@ def package_final_model(folder: Path, summary: dict[str, Any], work: Work, role:
         ) from None
     except StorageUnavailableError:
         raise
-    except Exception as error:  # torch.export raises many kinds
+    except Exception as error:  # torch.export raises many kinds of errors
         what = (
             f"the {role} cannot be exported for MLflow"
             f" ({(str(error).strip().splitlines() or [type(error).__name__])[0]})"
@@ -114,7 +115,9 @@ def package_final_model(folder: Path, summary: dict[str, Any], work: Work, role:
 
 
 def _write_package(work: Work, stage: Stage, facts: ModelFacts, package: Path) -> None:
-    """Write the package from the stage store; if it is missing there, create and store it."""
+    """Write the package from the stage store; if the store lacks the package, create and store
+    it.
+    """
     key = _package_key(stage, facts)
     stored = work.store.load(key)
     if stored is not None:

@@ -20,7 +20,8 @@ from orchestrator.errors import (
 )
 
 _LOCK, _HOLDER = ".lock", ".lock-holder"
-# Retrying cannot fix these errors: the path itself is wrong. A full or broken disk is not included.
+# Errors that a retry cannot fix, because the path itself is wrong; errors of a full or broken disk
+# are not among them.
 _WRONG_PATHS = {
     errno.EEXIST,
     errno.ENOENT,  # a system folder in which nothing can be created, such as /proc
@@ -42,7 +43,7 @@ def make_writable(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # the name is unique to this process, as another one may probe the same folder
+        # the name is unique to this process, as another process may probe the same folder
         probe = folder / f".write-probe-{os.getpid()}"
         probe.touch()
         probe.unlink(missing_ok=True)
@@ -91,7 +92,7 @@ def held_folder(folder: Path, holder: str) -> Iterator[None]:
 
 
 def _remove_empty(folder: Path, made: Sequence[Path]) -> None:
-    """Remove newly created folders that hold only the lock, while the lock is held."""
+    """Remove newly created folders that contain only the lock; call this while the lock is held."""
     if made and {path.name for path in folder.iterdir()} <= {_LOCK, _HOLDER}:
         with suppress(OSError):
             for name in (_HOLDER, _LOCK):
@@ -102,7 +103,7 @@ def _remove_empty(folder: Path, made: Sequence[Path]) -> None:
 
 def _sign(note: Path, holder: str) -> None:
     since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    with suppress(OSError):  # the lock works without the note
+    with suppress(OSError):  # the lock works without the note about its holder
         note.write_text(
             f"{holder} (process {os.getpid()} on {socket.gethostname()}, since {since})",
             encoding="utf-8",

@@ -58,8 +58,7 @@ def write_outputs(
         suspicions: The run's suspicious labels.
 
     Raises:
-        StorageUnavailableError: The folder, or the store that keeps pictures, cannot be used any
-            more.
+        StorageUnavailableError: The folder, or the store that keeps pictures, is no longer usable.
     """
     try:
         doubted = write_suspicions(folder, suspicions, record.scenario, record.store)
@@ -129,7 +128,7 @@ def _matrices_drawn(
 
 
 def _written_lists(folder: Path) -> dict[str, Any]:
-    """Return the files with suspicious labels and answers by class, for the report."""
+    """Return the content of the files on suspicious labels and answers by class, for the report."""
     names = (output_files.SUSPICIOUS_LABELS_FILE, output_files.CONFUSION_FILE)
     sheet = output_files.SUSPICIOUS_LABELS_SHEET_FILE
     drawn = folder / output_files.FIGURES_FOLDER / sheet
@@ -164,7 +163,7 @@ def remove_earlier_summary(folder: Path) -> None:
     """Remove the summary of an earlier command, which would be mistaken for the new result.
 
     Raises:
-        StorageUnavailableError: It cannot be removed.
+        StorageUnavailableError: The summary cannot be removed.
     """
     file = folder / output_files.SUMMARY_FILE
     try:
@@ -192,7 +191,7 @@ def write_summary(folder: Path, summary: Mapping[str, Any]) -> None:
 
 
 def write_json(path: Path, content: object) -> None:
-    """Write a JSON file atomically: a reader sees the whole file or none of it."""
+    """Write a JSON file atomically: a reader sees the whole file or no file."""
     write_whole(path, json.dumps(content, indent=2) + "\n")
 
 

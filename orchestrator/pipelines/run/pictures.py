@@ -1,5 +1,5 @@
-"""Keep the pictures of a run in the stage store: drawing takes longest of all that a run writes,
-and a run of which all is stored would draw what an earlier one has drawn.
+"""Keep the pictures of a run in the stage store. Drawing them takes longer than writing any other
+output, and a run whose stages are all stored would draw the same pictures as an earlier run.
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ Draw = Callable[[], Mapping[str, bytes]]
 
 
 def write_pictures(folder: Path, store: StageStore, shown: object, draw: Draw) -> list[Path]:
-    """Write pictures from the stage store; draw and keep them where it has none.
+    """Write pictures from the stage store; draw and store the pictures that the store lacks.
 
-    Pictures with text beyond ASCII are drawn each time: the fonts of this machine matter for them.
+    Pictures with text beyond ASCII are drawn every time, as they depend on the fonts of this
+    machine.
 
     Args:
-        folder: Where they go; it is made.
-        store: Keeps them.
-        shown: All that they show, as JSON values.
-        draw: Returns each picture by its file name.
+        folder: Folder for the pictures, created if missing.
+        store: The stage store.
+        shown: Everything that the pictures show, as JSON values.
+        draw: Function that returns the pictures by file name.
 
     Raises:
         OSError: The folder cannot be written.
@@ -58,7 +59,9 @@ def _kept(store: StageStore, text: str, draw: Draw) -> Mapping[str, bytes]:
 
 
 def _version_of_drawing() -> list[str]:
-    """Return what tells this code and its Matplotlib from others that may draw differently."""
+    """Return the identity of this drawing code and of Matplotlib, which changes if pictures may
+    change.
+    """
     digest = hashlib.sha256()
     for file in sorted(Path(figures.__file__).parent.glob("*.py")):
         digest.update(file.read_bytes())

@@ -37,7 +37,7 @@ def final_points(summary: Mapping[str, Any]) -> list[MetricPoint]:
     """Return the final scalars of a run.
 
     Args:
-        summary: The content of its summary.json.
+        summary: The content of the run's summary.json.
     """
     values = {
         names.final_metric(role, measure): summary[role][measure]
@@ -55,7 +55,9 @@ def final_points(summary: Mapping[str, Any]) -> list[MetricPoint]:
 
 
 def _points_of_epoch(result: EpochResult) -> list[MetricPoint]:
-    """Return a point of each training curve; other metrics of the epoch are not logged."""
+    """Return the epoch's point of each training curve; other metrics of the epoch are not
+    logged.
+    """
     role = result.stage.role
     values = {
         names.training_metric(role, part): value
@@ -66,7 +68,9 @@ def _points_of_epoch(result: EpochResult) -> list[MetricPoint]:
 
 
 def _points_of_stage(result: StageResult) -> list[MetricPoint]:
-    """Return the points of the newest row of the accuracy matrix, and of the metrics up to it."""
+    """Return the points of the newest row of the accuracy matrix, and of the metrics computed up to
+    that row.
+    """
     role, learned, matrix = result.stage.role, result.stage.task.index, result.matrix
     values = {
         names.summary_metric(role, "accuracy"): accuracy_after(matrix, learned),

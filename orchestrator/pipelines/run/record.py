@@ -31,8 +31,8 @@ class EpochResult:
 
     Attributes:
         stage: The stage of the epoch.
-        report: Its metrics.
-        num_epochs_of_lane: Number of epochs of all stages of the lane so far, with this one.
+        report: Metrics of the epoch.
+        num_epochs_of_lane: Number of epochs of all stages of the lane so far, including this epoch.
     """
 
     stage: Stage
@@ -46,8 +46,8 @@ class StageResult:
 
     Attributes:
         stage: The stage.
-        finished: Its duration, its workers, and whether it was a cache hit.
-        evaluation: The evaluation of its model.
+        finished: Duration and workers of the stage, and whether it was a cache hit.
+        evaluation: Evaluation of the model after the stage.
         matrix: The role's accuracy matrix on test data, up to this stage.
     """
 
@@ -71,20 +71,20 @@ class RunRecord:
     """Results of a run, built from its events.
 
     Attributes:
-        run_id: MLflow's.
-        name: What the run is called.
-        experiment: What is run.
-        scenario: Its tasks and data.
-        store: Where its stages are kept.
+        run_id: Id of the run in MLflow.
+        name: Name of the run.
+        experiment: The experiment of the run.
+        scenario: Tasks and data of the experiment.
+        store: The stage store of the run.
         results: The results of the stages so far, by role, in the order of their tasks.
     """
 
     def __init__(self, run_id: str, work: Work, name: str = "") -> None:
-        """Start the clock, without results yet.
+        """Create a record without results, and start to measure the run's duration.
 
         Args:
             run_id: The id of the run in MLflow.
-            work: The computed work, and the store that has the evaluations.
+            work: The work to compute, and the store that contains the evaluations.
             name: The name of the run.
         """
         self.run_id = run_id
@@ -134,8 +134,8 @@ class RunRecord:
         return results[-1]
 
     def matrix(self, role: Role, split: Split = Split.TEST) -> list[list[float]]:
-        """Return the accuracy matrix so far; row i has i + 1 entries. The rows of tasks from before
-        this run are those measured at that time.
+        """Return the accuracy matrix so far; row i has i + 1 entries. Rows of tasks that were
+        learned before this run contain the values measured then.
         """
         learned = self.experiment.scenario.learned
         earlier = (
@@ -153,7 +153,9 @@ class RunRecord:
         ]
 
     def confusions(self) -> list[Confusion]:
-        """Return the answers of both models after every task, counted by class."""
+        """Return, for both roles and every task, how often each true class was predicted as each
+        class.
+        """
         scenario = self.scenario
         most = most_pairs(len(scenario.tasks))
         rows: list[Confusion] = []
@@ -229,8 +231,8 @@ class RunRecord:
         }
 
     def _of_unlabeled(self) -> dict[str, Any]:
-        """Return the summary's entry on unlabelled images, with the number of which the last
-        teacher is sure; empty if there are none.
+        """Return the summary's entry on unlabelled images, including how many of them the last
+        teacher classifies with confidence; empty without such images.
         """
         pool, certainty = self.scenario.unlabeled, self.results["teacher"][-1].evaluation.certainty
         if pool is None or certainty is None:

@@ -1,8 +1,8 @@
 """Run an experiment, from its configuration to its summary.
 
 All checks come before training: resources for the lanes, data, split, output folder, tracking. Then
-the stages are computed where the configuration says, and every row of both accuracy matrices is
-logged in MLflow as soon as it is known.
+the stages are computed in this process or with Ray, as configured, and every row of both accuracy
+matrices is logged in MLflow as soon as it is known.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class RunResult:
     Attributes:
         summary: The content of summary.json.
         output_dir: Folder of summary.json, the report and the figures.
-        work: The computed work, and the store that has it.
+        work: The computed work, and the store that contains its stages.
     """
 
     summary: dict[str, Any]
@@ -62,7 +62,7 @@ class RunResult:
         """Return the last task's teacher and student, read from the stage store on first use.
 
         Raises:
-            StorageUnavailableError: They are no longer in the store.
+            StorageUnavailableError: The models are no longer in the store.
         """
         return final_models(self.work)
 
@@ -86,13 +86,12 @@ def run(
         tracker: Receives parameters and metrics; None opens a run in the configured MLflow store.
         retraining: Name of the retraining whose candidate is trained; empty for other runs.
 
-    Returns:
-        The summary, and the models on demand.
+    Returns: The summary, and the models, which are read on first use.
 
     Raises:
         UserInputError: Configuration or data cannot be used.
         TransientError: The output folder or the tracking store cannot be reached, or another
-            process writes to that folder.
+            process writes to the output folder.
         InterruptedRunError: The run was interrupted; it is closed as KILLED.
     """
     listener = listener or SilentRunListener()

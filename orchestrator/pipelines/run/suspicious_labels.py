@@ -25,7 +25,7 @@ class Suspicions:
     """Suspicious labels of a run.
 
     Attributes:
-        counts: Numbers of judged, contradicted and listed labels, for summary.json.
+        counts: Numbers of judged, contradicted and listed labels, as stored in summary.json.
         labels: The listed labels, most suspicious first.
     """
 
@@ -37,7 +37,7 @@ def find_suspicions(work: Work) -> Suspicions:
     """Return the labels that both last models find most suspicious, from the stage store.
 
     Args:
-        work: The computed work, with `judges_labels`.
+        work: The computed work of an experiment that sets `judges_labels`.
 
     Raises:
         StorageUnavailableError: The models' judgement of the labels is no longer in the store.
@@ -94,8 +94,8 @@ def write_suspicions(
     Args:
         folder: The folder of the run; earlier files of this kind are replaced.
         suspicions: The suspicious labels.
-        scenario: The scenario that has the images.
-        store: Keeps the sheet.
+        scenario: The scenario that contains the images.
+        store: The stage store, which keeps the sheet.
 
     Raises:
         OSError: The folder cannot be written.

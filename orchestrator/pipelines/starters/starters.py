@@ -10,7 +10,7 @@ from orchestrator.errors import UserInputError
 from orchestrator.whole_files import write_whole
 
 _PACKAGE = Path(__file__).parents[2]
-# within an installed package, or next to it in a checkout
+# inside an installed package, or next to the package in a checkout
 _PLACES = (_PACKAGE / "starters", _PACKAGE.parent)
 _FOLDERS = ("experiments", "search_spaces")
 _SUFFIXES = (".yaml", ".py", ".md")
@@ -21,10 +21,10 @@ class CopiedStarters:
     """Result of copying the starters; files are given by their paths within the folder.
 
     Attributes:
-        folder: The folder.
-        written: New files.
+        folder: The target folder.
+        written: Files that were written.
         kept: Existing files that differ from the starter and were not changed.
-        equal: Existing files that are the same as the starter.
+        equal: Existing files with the same content as the starter.
     """
 
     folder: Path

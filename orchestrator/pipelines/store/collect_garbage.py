@@ -1,4 +1,4 @@
-"""Remove entries unused for a long time from stage stores, except those that named experiments
+"""Remove entries unused for a long time from stage stores, except entries that given experiments
 need.
 """
 
@@ -18,8 +18,8 @@ class Amount:
     """Amount of stored data.
 
     Attributes:
-        count: Number of parts of a store.
-        num_bytes: Size of all their files.
+        count: Number of stored parts.
+        num_bytes: Size in bytes of all files of these parts.
     """
 
     count: int
@@ -32,7 +32,7 @@ class GarbageReport:
 
     Attributes:
         uri: The address of the store.
-        parts: Every part of the store and whether it goes; None if there is no store.
+        parts: Every part of the store, and whether it is removed; None if the store does not exist.
     """
 
     uri: str
@@ -53,10 +53,10 @@ def collect_garbage(
     """Remove entries unused for a long time from stage stores.
 
     Args:
-        uris: The stores; empty means those of the experiments.
+        uris: Addresses of the stores; empty means the stores of the experiments.
         experiments: Experiments whose stages, evaluations and feature tables stay in every store.
         unused_days: Days after which an unused entry is removed.
-        dry_run: Whether to remove nothing.
+        dry_run: Whether to only report which entries would be removed.
 
     Returns:
         One report per store.
@@ -90,7 +90,7 @@ def _keys_of(experiments: Sequence[Experiment]) -> frozenset[str]:
 
 
 def _with_shared(store: StageStore, needed: frozenset[str]) -> frozenset[str]:
-    """Return the keys, and the keys of the shared artifacts that these entries use."""
+    """Return the given keys, and the keys of the shared artifacts that their entries use."""
     if not needed:
         return needed
     from orchestrator.stages.shared_artifacts import shared_artifacts_of  # noqa: PLC0415 - as above

@@ -11,11 +11,11 @@ from orchestrator.stages.stage_reading import tables_read_for
 
 
 def keys_needed_by(experiment: Experiment) -> list[str]:
-    """Return the keys of an experiment's stages, of their evaluations and beliefs, and of the
-    feature tables that they read.
+    """Return the keys of an experiment's stages, of the stages' evaluations and beliefs, and of the
+    feature tables that the stages read.
 
     Raises:
-        UserInputError: Its data cannot be used.
+        UserInputError: The experiment's data cannot be used.
         StorageUnavailableError: The data cache cannot be reached.
     """
     work = prepare_work(experiment)

@@ -1,4 +1,6 @@
-"""Reject a sweep that exists already or does not exist, before anything heavy is imported."""
+"""Reject a new sweep that exists already, or a resumed sweep that does not exist, before slow
+modules are imported.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from orchestrator.tuning.ledger import Ledger
 
 
 def output_folder(search_space: SearchSpace, output: str | Path | None) -> Path:
-    """Return the folder of a sweep's ledger: the given one, or `out/sweeps/NAME`."""
+    """Return the folder of a sweep's ledger: the given folder, or `out/sweeps/NAME`."""
     return Path("out") / "sweeps" / search_space.name if output is None else Path(output)
 
 
@@ -20,7 +22,7 @@ def read_ledger(folder: Path, resume: bool | None) -> Ledger:
 
     Args:
         folder: The output folder of the sweep.
-        resume: Whether to resume a sweep; None resumes one if it exists.
+        resume: Whether to resume a sweep; None resumes an existing sweep, otherwise starts one.
 
     Raises:
         ConfigError: The folder has a sweep but `resume` is False, has no sweep to resume, or has an

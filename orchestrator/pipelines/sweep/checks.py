@@ -22,9 +22,9 @@ def check_ledger(ledger: Ledger, experiment: Experiment, output_dir: Path) -> No
     """Reject an output folder that holds a sweep of another experiment.
 
     Args:
-        ledger: The ledger of that folder.
+        ledger: The ledger of the output folder.
         experiment: The experiment that all trials start from.
-        output_dir: The folder.
+        output_dir: The output folder.
 
     Raises:
         ConfigError: The experiments differ.
@@ -48,10 +48,10 @@ def check_ledger(ledger: Ledger, experiment: Experiment, output_dir: Path) -> No
 
 def check_search(setting: SweepSetting, ledger: Ledger) -> None:
     """Reject a search space without any configuration, or one whose objectives are not comparable
-    with those of the ledger or the warm start. Call it before a run is opened.
+    with those of the ledger or the warm start. Call this before a run is opened.
 
     Raises:
-        ConfigError: The search space is rejected.
+        ConfigError: The search space has no configuration, or its objectives are not comparable.
     """
     folder, now = setting.search_space.warm_start, setting.search_space.model_dump(mode="json")
     headers = [
@@ -79,7 +79,7 @@ def check_not_all_failed(ledger: Ledger, errors: Sequence[OrchestratorError]) ->
         errors: Errors of the trials that failed in this start.
 
     Raises:
-        OrchestratorError: Of the same class as the first of `errors`.
+        OrchestratorError: All trials failed; the error has the class of the first of `errors`.
         UserInputError: All trials failed in an earlier start.
     """
     if any(trial.status is TrialStatus.FINISHED for trial in ledger.trials.values()):

@@ -42,7 +42,7 @@ def front_paths(folder: Path, summary: Mapping[str, Any]) -> list[Path]:
 
 
 def write_front(setting: SweepSetting, summary: Mapping[str, Any], ledger: Ledger) -> None:
-    """Write front.csv and front/*.yaml, and remove the files of trials that are no longer in the
+    """Write front.csv and front/*.yaml, and remove the files of trials that are no longer on the
     front. Do nothing for a single objective.
 
     Raises:
@@ -69,7 +69,7 @@ def write_front(setting: SweepSetting, summary: Mapping[str, Any], ledger: Ledge
 
 
 def values_text(summary: Mapping[str, Any], trial: Mapping[str, Any]) -> str:
-    """Return a trial's objective, or all its objectives, with their names."""
+    """Return a trial's objective, or all its objectives, as text with their names."""
     values = trial["values"] if "metrics" in summary else {summary["metric"]: trial["value"]}
     return ", ".join(f"{name} = {objective_text(value, name)}" for name, value in values.items())
 

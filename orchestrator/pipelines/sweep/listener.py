@@ -27,7 +27,7 @@ class SweepListener(Protocol):
 
         Args:
             search_space: The search space.
-            num_trials: Maximum number of drawn trials; None for no limit.
+            num_trials: Maximum number of drawn trials; None means no limit.
             num_tasks: Number of tasks that each trial learns.
             known: Trials of earlier starts.
             sweep_id: Id of the sweep's run in MLflow.
@@ -35,7 +35,7 @@ class SweepListener(Protocol):
 
     def ray_starts(self, address: str | None) -> None:
         """Handle the start of Ray on this machine, which may take a minute, or the connection to
-        the cluster at an address. Not called if no trial is left to compute.
+        the cluster at an address. There is no such event if no trial is left to compute.
         """
 
     def trial_changed(self, trial: LedgerTrial) -> None:
@@ -50,7 +50,7 @@ class SweepListener(Protocol):
         Args:
             summary: The content of summary.json.
             output_dir: Folder with the files of the sweep.
-            view_url: Page that compares the trials; empty if there is none.
+            view_url: Address of the page that compares the trials; empty if there is none.
         """
 
 

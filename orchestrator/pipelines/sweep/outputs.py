@@ -38,7 +38,8 @@ from orchestrator.whole_files import write_whole
 
 
 def log_search_space(setting: SweepSetting, tracker: Tracker) -> None:
-    """Write search_space.yaml before the first trial, so that a sweep that ends early has it too.
+    """Write search_space.yaml before the first trial, so that a sweep that ends early has the file
+    too.
 
     Raises:
         StorageUnavailableError: The folder cannot be written.
@@ -113,7 +114,7 @@ def _write_files(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger)
     ]
     best_text = ""
     write_front(setting, summary, ledger)
-    if summary["best"] is None:  # a file of an earlier start would be mistaken for this result
+    if summary["best"] is None:  # an earlier best.yaml would be mistaken for this result
         (folder / output_files.BEST_FILE).unlink(missing_ok=True)
     else:
         best = ledger.trials[summary["best"]["trial"]]
@@ -154,7 +155,7 @@ def sweep_name(search_space: SearchSpace) -> str:
 
 
 def _rows(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger) -> list[Any]:
-    """Return the trials as input of the figures; the best ones with their test accuracies."""
+    """Return the trials as input of the figures; the best trials include their test accuracies."""
     from orchestrator.figures.trials import TrialRow  # noqa: PLC0415
     from orchestrator.reporting.sweep_facts import (  # noqa: PLC0415 - matplotlib is slow to import
         NUM_CURVES,
@@ -217,7 +218,7 @@ def _curves_of(work: Work) -> dict[Role, list[float]]:
 
 def _best_text(summary: dict[str, Any], experiments: Sequence[Experiment]) -> str:
     """Return the text of best.yaml, a complete experiment file that reproduces the best trial with
-    its first seed.
+    the first seed.
     """
     best, seeds = summary["best"], ", ".join(str(experiment.seed) for experiment in experiments)
     comment = (

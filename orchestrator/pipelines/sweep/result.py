@@ -29,11 +29,11 @@ class SweepResult:
         summary: The content of summary.json.
         output_dir: Folder of summary.json, best.yaml, the ledger and the figures.
         ledger_trials: All trials, including those of earlier starts, by number.
-        best: The finished trial with the best objective; with several objectives, the one that
-            `choose` selects. None if there is none.
-        front: The finished trials that no other trial dominates, the best by the first objective
-            first; with one objective, the best trial.
-        best_experiment: The complete experiment of `best`, with its first seed.
+        best: The finished trial with the best objective; with several objectives, the trial that
+            `choose` selects. None if no trial has finished.
+        front: The finished trials that no other trial dominates, ordered by the first objective,
+            the best first; with one objective, only the best trial.
+        best_experiment: The complete experiment of `best`, with the first seed.
         identity: The Optuna storage and study of the sweep.
     """
 
@@ -59,7 +59,7 @@ class SweepResult:
     @property
     def study(self) -> optuna.Study:
         """Return the sweep's Optuna study from its storage; if the storage is unreachable or lacks
-        trials, one in memory.
+        trials, return a study in memory.
         """
         return loaded_study(self.identity, self.ledger_trials)
 
@@ -96,7 +96,7 @@ def summary_of(search_space: SearchSpace, ledger: Ledger, sweep_id: str) -> dict
 
     Args:
         search_space: The search space.
-        ledger: The ledger with all trials, and the time of all starts.
+        ledger: The ledger with all trials and the durations of all starts.
         sweep_id: Id of the sweep's run in MLflow.
     """
     trials, best = _by_number(ledger), best_of(search_space, ledger)
@@ -125,7 +125,9 @@ def summary_of(search_space: SearchSpace, ledger: Ledger, sweep_id: str) -> dict
 
 
 def _several(search_space: SearchSpace, ledger: Ledger) -> dict[str, Any]:
-    """Return the additional entries of a summary with several objectives; empty for one."""
+    """Return the entries that a summary has only with several objectives; empty for one
+    objective.
+    """
     if search_space.metrics is None:
         return {}
     front = front_of(ledger.trials.values(), search_space)

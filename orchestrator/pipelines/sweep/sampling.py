@@ -1,4 +1,6 @@
-"""Create the sampler that draws a sweep's trials; without torch, as reports need it too."""
+"""Create the sampler that draws a sweep's trials. Torch is not imported, as reports use the sampler
+too.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +13,11 @@ from orchestrator.tuning.space import Space
 
 
 def sampler_of(space: Space, trials: Iterable[LedgerTrial] = ()) -> Sampler:
-    """Return a sampler that knows the ended trials of a warm start and all trials of a ledger. It
-    knows open trials as well, because they are resumed and not drawn again.
+    """Return a sampler that knows the ended trials of a warm start and all trials of a ledger. The
+    sampler knows open trials as well, because they are resumed and must not be drawn again.
 
     Raises:
-        ConfigError: There is no sweep in the folder of the warm start.
+        ConfigError: The folder of the warm start contains no sweep.
     """
     folder = space.search_space.warm_start
     earlier = (

@@ -1,4 +1,4 @@
-"""Identify the Optuna study of a sweep, and write the study of an earlier one from its ledger."""
+"""Identify the Optuna study of a sweep, and write the study of an earlier sweep from its ledger."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def study_of(setting: SweepSetting, sweep_id: str) -> StudyIdentity:
 
     Args:
         setting: The settings of the sweep.
-        sweep_id: Id of its run in MLflow.
+        sweep_id: Id of the sweep's run in MLflow.
     """
     experiment = setting.experiment
     page_of = partial(run_page, shown(experiment.tracking.uri))
@@ -36,18 +36,18 @@ def study_of(setting: SweepSetting, sweep_id: str) -> StudyIdentity:
 def import_sweep(folder: Path, storage: str | None = None) -> StudyIdentity:
     """Create or update a sweep's study from its ledger.
 
-    Use it for a sweep from before studies existed, or one whose storage was unreachable.
+    Use this for a sweep of a version without studies, or for a sweep whose storage was unreachable.
 
     Args:
         folder: The sweep's output folder.
-        storage: Address of the Optuna storage; None means that of the sweep's experiment.
+        storage: Address of the Optuna storage; None means the storage of the sweep's experiment.
 
     Returns:
         The identity of the study.
 
     Raises:
-        ConfigError: The folder has no sweep, or one that this version cannot read, or the address
-            is not a storage.
+        ConfigError: The folder contains no sweep that this version can read, or the address is not
+            that of a storage.
         StorageUnavailableError: Ledger or storage cannot be used.
     """
     ledger = Ledger(folder / LEDGER_FILE)

@@ -55,10 +55,10 @@ def sweep(
         experiment: The experiment that all trials start from.
         output: Folder for ledger, summary.json, best.yaml and figures; None means
             `out/sweeps/NAME`.
-        resume: Whether to resume the sweep whose ledger is in that folder; None resumes one if it
-            exists.
+        resume: Whether to resume the sweep whose ledger is in the output folder; None resumes an
+            existing sweep, otherwise starts one.
         listener: Receives the events of the sweep; None ignores them.
-        room: Result of `find_room` for this experiment, if the caller has it already.
+        room: Result of `find_room` for this experiment; None calls it.
 
     Returns:
         The trials, the best of them, and the summary.
@@ -67,7 +67,7 @@ def sweep(
         UserInputError: Search space, experiment or data are invalid, or the folder has another
             sweep.
         TransientError: The output folder, store, cluster or tracking store cannot be reached, or
-            another process writes to that folder.
+            another process writes to the output folder.
         InterruptedRunError: The sweep was interrupted; `resume` continues it.
     """
     listener = listener or SilentSweepListener()
@@ -93,7 +93,7 @@ def sweep(
 
 @contextmanager
 def _naming_resume(resume: bool | None) -> Iterator[None]:
-    """Add to an interruption how to resume the sweep."""
+    """Add the way to resume the sweep to the message of an interruption."""
     try:
         yield
     except InterruptedRunError as interruption:
@@ -158,7 +158,7 @@ def _compute_trials(
 
 
 def _open(setting: SweepSetting, ledger: Ledger) -> Tracker:
-    """Open or resume the sweep's run, and start the ledger."""
+    """Open or resume the sweep's run in MLflow, and start writing the ledger."""
     experiment, search_space = setting.experiment, setting.search_space
     tracking = experiment.tracking
     run_id = ledger.header.sweep_id if ledger.header else None

@@ -1,4 +1,4 @@
-"""Log a trial in MLflow: the metric points of a run, averaged over its seeds."""
+"""Log a trial in MLflow: the metric points of its runs, averaged over the seeds."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ class TrialLog:
         """Log parameters, tags and data sets.
 
         Args:
-            tracker: The trial's run.
-            works: The configuration with each of its seeds.
+            tracker: Tracker of the trial's run.
+            works: Works of the trial's configuration, one for each seed.
             is_resumed: Whether an earlier start opened the run, perhaps on another machine; then
-                its logged folders and addresses are kept.
+                the folders and addresses that the earlier start logged are kept.
         """
         self._tracker = tracker
         self._records = [RunRecord(tracker.run_id, work) for work in works]
@@ -87,7 +87,9 @@ class TrialLog:
         return summaries
 
     def _send_means(self, new: Sequence[Sequence[MetricPoint]]) -> None:
-        """Log the means of the points that every seed has by now; in lanes, one may be ahead."""
+        """Log the means of the points that every seed has reported; in lanes, one seed may be
+        ahead.
+        """
         waiting = [[*old, *added] for old, added in zip(self._unsent, new, strict=True)]
         means = mean_points(waiting)
         sent = {(point.name, point.step) for point in means}

@@ -1,4 +1,4 @@
-"""Draw, track and record the trials of a sweep, in the process that started it."""
+"""Draw, track and record the trials of a sweep, in the process that started the sweep."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class _Open:
 
 
 class SweepTrials:
-    """Source of trials for the side that computes them, and receiver of their events
-    (`TrialSource`).
+    """Implements `TrialSource`: hands trials to the code that computes them, and receives their
+    events.
 
     Attributes:
         errors: Errors of the trials that failed in this start.
@@ -65,9 +65,10 @@ class SweepTrials:
         Args:
             setting: The settings of the sweep.
             ledger: The ledger with the trials of earlier starts, open for writing.
-            tracker: The sweep's run.
+            tracker: Tracker of the sweep's run.
             listener: Receives the events of the sweep.
-            study: Receives every state of every trial, including earlier starts; None for none.
+            study: Optuna study that receives every state of every trial, including those of earlier
+                starts; None if there is none.
         """
         self._setting = setting
         self._search_space = search_space = setting.search_space
@@ -77,7 +78,7 @@ class SweepTrials:
         self._sampler = sampler_of(setting.space, ledger.trials.values())
         self._to_resume = [trial for trial in ledger.trials.values() if trial.is_open]
         for trial in self._to_resume:
-            # its start was killed, and this start may not reach the trial
+            # the start that ran the trial was killed, and this start may not reach it
             if trial.status is TrialStatus.RUNNING:
                 ledger.write(
                     replace(trial, status=TrialStatus.INTERRUPTED, reason="its process was killed")
@@ -95,7 +96,8 @@ class SweepTrials:
         self._chance = random.Random(getattr(search_space.searcher, "seed", 0) + len(ledger.trials))  # noqa: S311 - no secret
         self.errors: list[OrchestratorError] = []
 
-    # --- what the computing side asks for ---------------------------------------------------------
+    # --- calls of the code that computes trials
+    # ---------------------------------------------------------
 
     def next_trial(self) -> TrialPlan | None:
         """Return an open trial of an earlier start, otherwise a new one."""
@@ -112,12 +114,12 @@ class SweepTrials:
         configuration = self._sampler.ask(number)
         if configuration is None:
             return None
-        self._num_drawn += 1  # those of earlier starts count too, variations do not
+        self._num_drawn += 1  # trials of earlier starts count too, variations do not
         return self._plan(number, configuration)
 
     def has_work(self) -> bool:
-        """Return whether there is a trial to compute; a resumed sweep may be complete, or its
-        budget spent.
+        """Return whether there is a trial to compute: a resumed sweep may be complete, or may have
+        used up its budget.
 
         Raises:
             ConfigError: No configuration can be found.
@@ -128,7 +130,7 @@ class SweepTrials:
         return self._next is not None
 
     def vary(self, number: int) -> TrialPlan:
-        """Return a variation of a good trial."""
+        """Return a new trial that varies the parameters of a good one."""
         varied = self._next_number()
         self._parents[varied] = number
         return self._plan(
@@ -168,8 +170,8 @@ class SweepTrials:
         )
         costs_read = (*self._search_space.metrics_read, *self._search_space.bounds)
         is_timed = any(name.endswith(LATENCY) for name in costs_read)
-        # noted first, as after a kill no resumed sweep would continue an unknown run; the events
-        # start from the beginning again, since stored stages cost nothing
+        # Noted first: if this process is killed, a resumed sweep can only continue a run that it
+        # knows. Events start from the beginning again, as stored stages cost nothing.
         self._note(
             replace(
                 trial,
@@ -206,7 +208,7 @@ class SweepTrials:
     def trial_ended(
         self, number: int, status: TrialStatus, reason: str, error: OrchestratorError | None = None
     ) -> None:
-        """Close the trial's run, and write its end to the ledger."""
+        """Close the trial's run, and record in the ledger how the trial ended."""
         opened, trial = self._open.pop(number), self._ledger.trials[number]
         if error is not None:
             self.errors.append(error)
@@ -224,8 +226,8 @@ class SweepTrials:
     # --- inside -----------------------------------------------------------------------------------
 
     def _log_of(self, trial: LedgerTrial, tracker: Tracker, is_resumed: bool) -> TrialLog | None:
-        """Return the trial's log; None if data and configuration do not match. Its worker finds the
-        same error, and the trial fails with it.
+        """Return the trial's log; None if data and configuration do not match. The trial's worker
+        finds the same error, and the trial fails with that error.
         """
         try:
             works = self._setting.works_of(trial.parameters)
