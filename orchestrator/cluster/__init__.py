@@ -1,3 +1,3 @@
 """Kubernetes: manifests as pure functions of configuration, the rules of KubeRay, and the client
-that sends and follows them.
+that sends manifests and follows jobs.
 """

@@ -1,5 +1,5 @@
-"""Convert refusals of the Kubernetes API to errors with a next step, from the server's answers
-alone, without importing kubernetes.
+"""Convert refusals of the Kubernetes API to errors with a next step. Only the server's answers are
+used, so that kubernetes is not imported.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _RAY_CRON_JOB_RIGHT = (
     "add the component k8s/components/raycronjob to your overlay, whose role has this right, or"
     " write schedule.kind=cron_job"
 )
-# the answers for a field that a definition lacks: to `apply`, and to `create`
+# the server's answers to `apply` and to `create` if a definition lacks a field
 _UNDECLARED = ("field not declared in schema", "strict decoding error: unknown field")
-# the words of a policy or a webhook, which the API server wraps
+# the message of a policy or a webhook, which the API server wraps in its own
 _REFUSED_BY = re.compile(
     r"(?P<who>ValidatingAdmissionPolicy '[^']*'|admission webhook \"[^\"]*\")"
     r"(?: with binding '[^']*')? denied (?:the )?request(?:: | )(?P<why>.*)",
@@ -85,7 +85,7 @@ def refusal(status: int, body: str, kind: str, where: str) -> OrchestratorError:
 
 def _undeclared(message: str, kind: str, where: str) -> UserInputError:
     """Return the error for a field that the cluster's definition of a kind lacks. The server
-    answers 500 to an applied object, and 400 to a created one.
+    answers 500 to `apply`, and 400 to `create`.
     """
     if not kind.startswith("Ray"):
         return UserInputError(
@@ -99,8 +99,8 @@ def _undeclared(message: str, kind: str, where: str) -> UserInputError:
 
 
 def _forbidden(message: str, kind: str, where: str) -> OrchestratorError:
-    """Return the error for a 403, which the API server answers for several reasons; a role helps
-    only if a right is missing.
+    """Return the error for status 403, which the API server answers for several reasons; granting a
+    role helps only if a right is missing.
     """
     if found := _CANNOT.search(message):
         return RightMissingError(
@@ -164,8 +164,8 @@ def no_access(reason: str) -> ConfigError:
 
 
 def is_missing_kind(error: OrchestratorError) -> bool:
-    """Return whether the cluster lacks the kind, or this user may not see it: for them it then has
-    no objects of that kind.
+    """Return whether the cluster lacks the requested kind, or hides it from this user: in both
+    cases the user sees no objects of that kind.
     """
     return isinstance(error, RightMissingError) or (
         isinstance(error, UserInputError) and "KubeRay is missing" in error.what

@@ -24,11 +24,11 @@ from orchestrator.errors import RightMissingError
 
 _KUBECONFIG = "~/.kube/config"
 _APPLY = "application/apply-patch+yaml"
-# The raw answer: the client cannot convert the answer to an `apply` that created an object.
+# Request the raw answer: the client cannot convert the answer to an `apply` that created an object.
 _RAW: dict[str, Any] = {
     "_preload_content": False,
     "_request_timeout": (5.0, 30.0),
-}  # seconds to connect, to answer
+}  # seconds to connect, and to answer
 _WRITE: dict[str, Any] = {**_RAW, "field_manager": FIELD_MANAGER, "field_validation": "Strict"}
 _PLACES = {
     "RayJob": ("ray.io", "v1", "rayjobs"),
@@ -39,13 +39,13 @@ _PLACES = {
 
 
 class KubernetesClient:
-    """The objects of one namespace.
+    """Access to the objects of one namespace.
 
     Args:
         namespace: Name of the namespace.
 
     Raises:
-        ConfigError: There is no valid configuration of the access to a cluster.
+        ConfigError: The configuration of the access to a cluster is missing or invalid.
     """
 
     def __init__(self, namespace: str) -> None:
@@ -58,7 +58,7 @@ class KubernetesClient:
         self._core = api.CoreV1Api(connection)
 
     def get(self, kind: str, name: str) -> Manifest | None:
-        """Return an object; None if there is none of that name."""
+        """Return an object; None if no object has the name."""
         with self._answers(kind, name):
             try:
                 if kind == "ConfigMap":
@@ -83,8 +83,8 @@ class KubernetesClient:
             )
 
     def apply(self, manifest: Manifest) -> Manifest:
-        """Create an object, or change the existing one of that name, on the server. Return its new
-        content.
+        """Create an object on the server, or change the existing object of the same name, and
+        return the object's new content.
         """
         kind, name = manifest["kind"], manifest["metadata"]["name"]
         options = {**_WRITE, "_content_type": _APPLY}
@@ -96,8 +96,8 @@ class KubernetesClient:
             )
 
     def create(self, manifest: Manifest) -> Manifest:
-        """Create an object, which needs fewer rights than `apply`; an existing one stays unchanged
-        and is returned.
+        """Create and return an object; an existing object is returned unchanged. This needs fewer
+        rights than `apply`.
         """
         kind, name = manifest["kind"], manifest["metadata"]["name"]
         body: Any = manifest  # the client's types ask for a model, but a mapping works
@@ -114,7 +114,7 @@ class KubernetesClient:
                 )
             except ApiException as error:
                 if error.status == 409 and '"AlreadyExists"' in (error.body or ""):
-                    return self.get(kind, name) or self.create(manifest)  # deleted meanwhile
+                    return self.get(kind, name) or self.create(manifest)  # deleted since
                 raise
 
     def delete(self, kind: str, name: str) -> None:
@@ -145,11 +145,11 @@ class KubernetesClient:
         ]
 
     def check_namespace(self) -> None:
-        """Check that the namespace exists, if the user may see it: listing objects of a missing
-        namespace gives no error, but an empty list.
+        """Check that the namespace exists, if the user may see it: listing the objects of a missing
+        namespace returns an empty list and no error.
 
         Raises:
-            UserInputError: It does not exist.
+            UserInputError: The namespace does not exist.
         """
         with suppress(RightMissingError), self._answers("Namespace", ""):
             self._core.read_namespace(self.namespace, **_RAW)
@@ -204,13 +204,13 @@ def _made(item: Manifest) -> datetime:
 def _configuration() -> api.Configuration:
     configuration = api.Configuration()
     configuration.retries = (
-        0  # following a job retries anyway, and urllib3 would print each of its retries
+        0  # following a job retries by itself, and urllib3 would print each of its own retries
     )
     try:
         if "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ:
             config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call] # as above
         else:
-            # by its path: the client reads the environment variable only once
+            # pass the path, as the client reads the environment variable only once
             config.load_kube_config(
                 os.environ.get("KUBECONFIG") or _KUBECONFIG, client_configuration=configuration
             )  # type: ignore[no-untyped-call] # as above
@@ -223,7 +223,7 @@ def _configuration() -> api.Configuration:
 
 
 def _missing_files() -> str:
-    """Return a message that the kubeconfig files do not exist; empty if one does."""
+    """Return a message that the kubeconfig files do not exist; empty if one of them exists."""
     variable = os.environ.get("KUBECONFIG")
     names = variable.split(os.pathsep) if variable else [_KUBECONFIG]
     files = [Path(name).expanduser() for name in names if name]

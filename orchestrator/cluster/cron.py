@@ -1,4 +1,4 @@
-"""Validate a schedule as Kubernetes reads it: five fields as in cron, or a shorthand such as
+"""Validate a schedule by the rules of Kubernetes: five fields as in cron, or a shorthand such as
 @daily.
 """
 

@@ -23,7 +23,9 @@ def as_yaml(manifests: Iterable[Manifest]) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes repeated values in full instead of as aliases, and multi-line texts as they are."""
+    """Writes repeated values in full instead of as aliases, and multi-line texts with their line
+    breaks.
+    """
 
     def ignore_aliases(self, data: object) -> bool:
         return True

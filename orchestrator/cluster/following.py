@@ -1,5 +1,5 @@
-"""Follow a job's state and output until it is over, by polling, which survives interruptions that
-break a stream.
+"""Follow a job's state and output until the job is over, by polling: unlike a stream, polling
+survives interruptions of the connection.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ from orchestrator.errors import (
 )
 
 _PAUSE_SECONDS = 2.0
-# If the API does not answer for longer, following stops; the job continues.
+# If the API does not answer for this long, following stops; the job continues.
 _PATIENCE_SECONDS = 300.0
 _OVERLAP_SECONDS = 30
-# A lost node may come back, but the result is known and the caller should not wait long.
+# How long to retry reading the last output of a job that is over. A lost node may come back, but
+# the result is known and the caller should not wait long.
 _LAST_OUTPUT_SECONDS = 20.0
 
 
@@ -38,7 +39,7 @@ class JobListener(Protocol):
         """Receive the new state of the job."""
 
     def said(self, line: str) -> None:
-        """Receive one line of its output."""
+        """Receive one line of the job's output."""
 
     def warned(self, text: str) -> None:
         """Receive a warning about following the job."""
@@ -47,12 +48,13 @@ class JobListener(Protocol):
 def follow(client: KubernetesClient, name: str, listener: JobListener) -> JobState:
     """Follow a job until it is over, and return its final state.
 
-    Its output is read separately from its state: a log that cannot be read delays nothing else.
+    Output and state are read separately: if the log cannot be read, state changes are still
+    reported.
 
     Raises:
         UserInputError: The job was cancelled.
         LoginRequiredError: The user's login has expired; the job continues.
-        RightMissingError: The user may no longer see it; the job continues.
+        RightMissingError: The user may no longer see the job; the job continues.
         TransientError: The Kubernetes API did not answer for minutes; the job continues.
         InterruptedRunError: Ctrl-C was pressed; the job continues.
     """
@@ -82,10 +84,10 @@ def follow(client: KubernetesClient, name: str, listener: JobListener) -> JobSta
 
 
 def _state(client: KubernetesClient, name: str, answered: float) -> JobState | None:
-    """Return the job's state; None if the API has a problem that may pass.
+    """Return the job's state; None if the API has a transient problem.
 
     Args:
-        client: Client of its namespace.
+        client: Client of the job's namespace.
         name: Name of the job.
         answered: Time of the API's last answer, on the monotonic clock.
     """
@@ -97,8 +99,8 @@ def _state(client: KubernetesClient, name: str, answered: float) -> JobState | N
             f" status {name}` shows it, and the same `submit` follows it again"
         )
         raise LoginRequiredError(error.what, error.where, advice) from None
-    # For some seconds after its start, a server knows no user's rights; this user had the rights
-    # when the job was sent.
+    # For some seconds after its start, an API server knows no user's rights, so a missing right may
+    # be transient: this user had the rights when the job was sent.
     except (TransientError, RightMissingError) as error:
         if time.monotonic() - answered > _PATIENCE_SECONDS:
             raise type(error)(
@@ -111,8 +113,8 @@ def _state(client: KubernetesClient, name: str, answered: float) -> JobState | N
 
 
 class _Output:
-    """The output of the job's command: KubeRay's submitter, the pod of a Job with the RayJob's
-    name, prints it again.
+    """The output of the job's command, read from the log of KubeRay's submitter: the pod of a Job
+    with the RayJob's name, which prints the output again.
     """
 
     def __init__(self, client: KubernetesClient, name: str, listener: JobListener) -> None:
@@ -126,8 +128,8 @@ class _Output:
         self._since: datetime | None = None
 
     def read(self, since: datetime | None) -> None:
-        """Pass new lines to the listener. A failure to read them only causes one warning until
-        reading works again.
+        """Pass new lines to the listener. If reading fails, warn once, and not again until reading
+        has worked.
 
         Args:
             since: Creation of the job. Older pods belong to the previous job of this name, and may
@@ -145,9 +147,8 @@ class _Output:
             self._trouble, self._was_read = None, True
 
     def finish(self) -> None:
-        """Retry output that could not be read, for a moment, and otherwise say where to find it.
-
-        Ctrl-C ends the retries, because the job is over.
+        """For a short time, retry reading output that could not be read; if that fails, say where
+        to find the output. Ctrl-C ends the retries, because the job is over.
         """
         deadline = time.monotonic() + _LAST_OUTPUT_SECONDS
         with suppress(KeyboardInterrupt):
@@ -182,8 +183,8 @@ class _Output:
 
 
 def _sortable(stamp: str) -> tuple[str, str]:
-    """Return a timestamp of Kubernetes, such as `…:09.66Z`, with all digits, so that texts sort by
-    time (as text, `.66Z` comes after `.669Z`).
+    """Return a timestamp of Kubernetes, such as `…:09.66Z`, as texts that sort by time: all digits
+    are filled in, because `.66Z` would sort after `.669Z`.
     """
     seconds, _, fraction = stamp.removesuffix("Z").partition(".")
     return seconds, fraction.ljust(9, "0")

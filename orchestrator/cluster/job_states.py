@@ -45,18 +45,19 @@ class JobState:
     Attributes:
         name: Name of the RayJob.
         kind: run, sweep or retrain; empty if unknown.
-        schedule: Schedule whose tick it is; empty for none.
-        phase: KubeRay's word for its phase.
-        outcome: Ray's word for the command's result; empty before its end.
+        schedule: Schedule whose tick the job is; empty if the job is not a tick.
+        phase: KubeRay's word for the job's phase.
+        outcome: Ray's word for the command's result; empty before the command ends.
         reason: KubeRay's word for the reason of a failure.
-        message: The reason in full.
+        message: KubeRay's full message about the failure.
         num_failed: Number of failed attempts.
-        ray_cluster: The Ray cluster of this attempt.
-        started: Start of this attempt; None before.
-        ended: End of this attempt; None before.
+        ray_cluster: The Ray cluster of the current attempt.
+        started: Start of the current attempt; None before it starts.
+        ended: End of the current attempt; None before it ends.
         created: Creation of the RayJob, before all attempts; None if unknown.
-        folder: Output folder of the command; empty if unknown. It is not named after the RayJob,
-            so that a job with other limits continues in the same folder.
+        folder: Output folder of the command; empty if unknown. The folder's name does not depend on
+            the RayJob's, so that a job submitted again with other limits continues in the same
+            folder.
     """
 
     name: str
@@ -100,8 +101,8 @@ class JobState:
 
     @property
     def exit_code(self) -> int:
-        """Return the exit code of the job's command, or one that corresponds to the job's end; 0
-        unless it has failed.
+        """Return the exit code of the job's command, or if it has none, the code that corresponds
+        to how the job ended; 0 unless the job has failed.
         """
         if not self.is_over or self.outcome == "SUCCEEDED":
             return 0
@@ -112,11 +113,11 @@ class JobState:
         if self.reason == "AppFailed" or self.outcome == "FAILED":
             code = self._command_code
             return code if code in _OF_THE_PROGRAM else OrchestratorError.exit_code
-        return ClusterUnavailableError.exit_code  # its pods, or the deadlines
+        return ClusterUnavailableError.exit_code  # the pods failed, or a deadline passed
 
     @property
     def _command_code(self) -> int:
-        """Return the exit code of the command itself, which a signal may have ended."""
+        """Return the exit code of the command itself; a signal may have ended the command."""
         found = _EXIT_CODE.search(self.message)
         return int(found[1]) if found else OrchestratorError.exit_code
 
@@ -142,14 +143,14 @@ def _moment(text: str | None) -> datetime | None:
 def _folder(entrypoint: str) -> str:
     try:
         words = shlex.split(entrypoint)
-    except ValueError:  # a command of another program, with unmatched quotes
+    except ValueError:  # the command of another program, with unmatched quotes
         return ""
     return dict(pairwise(words)).get("--output", "")
 
 
 def _explained(code: int) -> str:
-    """Return an exit code for people: shells report a process that a signal ended as 128 plus the
-    signal's number.
+    """Return an exit code as text for people: 128 plus a number means that the signal of that
+    number ended the process.
     """
     try:
         return f"{code} ({signal.Signals(code - 128).name})"

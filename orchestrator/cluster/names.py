@@ -55,8 +55,8 @@ def schedule_name(name: str) -> str:
     """Return a name such as `retrain-digits`. It does not depend on the configuration, so that
     submitting again changes the existing schedule.
 
-    A name that has to be changed gets some digits, because another name may be changed to the same
-    text, and one must not change the other's schedule.
+    A name with characters that Kubernetes does not allow is changed, and digits are appended:
+    otherwise two names could be changed to the same text, and share a schedule.
     """
     whole = f"retrain-{name}"
     if slug(name) == name and len(whole) <= MAX_RAY_CRON_JOB_NAME:

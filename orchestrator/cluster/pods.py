@@ -1,5 +1,5 @@
-"""Pods under the restricted Pod Security Standard: without root, without privileges, and with write
-access only to their own folders.
+"""Describe pods that meet the restricted Pod Security Standard: they run without root and
+privileges, and can write only to their own folders.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def pod_security() -> dict[str, Any]:
         "runAsUser": _USER,
         "runAsGroup": _USER,
         "fsGroup": _USER,
-        # otherwise Kubernetes walks through a large volume at each start
+        # otherwise Kubernetes changes the owner of every file of a large volume at each start
         "fsGroupChangePolicy": "OnRootMismatch",
         "seccompProfile": {"type": "RuntimeDefault"},
     }
@@ -64,8 +64,8 @@ def number(quantity: str) -> float:
 
 
 def resources(cpu: str, memory: str, more: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Return the same amounts as requests and as limits: Ray uses the limits and nodes the
-    requests, and both must agree.
+    """Return the same amounts as requests and as limits: Ray counts the limits, Kubernetes places
+    pods by the requests, and both must agree.
     """
     amounts = {"cpu": cpu, "memory": memory, **(more or {})}
     return {"requests": dict(amounts), "limits": dict(amounts)}
@@ -81,11 +81,12 @@ def container(
     """Return a container of the image.
 
     Args:
-        cluster: Has the image and its environment.
-        name: Name within the pod.
-        needs: See `resources`.
-        mounts: Mounts besides the scratch folder, which is the only one writable by default.
-        more: Further fields.
+        cluster: Configuration of the cluster, including the image and its environment.
+        name: Name of the container within the pod.
+        needs: Requests and limits, as returned by `resources`.
+        mounts: Mounts in addition to the scratch folder, the only folder that is writable by
+            default.
+        more: Further fields of the container.
     """
     return {
         "name": name,
@@ -99,7 +100,9 @@ def container(
 
 
 def environment(cluster: ClusterConfig) -> dict[str, Any]:
-    """Return the environment of training pods: the Secrets' keys, and variables without secrets."""
+    """Return the environment of training pods: the keys of Secrets, and variables without
+    secrets.
+    """
     variables = {"HOME": SCRATCH_FOLDER, "PYTHONUNBUFFERED": "1", **cluster.environment}
     secrets = [{"secretRef": {"name": name}} for name in cluster.secrets.names]
     return {"env": [{"name": name, "value": value} for name, value in variables.items()]} | (
@@ -117,14 +120,14 @@ def pod(
     """Return a pod template.
 
     Args:
-        cluster: Has security, accounts and scratch space.
+        cluster: Configuration of the cluster, including accounts and scratch space.
         labels: Labels of the pod.
-        content: Its containers, and further fields of its specification.
-        volumes: Volumes besides the scratch space.
-        nodes: Rules for the nodes on which it may run; all of them apply.
+        content: The pod's containers, and further fields of its specification.
+        volumes: Volumes in addition to the scratch space.
+        nodes: Rules for the nodes on which the pod may run; all of them apply.
     """
-    # images may come from a bucket although stages are on a volume, and a webhook is outside of the
-    # cluster as well
+    # even if stages are on a volume, images may come from a bucket, and a webhook may be outside
+    # the cluster
     goes_out = (
         cluster.storage.kind == "object_storage"
         or cluster.secrets.object_storage
@@ -174,8 +177,8 @@ def files_volume(config_map: str) -> tuple[dict[str, Any], dict[str, Any]]:
 def ray_volumes(
     cluster: ClusterConfig, *, is_head: bool
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return volumes and mounts of training pods: Ray's object store, and a volume for the stage
-    store or for the head alone.
+    """Return volumes and mounts of training pods: Ray's object store, and the volume of the stage
+    store, or a volume that only the head uses.
     """
     volumes: list[dict[str, Any]] = [
         {
@@ -193,7 +196,7 @@ def ray_volumes(
 
 def object_store_bytes(cluster: ClusterConfig) -> str:
     """Return how many bytes of the shared memory Ray's object store takes; by default Ray would
-    assume more than there is.
+    assume more than the pod has.
     """
     return str(math.floor(0.9 * number(cluster.shared_memory)))
 
@@ -201,7 +204,9 @@ def object_store_bytes(cluster: ClusterConfig) -> str:
 def config_map(
     name: str, namespace: str, labels: Mapping[str, str], files: Mapping[str, str]
 ) -> Manifest:
-    """Return the files of a job. Their content determines the name, so they never change."""
+    """Return the files of a job. The name depends on the files' content, so the files of a name
+    never change.
+    """
     metadata = {"name": name, "namespace": namespace, "labels": dict(labels)}
     return {
         "apiVersion": "v1",

@@ -1,4 +1,4 @@
-"""Rules of KubeRay 1.7 for a Ray cluster; see `rules`."""
+"""Check the rules of KubeRay 1.7 for a Ray cluster; see `rules`."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Describe a workload as a RayJob: a Ray cluster of its own (or a running one), the command,
-deadlines and retries.
+"""Describe a workload as a RayJob: its own Ray cluster or a running one, the command, deadlines and
+retries.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from orchestrator.config.cluster import ClusterConfig
 _AUTOSCALER = resources("500m", "512Mi")
 # Time for a cancelled run to end as KILLED in MLflow, before Ray and then the pod are stopped.
 _ENDING_SECONDS = 15
-_SUBMITTER = resources("500m", "1Gi")  # it runs Ray's command line, which loads Ray
+_SUBMITTER = resources("500m", "1Gi")  # the submitter runs Ray's command line, which loads Ray
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Submission:
     Attributes:
         name: Name of the RayJob or schedule.
         job: The RayJob or schedule.
-        files: Its ConfigMap.
+        files: The ConfigMap with the job's files.
     """
 
     name: str
@@ -74,12 +74,12 @@ def ray_job(
     ray_cluster: str | None = None,
     tick: Tick | None = None,
 ) -> Submission:
-    """Return the RayJob of a workload. Its name is a digest of its content, so submitting the same
-    job twice gives one job.
+    """Return the RayJob of a workload. The RayJob's name contains a digest of its content, so
+    submitting the same job twice creates one job.
 
     Args:
         workload: The workload.
-        cluster: Has the place, the deadlines, the retries and the clean-up.
+        cluster: Configuration of the cluster, including deadlines, retries and clean-up.
         ray_cluster: A running RayCluster; None starts one for the job.
         tick: Tick of a schedule; None for a job submitted by a person.
     """
@@ -109,14 +109,14 @@ def job_spec(
     labels: Mapping[str, str],
     variables: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    """Return a RayJob with a Ray cluster of its own, without the rules of its clean-up.
+    """Return a RayJob with its own Ray cluster, without the rules for its clean-up.
 
     Args:
         workload: The workload.
-        cluster: Has the place.
-        files: Name of the ConfigMap with its files.
-        labels: Labels of its pods.
-        variables: Further environment of the command.
+        cluster: Configuration of the cluster.
+        files: Name of the ConfigMap with the job's files.
+        labels: Labels of the job's pods.
+        variables: Further environment variables of the command.
     """
     return {
         **_attempt(workload.command(FILES_FOLDER), cluster),
@@ -132,8 +132,7 @@ def _attempt(command: list[str], cluster: ClusterConfig) -> dict[str, Any]:
         "submissionMode": "K8sJobMode",
         "activeDeadlineSeconds": cluster.limits.running_seconds,
         "preRunningDeadlineSeconds": cluster.limits.starting_seconds,
-        # a submitter that retried would follow, or repeat, a failed job: the RayJob does the
-        # retries
+        # a submitter that retries would follow or repeat a failed job; the RayJob does the retries
         "submitterConfig": {"backoffLimit": 0},
     }
 
@@ -149,8 +148,8 @@ def _job_on(
     files: str,
     labels: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Return a job on a running Ray cluster. Files can no longer be mounted into its pods, so the
-    submitter sends them along as working directory.
+    """Return a job on a running Ray cluster. Files cannot be mounted into pods that run already, so
+    the submitter sends the files as the working directory.
     """
     volume, mount = files_volume(files)
     return {
@@ -167,8 +166,8 @@ def _submitter(
     volumes: list[dict[str, Any]] | None = None,
     mounts: list[dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """Return the pod that passes the command to Ray and prints its output. KubeRay's own pod would
-    be refused, because it is not restricted.
+    """Return the pod that passes the command to Ray and prints its output. The Pod Security
+    Standard would reject KubeRay's own submitter pod, because it is not restricted.
     """
     home = [{"name": "HOME", "value": SCRATCH_MOUNT["mountPath"]}]
     submitter = container(cluster, "ray-job-submitter", _SUBMITTER, mounts or [], env=home)
@@ -239,8 +238,8 @@ def _head(
             {"name": "dashboard", "containerPort": 8265},
         ],
     )
-    # the autoscaler next to the head uses Kubernetes: KubeRay creates an account for it, with no
-    # more rights than it needs
+    # the autoscaler in the head's pod uses the Kubernetes API: KubeRay creates an account for it,
+    # with only the rights that it needs
     account = {} if is_elastic else without_kubernetes(cluster.service_account)
     content = {
         "containers": [head],
@@ -254,7 +253,7 @@ def _head(
         [volume, *volumes],
         cluster.head,
     )
-    # no CPUs: lanes and trials belong on workers
+    # the head offers no CPUs, so lanes and trials run on workers
     parameters = {
         "dashboard-host": "0.0.0.0",  # noqa: S104 - in a pod
         "num-cpus": "0",

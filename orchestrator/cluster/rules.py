@@ -1,5 +1,5 @@
-"""Check rules of KubeRay 1.7 and Kubernetes that no schema expresses: KubeRay would accept the
-object, and then never start it.
+"""Check rules of KubeRay 1.7 and Kubernetes that no schema expresses: KubeRay would accept an
+object that breaks them, and then never start it.
 
 The rules are checked before anything is sent or printed; each violation is one sentence.
 """
@@ -28,7 +28,7 @@ _LABEL = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
 _MODES = ("K8sJobMode", "HTTPMode", "SidecarMode", "InteractiveMode")
 _MAX_GROUPS_OF_KUEUE = 7
 _MAX_FILES_BYTES = 2**20
-# From the smallest deletion to the largest: in this order, ages must not decrease.
+# Deletions from the smallest to the largest: in this order, their ages must not decrease.
 _DELETION_ORDER = ("DeleteWorkers", "DeleteCluster", "DeleteSelf")
 
 
@@ -36,7 +36,7 @@ def check(manifests: Iterable[Manifest]) -> None:
     """Check that Kubernetes and KubeRay would run the described objects.
 
     Raises:
-        ConfigError: They would not; one line for each reason.
+        ConfigError: They would not run an object; the message has one line for each reason.
     """
     found = [
         f"{manifest['kind']} {manifest['metadata']['name']}: {text}"
@@ -48,7 +48,9 @@ def check(manifests: Iterable[Manifest]) -> None:
 
 
 def problems(manifest: Manifest) -> list[str]:
-    """Return each problem of an object, as one sentence; empty for kinds without rules here."""
+    """Return each problem of an object, as one sentence; empty for kinds without rules in this
+    module.
+    """
     rules: dict[str, Callable[[Manifest], Iterator[str]]] = {
         "RayJob": _ray_job,
         "RayCluster": _ray_cluster,
@@ -237,8 +239,8 @@ def _deletion_strategy(spec: Manifest, rules: Sequence[Manifest]) -> Iterator[st
 def _deletion_rule(
     rule: Manifest, spec: Manifest, ages: dict[tuple[str, str], dict[str, int]]
 ) -> Iterator[str]:
-    """Yield each problem of one rule, and record its age in `ages`, by the end that it waits for
-    and by policy.
+    """Yield each problem of one deletion rule, and record the rule's age in `ages`, by the state of
+    the job that the rule waits for and by its policy.
     """
     policy, condition = rule["policy"], dict(rule["condition"])
     age = condition.pop("ttlSeconds", 0)

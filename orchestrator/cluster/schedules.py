@@ -37,14 +37,14 @@ def schedule(workload: Workload, cluster: ClusterConfig, cron: str) -> Submissio
     """Return the object that runs a retraining on a schedule.
 
     Args:
-        workload: One tick.
+        workload: Workload of one tick.
         cluster: Configuration of the cluster, including the kind of schedule.
         cron: The times, in cron's notation.
     """
     name = schedule_name(workload.name)
     labels = labels_of("retrain", **{SCHEDULE_LABEL: name})
     texts = dict(workload.files)
-    if cluster.schedule.kind == "cron_job":  # its pod submits jobs, and needs the configuration
+    if cluster.schedule.kind == "cron_job":  # the pod submits jobs, and needs the configuration
         texts[CLUSTER_FILE] = yaml.safe_dump(cluster.model_dump(mode="json"), sort_keys=False)
     files = config_map(f"{name}-{digest_of(texts)}", cluster.namespace, labels, texts)
     make = _cron_job if cluster.schedule.kind == "cron_job" else _ray_cron_job
@@ -59,10 +59,10 @@ def schedule(workload: Workload, cluster: ClusterConfig, cron: str) -> Submissio
 def _cron_job(
     workload: Workload, cluster: ClusterConfig, cron: str, files: str, labels: dict[str, str]
 ) -> Manifest:
-    del workload  # the small pod reads it from its files
+    del workload  # the small pod reads the workload from its files
     limits = cluster.limits
     job = {
-        "backoffLimit": 0,  # the next tick comes anyway
+        "backoffLimit": 0,  # the next tick follows without a retry
         # this job waits for its RayJob and blocks the next tick; the deadline limits that
         "activeDeadlineSeconds": (limits.running_seconds + limits.ttl_seconds)
         * (limits.max_retries + 1),
@@ -128,7 +128,7 @@ def _ray_cron_job(
 
 def _deletion_rules(cluster: ClusterConfig) -> list[dict[str, Any]]:
     """Return rules that clean up after a RayCronJob, which keeps no history and deletes nothing:
-    its jobs first delete their cluster, and later themselves.
+    its jobs delete first their cluster, and later themselves.
     """
     ends: list[dict[str, Any]] = [
         {"jobStatus": "SUCCEEDED"},

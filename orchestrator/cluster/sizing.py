@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from orchestrator.config.cluster_jobs import SweepScaleConfig
 from orchestrator.config.execution import LaneConfig, RayConfig
 
-# Ray's label by which lanes with pods of different sizes find their own.
+# Label of Ray by which lanes with pods of different sizes find their own pods.
 _LANE_LABEL = "lane"
 
 
@@ -50,8 +50,8 @@ class Workers:
     """All worker pods of a Ray cluster.
 
     Attributes:
-        groups: By size.
-        settings: Settings of the experiment that these pods require, as for `--set`.
+        groups: Groups of pods, one for each size.
+        settings: Settings of the experiment that these pods require, in the form of `--set`.
     """
 
     groups: tuple[WorkerGroup, ...]
@@ -64,7 +64,7 @@ class Workers:
 
 
 def workers_of_run(execution: RayConfig) -> Workers:
-    """Return the pods for both lanes at the same time."""
+    """Return the pods that let both lanes run at the same time."""
     return _in_lanes(_group("teacher", execution.teacher), _group("student", execution.student))
 
 
@@ -96,7 +96,7 @@ def workers_of_sweep(execution: RayConfig, scale: SweepScaleConfig) -> Workers:
 def _in_lanes(teacher: WorkerGroup, student: WorkerGroup) -> Workers:
     """Return one group if all pods are alike; otherwise two, with a label for each lane.
 
-    Without the label a small worker could take a large pod, and the lane that needs large pods
+    Without the label, a small worker could occupy a large pod, and the lane that needs large pods
     would wait for ever.
     """
     if teacher.is_like(student):

@@ -35,15 +35,15 @@ class Request:
     """A request of a person or a schedule.
 
     Attributes:
-        kind: The command.
-        files: Its files, in the command's order.
-        overrides: `a.b=value` each, for the experiment or retraining.
-        cron: Times at which to repeat it; None runs it once.
-        ray_cluster: A RayCluster that is up already; None starts one for the job.
-        tick: Of which schedule it is a part; None for a job that a person submits.
+        kind: The command to run.
+        files: Files that the command reads, in the order of its arguments.
+        overrides: Settings of the experiment or retraining, as `a.b=value`.
+        cron: Times at which to run the command; None runs it once.
+        ray_cluster: A running RayCluster to use; None starts one for the job.
+        tick: The schedule's tick that the job runs; None for a job that a person submits.
         num_trials: Number of a sweep's trials; None means the number in its file.
         name: Name of a run in MLflow; None means the default.
-        output: Folder on the cluster's volume; None means one of the job's own.
+        output: Output folder on the cluster's volume; None means a folder of this job.
     """
 
     kind: JobKind
@@ -61,7 +61,7 @@ def render(request: Request, cluster: ClusterConfig) -> Submission:
     """Return the objects to send.
 
     Raises:
-        UserInputError: Files or options are invalid, or KubeRay would not run the result.
+        UserInputError: Files or options are invalid, or KubeRay would not run the objects.
     """
     _check_options(request)
     workload = _workload(request, cluster)

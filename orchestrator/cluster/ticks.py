@@ -1,9 +1,9 @@
 """Determine when a tick of a schedule was due, from the name of its job in Kubernetes.
 
-Kubernetes tells a pod of a CronJob neither its time nor the CronJob (the annotation
-`cronjob-scheduled-timestamp` is on the Job and not on its pods). But the Job is called
-`NAME-MINUTES`, in minutes since 1970, and so is the RayJob of a RayCronJob; pods have these names
-as labels.
+A pod of a CronJob learns from Kubernetes neither the CronJob nor the time at which the tick was due
+(the annotation `cronjob-scheduled-timestamp` is on the Job and not on its pods). But the Job is
+called `NAME-MINUTES`, in minutes since 1970, and so is the RayJob of a RayCronJob; pods have these
+names as labels.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from orchestrator.errors import UserInputError
 
-# a RayCluster is named like its RayJob, with five more letters
+# a RayCluster has the name of its RayJob and five more letters
 _JOB_OF_A_SCHEDULE = re.compile(r"^(?P<schedule>[a-z0-9-]+?)-(?P<minutes>\d{8})(-[a-z0-9]{5})?$")
 
 
@@ -24,7 +24,7 @@ class Tick:
 
     Attributes:
         schedule: Name of the schedule; empty if only the time is known.
-        due: Time at which it was due.
+        due: Time at which the tick was due.
     """
 
     schedule: str
@@ -56,7 +56,7 @@ def tick_of_job(job: str, schedule: str) -> Tick:
 
     Args:
         job: The pod's job, or a time.
-        schedule: Its schedule; empty if the pod does not know it.
+        schedule: Schedule of the job; empty if the pod does not know it.
 
     Raises:
         UserInputError: There is no schedule, and the job's name contains no time.

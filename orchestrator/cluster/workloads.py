@@ -1,4 +1,4 @@
-"""Describe a job independently of Kubernetes: its files, its command, and the workers that it
+"""Describe a job independently of Kubernetes: the job's files, its command, and the workers that it
 needs.
 """
 
@@ -40,14 +40,14 @@ _OF_THE_CLUSTER: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Workload:
-    """A job's work.
+    """The work of a job, described independently of Kubernetes.
 
     Attributes:
-        kind: The command.
-        name: The user's name for it.
-        files: Texts by file name, for the command to read.
-        arguments: Arguments of the command, with files by their bare names.
-        workers: The pods it needs.
+        kind: The command to run.
+        name: The user's name for the work.
+        files: Content of the files that the command reads, by file name.
+        arguments: Arguments of the command; files are named without folders.
+        workers: The pods that the command needs.
     """
 
     kind: JobKind
@@ -57,7 +57,9 @@ class Workload:
     workers: Workers
 
     def command(self, folder: str) -> list[str]:
-        """Return the command line, with files in a folder; empty means the working directory."""
+        """Return the command line for files in a folder; an empty folder means the working
+        directory.
+        """
         files = {name: f"{folder}/{name}" if folder else name for name in self.files}
         return [
             "orchestrator",
@@ -67,8 +69,8 @@ class Workload:
 
 
 def settings_for(cluster: ClusterConfig) -> list[str]:
-    """Return the settings of every experiment, as for `--set`: join the cluster's Ray, and write to
-    places that pods can reach.
+    """Return the settings that every experiment needs on a cluster, in the form of `--set`: they
+    join the cluster's Ray, and write to places that pods can reach.
     """
     return [
         "execution.kind=ray",
@@ -92,10 +94,10 @@ def run_workload(
         experiment: The user's experiment, loaded with `settings_for` the cluster.
         cluster: The cluster.
         name: Name of the run in MLflow; None means the default.
-        output: Folder on the cluster's volume; None means one of the job's own.
+        output: Output folder on the cluster's volume; None means a folder of this job.
 
     Raises:
-        ConfigError: It needs something that pods do not have.
+        ConfigError: The experiment needs something that pods do not have.
     """
     _check_paths(experiment, cluster)
     workers = workers_of_run(_ray(experiment))
@@ -112,8 +114,8 @@ def sweep_workload(
     cluster: ClusterConfig,
     output: str | None = None,
 ) -> Workload:
-    """Return the workload of a sweep, with as many concurrent trials as the cluster may have
-    workers for. Arguments and errors as for a run.
+    """Return the workload of a sweep, with as many concurrent trials as the cluster's workers
+    allow. Arguments and errors as for a run.
     """
     _check_paths(experiment, cluster)
     if search_space.warm_start is not None:
@@ -123,7 +125,7 @@ def sweep_workload(
         SEARCH_SPACE_FILE: _text(_within(search_space, cluster.sweeps.max_trials), cluster),
         EXPERIMENT_FILE: _text(experiment, cluster, _OF_THE_CLUSTER),
     }
-    # lanes of a trial wait for nodes that are still being added
+    # lanes of a trial wait for nodes that the cluster is still adding
     waiting = (
         ()
         if len(workers.groups) == 1 and workers.groups[0].name == "trials"
@@ -154,7 +156,7 @@ def retraining_workload(
         _check_reachable("lease.uri", retraining.lease.uri, cluster)
     workers = workers_of_run(_ray(retraining.experiment))
     files = {RETRAINING_FILE: _text(retraining, cluster, {"experiment": _OF_THE_CLUSTER})}
-    # one folder for all ticks, because only one of them works at a time
+    # one folder for all ticks, because only one tick works at a time
     arguments = (
         RETRAINING_FILE,
         *_told(cluster, workers, prefix="experiment."),
@@ -165,9 +167,9 @@ def retraining_workload(
 
 def _within(search_space: SearchSpace, most: int) -> SearchSpace:
     """Return the search space with a limit on concurrent trials: a searcher that draws all trials
-    at the start learns from none.
+    at the start cannot learn from their results.
     """
-    if search_space.trial_scheduler.kind == "pbt":  # the whole population learns in turn
+    if search_space.trial_scheduler.kind == "pbt":  # the trials of a population learn in turns
         return search_space
     return search_space.model_copy(
         update={"max_concurrent_trials": min(search_space.max_concurrent_trials or most, most)}
@@ -190,8 +192,8 @@ def _told(
 
 
 def _output(cluster: ClusterConfig, job: str, wanted: str | None) -> tuple[str, str]:
-    """Return the option for the output folder: files, Ray's log and a sweep's ledger stay readable
-    after the pods are gone, if there is a lasting place.
+    """Return the option for the output folder. If the cluster has a folder that outlasts
+    the pods, files, Ray's log and a sweep's ledger stay readable there.
 
     Raises:
         ConfigError: The wanted folder is not on the volume.
@@ -222,7 +224,8 @@ def _text(config: BaseModel, cluster: ClusterConfig, left_out: dict[str, Any] | 
     of the user's machine.
 
     Raises:
-        ConfigError: It holds a secret, which everybody who may see the job would see.
+        ConfigError: The configuration contains a secret, which everybody who may see the job would
+            see.
     """
     tree = config.model_dump(mode="json", exclude_unset=True, exclude=left_out)
     for path, address in secrets_in(tree).items():
