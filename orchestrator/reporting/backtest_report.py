@@ -33,8 +33,9 @@ def backtest_report(content: Mapping[str, Any]) -> str:
 
 
 def condition_columns(replays: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Return the columns of all conditions that have a bound, in the order in which they come: by
-    name, the keys that share it. Those of teacher and student share a column.
+    """Return the columns of all conditions that have a bound, in order of first appearance: for
+    each column's name, the keys of its conditions. The conditions of teacher and student share a
+    column.
     """
     columns: dict[str, list[str]] = {}
     for replay in replays:
@@ -48,7 +49,7 @@ def condition_columns(replays: Sequence[Mapping[str, Any]]) -> dict[str, list[st
 
 
 def outcomes_of(content: Mapping[str, Any]) -> list[str]:
-    """Return the outcomes that occur, the usual ones first."""
+    """Return the outcomes that occur in the replays, the usual outcomes first."""
     usual = ("promoted", "held", "asked", "rejected", "nothing_to_do")
     found = {outcome for row in content["summary"] for outcome in row["outcomes"]}
     return [*(outcome for outcome in usual if outcome in found), *sorted(found - set(usual))]
@@ -68,13 +69,13 @@ def replay_name(replay: Mapping[str, Any], content: Mapping[str, Any]) -> str:
 
 
 def wrong_labels_text(row: Mapping[str, Any]) -> str:
-    """Return the share of wrong labels of a row of the summary; `none` for none."""
+    """Return the share of wrong labels of a row of the summary, as text; `none` if it is 0."""
     return percent(row["wrong_labels"]) if row["wrong_labels"] else "none"
 
 
 def rate_text(rate: Mapping[str, Any] | None) -> str:
-    """Return a rate with its interval in percent, such as `1 of 20, 5.0 % (0.1 – 24.9)`; a dash if
-    there is none.
+    """Return a rate with its interval in percent, such as `1 of 20, 5.0 % (0.1 – 24.9)`; a dash
+    without a rate.
     """
     if rate is None or not rate["total"]:
         return NOTHING
@@ -84,7 +85,7 @@ def rate_text(rate: Mapping[str, Any] | None) -> str:
 
 def verdict_text(tick: Mapping[str, Any], key: str) -> str:
     """Return a condition's value with a sign for met, violated or undecided: `97.6 ✓`, `42.0 ✕`,
-    `96.1 ?`; a dash if it was not checked. Shares are in percent.
+    `96.1 ?`; a dash if the condition was not checked. Shares are in percent.
     """
     entry = _entry(tick, key)
     return NOTHING if entry is None else f"{_value(entry)} {_MARKS.get(entry['verdict'], '?')}"

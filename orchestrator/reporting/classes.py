@@ -1,4 +1,6 @@
-"""Show single classes in a report: the accuracy of each, and the confusions between them."""
+"""Show single classes in a report: the accuracy of each class, and the confusions between
+classes.
+"""
 
 from __future__ import annotations
 
@@ -16,19 +18,19 @@ from orchestrator.tracking.tracked_run import TrackedRun
 MOST_SHOWN = 12
 MOST_LISTED = 200
 MOST_IN_MATRIX = 20
-_SHOWN = 0.0005  # a smaller difference is 0.0 points
+_SHOWN = 0.0005  # a smaller difference is displayed as 0.0 points
 
 Answers = Mapping[int, Mapping[Role, ClassAnswers]]
 
 
 @dataclass(frozen=True, slots=True)
 class ClassRow:
-    """Class after the last task.
+    """Row of one class, with its results after the last task.
 
     Attributes:
-        name: Its label.
-        task: Number of the task that introduced it, from 1; 0 if unknown.
-        num_images: Number of its test images.
+        name: Label of the class.
+        task: Number of the task that introduced the class, from 1; 0 if unknown.
+        num_images: Number of the class's test images.
         accuracy: Accuracy of each model; None for a model without recorded answers.
         change: Change of the accuracy of each model since the class was learned, as a fraction.
     """
@@ -42,13 +44,14 @@ class ClassRow:
 
 @dataclass(frozen=True, slots=True)
 class PairRow:
-    """Pair of classes of which one is mistaken for the other.
+    """Row of a pair of classes, of which the first is mistaken for the second.
 
     Attributes:
         label: The true class of the images.
         predicted: The predicted class.
-        ages: Whether each is new in the last task: `old as new`, …; empty if unknown.
-        found: The number of such images, by model; None if a model never makes this mistake.
+        ages: Which of the two classes are new in the last task, such as `old as new`; empty if
+            unknown.
+        found: Number of images with this mistake, by model; None if a model never makes it.
     """
 
     label: str
@@ -58,18 +61,21 @@ class PairRow:
 
     @property
     def worst_share(self) -> float:
-        """Return the share of the class's images that the worse model mistakes, in [0, 1]."""
+        """Return the share in [0, 1] of the true class's images that are mistaken, by the worse
+        model.
+        """
         return max(it.share for it in self.found.values() if it is not None)
 
 
 @dataclass(frozen=True, slots=True)
 class AgesRow:
-    """Confusion between old classes and those of the newest task, after one task.
+    """Row of one task: confusion between old classes and the task's new classes, right after the
+    task.
 
     Attributes:
         learned: Number of learned tasks.
-        old_as_new: Share of images of old classes that are classified as new ones, by model.
-        new_as_old: Share of images of new classes that are classified as old ones, by model.
+        old_as_new: Share of images of old classes that are classified as new classes, by model.
+        new_as_old: Share of images of new classes that are classified as old classes, by model.
     """
 
     learned: int
@@ -85,9 +91,9 @@ class ClassesSection:
         rows: The classes, the student's worst first.
         pairs: The most confused pairs, worst first.
         num_pairs: Number of all confused pairs.
-        ages: Old classes against new ones, task by task.
+        ages: Confusion between old and new classes, one row per task.
         matrices: The confusion matrix of each model in percent, if there are few classes.
-        names: The classes of the rows and columns of these matrices.
+        names: Names of the classes in the rows and columns of the matrices.
     """
 
     rows: Sequence[ClassRow]
@@ -176,8 +182,8 @@ def _ages(answers: Answers, task_of: Mapping[str, int]) -> list[AgesRow]:
 def _taken(
     answers: ClassAnswers, task_of: Mapping[str, int], newest: int, *, of_new: bool
 ) -> float | None:
-    """Return the share of images of new classes that are classified as old ones, or the reverse;
-    None if there are no such images.
+    """Return the share of images of new classes that are classified as old classes, or the reverse;
+    None if there are no images of new classes, or of old ones.
     """
     images = sum(
         row.num_of_class
@@ -220,7 +226,7 @@ class MovedClass:
 
     @property
     def difference(self) -> float:
-        """Return how much better the other run is, as a fraction."""
+        """Return the other run's accuracy minus the first run's, as a fraction."""
         return self.other - self.first
 
 
@@ -242,7 +248,7 @@ class MovedClasses:
 
 
 def moved_classes(letters: Sequence[str], runs: Sequence[TrackedRun]) -> list[MovedClasses]:
-    """Return the classes whose final accuracy differs between the first run and each other one."""
+    """Return, for each other run, the classes whose final accuracy differs from the first run's."""
     first, *others = map(_at_the_end, runs)
     return [
         MovedClasses(letter, is_recorded=False)

@@ -20,7 +20,7 @@ from orchestrator.reporting.run_report import mean_accuracies
 from orchestrator.tracking.tracked_run import TrackedRun, matrix_metrics
 
 Matrix = list[list[float]]
-_SHOWN = 0.0005  # a smaller difference is 0.0 points
+_SHOWN = 0.0005  # a smaller difference is displayed as 0.0 points
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +28,10 @@ class ComparedNumber:
     """Final metric of one run.
 
     Attributes:
-        value: A fraction; None if the run has none.
-        difference: Difference from the first run; None for the first run, and if either has none.
-        is_better: Whether the run is better than the first; None for no difference.
+        value: The metric as a fraction; None if the run has not recorded it.
+        difference: Difference from the first run; None for the first run, and if the metric is
+            missing in either run.
+        is_better: Whether the run is better than the first; None without a difference.
     """
 
     value: float | None
@@ -50,8 +51,8 @@ class NumberRow:
 
 @dataclass(frozen=True, slots=True)
 class ComparedMatrix:
-    """Accuracy matrix of one run, and its difference from the first run's (None for the first run,
-    and if they are the same).
+    """Accuracy matrix of one run, and its difference from the first run's matrix; the difference is
+    None for the first run, and for equal matrices.
     """
 
     letter: str
@@ -89,7 +90,7 @@ def comparison(runs: Sequence[TrackedRun]) -> str:
 
 
 def needed_histories(run: TrackedRun) -> list[str]:
-    """Return the metrics whose histories the comparison needs; none for a run with a summary."""
+    """Return the metrics whose histories the comparison needs; empty for a run with a summary."""
     return matrix_metrics(run.metrics) if run.summary is None else []
 
 

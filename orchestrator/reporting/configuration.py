@@ -1,4 +1,6 @@
-"""Compare configurations: with the defaults, with each other, and apart from the seed."""
+"""Compare configurations with the defaults and with each other, and recognise configurations that
+differ only in the seed.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +20,10 @@ Parameters = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Setting with its value in each run.
+    """Setting, with the values that it has in several runs.
 
     Attributes:
-        path: Its dotted path.
+        path: Dotted path of the setting.
         values: One value per run; a dash if a run lacks the setting.
     """
 
@@ -29,13 +31,13 @@ class Setting:
     values: tuple[str, ...]
 
     def is_other(self, place: int) -> bool:
-        """Return whether the run at this place has another value than the first run."""
+        """Return whether the run at a position has another value than the first run."""
         return self.values[place] != self.values[0]
 
 
 def unlike_defaults(parameters: Parameters) -> list[Setting]:
-    """Return each setting that differs from its default, with the default as second value; without
-    places, name and seed.
+    """Return each setting that differs from its default, with the default as second value; skip
+    name, seed, and settings that are folders or addresses.
     """
     defaults = flatten(Experiment())
     return [
@@ -58,7 +60,9 @@ def differences(configurations: Sequence[Parameters]) -> list[Setting]:
 
 
 def same_but_for_the_seed(parameters: Parameters) -> tuple[tuple[str, str], ...]:
-    """Return a key that is equal for configurations that differ only in seed, name and places."""
+    """Return a key that is equal for configurations that differ only in name, seed, folders and
+    addresses.
+    """
     return tuple(
         sorted(
             (path, value)

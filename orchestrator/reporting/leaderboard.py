@@ -1,4 +1,6 @@
-"""Write the trials of a sweep as CSV, best first; with several objectives, the front first."""
+"""Write the trials of a sweep as CSV, best first; with several objectives, the trials of the Pareto
+front come first.
+"""
 
 from collections.abc import Sequence
 

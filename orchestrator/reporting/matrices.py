@@ -12,7 +12,9 @@ from orchestrator.reporting.quantities import percent_number, signed_points
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Text and colours (#rrggbb) of a cell, the same on a light and on a dark page."""
+    """Text and colours (#rrggbb) of a table cell; the colours are the same on light and dark
+    pages.
+    """
 
     text: str
     background: str
@@ -35,11 +37,11 @@ def accuracy_cells(matrix: AccuracyMatrix) -> Cells:
 
 def difference_cells(matrix: AccuracyMatrix, reference: AccuracyMatrix) -> Cells:
     """Return the cells of a matrix minus a reference, in signed percentage points, for the tasks
-    that both have.
+    that both matrices have.
 
     Args:
         matrix: Row i has i + 1 accuracies (fractions).
-        reference: Likewise.
+        reference: The matrix to subtract, of the same form.
     """
     rows = zip(matrix, reference, strict=False)
     differences = [

@@ -20,8 +20,8 @@ class Measure:
     """Metric of an accuracy matrix.
 
     Attributes:
-        key: Its name in summary.json.
-        name: Its name in reports.
+        key: Name of the metric in summary.json.
+        name: Name of the metric in reports.
         meaning: A short explanation.
         of: The function that computes it from a matrix, as a fraction.
         is_better_lower: Whether lower values are better.

@@ -17,9 +17,9 @@ class MonitoringPoint:
     Attributes:
         number: Number of the measurement, from 1.
         agreement: Share of the new images on which the champion's student and teacher agree.
-        held_out_agreement: The same share of the held-out images.
+        held_out_agreement: Share of the held-out images on which student and teacher agree.
         far_share: Share of the new images that are far from every class.
-        expected_far_share: The share to expect if new images are like held-out ones.
+        expected_far_share: Expected value of `far_share` if new images are like held-out ones.
         class_distance: Distance between the predicted classes of new and of held-out images.
     """
 

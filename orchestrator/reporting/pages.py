@@ -37,11 +37,11 @@ def write_page(path: Path, html: str) -> None:
 
 
 def write_text(path: Path, text: str, what: str) -> None:
-    """Write a text file atomically: a reader sees the whole file or none of it.
+    """Write a text file atomically: a reader sees the whole file or no file.
 
     Args:
         path: The file; its folder is created if missing.
-        text: Its content.
+        text: Content of the file.
         what: The kind of file, for messages.
 
     Raises:

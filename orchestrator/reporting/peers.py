@@ -1,5 +1,5 @@
-"""Compare a run with other finished runs on the same data: baselines and ablations, one row per
-configuration, averaged over its seeds.
+"""Compare a run with other finished runs on the same data, baselines and ablations: one row per
+configuration, with means over its seeds.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ class PeerRow:
     """Row of one configuration.
 
     Attributes:
-        label: Its method, or its settings that differ from the reported run.
-        seeds: The seeds of its finished runs; `0 (this run has not finished)` if the reported run
-            has not finished.
+        label: Method of the configuration, or the settings in which it differs from the reported
+            run.
+        seeds: The seeds of the configuration's finished runs; `0 (this run has not finished)` if
+            the reported run has not finished.
         numbers: Mean ± standard deviation in percent: the final measures of the teacher, then of
             the student.
-        is_this: Whether it is the configuration of the reported run.
+        is_this: Whether the reported run has this configuration.
     """
 
     label: str
@@ -38,8 +39,8 @@ class PeerRow:
 
 
 def peer_rows(run: TrackedRun, others: Sequence[TrackedRun]) -> list[PeerRow]:
-    """Return a row for the run's configuration, one for each other method, then the configurations
-    that differ least; empty if there is nothing to compare with.
+    """Return a row for the run's configuration, a row for each other method, then rows for the
+    configurations of the same method that differ least; empty without other configurations.
 
     Runs with other classes or another class order are skipped, and so are configurations of the
     same method that differ in more than three settings.
@@ -74,7 +75,7 @@ def peer_rows(run: TrackedRun, others: Sequence[TrackedRun]) -> list[PeerRow]:
 
 def final_value(run: TrackedRun, role: Role, measure: names.FinalMeasure) -> float | None:
     """Return a final metric from the summary, otherwise from MLflow; None if the run has not
-    reached it.
+    recorded the metric.
     """
     if run.summary is not None and role in run.summary:
         return float(run.summary[role][measure])
@@ -82,8 +83,8 @@ def final_value(run: TrackedRun, role: Role, measure: names.FinalMeasure) -> flo
 
 
 def _row(run: TrackedRun, group: Sequence[TrackedRun]) -> PeerRow:
-    # Several runs with the same seed repeat one configuration: count the reported one, otherwise
-    # the newest.
+    # Several runs with the same seed repeat one configuration: only the reported run counts,
+    # otherwise the newest run.
     newest_last = sorted(
         group,
         key=lambda member: (member is run, member.started.timestamp() if member.started else 0.0),

@@ -85,8 +85,8 @@ def signed_points(difference: float) -> str:
 
 
 def mean_and_deviation(fractions: Sequence[float]) -> str:
-    """Return mean and standard deviation in percent, such as `98.9 ± 0.3`; a single value alone, a
-    dash for none.
+    """Return mean and standard deviation in percent, such as `98.9 ± 0.3`; for a single value only
+    the value, for no values a dash.
     """
     if len(fractions) < 2:
         return percent_number(fractions[0] if fractions else None)
@@ -99,12 +99,12 @@ def count(number: int) -> str:
 
 
 def short_numbers(text: str) -> str:
-    """Return a setting's value with its long fractions rounded to five digits."""
+    """Return a setting's value as text, with long decimal fractions rounded to five digits."""
     return _LONG_FRACTION.sub(lambda found: f"{float(found[0]):.5g}", text)
 
 
 def breakable(path: str) -> Markup:
-    """Return a dotted path as HTML that may break after dots and underscores."""
+    """Return a dotted path as HTML in which lines may break after dots and underscores."""
     return Markup(re.sub(r"([._/])(?=\w)", r"\1<wbr>", str(escape(path))))  # noqa: S704 - escaped
 
 

@@ -34,7 +34,7 @@ TRAINING_METRICS = tuple(
 
 @dataclass(frozen=True, slots=True)
 class ResultRow:
-    """Final metric of both models; None if a model has none yet."""
+    """Row of a final metric, with the values of both models; None if a model has no value yet."""
 
     name: str
     meaning: str
@@ -48,8 +48,8 @@ class Suspicious:
 
     Attributes:
         counts: The counts in the summary.
-        labels: The most suspicious ones, most suspicious first.
-        picture: The sheet of their images as PNG in Base64; empty if there is none.
+        labels: The listed labels, most suspicious first.
+        picture: The sheet with the images of these labels, as PNG in Base64; empty without a sheet.
     """
 
     counts: Mapping[str, int]
@@ -91,14 +91,16 @@ def run_report(run: TrackedRun, others: Sequence[TrackedRun] = ()) -> str:
 
 
 def needed_histories(run: TrackedRun) -> list[str]:
-    """Return the metrics whose histories the report draws; accuracies only for a run without a
-    summary.
+    """Return the metrics whose histories the report draws; these include accuracies only for a run
+    without a summary.
     """
     return [*TRAINING_METRICS, *(matrix_metrics(run.metrics) if run.summary is None else ())]
 
 
 def mean_accuracies(matrix: AccuracyMatrix) -> list[tuple[int, float]]:
-    """Return the points of the curve: number of learned tasks, mean accuracy over them."""
+    """Return the points of the accuracy curve: number of learned tasks, and mean accuracy over
+    these tasks.
+    """
     return [(learned + 1, accuracy_after(matrix, learned)) for learned in range(len(matrix))]
 
 

@@ -33,10 +33,10 @@ NO_SCRIPTS = PageScripts((), "'none'")
 
 @cache
 def chart_scripts(*names: str) -> PageScripts:
-    """Return the chart library, and scripts of this package joined in one scope of their own.
+    """Return the chart library, and scripts of this package that are joined in one separate scope.
 
     Args:
-        *names: Files in `browser_scripts/` without suffix; each may use the earlier ones.
+        *names: Files in `browser_scripts/` without suffix; each script may use the earlier ones.
     """
     own = "\n".join((_FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in names)
     library = (_FOLDER / _LIBRARY).read_text(encoding="utf-8")

@@ -15,20 +15,21 @@ from orchestrator.figures.trials import importance_caveat, in_order, num_finishe
 from orchestrator.reporting.sweep_facts import NUM_BEST, NUM_CURVES, SweepFacts
 
 _MOST_LINES = 300
-_MOST_INCHES = 26.0  # more than in a picture file, as a page scrolls
+_MOST_INCHES = 26.0  # higher than in a picture file, as a page scrolls
 
 
 @dataclass(frozen=True, slots=True)
 class SweepChart:
-    """Chart of the page.
+    """Chart of a sweep's page.
 
     Attributes:
-        name: The name by which the scripts find it.
-        title: Its heading.
+        name: The name by which the page's scripts find the chart.
+        title: Heading of the chart.
         drawing: The static picture.
         hint: How to use the interactive chart.
-        note: A warning about both; empty for none.
-        part: The part of the data that the static picture shows; empty for all.
+        note: A warning about the picture and the interactive chart; empty for no warning.
+        part: Description of the part of the data that the static picture shows; empty if it shows
+            all.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Collect the data of a sweep for the scripts of its page, which draw, filter and sort it."""
+"""Collect the data of a sweep for the scripts of its page, which draw, filter and sort the data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Input of a sweep's report; and a summary from the trials, for a sweep that has none yet."""
+"""Collect the input of a sweep's report, and compute a summary from the trials for a sweep that has
+not written one yet.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +27,12 @@ class SweepFacts:
     """Input of a sweep's report.
 
     Attributes:
-        run: The sweep's own run.
-        summary: The content of its summary.json, or `summary_of_trials`.
+        run: The sweep's own run in MLflow.
+        summary: The content of the sweep's summary.json, or the result of `summary_of_trials`.
         search_space: The content of search_space.yaml; empty if unknown.
-        rows: Its trials; the best `NUM_CURVES` with their accuracy curves.
-        importances: By dotted path, the most important first; empty if unknown.
+        rows: The sweep's trials; the best `NUM_CURVES` include their accuracy curves.
+        importances: Importance of each parameter, by dotted path, the most important first; empty
+            if unknown.
         best_yaml: The best trial as an experiment file; empty if there is none yet.
     """
 
@@ -42,7 +45,7 @@ class SweepFacts:
 
 
 def best_trials(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the finished trials, best first; of equal trials the earlier one comes first.
+    """Return the finished trials, best first; of equally good trials, the earlier comes first.
 
     With several objectives, the front comes first, and each part is ordered by the first objective.
     """
@@ -68,9 +71,9 @@ def summary_of_trials(
 
     Args:
         sweep: The sweep's run.
-        trials: Its child runs.
-        search_space: Empty if unknown; then higher objectives are assumed to be better, and the
-            settings that differ to be the parameters.
+        trials: The runs of the sweep's trials.
+        search_space: The content of search_space.yaml; empty if unknown. Then higher objectives
+            count as better, and the settings that differ between trials as the parameters.
     """
     varied = search_space.get("parameters") or [
         setting.path for setting in differences([trial.parameters for trial in trials])
@@ -130,7 +133,7 @@ def _row_of(trial: TrackedRun, paths: Sequence[str]) -> dict[str, Any]:
 
 
 def _as_value(text: str) -> Any:  # noqa: ANN401 - whatever the parameter was
-    """Return the value of a parameter that MLflow stores as text: such as a number or list."""
+    """Return the value, such as a number or list, of a parameter that MLflow stores as text."""
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):

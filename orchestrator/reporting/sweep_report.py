@@ -25,20 +25,20 @@ _RULES = (
     *("searcher", "trial_scheduler", "num_trials", "seeds", "budget"),
     *("constraints", "bounds", "choose"),
 )
-# A page has at most 1.5 MB.
+# These limits keep a page below 1.5 MB.
 _MOST_TRIALS, _MOST_CELLS, _MOST_UNFINISHED = 1000, 9000, 200
 _SCRIPTS = ("page", "selection", "parallel", "curves", "front", "importances", "leaderboard")
 
 
 @dataclass(frozen=True, slots=True)
 class Sharing:
-    """Stages that trials reused from each other.
+    """Numbers of stages that trials computed, and reused from each other.
 
     Attributes:
         computed: Number of computed stages.
         shared: Number of reused stages.
         seconds_saved: Worker-seconds that the reused stages would have cost, at the mean cost of
-            the computed ones.
+            the computed stages.
     """
 
     computed: int
@@ -80,7 +80,7 @@ def sweep_report(facts: SweepFacts) -> str:
 
 
 def _varied(trials: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the paths of the parameters that vary; all paths if none does."""
+    """Return the paths of the parameters that vary between trials; all paths if none varies."""
     paths = list(dict.fromkeys(path for trial in trials for path in trial["parameters"]))
     return [
         path

@@ -20,7 +20,7 @@ def unlabeled_words(num_images: int, num_left_out: Mapping[str, int]) -> str:
 
     Args:
         num_images: Number of used images.
-        num_left_out: Numbers of skipped images by reason, as in the fields of `LeftOut`.
+        num_left_out: Number of skipped images by reason; the reasons are the fields of `LeftOut`.
     """
     used, total = f"{count(num_images)} images without labels", sum(num_left_out.values())
     if not total:

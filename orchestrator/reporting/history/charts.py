@@ -1,5 +1,5 @@
 """Charts of a history page. To add a chart to every page, add an entry to `history_charts`; charts
-of only some retrainings are given to the page as a `ChartGroup`.
+that only some retrainings have are passed to the page as a `ChartGroup`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from orchestrator.reporting.history.facts import History
 
 @dataclass(frozen=True)
 class ChartGroup:
-    """Section with charts.
+    """Section of the page that shows charts.
 
     Attributes:
         title: The title of the section.

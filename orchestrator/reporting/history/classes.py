@@ -25,8 +25,8 @@ class ClassRow:
     Attributes:
         name: The name of the class.
         num_images: Number of held-out images that judged the champion; if the champion does not
-            know the class, the newest version.
-        cells: Its accuracy with each version; None if the version does not know the class.
+            know the class, images that judged the newest version.
+        cells: Accuracy of each version on the class; None if the version does not know the class.
     """
 
     name: str
@@ -41,7 +41,7 @@ class ClassTable:
     Attributes:
         versions: The versions of the columns, oldest first.
         rows: The rows, the champion's worst class first; at most 200.
-        num_more: Number of further classes, all of them better.
+        num_more: Number of further classes, on which the champion is better.
         least_hidden: The lowest accuracy of the further classes; None without further classes.
     """
 
@@ -52,8 +52,8 @@ class ClassTable:
 
 
 def class_table(history: History, role: Role) -> ClassTable | None:
-    """Return the accuracies by class of the champions and of the newest version; None if none are
-    recorded.
+    """Return the accuracies by class of the champions and of the newest version; None if no
+    accuracies are recorded.
     """
     versions = shown_versions(history)
     if not versions:
@@ -82,7 +82,7 @@ def class_table(history: History, role: Role) -> ClassTable | None:
 
 
 def shown_versions(history: History) -> list[Version]:
-    """Return the last versions that became champion, and the newest version; only those with
+    """Return the last versions that became champion, and the newest version; only versions with
     recorded accuracies by class.
     """
     reigned = list(dict.fromkeys(reign.version.student for reign in history.reigns))
@@ -97,7 +97,9 @@ def shown_versions(history: History) -> list[Version]:
 
 
 def spread_lines(history: History, role: Role) -> list[Line]:
-    """Return lines of the champions' median class, worst tenth and worst class."""
+    """Return lines that show how the accuracies on the median class, the worst tenth and the worst
+    class change over the champions.
+    """
     points = [
         (version.student, sorted(share for share, _ in _by_name(version, role).values()))
         for version in shown_versions(history)
@@ -116,8 +118,8 @@ def spread_lines(history: History, role: Role) -> list[Line]:
 
 
 def worst_class(version: Version, role: Role) -> tuple[str, float, int] | None:
-    """Return a version's worst class, its accuracy and its number of held-out images; None if that
-    is not recorded.
+    """Return a version's worst class, its accuracy and its number of held-out images; None if the
+    accuracies are not recorded.
     """
     of_version = _by_name(version, role)
     if not of_version:

@@ -30,16 +30,17 @@ class GateCondition:
 
     Attributes:
         name: The measured quantity, in words.
-        key: Its key in tags.
+        key: Name of the quantity in tags.
         value: The measured value.
-        lower: Lower end of the interval; None if there is none.
-        upper: Upper end of the interval; None if there is none.
+        lower: Lower end of the confidence interval; None without an interval.
+        upper: Upper end of the confidence interval; None without an interval.
         bound: The bound on the value; None if the value is only reported.
         is_upper: Whether the bound is a maximum instead of a minimum.
         verdict: "met", "violated", "not enough images" or "reported".
         is_share: Whether value, interval and bound are fractions, shown in percent.
-        num_images: Number of images it was measured on; None if not recorded.
-        more_images: Approximate number of further images that would decide; None if decided.
+        num_images: Number of images on which the value was measured; None if not recorded.
+        more_images: Approximate number of further images that would decide the condition; None if
+            it is decided.
     """
 
     name: str
@@ -60,9 +61,9 @@ class Delivery:
     """Files that a version learned from and its predecessor did not.
 
     Attributes:
-        num_files: Number of the files.
+        num_files: Number of files with labels.
         num_images: Number of images by class, including held-out images.
-        num_unlabeled_files: Number of further files, without labels.
+        num_unlabeled_files: Number of files without labels.
         new_classes: Classes learned for the first time.
         refreshed: Known classes that were learned again.
     """
@@ -80,7 +81,9 @@ class Delivery:
 
     @property
     def counts(self) -> str:
-        """Return `CLASS: IMAGES` for each class; for many classes only their number and range."""
+        """Return `CLASS: IMAGES` for each class; for many classes, their number and the range of
+        images.
+        """
         if len(self.num_images) <= _MOST_COUNTED:
             return ", ".join(f"{label}: {count(num)}" for label, num in self.num_images.items())
         least, most = min(self.num_images.values()), max(self.num_images.values())
@@ -92,23 +95,23 @@ class Version:
     """Registered pair of a teacher and a student.
 
     Attributes:
-        student: Version number of the student; it names the pair.
+        student: Version number of the student, which also names the pair.
         teacher: Version number of the teacher.
         registered: Time of registration.
-        state: Its state, as in its tag.
-        reason: The reason of the state.
+        state: The version's state, as recorded in its tag.
+        reason: The reason for the state.
         decided_by: Name of the decider; empty if not recorded.
-        num_classes: Number of classes it knows.
-        accuracy: Accuracy by role, after its last task, in [0, 1].
-        events: All its states, oldest first; empty if not recorded.
+        num_classes: Number of classes that the version knows.
+        accuracy: Accuracy after the last task, by role, in [0, 1].
+        events: All changes of the version's state, oldest first; empty if not recorded.
         conditions: The gate's conditions.
         old_conditions: The gate's conditions as text, if an earlier release recorded them.
-        classes: Names of its classes, in the order of learning; empty if unknown.
-        delivery: The files it learned from; None if unknown.
+        classes: Names of the known classes, in the order of learning; empty if unknown.
+        delivery: The files that this version was the first to learn from; None if unknown.
         class_accuracies: Accuracy of each class; None if not recorded.
-        tick: The tick that trained it; None if not recorded.
-        run_id: The run that trained it; empty if unknown.
-        links: Addresses of its pages, by name.
+        tick: The tick that trained the version; None if not recorded.
+        run_id: The run that trained the version; empty if unknown.
+        links: Addresses of the version's pages in MLflow, by name.
     """
 
     student: int
@@ -131,19 +134,21 @@ class Version:
 
     @property
     def life(self) -> Sequence[VersionEvent]:
-        """Return its events; if not recorded, one event with its state and registration time."""
+        """Return the version's events; if they are not recorded, one event with the state and the
+        time of registration.
+        """
         return self.events or [
             VersionEvent(self.registered, self.state, self.reason, self.decided_by)
         ]
 
     @property
     def has_reigned(self) -> bool:
-        """Return whether it is or was the champion."""
+        """Return whether the version is or was the champion."""
         return self.state in _REIGNED or any(event.state == CHAMPION for event in self.events)
 
     @property
     def decision(self) -> VersionEvent:
-        """Return the event that made it champion; if there is none, its last event."""
+        """Return the event that made the version champion; for other versions, the last event."""
         return next((event for event in self.life if event.state == CHAMPION), self.life[-1])
 
 
@@ -163,7 +168,7 @@ class History:
         champion: The version with the alias `champion`; None if there is none.
         versions: All registered versions that were not deleted, oldest first.
         last_tick: The last recorded tick.
-        file: The retraining file, to name in commands.
+        file: Name of the retraining file, shown in commands.
     """
 
     name: str

@@ -24,8 +24,8 @@ class ShownTick:
     """Tick that the page shows as the last one.
 
     Attributes:
-        record: The record of its outcome.
-        is_dry: Whether it was a dry run.
+        record: The record of the tick's outcome.
+        is_dry: Whether the tick was a dry run.
         conditions: The gate's conditions, for a candidate that was not registered.
     """
 

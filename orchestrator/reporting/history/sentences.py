@@ -26,14 +26,14 @@ _FILES_OF_A_PERSON = ("quarantined_files", "rewritten_files", "changed_files")
 
 @dataclass(frozen=True)
 class DatedEvent:
-    """Event with its version."""
+    """Event of a version, with the version."""
 
     version: Version
     event: VersionEvent
 
 
 def champion_sentences(history: History) -> list[str]:
-    """Return sentences about the champion and the classes it knows."""
+    """Return sentences about the champion and the classes that it knows."""
     champion = history.champion
     if champion is None:
         return ["There is no champion: no version has the alias “champion”."]
@@ -100,7 +100,9 @@ def class_sentences(history: History) -> list[str]:
 
 
 def needs(history: History) -> list[str]:
-    """Return what a person must do, most urgent first; empty if nothing."""
+    """Return sentences that say what a person must do, the most urgent first; empty if nothing is
+    to do.
+    """
     return [
         *_missing_champion(history),
         *_asked(history),
@@ -215,7 +217,7 @@ def _change_of_champion(before: Version | None, now: Version | None) -> Iterator
 
 
 def named(names: Sequence[str]) -> str:
-    """Return the first twelve names, and the number of the others."""
+    """Return the first twelve names, and how many others there are, as text."""
     rest = len(names) - _MOST_NAMED
     return ", ".join(names[:_MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 

@@ -66,7 +66,7 @@ def measured(condition: GateCondition) -> str:
 
 
 def bound(condition: GateCondition) -> str:
-    """Return the bound, such as `at least 96.0 %`; empty if there is none."""
+    """Return the bound, such as `at least 96.0 %`; empty without a bound."""
     if condition.bound is None:
         return ""
     return (
