@@ -2,8 +2,8 @@
 
 Secrets are all user information (`user:password@`, `TOKEN@`), every query item whose key is not on
 a list of harmless keys (such as `password=`, `X-Amz-Signature=`), and a fragment that is not a
-page. They are masked as `***`. Of an ambiguous address (`http://me:a@b/c@d`), only the scheme is
-shown.
+page. They are masked as `***`. Of an address in which the end of the user information is ambiguous
+(`http://me:a@b/c@d`), only the scheme is shown.
 
 ```
 s3://KEY:SECRET@bucket/folder?region=eu&token=T    as it was written
@@ -53,9 +53,9 @@ class Address:
         text: The address as written.
 
     Attributes:
-        scheme: In lower case; empty for a path.
-        user_info: Part before the `@`, percent-encoded; empty if there is none.
-        place: Part after it: host and path, or bucket and folder.
+        scheme: The scheme in lower case; empty for a path.
+        user_info: User information before the `@`, percent-encoded; empty without an `@`.
+        place: Part after the user information: host and path, or bucket and folder.
         query: Part after the `?`, percent-encoded.
         is_unclear: Whether the end of the user information is ambiguous: parsers disagree about a
             raw `/`, `?`, `#` or `@` in a password.
@@ -79,12 +79,14 @@ class Address:
         return f"Address({self.shown!r})"
 
     def reveal(self) -> str:
-        """Return the address as written, secrets included, to open it."""
+        """Return the address as written, secrets included; use the result only to open the
+        address.
+        """
         return self._text
 
     @cached_property
     def shown(self) -> str:
-        """Return the address with each secret masked as `***`, or unchanged if it has none."""
+        """Return the address with each secret masked as `***`, or unchanged if it has no secret."""
         if not self.scheme:
             return self._text
         if self.is_unclear:
@@ -106,7 +108,7 @@ class Address:
         """Return the address without its secrets, which is equal for the same place under any
         password.
 
-        Do not display it: for an ambiguous address, it may contain a part of the secret.
+        Do not display the identity: for an ambiguous address, it may contain a part of the secret.
         """
         return self._without(lambda part, shown_part: part != shown_part or _is_hidden(part))
 
@@ -141,7 +143,7 @@ class Address:
         return dict(parse_qsl(self.query, keep_blank_values=True))
 
     def secrets(self) -> list[str]:
-        """Return the masked parts, as written."""
+        """Return the parts that `shown` masks, as written."""
         if self.is_unclear:
             return [self._rest]
         user = (
@@ -174,19 +176,21 @@ class Address:
 
 
 def is_same_place(one: str, other: str) -> bool:
-    """Return whether two addresses differ in nothing but their secrets."""
+    """Return whether two addresses are equal apart from their secrets."""
     return Address(one).identity == Address(other).identity
 
 
 def _user_info(scheme: str, rest: str) -> tuple[str, str, str, bool]:
-    """Return the user information, the `@`, the rest, and whether this split is ambiguous."""
+    """Split off the user information: return it, the `@`, the rest, and whether the split is
+    ambiguous.
+    """
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     user, at, _ = authority.rpartition("@")
     tail = rest[len(authority) :]
     if at:
         return user, at, rest[len(user) + 1 :], "@" in tail
     if scheme.partition("+")[0] in _DATABASE_SCHEMES and ":" in authority and rest.count("@") == 1:
-        user, at, place = rest.partition("@")  # like SQLAlchemy: everything up to the `@`
+        user, at, place = rest.partition("@")  # as SQLAlchemy does: everything up to the `@`
         return user, at, place, False
     _, colon, port = re.sub(r"^\[[^\]]*\]", "", authority).partition(":")
     if not colon:
@@ -207,7 +211,7 @@ def _is_secret_fragment(fragment: str) -> bool:
 
 
 def _is_hidden(part: str) -> bool:
-    # an earlier version kept the user name: me:***
+    # an earlier version of this program did not mask the user name: me:***
     return part == HIDDEN or part.endswith((f"={HIDDEN}", f":{HIDDEN}"))
 
 
@@ -226,6 +230,8 @@ def _shown_item(item: str) -> str:
 
 
 def _is_harmless(value: str) -> bool:
-    """Return whether the value of a harmless key is harmless; it may be an address itself."""
+    """Return whether the value of a harmless key is harmless; the value may be an address with a
+    secret.
+    """
     address = Address(value if "://" in value else f"x://{value}")
     return _HARMLESS_VALUE.fullmatch(value) is not None and not address.has_secret

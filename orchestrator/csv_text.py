@@ -7,7 +7,8 @@ import io
 import re
 from collections.abc import Iterable, Sequence
 
-# the start of a formula for spreadsheets; apostrophes before it are ours, or look like ours
+# start of a text that spreadsheets read as a formula; apostrophes before it were added by
+# `csv_text`, or look as if they were
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 _BOTH = "\r\n"
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
@@ -18,13 +19,15 @@ def csv_text(rows: Iterable[Sequence[object]], line_end: str = "\n") -> str:
 
     Args:
         rows: Rows of cells: texts, numbers, or None for an empty cell.
-        line_end: Text after each row.
+        line_end: Text that ends each row.
     """
     return "".join(_line(row) + line_end for row in rows)
 
 
 def csv_rows(text: str) -> list[dict[str, str]]:
-    """Parse the text of `csv_text` into rows, by the names in its first row."""
+    """Parse the text of `csv_text` into rows, each a mapping from the names in the first row to
+    cells.
+    """
     return [
         {name: _as_it_was(cell or "") for name, cell in row.items() if name is not None}
         for row in csv.DictReader(io.StringIO(text, newline=""))
@@ -32,7 +35,9 @@ def csv_rows(text: str) -> list[dict[str, str]]:
 
 
 def _line(row: Sequence[object]) -> str:
-    """Return a row without its line end; only carriage returns within the row are quoted."""
+    """Return a row as CSV without the line end, so that carriage returns are quoted only within the
+    row.
+    """
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator=_BOTH).writerow([_harmless(cell) for cell in row])
     return text.getvalue().removesuffix(_BOTH)

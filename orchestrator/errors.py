@@ -35,7 +35,7 @@ from orchestrator.masking import masked
 
 
 class OrchestratorError(Exception):
-    """Error with one message for people; secrets of addresses in it are masked.
+    """Error with one message for people; secrets of addresses in the message are masked.
 
     Args:
         what: The problem, with the value.
@@ -64,8 +64,8 @@ class LaneFailedError(OrchestratorError):
 
 
 class DifferentOutputsError(OrchestratorError):
-    """An exported file computes different outputs from the original: a bug, here or in the
-    converter.
+    """An exported file computes different outputs from the original: a bug in this program or in
+    the converter.
     """
 
 

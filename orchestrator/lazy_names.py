@@ -1,8 +1,8 @@
-"""Names that a package offers, and imports when they are first used: `orchestrator --help` and
-commands that only look something up need no torch, which takes seconds and half a gigabyte.
+"""Let a package offer names that are imported when they are first used. So `orchestrator --help`
+and commands that only look something up do not load torch, which takes seconds and half a gigabyte.
 
-A package calls `lazy_names` where type checkers do not look, for to them any name would exist; they
-read the imports under `TYPE_CHECKING`.
+A package calls `lazy_names` in a branch that type checkers skip, because for them `__getattr__`
+would make any name exist; they read the imports under `TYPE_CHECKING`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ def lazy_names(
     """Return the functions `__getattr__` and `__dir__` of a package.
 
     Args:
-        package: Its `__name__`.
-        homes: The names that it offers, by the module that defines them.
+        package: The package's `__name__`.
+        homes: The names that the package offers, by the module that defines them.
     """
     modules = {name: module for module, names in homes.items() for name in names}
 

@@ -17,7 +17,7 @@ _MIN_CHARACTERS = 4  # a shorter secret is masked only as a whole word
 
 
 def masked(text: str) -> str:
-    """Return a text with the secrets of all addresses in it masked; an address ends at
+    """Return a text in which the secrets of all addresses are masked; an address ends at
     whitespace.
     """
     return _IN_TEXT.sub(_shown_match, text) if "://" in text else text
@@ -42,7 +42,8 @@ def shown_values(value: Any) -> Any:  # noqa: ANN401 - any JSON value
 
 
 def hide(text: object, *addresses: str) -> str:
-    """Return a text, such as a library's error about some addresses, with their secrets masked.
+    """Return a text, such as a library's error about some addresses, with the secrets of these
+    addresses masked.
 
     Libraries quote, decode and split addresses, so every piece of a secret is masked.
     """
@@ -57,7 +58,7 @@ def hide(text: object, *addresses: str) -> str:
 
 
 def secrets_in(tree: object, path: str = "") -> dict[str, str]:
-    """Return every text with a secret in a JSON value, by dotted path."""
+    """Return every text of a JSON value that contains a secret, by dotted path."""
     match tree:
         case str():
             return {path: tree} if shown(tree) != tree else {}
@@ -71,13 +72,13 @@ def secrets_in(tree: object, path: str = "") -> dict[str, str]:
 
 
 def with_secrets(tree: Any, secrets: Mapping[str, str], path: str = "") -> Any:  # noqa: ANN401 - any JSON value
-    """Restore the secrets in a JSON value from `shown_values`; texts that have changed since are
-    kept.
+    """Restore the secrets in a JSON value that `shown_values` masked; texts that have changed since
+    are kept.
 
     Args:
-        tree: The value.
+        tree: The masked value.
         secrets: Result of `secrets_in` for the original value.
-        path: Path of the value.
+        path: Dotted path of the value within the original value.
     """
     match tree:
         case str():
@@ -98,7 +99,9 @@ def with_secrets(tree: Any, secrets: Mapping[str, str], path: str = "") -> Any: 
 
 
 def secrets_advice(address: str) -> str:
-    """Return advice on where the secret of an address belongs, by its scheme."""
+    """Return advice on where to put the secret of an address; it depends on the address's
+    scheme.
+    """
     match Address(address).scheme.partition("+")[0]:
         case "s3":
             return "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or ~/.aws/credentials"

@@ -1,8 +1,8 @@
 """Name every file that a run or a sweep writes to its output folder and artifacts.
 
 Pipelines, reports, the terminal, the ledger of a sweep and the reader of tracked runs all take the
-names from here. So this module lies below them, and outside `config`, because the names are not
-configurable.
+names from here. So all of them may import this module. It is not part of `config`, because the
+names are not configurable.
 """
 
 import re
@@ -54,5 +54,5 @@ def front_file(trial: int) -> str:
 
 
 def is_seed_summary_file(name: str) -> bool:
-    """Return whether `seed_summary_file` returns such a name."""
+    """Return whether a name is one that `seed_summary_file` returns."""
     return _SEED_SUMMARY.fullmatch(name) is not None

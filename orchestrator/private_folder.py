@@ -25,8 +25,8 @@ def private_folder() -> Path:
     """Return the user's private folder; create it with permissions for its owner only.
 
     Raises:
-        StorageUnavailableError: It cannot be created, or its name belongs to a link or to another
-            user.
+        StorageUnavailableError: The folder cannot be created, or its path is a link or belongs to
+            another user.
     """
     folder = Path(tempfile.gettempdir()) / f"orchestrator-{os.getuid()}"
     try:
@@ -51,11 +51,11 @@ def private_folder() -> Path:
 
 @contextmanager
 def scratch_folder(purpose: str) -> Iterator[Path]:
-    """Create a folder that is removed at the end of the `with`, or, after a kill, when the next one
-    is created.
+    """Create a folder that is removed at the end of the `with` block; if the process is killed, the
+    next call removes the folder.
 
     Args:
-        purpose: Prefix of the name.
+        purpose: Prefix of the folder's name.
 
     Raises:
         StorageUnavailableError: The folder cannot be created.
@@ -87,13 +87,13 @@ def _claimed(lock: Path) -> int:
     try:
         owner = os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:  # taken meanwhile: another process is removing it
+    except OSError as error:  # another process has locked the folder to remove it
         raise _MakingError(error.strerror or error) from None
     return owner
 
 
 def _clear_dead(root: Path) -> None:
-    """Remove the folders of dead processes, whose locks the kernel has released."""
+    """Remove the folders of processes that have ended; the kernel has released their locks."""
     for lock in root.glob(f"*{_LOCK}"):
         folder = lock.with_suffix("")
         if not _SCRATCH.fullmatch(folder.name):
@@ -103,10 +103,10 @@ def _clear_dead(root: Path) -> None:
             try:
                 is_new = time.time() - os.fstat(owner).st_mtime < _MAKING_SECONDS
                 fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:  # its process is alive
+            except OSError:  # the folder's process is alive
                 os.close(owner)
                 continue
-            if is_new and not folder.exists():  # its process has not yet locked it
+            if is_new and not folder.exists():  # the folder's process has not locked it yet
                 os.close(owner)
                 continue
             _remove(folder, owner)

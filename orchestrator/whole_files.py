@@ -1,4 +1,4 @@
-"""Write files atomically: a reader sees the whole file or nothing, and no link is followed."""
+"""Write files atomically: a reader sees the whole file or no file, and no link is followed."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _STALE_SECONDS = 3600
 def write_whole(path: Path, content: str | bytes, mode: int = 0o666) -> None:
     """Write or replace a file atomically; a link of its name is replaced, not followed.
 
-    The content is first written under an unpredictable temporary name, because a link planted there
-    would redirect it.
+    The content is first written under an unpredictable temporary name, because a link planted under
+    a predictable name would redirect the writing.
 
     Args:
         path: The file, in an existing folder.
@@ -39,7 +39,7 @@ def write_whole(path: Path, content: str | bytes, mode: int = 0o666) -> None:
 
 
 def _remove_stale(path: Path) -> None:
-    """Remove leftovers of processes that were killed while writing this file."""
+    """Remove temporary files of processes that were killed while they wrote a file."""
     for stale in path.parent.glob(f".{glob.escape(path.name)}.{16 * '[0-9a-f]'}.tmp"):
         with suppress(OSError):
             if time.time() - stale.lstat().st_mtime > _STALE_SECONDS:
