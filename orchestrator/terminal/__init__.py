@@ -1,1 +1,1 @@
-"""Terminal output: one module for each command that shows something."""
+"""Terminal output: one module for each kind of result that commands show."""

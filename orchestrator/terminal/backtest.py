@@ -44,8 +44,8 @@ class TerminalBacktestListener:
         """Create the listener without showing anything.
 
         Args:
-            console: For the bar and the tables.
-            lines: For the ticks if there is no terminal.
+            console: Console that shows the bar and the tables.
+            lines: Writer of one line per tick if the output is not a terminal.
         """
         self._console = console
         self._lines = lines
@@ -54,11 +54,11 @@ class TerminalBacktestListener:
 
     @property
     def learning(self) -> RunListener:
-        """Return a listener that shows the current epoch next to the bar."""
+        """Return a listener of training that shows the current epoch next to the bar."""
         return _Learning(self)
 
     def backtest_started(self, num_arrivals: int, num_replays: int, num_finished: int) -> None:
-        """Print the number of arrivals and replays, and start the bar."""
+        """Print the numbers of arrivals and replays, and start the bar."""
         earlier = f", {num_finished} of them finished earlier" if num_finished else ""
         self._print(f"{num_arrivals} arrivals, {num_replays} replays{earlier}")
         if self._console.is_terminal and num_finished < num_replays:
@@ -121,7 +121,7 @@ class TerminalBacktestListener:
 
 
 class _Learning(SilentRunListener):
-    """Forward the names of stages and epochs."""
+    """Forwards the names of stages and epochs to the backtest's listener."""
 
     def __init__(self, listener: TerminalBacktestListener) -> None:
         self._listener = listener
@@ -161,7 +161,7 @@ def ticks_table(replay: Mapping[str, Any], content: Mapping[str, Any]) -> Table:
 
 
 def summary_table(content: Mapping[str, Any]) -> Table:
-    """Return a table with one row for each setting and share of wrong labels."""
+    """Return a table with one row for each gate setting and share of wrong labels."""
     outcomes = outcomes_of(content)
     table = Table(
         title=f"Errors of the gate, with intervals at {percent(content['confidence'])}",

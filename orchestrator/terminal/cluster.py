@@ -25,7 +25,7 @@ class TerminalJobListener:
 
     Args:
         lines: The writer to print to.
-        tracking: MLflow's addresses.
+        tracking: Addresses of MLflow, to link the job's page.
     """
 
     def __init__(self, lines: LineWriter, tracking: ClusterTrackingConfig) -> None:
@@ -35,7 +35,9 @@ class TerminalJobListener:
         self._last = ""
 
     def submitted(self, submission: Submission, before: JobState | None) -> None:
-        """Print what was submitted, or the state of the same job submitted earlier."""
+        """Print which job was submitted, or the state of the same job if it was submitted
+        before.
+        """
         name = submission.name
         if before is None:
             self._lines.write(
@@ -56,7 +58,9 @@ class TerminalJobListener:
             )
 
     def scheduled(self, schedule: Manifest, replaced: str) -> None:
-        """Print when ticks start, that the schedule is suspended, and what it replaces."""
+        """Print when ticks start, whether the schedule is suspended, and which schedule it
+        replaces.
+        """
         name, spec = schedule["metadata"]["name"], schedule["spec"]
         if replaced:
             self._lines.write(f"{name}: replaces the {replaced} of this name, which is removed")

@@ -1,4 +1,4 @@
-"""The console that all terminal output goes to."""
+"""Create the console to which all terminal output is written."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from orchestrator.terminal.printable import printable
 
 
 class _PrintableConsole(Console):
-    """Console that escapes terminal control characters, except those of its own styles."""
+    """Console that escapes terminal control characters in text, but not those of Rich's styles."""
 
     def render_str(self, text: str, **options: Any) -> Text:  # noqa: ANN401 - Rich's
-        """Return the escaped text as Rich lays it out."""
+        """Return the escaped text with Rich's layout."""
         return super().render_str(printable(text), **options)
 
 

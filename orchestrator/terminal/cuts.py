@@ -26,11 +26,13 @@ _COLUMNS = (
 
 
 def cuts_table(cuts: Cuts, chosen: str | None) -> Table:
-    """Return a table of the student's size and cost for each stage up to which it could inherit.
+    """Return a table of the student's size and cost for each stage up to which the student could
+    inherit the teacher's backbone.
 
     Args:
         cuts: All cuts of the backbone.
-        chosen: The stage that the experiment names; None if its student inherits nothing.
+        chosen: The stage up to which the experiment's student inherits; None if it inherits
+            nothing.
     """
     title = "Layers that a student can inherit, without classifier"
     table = Table(title=title, title_justify="left", caption=_caption(cuts), caption_justify="left")

@@ -24,7 +24,7 @@ _MAX_DOUBTED = 20
 
 
 def show_description(description: Description, console: Console) -> None:
-    """Show images per class, the facts about the data set, and its problems."""
+    """Show the data set's images per class, its shape, sizes and fingerprint, and its problems."""
     survey = description.survey
     console.print(_class_table(description.name, survey))
     for line in _facts(description):

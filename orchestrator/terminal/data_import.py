@@ -1,4 +1,6 @@
-"""Show the result of an import; separate from the other data commands, as it needs no torch."""
+"""Show the result of an import; this module is separate from `data`, as an import needs no
+torch.
+"""
 
 from __future__ import annotations
 

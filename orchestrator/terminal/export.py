@@ -21,7 +21,7 @@ class TerminalExportListener:
         """Start the bar, without a step yet.
 
         Args:
-            console: The console to show it on.
+            console: The console that shows the bar.
         """
         self._console = console
         columns = (
@@ -60,7 +60,7 @@ def show_export(exported: Exported, console: Console) -> None:
 
 
 def loss_warning(exported: Exported) -> str:
-    """Return the warning about an int8 file that loses accuracy; empty if it does not."""
+    """Return the warning that an int8 file loses accuracy; empty if it does not."""
     if exported.loss <= TOLERATED_LOSS:
         return ""
     return (

@@ -20,7 +20,7 @@ def front_table(front: Sequence[LedgerTrial], summary: Mapping[str, Any]) -> Tab
     """Return a table of the trials of a front: each objective, and the parameters that differ.
 
     Args:
-        front: Its trials, the best by the first objective first.
+        front: The trials of the front, the best by the first objective first.
         summary: The content of summary.json.
     """
     left_out = f"; the first {_MOST_ROWS}" if len(front) > _MOST_ROWS else ""

@@ -10,8 +10,8 @@ _WIDTH = max(map(len, Kind))
 
 
 def garbage_lines(report: GarbageReport, dry_run: bool) -> list[str]:
-    """Return what was removed from a store and what is left, by kind; in a dry run also each part
-    that would be removed.
+    """Return lines with the removed and the remaining amount of each kind of entry in a store; in a
+    dry run also a line for each part that would be removed.
     """
     if report.parts is None:
         return [f"{report.uri}: no stage store here; nothing to remove"]

@@ -16,14 +16,14 @@ _LINE_SECONDS = 10.0
 class ImageProgress:
     """Progress display that appears with the first image and disappears with the last.
 
-    Without a terminal it prints a line every ten seconds, and none if the work takes less.
+    Without a terminal it prints a line every ten seconds, and no line if the work takes less time.
     """
 
     def __init__(self, console: Console, what: str) -> None:
         """Create the display without showing anything.
 
         Args:
-            console: The console to show it on.
+            console: The console that shows the progress.
             what: The work, such as `decoding`.
         """
         self._console = console
@@ -32,7 +32,7 @@ class ImageProgress:
         self._start = self._said = 0.0
 
     def __call__(self, done: int, total: int) -> None:
-        """Show the number of images done and in total."""
+        """Show the number of processed images, and the number of all images."""
         now = time.monotonic()
         self._start = self._start or now
         if self._console.is_terminal:

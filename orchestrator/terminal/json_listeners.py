@@ -29,10 +29,10 @@ from orchestrator.tuning.ledger import LedgerTrial
 
 
 class JsonRunListener:
-    """Write one line when a stage starts, and one when it has finished."""
+    """Writes one JSON line when a stage of a run starts, and one when the stage has finished."""
 
     def __init__(self) -> None:
-        """Create the listener; `run_started` sets its run."""
+        """Create the listener; `run_started` sets the run that it reports."""
         self._lines = JsonLines()
         self._run = ""
         self.images_decoded = ImageProgress(new_console(), "decoding")
@@ -65,7 +65,7 @@ class JsonRunListener:
         )
 
     def features_computed(self, stage: Stage, num_done: int, num_images: int) -> None:
-        """Write a line when all images are done."""
+        """Write a line when the extractor has processed all images."""
         if num_done == num_images:
             self._lines.write(
                 f"features of {num_images} images", "info", self._run, stage.task.index, stage.name
@@ -115,7 +115,7 @@ class JsonTickListener(JsonRunListener):
     def run_finished(
         self, summary: dict[str, Any], output_dir: Path, experiment: Experiment, view_url: str
     ) -> None:
-        """Write nothing yet."""
+        """Write nothing: `show_outcome` writes the result."""
 
     def _name_run(self, uri: str, run_id: str) -> None:
         """Write nothing: a dry run has no MLflow run."""
@@ -138,13 +138,13 @@ class JsonTickListener(JsonRunListener):
 
 
 class JsonSweepListener:
-    """Write one line when a trial starts or ends."""
+    """Writes one JSON line when a trial of a sweep starts or ends."""
 
     def __init__(self, tracking_uri: str) -> None:
         """Create the listener, without trials yet.
 
         Args:
-            tracking_uri: Address of the MLflow store, to link its pages.
+            tracking_uri: Address of the MLflow store, to link the sweep's pages.
         """
         self._lines = JsonLines()
         self._tracking_uri = tracking_uri

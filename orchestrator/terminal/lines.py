@@ -17,7 +17,7 @@ from orchestrator.terminal.printable import PrintableFormatter, say
 
 Level = Literal["info", "warning", "error"]
 
-# The logger of progress, separate from the loggers of warnings and errors.
+# Name of the logger for progress, which is separate from the loggers of warnings and errors.
 _PROGRESS = "orchestrator.progress"
 _LEVELS: dict[Level, int] = {
     "info": logging.INFO,
@@ -41,15 +41,15 @@ class LineWriter(Protocol):
 
         Args:
             message: The text of the line.
-            level: Its severity.
-            run: Id of the run that it is about, if known.
+            level: Severity of the line.
+            run: Id of the run that the line is about; empty if unknown.
             task: Number of the task, from 0.
             stage: Name of the stage, such as `teacher[0]`.
         """
 
 
 class PlainLines:
-    """Writer for people: only the message."""
+    """Writer for people: prints only the message."""
 
     def write(
         self,
@@ -64,7 +64,7 @@ class PlainLines:
 
 
 class JsonLines:
-    """Writer for programs: one JSON object per line. Call `log_as_json` first."""
+    """Writer for programs: logs one JSON object per line. Call `log_as_json` first."""
 
     def write(
         self,
@@ -91,7 +91,7 @@ def line_writer() -> LineWriter:
 
 
 def log_without_secrets() -> None:
-    """Hide secrets within addresses in everything that this process logs, libraries included."""
+    """Mask the secrets of addresses in everything that this process and its libraries log."""
     logging.setLogRecordFactory(_masked_record)
 
 
@@ -107,8 +107,8 @@ def _masked_record(*values: Any, **named: Any) -> logging.LogRecord:  # noqa: AN
 
 
 def log_as_text() -> None:
-    """Keep Python's default logging: warnings on stderr, unformatted. Otherwise MLflow's PyTorch
-    flavour would hide all of them.
+    """Keep Python's default logging: warnings on stderr, unformatted. Without this, MLflow's
+    PyTorch flavour would hide all warnings.
     """
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(PrintableFormatter())
@@ -130,7 +130,9 @@ def log_as_json() -> None:
 
 
 class _JsonFormatter(logging.Formatter):
-    """Formatter that remembers the last run id, and adds it to later records of other modules."""
+    """Formatter of JSON lines that remembers the last run id, and adds it to later records without
+    one.
+    """
 
     def __init__(self) -> None:
         super().__init__()

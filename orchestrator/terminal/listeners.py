@@ -1,4 +1,6 @@
-"""Choose the listener of a run, a sweep or a retraining: for a terminal, or JSON lines in a pod."""
+"""Choose the listener of a run, a sweep or a retraining: one for a terminal, or one that writes
+JSON lines in a pod.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ def run_listener() -> TerminalRunListener | JsonRunListener:
 
 
 def sweep_listener(tracking_uri: str) -> TerminalSweepListener | JsonSweepListener:
-    """Return the listener of a sweep; at the end it links the pages of the MLflow store."""
+    """Return the listener of a sweep; at the end it links the sweep's pages in the MLflow store."""
     return (
         JsonSweepListener(tracking_uri)
         if is_read_by_programs()

@@ -24,7 +24,7 @@ _NUMBERS = {"took", "last", "average", "classes"}
 
 
 def show_listing(listing: Listing, console: Console) -> None:
-    """Show a table for each kind that has records, and how to see more."""
+    """Show a table for each kind of record in the listing, and how to list more records."""
     tables = {
         "runs": _runs(listing.runs),
         "sweeps": _sweeps(listing.sweeps),
@@ -114,7 +114,7 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _moment(moment: datetime | None) -> str:
-    """Return a time as `2026-11-22 06:06` in UTC, which sorts as text."""
+    """Return a time in UTC as text that sorts by time, such as `2026-11-22 06:06`."""
     return NOTHING if moment is None else f"{moment:%Y-%m-%d %H:%M}"
 
 

@@ -1,4 +1,4 @@
-"""Links to MLflow at the end of a run or a sweep."""
+"""Return the links to MLflow that are shown at the end of a run or a sweep."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from orchestrator.tracking.uris import SERVER_SCHEMES, ui_command, uri_scheme
 
 
 def page_lines(uri: str, view_url: str) -> Iterator[str]:
-    """Yield how to see runs in MLflow: a page of its server, or the command that starts a server
-    and then the page.
+    """Yield lines that say how to see runs in MLflow: the page on the MLflow server, or else the
+    command that starts a server, and then the page.
 
     Args:
         uri: The tracking store.
@@ -27,8 +27,8 @@ def page_lines(uri: str, view_url: str) -> Iterator[str]:
 
 
 def on_this_machine(command: str) -> str:
-    """Return the command, with the program's full path if it is not on the search path, such as in
-    an inactive environment.
+    """Return a command, with the program's full path if the program is not on the search path, for
+    example because its environment is inactive.
     """
     program, _, arguments = command.partition(" ")
     beside = Path(sys.executable).with_name(program)

@@ -10,7 +10,7 @@ def parameters_text(
     parameters: Mapping[str, Any], all_parameters: Sequence[Mapping[str, Any]]
 ) -> str:
     """Return the parameters that differ between trials, by their last path component, such as
-    `learning_rate=0.012 radius=1.3`; all parameters if none differs.
+    `learning_rate=0.012 radius=1.3`; all parameters if no parameter differs.
     """
     differ = [
         path

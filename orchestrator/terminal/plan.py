@@ -18,15 +18,15 @@ from orchestrator.reporting.quantities import count, duration, size
 from orchestrator.terminal.cuts import cut_line, cuts_table
 from orchestrator.terminal.unlabeled import unlabeled_lines
 
-if TYPE_CHECKING:  # it loads torch, and the plan of a run needs none
+if TYPE_CHECKING:  # these modules load torch, which the plan of a run does not need
     from orchestrator.pipelines.planning.sweep_plan import SweepPlan
 
 _CERTAIN = 1.05
 
 
 def show_plan(plan: Plan, console: Console) -> None:
-    """Show what a run would compute, a rough estimate of its time, and whether the machine has room
-    for it.
+    """Show which stages a run would compute, a rough estimate of its time, and whether the
+    machine's resources suffice.
     """
     console.print(plan_table(plan))
     for line in plan_lines(plan):
@@ -34,7 +34,7 @@ def show_plan(plan: Plan, console: Console) -> None:
 
 
 def show_cuts(plan: Plan, console: Console) -> None:
-    """Show the table of a plan's cuts, if it has any."""
+    """Show the table of a plan's cuts, if the plan has cuts."""
     if plan.cuts is not None:
         console.print(cuts_table(plan.cuts, plan.chosen_cut))
 
@@ -68,7 +68,9 @@ def plan_table(plan: Plan) -> Table:
 
 
 def plan_lines(plan: Plan) -> list[str]:
-    """Return the totals: stages, cost and resources; and a shortage of resources, if any."""
+    """Return lines with the totals: stages, cost and resources, and a shortage of resources, if
+    any.
+    """
     counts = ", ".join(f"{plan.num_in(state)} {state}" for state in StageState)
     lines = [f"stages     {counts}"]
     lines += [
@@ -173,8 +175,8 @@ def show_sweep_plan(plan: SweepPlan, console: Console) -> None:
 
 
 def sweep_plan_table(plan: SweepPlan) -> Table:
-    """Return a table of stages and their cost: without sharing, with sharing, and without those in
-    the store.
+    """Return a table of the number of stages and their cost: without sharing, with sharing, and
+    with sharing and the stored stages.
     """
     table = Table(
         title=f"{plan.search_space.name}: {plan.num_trials:,} trials of {plan.experiment.name}",
@@ -194,8 +196,8 @@ def sweep_plan_table(plan: SweepPlan) -> Table:
 
 
 def sweep_plan_lines(plan: SweepPlan) -> list[str]:
-    """Return the basis of the figures, the resources of one trial and the number of trials at once;
-    and a shortage of resources, if any.
+    """Return lines with the basis of the figures, the resources of one trial, the number of trials
+    at once, and a shortage of resources, if any.
     """
     space, num_stored = plan.search_space, plan.shared.num_stages - plan.left.num_stages
     lines = [f"trials     {_trials(plan)}"]

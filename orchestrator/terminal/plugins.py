@@ -9,7 +9,9 @@ from orchestrator.pipelines.plugins.list_plugins import Plugin
 
 
 def plugin_lines(plugins: Sequence[Plugin]) -> Iterator[str]:
-    """Yield the installed extensions, group by group, each with its settings."""
+    """Yield lines about the installed extensions, group by group, each extension with its
+    settings.
+    """
     if not plugins:
         yield "no extensions are installed"
         yield f"entry-point groups: {', '.join(GROUPS)}; examples/plugin is a complete example"

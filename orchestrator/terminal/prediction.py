@@ -11,7 +11,9 @@ _MOST_NAMED = 20
 
 
 def skipped_lines(found: Predictions) -> Iterator[str]:
-    """Yield a line for each skipped image, up to a maximum, and the number of the others."""
+    """Yield a line for each skipped image, up to a maximum, and then the number of further skipped
+    images.
+    """
     for one in found.skipped[:_MOST_NAMED]:
         yield f"skipped {one.image}: {one.reason}"
     if len(found.skipped) > _MOST_NAMED:
@@ -19,8 +21,8 @@ def skipped_lines(found: Predictions) -> Iterator[str]:
 
 
 def summary_line(found: Predictions) -> str:
-    """Return the number of images per class, most frequent class first; of many classes the first
-    ones.
+    """Return the number of images per class, most frequent class first; for many classes, only the
+    first ones.
     """
     counts = found.counts.most_common()
     classes = [f"{count(number)} {label}" for label, number in counts[:_MOST_NAMED]]

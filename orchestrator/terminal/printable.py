@@ -7,7 +7,8 @@ import re
 
 import typer
 
-# C0 except tab and line feed, DEL, C1, and the characters that change the writing direction
+# control characters (C0 except tab and line feed, DEL, C1), characters that change the writing
+# direction, and surrogates
 _COMMANDS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 

@@ -9,7 +9,7 @@ from orchestrator.pipelines.registration.register import Registration
 
 
 def registration_lines(done: Registration) -> Iterator[str]:
-    """Yield a line for each version with its page, the aliases, and how to use the student."""
+    """Yield a line for each version with its page, then the aliases, and how to use the student."""
     for version in done.versions.values():
         already = "" if version.is_new else " (registered before)"
         page = f", {version.url}" if version.url else ""

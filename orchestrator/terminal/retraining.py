@@ -25,7 +25,7 @@ class TickListener(TerminalRunListener):
         self.close()
 
     def _name_run(self, uri: str, run_id: str) -> None:
-        """Show nothing: a dry run has no MLflow run, and `show_outcome` names it otherwise."""
+        """Show nothing: a dry run has no MLflow run, and otherwise `show_outcome` shows the run."""
 
 
 def show_outcome(outcome: RetrainingOutcome, console: Console) -> None:

@@ -47,7 +47,7 @@ class TerminalRunListener:
         """Create the listener without showing anything.
 
         Args:
-            console: The console to show it on.
+            console: The console that shows the run.
         """
         self._console = console
         self.images_decoded = ImageProgress(console, "decoding")
@@ -172,8 +172,8 @@ class TerminalRunListener:
 
 
 class _LaneWork:
-    """Finished work of a lane, in units of roughly equal time. Students see more exemplars with
-    every task, so their stages weigh more and more.
+    """Counter of a lane's finished work, in units of roughly equal time. Students see more
+    exemplars with every task, so every stage of the student counts more than the one before.
     """
 
     def __init__(self, stages: Sequence[Stage]) -> None:
@@ -190,14 +190,16 @@ class _LaneWork:
 
 @dataclass(frozen=True)
 class _LaneBar:
-    """Work of a lane and its progress bar."""
+    """Progress bar of a lane, and the work that it shows."""
 
     work: _LaneWork
     bar: TaskID
 
 
 def matrix_table(title: str, matrix: Sequence[Sequence[float]]) -> Table:
-    """Return an accuracy matrix in percent: a row per learned task, a column per tested task."""
+    """Return an accuracy matrix in percent: one row per learned task, and one column per tested
+    task.
+    """
     table = Table(title=title, title_justify="left")
     table.add_column("after task", justify="right")
     for task in range(len(matrix)):

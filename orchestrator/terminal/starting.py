@@ -1,4 +1,4 @@
-"""First lines of a run or a sweep: its id, its page, and the start of Ray."""
+"""Return the first lines that a run or a sweep shows: its id, its page, and the start of Ray."""
 
 from __future__ import annotations
 

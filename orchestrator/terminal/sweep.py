@@ -33,14 +33,14 @@ _BEST_AT_THE_END = 5
 
 
 class TerminalSweepListener:
-    """Show a sweep's trials."""
+    """Shows a sweep's trials: a live table in a terminal, one line per trial elsewhere."""
 
     def __init__(self, console: Console, tracking_uri: str) -> None:
         """Create the listener without showing anything.
 
         Args:
-            console: The console to show it on.
-            tracking_uri: Address of the MLflow store, for the command that opens it.
+            console: The console that shows the sweep.
+            tracking_uri: Address of the MLflow store, shown in the command that opens it.
         """
         self._console = console
         self._tracking_uri = tracking_uri
@@ -145,7 +145,9 @@ class TerminalSweepListener:
         self._console.print(text, soft_wrap=True)
 
     def _text(self, trial: LedgerTrial) -> str:
-        """Return the trial's parameters that differ from other trials; all if none differs."""
+        """Return the trial's parameters that differ between trials; all parameters if none
+        differs.
+        """
         return parameters_text(
             trial.configuration.parameters,
             [other.configuration.parameters for other in self._trials.values()],
@@ -234,7 +236,9 @@ def _aims(search_space: SearchSpace) -> str:
 
 
 def _best_table(trials: Sequence[LedgerTrial], summary: Mapping[str, Any]) -> Table:
-    """Return a table of the best trials: objective, and the parameters that differ."""
+    """Return a table of the best trials: their objective, and the parameters that differ between
+    trials.
+    """
     table = Table(
         title=f"Best trials: {summary['metric']} on {summary['split']} data", title_justify="left"
     )

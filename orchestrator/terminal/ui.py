@@ -31,11 +31,11 @@ _MOST_EXPERIMENTS = 10
 
 @dataclass(frozen=True)
 class Sweeps:
-    """Sweeps that the dashboard shows.
+    """Sweeps that Optuna's dashboard shows.
 
     Attributes:
-        storage: The Optuna storage of their studies.
-        sweep_id: The sweep whose page to link; empty for none.
+        storage: The Optuna storage of the sweeps' studies.
+        sweep_id: Id of the sweep whose page to link; empty to link all sweeps.
         port: Port of the dashboard; 0 chooses a free one.
     """
 
@@ -49,12 +49,12 @@ def show_ui(tracking_uri: str, port: int, sweeps: Sweeps) -> None:
     server, print the address of its pages.
 
     Args:
-        tracking_uri: As `tracking.uri` in an experiment.
+        tracking_uri: Address of the tracking store, as for `tracking.uri` in an experiment.
         port: Port of the MLflow UI; 0 chooses a free one.
         sweeps: The sweeps that the dashboard shows.
 
     Raises:
-        UserInputError: The URI cannot hold runs, nothing was tracked there yet, a port is in use,
+        UserInputError: The URI cannot hold runs, no run was tracked there yet, a port is in use,
             or the requested sweep cannot be shown.
         TrackingUnavailableError: A store or a server does not answer.
     """
@@ -64,7 +64,7 @@ def show_ui(tracking_uri: str, port: int, sweeps: Sweeps) -> None:
     reason = _no_dashboard(storage, is_wanted=bool(sweeps.sweep_id))
     check_reachable(uri)
     _end_with_the_terminal()
-    # check both ports before anything starts
+    # check both ports before a server starts
     dashboard_port = 0 if reason else free_port(sweeps.port, "--dashboard-port")
     with suppress(KeyboardInterrupt), ExitStack() as stack:
         servers = []
@@ -89,7 +89,7 @@ def _storage(storage: str) -> str:
 
 
 def _no_dashboard(storage: str, *, is_wanted: bool) -> str:
-    """Return why the dashboard is not started; empty if it is.
+    """Return why the dashboard is not started; empty if it is started.
 
     Raises:
         UserInputError: A sweep's page is requested, and the dashboard cannot show it.
@@ -132,8 +132,8 @@ def _start_dashboard(stack: ExitStack, storage: str, sweep_id: str, port: int) -
 
 
 def link_lines(url: str, experiments: Sequence[dict[str, Any]]) -> list[str]:
-    """Return the links to every experiment and its saved views; if there are many, to the first
-    ones and to the list of all.
+    """Return the links to every experiment and its saved views; if there are many experiments, to
+    the first ones and to the list of all.
     """
     from orchestrator.tracking.mlflow.saved_views import (  # noqa: PLC0415 - loads MLflow
         view_names,
@@ -170,8 +170,8 @@ def _require_something(uri: str) -> None:
 
 
 def _end_with_the_terminal() -> None:
-    """Stop the server when the terminal closes, as Ctrl-C does, unless the caller ignores SIGHUP
-    (nohup).
+    """Stop the server when the terminal closes, as for Ctrl-C, unless this process was started to
+    ignore SIGHUP (nohup).
     """
     if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
         signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))

@@ -15,8 +15,8 @@ from orchestrator.reporting.unlabeled import unlabeled_words
 
 
 def unlabeled_lines(experiment: Experiment, scenario: Scenario) -> Iterator[str]:
-    """Yield how many unlabelled images are used and skipped, or that the method uses none; nothing
-    if the configuration names none.
+    """Yield a line that says how many unlabelled images are used and skipped, or that the method
+    uses none; yield nothing if the configuration names no unlabelled images.
     """
     if scenario.unlabeled is not None:
         yield unlabeled_words(len(scenario.unlabeled), asdict(scenario.unlabeled.left_out))
@@ -31,7 +31,7 @@ def certainty_table(unlabeled: Mapping[str, Any]) -> Table:
     """Return a table of how many unlabelled images the last teacher assigns to each class.
 
     Args:
-        unlabeled: As in summary.json.
+        unlabeled: The entry on unlabelled images in summary.json.
     """
     title = f"The teacher's classes for {count(unlabeled['num_images'])} images without labels"
     table = Table(title=title, title_justify="left")
