@@ -1,5 +1,5 @@
-"""The command line. It parses first and imports heavy modules afterwards, so that `--help` and
-`validate` answer at once.
+"""The command line. It parses arguments first and imports slow modules afterwards, so that `--help`
+and `validate` answer at once.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ __all__ = ["main"]
 
 
 def main() -> NoReturn:
-    """Run the command line; turn every error into its message and exit code."""
+    """Run the command line; print the message of an error, and exit with the error's code."""
     signal.signal(signal.SIGTERM, _terminated)
     log_without_secrets()
-    # Pillow's warning; data.max_image_pixels rejects such images with a message of its own
+    # hide Pillow's warning: `data.max_image_pixels` rejects such images with its own message
     warnings.filterwarnings("ignore", "Image size .* exceeds limit")
     if is_read_by_programs():
         log_as_json()
@@ -44,13 +44,13 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         _fail("interrupted", InterruptedRunError.exit_code)
     except BrokenPipeError:
-        # the reader of our output has closed the pipe, so nothing more can be printed
+        # the program that reads the output has closed the pipe, so no more can be printed
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:  # noqa: BLE001 - the last resort: a bug in this program
         if (
             isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG
-        ):  # possible wherever a name that the user chose becomes a file name
+        ):  # a name that the user chose may become a file name anywhere
             _fail(
                 f"{error.filename}: the name is too long for a file; choose a shorter one",
                 UserInputError.exit_code,
@@ -60,9 +60,9 @@ def main() -> NoReturn:
 
 
 def _terminated(signal_number: int, _frame: object) -> NoReturn:
-    """End the run as Ctrl-C does: close it in MLflow and exit with code 130.
+    """End the command as Ctrl-C does: its run is closed in MLflow, and the exit code is 130.
 
-    `KeyboardInterrupt` is not an `Exception`, so no `except Exception` on the way swallows it.
+    `KeyboardInterrupt` is not an `Exception`, so no `except Exception` of a caller swallows it.
     """
     raise KeyboardInterrupt(f"ended by signal {signal_number}")
 

@@ -1,5 +1,5 @@
 """The application with all its commands. To add a command, write a file with one function in this
-folder and add one entry to the lists below.
+folder, and add the function to the commands below.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ from orchestrator.cli.sweep import sweep
 from orchestrator.cli.ui import ui
 from orchestrator.cli.validate import validate
 
-# By purpose and name, in the order of `orchestrator --help`, which follows a newcomer's steps.
+# Commands by purpose and name, in the order of `orchestrator --help`, which follows the steps of a
+# newcomer.
 COMMANDS_BY_PURPOSE: dict[str, dict[str, Callable[..., None]]] = {
     "Learn": {"init": init, "run": run, "validate": validate, "plan": plan, "sweep": sweep},
     "Look at results": {"list": list_records, "report": report, "compare": compare, "ui": ui},
@@ -60,7 +61,7 @@ DATA_COMMANDS: dict[str, Callable[..., None]] = {
 
 
 def build_application() -> typer.Typer:
-    """Return the command-line application with every command from the lists above."""
+    """Return the command-line application with every command defined above."""
     application = typer.Typer(
         name="orchestrator",
         no_args_is_help=True,

@@ -41,7 +41,7 @@ Overrides = Annotated[
     ),
 ]
 
-# for the commands that read MLflow
+# options of the commands that read MLflow
 TrackingUri = Annotated[
     str,
     typer.Option(
@@ -54,7 +54,7 @@ TrackingUri = Annotated[
 DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
 DEFAULT_STORAGE = "sqlite:///.orchestrator/studies.db"
 
-# for the commands on data sets
+# options of the commands on data sets
 Root = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="With torchvision:NAME: the folder that holds its files."),
@@ -80,7 +80,7 @@ TestFraction = Annotated[
     ),
 ]
 
-# for the commands on Kubernetes jobs
+# options of the commands on Kubernetes jobs
 ClusterFile = Annotated[
     Path | None,
     typer.Option(

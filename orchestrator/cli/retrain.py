@@ -159,7 +159,7 @@ def retrain(  # noqa: PLR0913, PLR0917 - the command's options
     if loaded.experiment.execution.kind == "ray":
         from orchestrator.distributed.resources import check_room
 
-        check_room(loaded.experiment.execution)  # before anything heavy is imported
+        check_room(loaded.experiment.execution)  # before slow modules are imported
     if config is None:
         _tick(loaded, output, dry_run, due)
     else:
@@ -196,7 +196,7 @@ def _backtest(
 def _backtest_config(
     folder: str | None, dry_run: bool, options: Mapping[str, object], what_if: list[str] | None
 ) -> BacktestConfig | None:
-    """Return the backtest's settings; None if the command runs a tick.
+    """Return the settings of the backtest; None if the command runs a tick.
 
     Raises:
         UserInputError: Options exclude each other, or a value is out of range.
@@ -222,10 +222,10 @@ def _backtest_config(
 
 
 def _alternatives(file: Path, overrides: list[str], what_if: list[str]) -> dict[str, Retraining]:
-    """Return one retraining for each value of `--what-if`, by its override.
+    """Return one retraining for each value of `--what-if`, by the override that sets the value.
 
     Raises:
-        ConfigError: A value is invalid.
+        ConfigError: A value of `--what-if` is invalid.
     """
     from orchestrator.config import load_retraining
     from orchestrator.config.backtest import alternatives
