@@ -4,7 +4,6 @@
 empty environment; here it borrows those of this one.
 """
 
-import json
 import os
 import re
 import subprocess
@@ -17,6 +16,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+
+from tests.starters import try_starters
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -88,29 +89,9 @@ def test_the_wheel_alone_runs_its_starters_in_another_folder(built: Path, tmp_pa
     # a bare path: the .pth files there, such as that of the checkout, are not read
     (own / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
 
-    def call(*words: str) -> str:
-        # whatever PYTHONPATH names would come before the wheel
-        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-        answer = subprocess.run(
-            words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-        )
-        assert answer.returncode == 0, answer.stdout + answer.stderr
-        return answer.stdout
-
-    pip = [str(programs / "python"), "-m", "pip", "install", "--no-index", "--no-deps"]
-    call(*pip, "--ignore-installed", str(wheel))
-    program = str(programs / "orchestrator")
-    assert call(program, "--version") == f"orchestrator {VERSION}\n"
-    call(program, "init")
-    brief = [f"--set={role}.training.epochs=1" for role in ("teacher", "student")]
-    call(
-        program,
-        "run",
-        "experiments/digits.yaml",
-        "--output=out",
-        "--set=execution.kind=in_process",
-        "--set=scenario.max_images_per_class=5",
-        *brief,
-    )
-    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert len(summary["student"]["accuracy_matrix"]) == 5
+    # whatever PYTHONPATH names would come before the wheel
+    variables = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    install = ["-m", "pip", "install", "--no-index", "--no-deps", "--ignore-installed", str(wheel)]
+    subprocess.run([str(programs / "python"), *install], env=variables, check=True)
+    (tmp_path / "work").mkdir()
+    try_starters(programs / "orchestrator", VERSION, tmp_path / "work", variables)

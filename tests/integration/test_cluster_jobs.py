@@ -34,6 +34,7 @@ from orchestrator.cluster.ticks import tick_of
 from orchestrator.config.cluster import ClusterConfig
 from tests.integration.processes import processes_of
 from tests.integration.servers import free_port, postgres, postgres_programs
+from tests.starters import try_starters
 from tests.waiting import PATIENCE_SECONDS, wait_for_server, wait_until
 
 if TYPE_CHECKING:
@@ -651,31 +652,6 @@ def deliver() -> Callable[[Path, str], None]:
 def test_the_wheel_alone_runs_its_starters_in_another_folder(
     environments: dict[str, Path], tmp_path: Path
 ) -> None:
-    def call(*words: str) -> str:
-        program = environments["orchestrator"] / "orchestrator"
-        variables = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
-        answer = subprocess.run(
-            [str(program), *words],
-            cwd=tmp_path,
-            env=variables,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert answer.returncode == 0, answer.stdout + answer.stderr
-        return answer.stdout
-
-    assert call("--version") == f"orchestrator {metadata.version('continual-orchestrator')}\n"
-    call("init")
-    brief = [f"--set={role}.training.epochs=1" for role in ("teacher", "student")]
-    call(
-        "run",
-        "experiments/digits.yaml",
-        "--output=out",
-        "--set=execution.kind=in_process",
-        "--set=scenario.max_images_per_class=5",
-        *brief,
-    )
-    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert len(summary["student"]["accuracy_matrix"]) == 5
-    assert (tmp_path / "mlflow.db").is_file()
+    program = environments["orchestrator"] / "orchestrator"
+    variables = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    try_starters(program, metadata.version("continual-orchestrator"), tmp_path, variables)

@@ -69,7 +69,7 @@ class FrozenFeatures(ABC):
     student_builds_on_teacher = False
     learns_from_all_images = False
     uses_views: ClassVar[bool] = True
-    """Whether to learn from augmented views of the images, too."""
+    """Learn from augmented views of the images, too."""
 
     @abstractmethod
     def learn_features(
