@@ -103,8 +103,8 @@ class ArtifactFiles:
         return {tensors, MANIFEST}
 
     def get(self, folder: str, name: str, mapped: bool = False) -> Artifact | None:
-        """Read the artifact of a folder; None if the folder has none. An incomplete or corrupt
-        artifact is moved aside with a warning.
+        """Read the artifact of a folder, with its tensors sorted by name; None if the folder has
+        none. An incomplete or corrupt artifact is moved aside with a warning.
 
         Args:
             folder: Folder of the artifact.
@@ -163,7 +163,7 @@ class ArtifactFiles:
 
         from orchestrator.models.artifact import Artifact  # noqa: PLC0415
 
-        return Artifact(load(content), manifest.values)
+        return Artifact(dict(sorted(load(content).items())), manifest.values)
 
     def _open_mapped(self, folder: str, manifest: Manifest) -> Artifact:
         path = f"{folder}/{manifest.sha256}.safetensors"
@@ -174,7 +174,7 @@ class ArtifactFiles:
 
         from orchestrator.models.artifact import Artifact  # noqa: PLC0415
 
-        return Artifact(load_file(path), manifest.values)
+        return Artifact(dict(sorted(load_file(path).items())), manifest.values)
 
     def sweep(self, folder: str, is_refuse: Callable[[str], bool]) -> None:
         """Remove files that interrupted writers or older content have left in a folder, after a new

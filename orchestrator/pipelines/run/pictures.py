@@ -48,7 +48,8 @@ def _kept(store: StageStore, text: str, draw: Draw) -> Mapping[str, bytes]:
     key = hashlib.sha256(text.encode()).hexdigest()
     stored = store.load(key)
     if stored is not None:
-        return {name: content.numpy().tobytes() for name, content in stored.tensors.items()}
+        names: list[str] = stored.values["pictures"]
+        return {name: stored.tensors[name].numpy().tobytes() for name in names}
     drawn = draw()
     contents = {
         name: torch.frombuffer(bytearray(content), dtype=torch.uint8)

@@ -39,6 +39,7 @@ def test_what_was_saved_is_loaded_bit_for_bit(store: StageStore) -> None:
     loaded = store.load(KEY)
     assert loaded is not None
     assert loaded.values == {"epochs": [{"loss": 0.5}]}
+    assert [*loaded.tensors] == sorted(_artifact().tensors)
     for name, tensor in _artifact().tensors.items():
         assert torch.equal(loaded.tensors[name], tensor)
         assert loaded.tensors[name].dtype == tensor.dtype
