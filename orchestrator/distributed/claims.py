@@ -46,8 +46,11 @@ class _Holders:
         self, key: str, token: str, holder: ActorHandle[Any], patience_seconds: float
     ) -> bool:
         """Try to claim a key, waiting at most some seconds; return whether the token holds it."""
+        # Not `asyncio.wait_for`: in Python 3.11 it awaits in another task, and before this one runs
+        # again, another waiter may have taken the key.
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._until_free(key, token), patience_seconds)
+            async with asyncio.timeout(patience_seconds):
+                await self._until_free(key, token)
         if token in self._released or self._token_of(key) not in {None, token}:
             return False
         self._held[key] = (token, holder)

@@ -153,20 +153,28 @@ def learners(ray: ModuleType) -> list[Any]:
 def test_a_key_is_held_by_one_at_a_time_and_passed_on_at_once(
     ray: ModuleType, name: str, make: MakeActor
 ) -> None:
-    first, second = make(Holder, name), make(Holder, name)
+    first, second, third = (make(Holder, name) for _ in range(3))
     assert ray.get(first.try_hold.remote("key", "1"))
     assert ray.get(first.try_hold.remote("key", "1"))  # the answer may have been lost
     assert not ray.get(second.try_hold.remote("key", "2"))
     assert not ray.get(first.try_hold.remote("key", "3"))
     assert ray.get(second.try_hold.remote("other key", "4"))
     assert ray.get(first.try_hold.remote("third key", "5"))
-    waiting = second.try_hold.remote("key", "6", PATIENCE_SECONDS)
-    assert ray.wait([waiting], timeout=0.5)[0] == []
+    waiting = {
+        holder.try_hold.remote("key", token, PATIENCE_SECONDS): (holder, token)
+        for holder, token in ((second, "6"), (third, "7"))
+    }
+    assert ray.wait([*waiting], timeout=0.5)[0] == []
     started = time.monotonic()
     first.release.remote("key", "1")
-    assert ray.get(waiting)
+    (next_one,), (last,) = ray.wait([*waiting], timeout=PATIENCE_SECONDS)
+    assert ray.get(next_one)
+    assert ray.wait([last], timeout=0.5)[0] == []  # both were woken: one holds the key, one waits
+    holder, token = waiting[next_one]
+    holder.release.remote("key", token)
+    assert ray.get(last)
     assert time.monotonic() - started < SOON
-    assert not ray.get(first.try_hold.remote("key", "7"))
+    assert not ray.get(first.try_hold.remote("key", "8"))
 
 
 def test_what_was_released_is_not_granted_and_nobody_elses_claim_is_touched(
