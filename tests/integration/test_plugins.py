@@ -127,8 +127,8 @@ def test_wrong_settings_of_an_extension_are_said_as_those_of_a_built_in_one(
     assert environment.orchestrator("validate", "source/experiment.yaml").returncode == 0
 
 
-def test_a_run_on_ray_learns_and_a_second_one_finds_all_stages(environment: Environment) -> None:
-    first = summary(environment, "first")
+def test_a_run_learns_and_one_on_ray_finds_all_its_stages(environment: Environment) -> None:
+    first = summary(environment, "first", "--set", "execution={kind: in_process}")
     assert first["method"] == "nearest_median"
     teacher = first["teacher"]
     assert isinstance(teacher, dict)

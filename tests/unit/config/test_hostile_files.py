@@ -30,7 +30,7 @@ from orchestrator.config.base import Config
 from orchestrator.errors import UserInputError
 
 ROOT = Path(__file__).parents[3]
-NUM_EXAMPLES = 250
+NUM_EXAMPLES = 80
 LONGEST_LINE = 5000
 
 # Values as YAML text, for a place in a file that is valid otherwise.
