@@ -1,8 +1,9 @@
-"""Shared by the tests of pages: a real Chromium, if this machine has one."""
+"""Shared by tests: a real Chromium, if this machine has one, and a Ray cluster of several nodes."""
 
+import os
 import shutil
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -41,3 +42,22 @@ def page(browser: "Browser") -> Iterator["Page"]:
     context.set_default_timeout(1000 * PATIENCE_SECONDS)
     yield context.new_page()
     context.close()
+
+
+@pytest.fixture
+def cluster() -> Iterator[Any]:
+    """Simulate Ray on several machines by processes: a head without CPUs, and nodes that can be
+    killed.
+    """
+    os.environ["RAY_AUTH_MODE"] = "disabled"
+    from ray.cluster_utils import Cluster
+
+    system = {
+        "health_check_initial_delay_ms": 0,
+        "health_check_period_ms": 500,
+        "health_check_failure_threshold": 3,
+    }
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "_system_config": system})
+    yield nodes
+    nodes.shutdown()
+    del os.environ["RAY_AUTH_MODE"]

@@ -411,25 +411,6 @@ def test_two_workers_learn_as_well_as_one(
     assert two == pytest.approx(one, abs=0.1)
 
 
-@pytest.fixture
-def cluster() -> Iterator[Any]:
-    """Simulate Ray on several machines by processes: a head without CPUs, and nodes that can be
-    killed.
-    """
-    os.environ["RAY_AUTH_MODE"] = "disabled"
-    from ray.cluster_utils import Cluster
-
-    system = {
-        "health_check_initial_delay_ms": 0,
-        "health_check_period_ms": 500,
-        "health_check_failure_threshold": 3,
-    }
-    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "_system_config": system})
-    yield nodes
-    nodes.shutdown()
-    del os.environ["RAY_AUTH_MODE"]
-
-
 @pytest.mark.reliability
 def test_a_lost_node_is_replaced_by_a_spare_one(
     new_driver: Callable[[], Driver],
