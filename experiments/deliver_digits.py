@@ -1,7 +1,6 @@
-"""Writes digits of some classes as a Parquet file: stands in for whoever delivers images in your
-house.
+"""Write images of some digits to a Parquet file, as the source of a retraining receives them.
 
-.venv/bin/python experiments/deliver_digits.py arrivals 0 1        makes arrivals/digits-0-1.parquet
+.venv/bin/python experiments/deliver_digits.py arrivals 0 1     makes arrivals/digits-0-1.parquet
 """
 
 from __future__ import annotations
@@ -18,17 +17,15 @@ from sklearn.datasets import load_digits
 
 
 def main() -> None:
-    """Writes the file."""
+    """Write the file."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", type=Path, help="where the file goes; made when it is missing")
+    parser.add_argument("folder", type=Path, help="folder for the file, created if missing")
     parser.add_argument(
         "digits", type=int, nargs="+", choices=range(10), metavar="DIGIT", help="classes, 0 to 9"
     )
-    parser.add_argument(
-        "--wrong", action="store_true", help="give every image the label of another one"
-    )
+    parser.add_argument("--wrong", action="store_true", help="shuffle the labels among the images")
     arguments = parser.parse_args()
     digits = load_digits()
     rows = np.flatnonzero(np.isin(digits.target, arguments.digits))
