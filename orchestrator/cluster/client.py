@@ -114,7 +114,7 @@ class KubernetesClient:
                 )
             except ApiException as error:
                 if error.status == 409 and '"AlreadyExists"' in (error.body or ""):
-                    return self.get(kind, name) or self.create(manifest)  # deleted since
+                    return self.get(kind, name) or self.create(manifest)  # deleted in the meantime
                 raise
 
     def delete(self, kind: str, name: str) -> None:
@@ -162,7 +162,7 @@ class KubernetesClient:
                     pod, self.namespace, timestamps=True, since_seconds=since_seconds, **_RAW
                 )
             except ApiException as error:
-                if error.status in (400, 404):  # waiting to start, or deleted
+                if error.status in (400, 404):  # the pod waits to start, or is deleted
                     return ""
                 raise
             return str(answer.data.decode("utf-8", errors="replace"))

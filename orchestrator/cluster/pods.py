@@ -177,8 +177,8 @@ def files_volume(config_map: str) -> tuple[dict[str, Any], dict[str, Any]]:
 def ray_volumes(
     cluster: ClusterConfig, *, is_head: bool
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return volumes and mounts of training pods: Ray's object store, and the volume of the stage
-    store, or a volume that only the head uses.
+    """Return volumes and mounts of training pods: for Ray's object store, and either for the stage
+    store or for a volume that only the head uses.
     """
     volumes: list[dict[str, Any]] = [
         {
@@ -204,8 +204,8 @@ def object_store_bytes(cluster: ClusterConfig) -> str:
 def config_map(
     name: str, namespace: str, labels: Mapping[str, str], files: Mapping[str, str]
 ) -> Manifest:
-    """Return the files of a job. The name depends on the files' content, so the files of a name
-    never change.
+    """Return a ConfigMap with the files of a job. Its name depends on the files' content, so the
+    content under one name never changes.
     """
     metadata = {"name": name, "namespace": namespace, "labels": dict(labels)}
     return {

@@ -28,7 +28,8 @@ _LABEL = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
 _MODES = ("K8sJobMode", "HTTPMode", "SidecarMode", "InteractiveMode")
 _MAX_GROUPS_OF_KUEUE = 7
 _MAX_FILES_BYTES = 2**20
-# Deletions from the smallest to the largest: in this order, their ages must not decrease.
+# Deletion policies in the order in which they delete more; in this order, the delays before they
+# apply must not decrease.
 _DELETION_ORDER = ("DeleteWorkers", "DeleteCluster", "DeleteSelf")
 
 
@@ -36,7 +37,8 @@ def check(manifests: Iterable[Manifest]) -> None:
     """Check that Kubernetes and KubeRay would run the described objects.
 
     Raises:
-        ConfigError: They would not run an object; the message has one line for each reason.
+        ConfigError: Kubernetes or KubeRay would not run an object; the message has one line for
+            each reason.
     """
     found = [
         f"{manifest['kind']} {manifest['metadata']['name']}: {text}"
@@ -239,8 +241,8 @@ def _deletion_strategy(spec: Manifest, rules: Sequence[Manifest]) -> Iterator[st
 def _deletion_rule(
     rule: Manifest, spec: Manifest, ages: dict[tuple[str, str], dict[str, int]]
 ) -> Iterator[str]:
-    """Yield each problem of one deletion rule, and record the rule's age in `ages`, by the state of
-    the job that the rule waits for and by its policy.
+    """Yield each problem of one deletion rule, and record the rule's age in `ages`, keyed by the
+    job state that the rule waits for and by the rule's policy.
     """
     policy, condition = rule["policy"], dict(rule["condition"])
     age = condition.pop("ttlSeconds", 0)

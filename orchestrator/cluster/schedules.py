@@ -62,7 +62,7 @@ def _cron_job(
     del workload  # the small pod reads the workload from its files
     limits = cluster.limits
     job = {
-        "backoffLimit": 0,  # the next tick follows without a retry
+        "backoffLimit": 0,  # no retry: the next tick comes anyway
         # this job waits for its RayJob and blocks the next tick; the deadline limits that
         "activeDeadlineSeconds": (limits.running_seconds + limits.ttl_seconds)
         * (limits.max_retries + 1),
@@ -128,7 +128,7 @@ def _ray_cron_job(
 
 def _deletion_rules(cluster: ClusterConfig) -> list[dict[str, Any]]:
     """Return rules that clean up after a RayCronJob, which keeps no history and deletes nothing:
-    its jobs delete first their cluster, and later themselves.
+    each of its jobs first deletes its Ray cluster, and later itself.
     """
     ends: list[dict[str, Any]] = [
         {"jobStatus": "SUCCEEDED"},

@@ -69,7 +69,7 @@ def workers_of_run(execution: RayConfig) -> Workers:
 
 
 def workers_of_sweep(execution: RayConfig, scale: SweepScaleConfig) -> Workers:
-    """Return the pods for as many concurrent trials as the range allows; a trial whose lanes have
+    """Return the pods for as many concurrent trials as `scale` allows; a trial whose lanes have
     one worker each takes one pod.
     """
     teacher, student = _group("teacher", execution.teacher), _group("student", execution.student)

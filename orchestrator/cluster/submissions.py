@@ -32,7 +32,7 @@ _FILES: dict[JobKind, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Request:
-    """A request of a person or a schedule.
+    """Request of a person or a schedule to run a command on Kubernetes.
 
     Attributes:
         kind: The command to run.
@@ -58,7 +58,7 @@ class Request:
 
 
 def render(request: Request, cluster: ClusterConfig) -> Submission:
-    """Return the objects to send.
+    """Return the Kubernetes objects to send for a request.
 
     Raises:
         UserInputError: Files or options are invalid, or KubeRay would not run the objects.

@@ -49,7 +49,7 @@ def tick_of(text: str) -> Tick:
 
 
 def tick_of_job(job: str, schedule: str) -> Tick:
-    """Return the tick of a schedule's pod.
+    """Return the tick that a schedule's pod runs.
 
     A job that a person creates from the schedule (`kubectl create job manual --from=cronjob/NAME`)
     can have any name, and is due now.

@@ -69,8 +69,8 @@ class Workload:
 
 
 def settings_for(cluster: ClusterConfig) -> list[str]:
-    """Return the settings that every experiment needs on a cluster, in the form of `--set`: they
-    join the cluster's Ray, and write to places that pods can reach.
+    """Return the settings that every experiment needs on a cluster, in the form of `--set`: the
+    experiment uses the cluster's Ray, and writes to places that pods can reach.
     """
     return [
         "execution.kind=ray",
@@ -115,7 +115,7 @@ def sweep_workload(
     output: str | None = None,
 ) -> Workload:
     """Return the workload of a sweep, with as many concurrent trials as the cluster's workers
-    allow. Arguments and errors as for a run.
+    allow. Arguments and errors as for `run_workload`.
     """
     _check_paths(experiment, cluster)
     if search_space.warm_start is not None:
@@ -148,7 +148,9 @@ def sweep_workload(
 def retraining_workload(
     retraining: Retraining, cluster: ClusterConfig, output: str | None = None
 ) -> Workload:
-    """Return the workload of one tick of a retraining. Arguments and errors as for a run."""
+    """Return the workload of one tick of a retraining. Arguments and errors are those of
+    `run_workload`.
+    """
     _check_reachable("source.path", retraining.source.path, cluster)
     if retraining.source.unlabeled is not None:
         _check_reachable("source.unlabeled.path", retraining.source.unlabeled.path, cluster)
@@ -192,8 +194,8 @@ def _told(
 
 
 def _output(cluster: ClusterConfig, job: str, wanted: str | None) -> tuple[str, str]:
-    """Return the option for the output folder. If the cluster has a folder that outlasts
-    the pods, files, Ray's log and a sweep's ledger stay readable there.
+    """Return the option for the output folder. Files, Ray's log and a sweep's ledger stay readable
+    if the cluster has a folder that outlasts the pods.
 
     Raises:
         ConfigError: The wanted folder is not on the volume.
