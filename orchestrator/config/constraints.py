@@ -41,7 +41,7 @@ class Constraint:
         return [side for side in (self.left, self.right) if isinstance(side, str)]
 
     def holds(self, value_of: Mapping[str, float]) -> bool:
-        """Return whether the constraint holds for the values at these paths."""
+        """Return whether the constraint holds; `value_of` gives the value at a path."""
         left, right = (
             value_of[side] if isinstance(side, str) else side for side in (self.left, self.right)
         )

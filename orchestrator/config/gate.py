@@ -146,8 +146,8 @@ class GateConfig(Config):
 
 
 def _bounds_of_former_name(tolerance: object) -> dict[str, float]:
-    """Return bounds at least as wide as the bound under its former name, which applied to every
-    kind of accuracy loss.
+    """Return the bounds that replace a bound with a former name, which applied to every kind of
+    accuracy loss; none of them is stricter than the former bound.
     """
     if not isinstance(tolerance, int | float):  # validation of the field reports the problem
         return {}

@@ -29,7 +29,8 @@ def with_first_metric(values: object) -> object:
 
 
 def check_one_number(trial_scheduler: str, metrics: Mapping[str, str]) -> None:
-    """Reject a trial scheduler, because it compares unfinished trials by a single number.
+    """Reject a trial scheduler if there are several objectives: it compares unfinished trials by a
+    single number.
 
     Raises:
         ValueError: A trial scheduler is set.

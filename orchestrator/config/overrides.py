@@ -104,7 +104,7 @@ def _set_value(
 
 
 def _drop_keys_of_other_kinds(node: Tree, union: object, kind: object) -> None:
-    """Delete the keys that only the old kind has, which the file may contain."""
+    """Delete the keys of a mapping that only its old kind has; the file may contain such keys."""
     known = variant_kinds(union)
     if isinstance(kind, str) and kind in known:
         for key in [key for key in node if key not in known[kind].model_fields]:

@@ -7,7 +7,7 @@ resumed in other places, and a resumed run keeps the values that it logged when 
 
 from __future__ import annotations
 
-# Prefixes of dotted paths.
+# Prefixes of the dotted paths of these settings.
 _PLACES = (
     "execution.",
     "store.",

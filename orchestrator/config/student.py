@@ -54,7 +54,7 @@ class TeachingConfig(Config):
 
 
 class StudentConfig(Config):
-    """The second, smaller model, distilled from the teacher's embedding and classifier."""
+    """The student: the smaller model, distilled from the teacher's embedding and classifier."""
 
     backbone: StudentBackboneConfig = Field(
         default=SmallCnnTinyConfig(), description="The feature extractor's architecture."

@@ -123,7 +123,7 @@ SpreadConfig = Annotated[
 
 
 class JointEmbeddingConfig(Config):
-    """Space in which classes are pushed apart and pulled together [A claims 1, 7]."""
+    """Space that pushes different classes apart and pulls each class together [A claims 1, 7]."""
 
     dimensions: Annotated[int, Field(ge=2, le=8192)] | None = Field(
         default=512,
@@ -222,7 +222,7 @@ ExtractorConfig = Annotated[
 
 
 class TeacherConfig(Config):
-    """The first, larger model, which learns continually [A claims 1 to 7]."""
+    """The teacher: the larger model, which learns continually [A claims 1 to 7]."""
 
     backbone: BackboneConfig = Field(
         default=SmallCnnConfig(), description="The feature extractor's architecture."

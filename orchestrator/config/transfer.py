@@ -240,8 +240,8 @@ class PerSampleTransferConfig(TransferRule):
 
     Measured on validation images of CIFAR-10 (inherited student without teaching, one seed), in
     percentage points relative to the best of the fixed ratios 0.1 to 0.9 at 0, 20, 40 and 60 %
-    wrong labels: the defaults -0.4, -0.5, -0.6 and -0.3; highest 0.8 with lowest 0.6 -0.2, -0.2,
-    -0.1 and -0.2; highest 0.9 with lowest 0.6 -0.4, -0.3, -0.2 and +0.1. The standard error is 0.6.
+    wrong labels: -0.4, -0.5, -0.6 and -0.3 with the defaults; -0.2, -0.2, -0.1 and -0.2 with ratios
+    0.6 to 0.8; -0.4, -0.3, -0.2 and +0.1 with ratios 0.6 to 0.9. The standard error is 0.6.
     """
 
     kind: Literal["per_sample"] = "per_sample"
