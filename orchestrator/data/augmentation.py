@@ -63,7 +63,7 @@ def augment(
         )
         if config.noise:
             pixels += noise.index_select(0, starts[block]).view_as(pixels)
-        changed[block] = pixels.add_(0.5).clamp_(0, 255)  # the conversion truncates
+        changed[block] = pixels.add_(0.5).clamp_(0, 255)  # the conversion to uint8 truncates
     return changed
 
 
@@ -156,4 +156,4 @@ def mix(images: Images, generator: torch.Generator) -> Images:
     share = torch.rand(len(images), 1, 1, 1, generator=generator).to(images.device)
     return (
         partners.float().lerp_(images.float(), share).add_(0.5).to(torch.uint8)
-    )  # the conversion truncates
+    )  # the conversion to uint8 truncates

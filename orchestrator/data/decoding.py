@@ -83,8 +83,8 @@ def decode(
             image.mode if isinstance(stored, bytes | Image.Image) else "pixels",
             image.size,
         )
-        # large JPEGs are shrunk during decoding, to twice the size, which keeps the last step
-        # smooth
+        # large JPEGs are shrunk during decoding, but to twice the final size, so that the final
+        # resizing stays smooth
         image.draft(None, (2 * shape[2], 2 * shape[1]))
         turned = image.getexif().get(_ORIENTATION, 1) in _SIDEWAYS
         with limits.room_for(width, height):

@@ -74,6 +74,6 @@ def _give_back_memory() -> None:
     """Return freed memory to the system; otherwise each thread would keep some hundred megabytes of
     its last large images.
     """
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only; others need no call
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # only in glibc; no other needs it
     if trim is not None:
         trim(0)

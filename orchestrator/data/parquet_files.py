@@ -106,7 +106,7 @@ class _LocalFile:
 class _RemoteFile:
     where: str
     name: str
-    # from size and time: reading the content to compare it would cost as much as decoding it
+    # a stamp of size and time: reading the content to compare it would cost as much as decoding it
     stamp: str
     filesystem: fs.FileSystem
     path: str

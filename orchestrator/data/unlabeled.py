@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Rows: TypeAlias = npt.NDArray[np.int64]
 
 UNLABELED: Literal["unlabeled"] = "unlabeled"
-"""Name that unlabelled images have where labelled images have the name of their split."""
+"""Name for unlabelled images wherever labelled images are named by their split."""
 
 IMAGES_PER_PART = 2048
 """Largest number of images that are processed and stored as one part."""
@@ -60,7 +60,7 @@ class PoolPart(NamedTuple):
 
     Which images are skipped depends on the seed and on the number of labelled images. If less than
     half of a part is skipped, the whole part is processed, so that the results for the part can be
-    reused for other seeds and numbers.
+    reused for other seeds and other numbers of labelled images.
 
     Attributes:
         rows: Rows of the table to process.

@@ -84,7 +84,7 @@ def pool_beside(scenario: Scenario, table: ImageTable) -> UnlabeledPool:
 
 
 def _chosen(source: UnlabeledSource, num: int, seed: int) -> Iterator[Sample]:
-    """Yield a random choice of `num` samples of a source, in its order."""
+    """Yield `num` randomly chosen samples of a source, in the order of the source."""
     total = source.num_images
     chosen = set(np.random.default_rng(seed).permutation(total)[:num].tolist())
     return (sample for row, sample in enumerate(source.samples()) if row in chosen)

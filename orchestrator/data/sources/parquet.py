@@ -34,7 +34,7 @@ class ParquetSource:
 
         Args:
             train: A file, a folder of files, or a pattern; a local path or an address.
-            test: The same for test images; None if there are none.
+            test: Place of the test images, in the same form; None if there are none.
 
         Raises:
             DataError: No file matches.

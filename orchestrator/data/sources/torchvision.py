@@ -29,8 +29,8 @@ _SPLITS: dict[Half, tuple[str, ...]] = {
 
 
 class TorchvisionSource:
-    """Source of the images of a `torchvision.datasets` class. Image files that the class only opens
-    are passed on as they are, not encoded again.
+    """Source of the images of a `torchvision.datasets` class. If the class only opens image files,
+    these are passed on unchanged, not encoded again.
     """
 
     def __init__(self, config: TorchvisionDataConfig) -> None:
