@@ -45,9 +45,11 @@ class _Holders:
     async def take(
         self, key: str, token: str, holder: ActorHandle[Any], patience_seconds: float
     ) -> bool:
-        """Try to claim a key, waiting at most some seconds; return whether the token holds it."""
-        # Not `asyncio.wait_for`: in Python 3.11 it awaits in another task, and before this one runs
-        # again, another waiter may have taken the key.
+        """Try to claim a key, waiting at most some seconds. Return whether the token then holds the
+        key.
+        """
+        # Not `asyncio.wait_for`: in Python 3.11 it awaits in another task, and before the caller
+        # runs again, another waiter may have taken the key.
         with suppress(TimeoutError):
             async with asyncio.timeout(patience_seconds):
                 await self._until_free(key, token)
@@ -102,7 +104,7 @@ class ClusterClaims:
     """
 
     def __init__(self, name: str) -> None:
-        """Find the claims of a name, or open them.
+        """Find the claims opened under a name, or open new ones.
 
         Args:
             name: Name shared by all runs that use these claims, and by no others in the cluster.

@@ -80,8 +80,8 @@ class EventChannel:
         """Return whether a stage is in the store, after waiting some seconds for the event of its
         end.
 
-        The event arrives before a look into the store would show the stage. If the event is lost,
-        the store decides.
+        The event usually arrives before repeated looks into the store would find the stage. If the
+        event is lost, the content of the store decides.
         """
         question = self._actor.has_finished.remote(stage.name, _LOOK_AT_STORE_SECONDS)
         try:

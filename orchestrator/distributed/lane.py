@@ -94,7 +94,8 @@ def _learn_stages(task: LaneTask, work: Work, ranks: Ranks) -> None:
     for key in task.keys:
         for upstream in stages[key].upstream:
             if upstream in stages and stages[upstream].role != task.role:
-                # Wait in rounds: torch takes a collective operation of hours for a lost connection.
+                # Wait in rounds: torch would treat a collective operation that lasts for hours as a
+                # lost connection.
                 while not ranks.from_first(lambda: channel.is_stored(stages[upstream], work.store)):  # noqa: B023 - called at once
                     pass
         runner.obtain(stages[key])
@@ -111,7 +112,9 @@ def _device(task: LaneTask) -> torch.device:
 
 
 def _prepare(task: LaneTask) -> tuple[Work | None, dict[str, str] | None]:
-    """Return the work as this node computes it, or the mistake if it differs from the driver's."""
+    """Return the work that this node derives from a task, or the user's mistake if this work
+    differs from the driver's.
+    """
     try:
         prepared = prepare_work(Experiment.model_validate(task.experiment))
         work = replace(prepared, judges_labels=task.judges_labels)

@@ -17,7 +17,7 @@ class LaneRun:
     """Run the workers of a lane, and keep their result."""
 
     def __init__(self, role: Role, trainer: DataParallelTrainer, config: LaneConfig) -> None:
-        """Start nothing yet.
+        """Prepare the lane without starting it.
 
         Args:
             role: Role of the stages.

@@ -95,8 +95,8 @@ def _run(lanes: Sequence[LaneRun], replay: EventReplay, channel_name: str, room:
     lanes[0].start()
     channel = EventChannel(channel_name)
     while not all(lane.has_ended for lane in lanes):
-        # Start one lane after the other: at once they would compete for the CPU, and the student
-        # lane has nothing to learn at first.
+        # Start one lane after the other: started together, the lanes would compete for the CPU, and
+        # the student lane has nothing to learn at first.
         waiting = [lane for lane in lanes if not lane.has_begun]
         if waiting and (
             not replay.is_empty or all(lane.has_ended for lane in lanes if lane.has_begun)

@@ -72,8 +72,8 @@ def _check_possible_on_one_machine(execution: RayConfig) -> None:
 def num_workers_within(
     role: str, execution: RayConfig, available: Mapping[str, float]
 ) -> int | tuple[int, int]:
-    """Return the number of workers for a lane. An elastic lane leaves the resources that the other
-    lane needs free, whichever lane starts first.
+    """Return the number of workers for a lane. An elastic lane never takes the resources that the
+    other lane needs, whichever lane starts first.
 
     Args:
         role: Role of the lane.

@@ -15,10 +15,12 @@ from orchestrator.errors import ClusterUnavailableError, ConfigError
 
 
 class RoomWatch:
-    """Detect that an elastic lane waits for nodes that are gone for good: Ray waits forever."""
+    """Detect that an elastic lane waits for nodes that are gone for good; Ray itself would wait
+    forever.
+    """
 
     def __init__(self, execution: RayConfig) -> None:
-        """Check nothing yet.
+        """Start the watch without checking the cluster.
 
         Args:
             execution: Configuration of the lanes, with the time that they may take to start.
