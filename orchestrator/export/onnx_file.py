@@ -44,7 +44,7 @@ def write_onnx(program: ExportedProgram, texts: Mapping[str, str], path: Path) -
                 dynamo=True,
                 verbose=False,
             )
-    except Exception as error:  # the exporter raises many kinds
+    except Exception as error:  # the exporter raises many kinds of errors
         raise not_convertible("an ONNX file", error) from error
     if converted is None:
         raise not_convertible("an ONNX file", RuntimeError("torch returned none"))
@@ -83,7 +83,7 @@ def open_onnx(path: Path, num_threads: int) -> Predictor:
     options.log_severity_level = _ERRORS_ONLY
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime raises many kinds
+    except Exception as error:  # ONNX Runtime raises many kinds of errors
         raise not_convertible("an ONNX file that ONNX Runtime runs", error) from error
 
     def predict(images: Images) -> Logits:

@@ -25,7 +25,7 @@ def trace(classifier: nn.Module, shape: Shape) -> ExportedProgram:
     examples = torch.zeros(_NUM_EXAMPLES, *shape, dtype=torch.uint8)
     try:
         return torch.export.export(classifier, (examples,), dynamic_shapes=({0: Dim.DYNAMIC},))
-    except Exception as error:  # torch.export raises many kinds
+    except Exception as error:  # torch.export raises many kinds of errors
         raise not_convertible("a graph", error) from error
 
 

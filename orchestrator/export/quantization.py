@@ -53,7 +53,7 @@ def quantize(
                 source, prepared, skip_symbolic_shape=True
             )  # folds normalisation into the convolutions
             how = _write(prepared, target, calibration)
-        except Exception as error:  # ONNX Runtime raises many kinds
+        except Exception as error:  # ONNX Runtime raises many kinds of errors
             raise not_convertible("an int8 file", error) from error
     describe(target, {**texts, "quantization": how})
     return how
