@@ -19,11 +19,11 @@ Rgb: TypeAlias = tuple[float, float, float]
 ACCURACY_COLOURS = LinearSegmentedColormap.from_list(
     "accuracy", ["#e1eaf3", "#b0cde5", "#4f94c4", "#0f5c95", "#06304f"]
 )
-# Every picture has the same scale, so that runs are comparable; the power spreads 80-100 %, where
-# good runs differ.
+# Every picture has the same scale, so that runs are comparable; the power stretches the range from
+# 80 to 100 %, where good runs differ.
 ACCURACY_SCALE = PowerNorm(gamma=3.0, vmin=0.0, vmax=1.0)
-# Worse, equal, better: distinguishable with every kind of colour blindness, and by the sign in each
-# cell.
+# Colours for worse, equal and better: distinguishable with every kind of colour blindness, and by
+# the sign in each cell.
 _DIFFERENCE_COLOURS = LinearSegmentedColormap.from_list(
     "difference", ["#7a2f00", "#d9853b", "#f2f2f0", "#4f94c4", "#06304f"]
 )

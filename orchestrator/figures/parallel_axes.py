@@ -54,8 +54,8 @@ def parameter_axes(parameters_per_trial: Sequence[Mapping[str, Any]]) -> list[Pa
 
 
 def value_axis(name: str, values: Mapping[int, Any]) -> ParallelAxis:
-    """Return an axis: logarithmic if numbers span more than 1.5 decades, with one tick per category
-    if values are not numbers.
+    """Return the axis for some values. It is logarithmic if numbers span more than 1.5 decades;
+    values that are not numbers get one tick per category.
 
     Args:
         name: Name above the axis.

@@ -62,8 +62,8 @@ def run_overview_figure(teacher_matrix: Matrix, student_matrix: Matrix, title: s
     """Draw an overview of a run: both heat maps, accuracy after each task, forgetting of each task.
 
     Args:
-        teacher_matrix: As in `accuracy_matrix_figure`.
-        student_matrix: As in `accuracy_matrix_figure`.
+        teacher_matrix: The teacher's accuracies, as in `accuracy_matrix_figure`.
+        student_matrix: The student's accuracies, as in `accuracy_matrix_figure`.
         title: Title, which identifies the run.
     """
     matrices = {"Teacher": _square(teacher_matrix), "Student": _square(student_matrix)}
