@@ -15,7 +15,7 @@ class Analytic(ClosedForm):
     """Regress one-hot labels on features."""
 
     def classifier(self, moments: FeatureMoments, experiment: Experiment) -> LinearClassifier:
-        """Return the regression of all classes so far."""
+        """Return the ridge regression of all classes so far."""
         assert isinstance(experiment.method, AnalyticConfig)  # noqa: S101 - for the type checker
         return ridge_classifier(moments, experiment.method.ridge)
 

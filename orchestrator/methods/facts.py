@@ -38,10 +38,10 @@ class MethodFacts(Protocol):
     """
 
     student_builds_on_teacher: ClassVar[bool]
-    """The student of a task waits for the teacher of that task, and reads it."""
+    """Whether the student of a task waits for the teacher of that task, and reads it."""
 
     learns_from_all_images: ClassVar[bool]
-    """Every task starts from scratch, on the images of all seen classes."""
+    """Whether every task starts from scratch, on the images of all seen classes."""
 
     def configuration_paths(
         self, role: Role, is_first_task: bool, experiment: Experiment

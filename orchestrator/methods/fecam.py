@@ -160,7 +160,7 @@ class FeCam(FrozenFeatures):
         return Artifact(network_tensors(model.network))
 
     def from_artifact(self, artifact: Artifact, context: ArtifactContext) -> Model:
-        """Rebuild the network."""
+        """Rebuild the network from an artifact."""
         state = unprefixed("network", artifact.tensors)
         classifier = MahalanobisClassifier(state["classifier.means"], state["classifier.factors"])
         exponent = _config_of(context.experiment).tukey_exponent / _POWER_NORMALIZATION

@@ -98,11 +98,11 @@ class TrainedNetwork:
         return projection_head(extractor, dimensions, num_classes)
 
     def to_artifact(self, model: Model) -> Artifact:
-        """Return the network."""
+        """Return the network as an artifact."""
         return Artifact(network_tensors(model.network))
 
     def from_artifact(self, artifact: Artifact, context: ArtifactContext) -> Model:
-        """Rebuild the network."""
+        """Rebuild the network from an artifact."""
         return NetworkModel(rebuilt_network(artifact.tensors, context))
 
     def _train_network(self, inputs: LearningInputs, context: LearningContext) -> AnyNetwork:

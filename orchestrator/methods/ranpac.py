@@ -88,7 +88,9 @@ class RanPac(FrozenFeatures):
     def learn_features(
         self, found: Extracted, inputs: LearningInputs, context: LearningContext
     ) -> Model:
-        """Add the new classes to the sums, choose a ridge strength, and solve."""
+        """Add the new classes to the sums, choose a ridge strength, and solve for the
+        classifier.
+        """
         config = inputs.experiment.method
         assert isinstance(config, RanPacConfig)  # noqa: S101 - for the type checker
         if isinstance(inputs.previous, MomentsModel):
@@ -126,7 +128,7 @@ class RanPac(FrozenFeatures):
         return Artifact(tensors, dict(model.details))
 
     def from_artifact(self, artifact: Artifact, context: ArtifactContext) -> Model:
-        """Rebuild the network, the sums and the ridge strength."""
+        """Rebuild the network, the sums and the ridge strength from an artifact."""
         state = unprefixed("network", artifact.tensors)
         network = rebuilt(
             state,

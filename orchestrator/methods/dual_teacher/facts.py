@@ -96,7 +96,9 @@ class DualTeacherFacts:
         return role == "student" and inherits
 
     def num_epochs(self, role: Role, is_first_task: bool, experiment: Experiment) -> int:
-        """Return the epochs of distillation, or of extractor training plus refinement."""
+        """Return the number of epochs: of a student's distillation, or of a teacher's extractor
+        training plus refinement.
+        """
         if role == "student":
             own = experiment.student
             if not isinstance(own.backbone, InheritedBackboneConfig):

@@ -106,7 +106,7 @@ class DualTeacher(DualTeacherFacts):
         return Artifact(tensors | tensors_of("statistics", model.statistics))
 
     def from_artifact(self, artifact: Artifact, context: ArtifactContext) -> Model:
-        """Rebuild the teacher or the student."""
+        """Rebuild a teacher or a student from its artifact."""
         tensors = as_stored_now(artifact.tensors)
         if context.role == "teacher" and _WHITENING not in tensors:
             space = JointSpace.from_tensors(unprefixed("space", tensors))

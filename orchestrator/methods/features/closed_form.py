@@ -51,7 +51,7 @@ class Extracted:
     """The features of a task's images.
 
     Attributes:
-        extractor: The extractor that computed them.
+        extractor: The extractor that computed the features.
         features: Power-normalised features of each new class.
     """
 
@@ -69,7 +69,7 @@ class FrozenFeatures(ABC):
     student_builds_on_teacher = False
     learns_from_all_images = False
     uses_views: ClassVar[bool] = True
-    """Learn from augmented views of the images, too."""
+    """Whether to learn from augmented views of the images as well."""
 
     @abstractmethod
     def learn_features(
@@ -121,7 +121,7 @@ class FrozenFeatures(ABC):
 
     @abstractmethod
     def from_artifact(self, artifact: Artifact, context: ArtifactContext) -> Model:
-        """Rebuild the model from its artifact."""
+        """Rebuild a model from its artifact."""
 
 
 class ClosedForm(FrozenFeatures):
@@ -155,7 +155,7 @@ class ClosedForm(FrozenFeatures):
         return Artifact(network_tensors(model.network) | tensors_of("moments", model.moments))
 
     def from_artifact(self, artifact: Artifact, context: ArtifactContext) -> Model:
-        """Rebuild the network and the sums."""
+        """Rebuild the network and the sums from an artifact."""
         network = rebuilt_network(artifact.tensors, context)
         return MomentsModel(network, stored_moments(artifact, context))
 

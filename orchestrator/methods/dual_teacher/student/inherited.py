@@ -43,7 +43,7 @@ from orchestrator.training.reports import EpochReport
 
 @dataclass(frozen=True)
 class InheritedStudent:
-    """The student after a task.
+    """Inherited student that has learned one or more tasks.
 
     Attributes:
         network: Inherited layers, normalisation, linear discriminants.

@@ -1,4 +1,4 @@
-"""The student after a task."""
+"""The student as it is after learning a task."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ TaughtNetwork = Network[ProjectionEmbedding, CosineClassifier]
 
 @dataclass(frozen=True)
 class StudentModel:
-    """The student after a task.
+    """Student that has learned one or more tasks.
 
     Attributes:
         network: The network that predicts: the taught network's extractor and the configured
             classifier.
-        taught: Extractor, and the embedding module and classifier that imitate the teachers'; the
-            next task continues from this network.
+        taught: Extractor, with the embedding module and the classifier that imitate the teacher's;
+            the next task continues from this network.
         space: The joint embedding space of this task, into which the taught network embeds.
         statistics: Statistics of the seen classes in the extractor's features.
     """

@@ -150,7 +150,9 @@ class Distillation:
         return of_share.mean() if self.context.ranks.size == 1 else self._mean(of_share)
 
     def _mean(self, of_share: Tensor) -> float:
-        """Return the mean over the whole batch, from this rank's value for each of its images."""
+        """Return the mean of a value over the whole batch, given this rank's value for each of its
+        images.
+        """
         ranks = self.context.ranks
         return ranks.mean(
             float(of_share.mean()), len(of_share) * ranks.size / self.config.training.batch_size

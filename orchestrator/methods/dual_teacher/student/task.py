@@ -195,7 +195,7 @@ def _untaught_directions(
     network: TaughtNetwork, taught: Tensor, context: LearningContext
 ) -> Tensor:
     """Return random class directions: a student with only one of the two teachers does not use the
-    teacher's.
+    teacher's class directions.
     """
     num_known = network.classifier.num_classes
     drawn = functional.normalize(

@@ -49,7 +49,7 @@ _LEAST_DOUBTED = 0.1
 at most 9 % are doubted on CIFAR-10 with two classes per task, and 2 % on handwritten digits.
 """
 _LEAST_TEMPERATURE = 1e-3
-_MEDIAN_DEVIATION = 0.6745  # of a normal distribution, in standard deviations
+_MEDIAN_DEVIATION = 0.6745  # median absolute deviation of the standard normal distribution
 
 
 @dataclass(frozen=True)

@@ -33,16 +33,16 @@ from orchestrator.methods.views import ClassFeatures
 from orchestrator.models.classifiers import COSINE_SCALE
 
 Vectors = Float[Tensor, "old vectors m"]
-_FLAT_SHARE = 1e-3  # of the mean variance: above the rounding error of single precision
+_FLAT_SHARE = 1e-3  # share of the mean variance, above the rounding error of single precision
 
 
 @dataclass(frozen=True)
 class OldClasses:
-    """The classes learned before, in the joint embedding space at the start of the new task.
+    """Classes of earlier tasks, in the joint embedding space at the start of the new task.
 
     Attributes:
-        prototypes: Their embedded representations.
-        classifier: The old task's classifier; never changed here.
+        prototypes: Embedded prototypes of these classes.
+        classifier: Classifier of the previous task; it is not trained any further.
     """
 
     prototypes: Float[Tensor, "old m"]
@@ -77,9 +77,10 @@ def augmentation_vectors(
 
 def observed_deviations(features: Sequence[ClassFeatures]) -> Float[Tensor, "n d"]:
     """Return the deviations of images from the mean of their class, corrected for the estimated
-    mean, which lies closer to the images than the true one.
+    mean, which lies closer to the images than the true mean does.
 
-    A class of a single image contributes nothing; if no class contributes, return a row of zeros.
+    A class of a single image contributes no deviation; if no class contributes one, return a row of
+    zeros.
     """
     parts = [
         (of_class.clean - of_class.clean.mean(dim=0)) * (num / (num - 1)) ** 0.5
@@ -130,7 +131,8 @@ def draw_features(
 
 
 def _root(covariance: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
-    """Return a matrix R with `R Rᵀ` = the covariance, to a thousandth of its mean variance.
+    """Return a matrix R for which `R Rᵀ` equals the covariance up to a thousandth of its mean
+    variance.
 
     With fewer images than features, some directions have no spread; they get a thousandth of the
     mean variance. Computing eigenvectors would take far longer than all other work of a task.

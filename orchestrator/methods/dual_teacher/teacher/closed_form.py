@@ -21,11 +21,11 @@ from orchestrator.models import WhitenedEmbedding
 from orchestrator.models.backbones import FeatureGroup
 
 _LEAST_CERTAIN_SHARE = (
-    0.1  # of a usual mean's squared length: the mean of a single image may be all error
+    0.1  # share of a usual mean's squared length; the mean of a single image may be all error
 )
 _CENTRED_SHARE = 0.9
 _LEAST_VARIANCE = 1e-8
-_LARGE = 2048  # number of features
+_LARGE = 2048  # from this number of features on
 
 
 def principal_basis(
@@ -93,8 +93,8 @@ def covariance_inside(
 def whitening(
     covariance: Float[Tensor, "d d"], basis: Float[Tensor, "d m"], shrinkage: float
 ) -> Float[Tensor, "m m"]:
-    """Return the map that makes the within-class covariance, shrunk towards an isotropic one, the
-    identity.
+    """Return the map that turns the within-class covariance, once shrunk towards an isotropic one,
+    into the identity.
 
     All such maps give the same cosines. For few features, the returned map is symmetric: it rotates
     the axes least, so that the space stays comparable between tasks. For many features, it is

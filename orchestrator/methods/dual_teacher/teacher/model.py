@@ -1,4 +1,4 @@
-"""The teacher after a task."""
+"""The teacher as it is after learning a task."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TeacherNetwork = Network[WhitenedEmbedding, CosineClassifier]
 
 @dataclass(frozen=True)
 class TeacherModel:
-    """The teacher after a task.
+    """Teacher that has learned one or more tasks.
 
     Attributes:
         network: Extractor, embedding module, classifier.
