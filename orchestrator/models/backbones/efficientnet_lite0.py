@@ -12,7 +12,7 @@ from orchestrator.models.backbones.body import Body, Shape
 from orchestrator.models.backbones.stages import Stages
 from orchestrator.models.backbones.weight_files import digest, extra_is_missing, load_weights
 
-_STATISTICS = ((127 / 255,) * 3, (128 / 255,) * 3)  # of its training: pixels in [-1, 1]
+_STATISTICS = ((127 / 255,) * 3, (128 / 255,) * 3)  # pixels in [-1, 1], as in training
 _NUM_FEATURES = 1280
 
 
