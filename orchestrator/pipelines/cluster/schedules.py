@@ -18,8 +18,8 @@ def send_schedule(submission: Submission, client: KubernetesClient) -> tuple[Man
         was removed.
 
     Raises:
-        UserInputError: The cluster rejects the schedule, or this program did not create the one to
-            remove.
+        UserInputError: The cluster rejects the schedule, or this program did not create the
+            schedule to remove.
         TransientError: The cluster does not answer.
     """
     kind, name = submission.job["kind"], submission.name

@@ -35,7 +35,7 @@ class Prediction:
     """Image with its most probable class.
 
     Attributes:
-        image: Its path, or the Parquet file and the row.
+        image: Path of the image, or the Parquet file and the row.
         label: The predicted class.
         probability: Softmax of the logits, in [0, 1]; not calibrated.
     """
@@ -50,7 +50,7 @@ class Skipped:
     """Image that cannot be decoded.
 
     Attributes:
-        image: Its path, or the Parquet file and the row.
+        image: Path of the image, or the Parquet file and the row.
         reason: Why the image cannot be decoded.
     """
 

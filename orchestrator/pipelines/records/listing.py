@@ -159,7 +159,7 @@ def final_accuracy(run: TrackedRun, measure: names.FinalMeasure) -> float | None
     return run.metrics.get(names.final_metric("student", measure))
 
 
-# --- inside ---------------------------------------------------------------------------------------
+# --- internals ------------------------------------------------------------------------------------
 
 
 def _champions(

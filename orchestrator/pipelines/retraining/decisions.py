@@ -33,7 +33,7 @@ _CARRY_OUT: dict[Decision, tuple[_Decide, Outcome]] = {
 def decide(
     retraining: Retraining, decision: Decision, version: str | None, reason: str
 ) -> RetrainingOutcome:
-    """Make a candidate the champion, or reject it and quarantine its files until they change.
+    """Make a candidate the champion, or reject the candidate and skip its files until they change.
 
     Args:
         retraining: The retraining.

@@ -41,8 +41,8 @@ class KeptReplays:
         self._folder = folder
 
     def find(self, planned: PlannedReplay, key: str) -> Replay | None:
-        """Return the stored replay of a key as a replay of this plan; None if the replay is missing
-        or this version of the program cannot read it.
+        """Return the ticks stored under a key as a replay of a plan; None if nothing is stored, or
+        if this version of the program cannot read it.
         """
         try:
             text = (self._folder / f"{key}.json").read_text(encoding="utf-8")

@@ -34,7 +34,7 @@ def held_lease(retraining: Retraining, pairs: ModelPairs) -> Iterator[Lease]:
 
     Args:
         retraining: The retraining.
-        pairs: Its registry.
+        pairs: Registry of the retraining's models.
 
     Raises:
         LockedError: Another process holds the lease.
@@ -58,7 +58,7 @@ def state_without_lease(retraining: Retraining, pairs: ModelPairs) -> State:
 
     Args:
         retraining: The retraining.
-        pairs: Its registry.
+        pairs: Registry of the retraining's models.
 
     Raises:
         UserInputError: The champion is a version that no retraining has registered.
@@ -107,7 +107,7 @@ def _existing(place: str) -> Journal | None:
 
 
 def _last_entry(*journals: Journal | None) -> Entry | None:
-    """Return the last entry of the first journal that has one."""
+    """Return the last entry of the first journal that has any entry."""
     entries = (journal.last() for journal in journals if journal is not None)
     return next((entry for entry in entries if entry is not None), None)
 

@@ -19,7 +19,7 @@ def rollback(retraining: Retraining, reason: str) -> tuple[ModelPair, ModelPair]
         reason: The reason, stored with the versions.
 
     Returns:
-        The new champion, and the one that was rolled back.
+        The new champion, and the champion that was rolled back.
 
     Raises:
         UserInputError: There is no previous champion.

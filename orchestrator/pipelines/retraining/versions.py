@@ -39,7 +39,7 @@ def register(
     Args:
         result: The result of the candidate's run.
         draft: The lineage of the candidate, without its stages.
-        champion: The predecessor, if any.
+        champion: The champion before the candidate; None if there is none.
         registry: The registry.
         accuracies: The candidate's accuracies by class, stored with the teacher's version.
 

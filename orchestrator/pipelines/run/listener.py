@@ -45,7 +45,7 @@ class RunListener(Protocol):
         """Handle the end of one epoch of a stage."""
 
     def stage_finished(self, result: StageResult, record: RunRecord) -> None:
-        """Handle the end of a stage; the record includes it."""
+        """Handle the end of a stage; the record already includes the stage."""
 
     def run_finished(
         self, summary: dict[str, Any], output_dir: Path, experiment: Experiment, view_url: str

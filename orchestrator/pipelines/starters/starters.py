@@ -10,7 +10,7 @@ from orchestrator.errors import UserInputError
 from orchestrator.whole_files import write_whole
 
 _PACKAGE = Path(__file__).parents[2]
-# inside an installed package, or next to the package in a checkout
+# Starters are inside an installed package, or next to the package in a checkout.
 _PLACES = (_PACKAGE / "starters", _PACKAGE.parent)
 _FOLDERS = ("experiments", "search_spaces")
 _SUFFIXES = (".yaml", ".py", ".md")

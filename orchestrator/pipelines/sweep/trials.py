@@ -78,7 +78,8 @@ class SweepTrials:
         self._sampler = sampler_of(setting.space, ledger.trials.values())
         self._to_resume = [trial for trial in ledger.trials.values() if trial.is_open]
         for trial in self._to_resume:
-            # the start that ran the trial was killed, and this start may not reach it
+            # An earlier start of the sweep ran the trial and was killed; this start may not reach
+            # the trial.
             if trial.status is TrialStatus.RUNNING:
                 ledger.write(
                     replace(trial, status=TrialStatus.INTERRUPTED, reason="its process was killed")
@@ -170,8 +171,9 @@ class SweepTrials:
         )
         costs_read = (*self._search_space.metrics_read, *self._search_space.bounds)
         is_timed = any(name.endswith(LATENCY) for name in costs_read)
-        # Noted first: if this process is killed, a resumed sweep can only continue a run that it
-        # knows. Events start from the beginning again, as stored stages cost nothing.
+        # Written to the ledger first: if this process is killed, a resumed sweep can continue only
+        # a run that is in the ledger. The trial's events start from the beginning, as stored stages
+        # cost nothing.
         self._note(
             replace(
                 trial,
@@ -223,7 +225,7 @@ class SweepTrials:
         is_retryable = error is not None and error.is_retryable
         self._note(replace(trial, status=status, reason=reason, is_retryable=is_retryable))
 
-    # --- inside -----------------------------------------------------------------------------------
+    # --- internals --------------------------------------------------------------------------------
 
     def _log_of(self, trial: LedgerTrial, tracker: Tracker, is_resumed: bool) -> TrialLog | None:
         """Return the trial's log; None if data and configuration do not match. The trial's worker
