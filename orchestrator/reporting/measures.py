@@ -23,7 +23,7 @@ class Measure:
         key: Name of the metric in summary.json.
         name: Name of the metric in reports.
         meaning: A short explanation.
-        of: The function that computes it from a matrix, as a fraction.
+        of: The function that computes the metric from a matrix, as a fraction.
         is_better_lower: Whether lower values are better.
     """
 
