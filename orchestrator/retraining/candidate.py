@@ -114,7 +114,7 @@ def candidate_experiment(
     scenario = experiment.scenario.model_copy(update={"tasks": draft.tasks, "learned": learned})
     tracking = experiment.tracking.model_copy(
         update={"models": "none"}
-    )  # they are registered after the gate
+    )  # models are registered only after the gate's verdict
     return Experiment.model_validate(
         {**dict(experiment), "data": data, "scenario": scenario, "tracking": tracking}
     )
@@ -140,8 +140,8 @@ def can_go_on(retraining: Retraining, champion: Registered, draft: Lineage) -> b
     from its stages.
 
     An extractor that has been trained can continue frozen or fine-tuned, whether it was frozen or
-    fine-tuned before. A pre-trained extractor that is used unchanged does not match it: its
-    features are different.
+    fine-tuned before. A trained extractor and an unchanged pre-trained one never match: their
+    features differ.
     """
     configured, of_champion = retraining.experiment, champion.experiment
     known_weights = champion.lineage.weights

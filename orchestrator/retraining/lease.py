@@ -173,7 +173,7 @@ def _refuse_if_alive(
     """Return why the holder counts as dead.
 
     Raises:
-        LockedError: It is alive, as far as can be told.
+        LockedError: The holder is alive, as far as can be told.
     """
     process, this = recorded_process(last.holder), recorded_process(here)
     if process is not None and this is not None and process.is_gone(this):
@@ -182,7 +182,8 @@ def _refuse_if_alive(
     if age is None:  # the holder has not sent its first heartbeat: it died before, or is about to
         age = journal.storage.age_seconds(last.name) or 0.0
     if age < -config.expires_seconds:
-        # a clock is wrong, the holder's or the storage's: the holder would seem alive for as long
+        # The clock of the holder or of the storage is wrong: a dead holder would seem alive for
+        # that time.
         return f"its last heartbeat is {-age:.0f} s ahead of the storage's clock"
     if age <= config.expires_seconds:
         raise LockedError(

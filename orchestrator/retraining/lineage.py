@@ -24,10 +24,10 @@ class TakenFile(_Record):
 
     Attributes:
         name: Path within the source.
-        sha256: Digest of its content.
-        num_bytes: Its size.
-        modified: Time at which it was written, in seconds since 1970.
-        delivery: Delivery in which it arrived; the first is 1.
+        sha256: Digest of the file's content.
+        num_bytes: Size of the file.
+        modified: Time at which the file was written, in seconds since 1970.
+        delivery: Number of the delivery in which the file arrived; the first is 1.
         num_images: Number of images by class.
         num_held_out: Number of held-out images by class; None in lineages written before this
             field existed.
@@ -47,9 +47,9 @@ class UnlabeledTakenFile(_Record):
 
     Attributes:
         name: Path within the folder of images without labels.
-        sha256: Digest of its content.
-        num_bytes: Its size.
-        modified: Time at which it was written, in seconds since 1970.
+        sha256: Digest of the file's content.
+        num_bytes: Size of the file.
+        modified: Time at which the file was written, in seconds since 1970.
     """
 
     name: PathWithin
@@ -63,7 +63,7 @@ class QuarantinedFile(_Record):
 
     Attributes:
         name: Path within the source.
-        sha256: Digest of its content.
+        sha256: Digest of the file's content.
         reason: Why the candidate that learned from the file was rejected.
     """
 

@@ -38,7 +38,7 @@ def promote(
     """Make a candidate the champion; a different held candidate is superseded.
 
     Args:
-        lease: Held by this process.
+        lease: Lease, held by this process.
         registry: Registry to update.
         candidate: Pair that continued learning from the champion.
         reason: Reason for the promotion.
@@ -105,7 +105,7 @@ def reject(lease: Lease, registry: Registry, rejected: Note, files: Tried | PutA
     held.
 
     Args:
-        lease: Held by this process.
+        lease: Lease, held by this process.
         registry: Registry to update.
         rejected: The candidate, the reason, and who decided.
         files: Treatment of the candidate's files: they are tried again, or put aside.
@@ -139,17 +139,17 @@ def approve(
     """Make a candidate the champion by a person's decision.
 
     Args:
-        lease: Held by this process.
+        lease: Lease, held by this process.
         registry: Registry to update.
-        candidate: Held, rejected or rolled back; None means the held one.
+        candidate: Candidate that is held, rejected or rolled back; None means the held candidate.
         reason: The person's reason.
-        by: The person.
+        by: The person who decides.
 
     Returns:
         The new champion.
 
     Raises:
-        UserInputError: None is held, or the candidate does not follow the present champion.
+        UserInputError: No candidate is held, or the candidate does not follow the present champion.
         LeaseLostError: Another process has taken over; nothing is changed.
         TransientError: Journal or registry does not answer; the next tick finishes the approval.
     """
@@ -164,17 +164,17 @@ def dismiss(
     """Reject a candidate by a person's decision; its files are put aside until they change.
 
     Args:
-        lease: Held by this process.
+        lease: Lease, held by this process.
         registry: Registry to update.
-        candidate: Held, or rejected by the gate; None means the held one.
+        candidate: Candidate that is held, or rejected by the gate; None means the held candidate.
         reason: The person's reason.
-        by: The person.
+        by: The person who decides.
 
     Returns:
         The rejected candidate.
 
     Raises:
-        UserInputError: None is held, or the candidate does not follow the present champion.
+        UserInputError: No candidate is held, or the candidate does not follow the present champion.
         LeaseLostError: Another process has taken over; nothing is changed.
         TransientError: Journal or registry does not answer; the next tick finishes the rejection.
     """
@@ -186,7 +186,8 @@ def dismiss(
 def roll_back(
     lease: Lease, registry: Registry, reason: str, by: str = ""
 ) -> tuple[ModelPair, ModelPair]:
-    """Make the previous champion the champion again; a second rollback returns to the one before.
+    """Make the previous champion the champion again; a second rollback returns to the champion
+    before that.
 
     The champion that is rolled back becomes the challenger: later ticks skip the files that it
     learned from, as after a rejection for bad data. A held candidate, which continued learning from

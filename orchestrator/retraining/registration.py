@@ -57,7 +57,7 @@ class Registered:
 
     @property
     def keys(self) -> dict[Role, str]:
-        """Return the keys of its last stages, by role."""
+        """Return the keys of the pair's last stages, by role."""
         return stage_keys(self.lineage)
 
     def restore(self, store: StageStore) -> None:
@@ -130,7 +130,7 @@ def load_lineage(registry: ModelRegistry, pair: ModelPair, folder: Path) -> Line
     """Return the lineage of a registered pair.
 
     Raises:
-        UserInputError: Its files are missing or corrupt.
+        UserInputError: The pair's files are missing or corrupt.
         TrackingUnavailableError: The registry does not answer.
     """
     try:
@@ -153,7 +153,7 @@ def load_registered(
         store: The stage store.
 
     Raises:
-        UserInputError: Its files are missing or corrupt.
+        UserInputError: The pair's files are missing or corrupt.
         TransientError: Registry or store does not answer.
     """
     try:

@@ -29,11 +29,11 @@ class NewFile:
 
     Attributes:
         name: Path within the source.
-        sha256: Digest of its content.
-        num_bytes: Its size.
+        sha256: Digest of the file's content.
+        num_bytes: Size of the file.
         modified: Time at which the file was written, in seconds since 1970.
-        digests: Digests of its images, by class.
-        integer_labels: Whether its labels are integers.
+        digests: Digests of the file's images, by class.
+        integer_labels: Whether the file's labels are integers.
         num_held_out: Number of distinct held-out images by class; None if not counted.
     """
 

@@ -38,7 +38,7 @@ class Note:
 
     Attributes:
         pair: The versions.
-        state: Their new state.
+        state: New state of the versions.
         reason: Reason for the new state.
         by: Who decided: `gate`, or a person as user@host; empty if the state only follows from a
             decision about another version.

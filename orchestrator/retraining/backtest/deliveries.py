@@ -51,7 +51,7 @@ class Deliveries:
         return {label: counts[label] for label in sorted(counts, key=_natural)}
 
     def deliver(self, arrival: Arrival, into: Path) -> None:
-        """Place an arrival in a folder.
+        """Place the files of an arrival in a folder.
 
         Raises:
             StorageUnavailableError: The folder cannot be written.
@@ -62,7 +62,8 @@ class Deliveries:
     def deliver_with_wrong_labels(
         self, arrival: Arrival, new: set[str], share: float, seed: str, into: Path
     ) -> tuple[int, frozenset[str]]:
-        """Place an arrival in a folder, with wrong labels for a share of its new classes' images.
+        """Place the files of an arrival in a folder, with wrong labels for a share of the images of
+        its new classes.
 
         Args:
             arrival: Arrival to place.

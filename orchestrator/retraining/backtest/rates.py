@@ -26,7 +26,7 @@ class Rate:
 
     @property
     def share(self) -> float | None:
-        """Return the fraction in [0, 1]; None if the total is 0."""
+        """Return the count as a share of the total, in [0, 1]; None if the total is 0."""
         return self.count / self.total if self.total else None
 
     @property

@@ -46,7 +46,7 @@ class Watch:
     """Compares new images with held-out ones, once."""
 
     def __init__(self, retraining: Retraining, champion: Registered, found: Scan) -> None:
-        """Keep the arguments; nothing is read yet.
+        """Keep the arguments without reading any file.
 
         Args:
             retraining: Configuration of the retraining, including the folders and the bounds.
@@ -99,8 +99,8 @@ class Watch:
         )
 
     def _is_due(self, record: MonitoringRecord, stamps: Sequence[str]) -> bool:
-        """Return whether a look is due: a file was never read, or a new champion may have enough
-        held-out images to judge the waiting files.
+        """Return whether to look at images now: a file was never read, or a new champion may have
+        enough held-out images to judge the waiting files.
         """
         seen_by = record.held_out.student if record.held_out else self._champion.pair.student
         enough = sum(record.waiting.values()) >= self._retraining.monitoring.min_images
@@ -220,7 +220,7 @@ def closeness(logits: Float[Tensor, "n classes"]) -> Float[Tensor, " n"]:
 
 def standing_findings(record: MonitoringRecord, student: str, min_images: int) -> list[Finding]:
     """Return the findings that are valid until the next look: those of the last look, if it was
-    made with this champion, and one for files that cannot be looked at.
+    made with this champion, and those about images that cannot be judged.
 
     Args:
         record: The record after this tick's look.

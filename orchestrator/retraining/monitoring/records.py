@@ -64,7 +64,7 @@ class HeldOut(_Record):
 
 
 class Noted(_Record):
-    """A finding of a look, as it is stored."""
+    """Finding of a look in the form in which the record stores it."""
 
     kind: FindingKind
     message: str
@@ -76,8 +76,8 @@ class Noted(_Record):
 
 
 class Look(_Record):
-    """Comparison of new images without labels with held-out images, made with the champion of that
-    time.
+    """Result of a look: a comparison of new unlabelled images with held-out images, made by the
+    champion at the time of the look.
 
     Attributes:
         number: Number of the look, from 1.

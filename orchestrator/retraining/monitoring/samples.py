@@ -1,4 +1,5 @@
-"""Choose images at random in one pass over files: those whose content has the smallest digests.
+"""Choose images at random in one pass over files: the images whose content has the smallest
+digests.
 
 The order of the files does not matter, duplicates count once, and few images are decoded in vain.
 """
