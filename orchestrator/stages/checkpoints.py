@@ -23,7 +23,7 @@ class StoreCheckpoints:
     """Store the newest checkpoint of each phase of one stage."""
 
     def __init__(self, store: StageStore, key: str) -> None:
-        """Access nothing yet.
+        """Keep the arguments without accessing the store.
 
         Args:
             store: Store of the checkpoints.

@@ -64,8 +64,8 @@ def holding(claims: Claims, key: str, ranks: Ranks = ALONE) -> Iterator[None]:
     """
     token = uuid.uuid4().hex
     try:
-        # Wait in rounds, because torch takes a collective operation that lasts hours for a lost
-        # connection.
+        # Wait in rounds, because torch would treat a collective operation that lasts for hours as a
+        # lost connection.
         while not ranks.from_first(lambda: claims.try_hold(key, token, ROUND_SECONDS)):
             pass
         yield

@@ -59,7 +59,7 @@ class FeatureTables(TableKeys):
         context: LearningContext,
         claims: Claims = NO_CLAIMS,
     ) -> None:
-        """Compute and read nothing yet.
+        """Keep the arguments without computing or reading any table.
 
         Args:
             experiment: The experiment, whose teacher has a pre-trained extractor.
@@ -198,7 +198,7 @@ class FeatureTables(TableKeys):
 
 
 def views_generator(seed: int, class_name: str) -> torch.Generator:
-    """Return a generator for the augmented views of a class's training images; it is the same in
-    every task.
+    """Return the random generator of the augmented views of a class's training images. It has the
+    same seed in every task.
     """
     return stream(seed, "features", class_name)

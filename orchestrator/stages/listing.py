@@ -20,7 +20,7 @@ class Listing:
     """
 
     def __init__(self, store: StageStore) -> None:
-        """Keep the store; nothing is listed yet."""
+        """Keep the store without listing its files."""
         self._store = store
         self._is_local = isinstance(store.filesystem, fs.LocalFileSystem)
 

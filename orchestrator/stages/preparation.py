@@ -64,7 +64,7 @@ class Preparation:
     """
 
     def __init__(self, max_scenarios: int = MAX_SCENARIOS) -> None:
-        """Prepare nothing yet.
+        """Create an empty cache of prepared parts.
 
         Args:
             max_scenarios: Number of scenarios to keep; the least recently used one is dropped.

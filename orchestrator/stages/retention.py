@@ -20,12 +20,13 @@ from orchestrator.stages.artifact_files import MANIFEST, TEMPORARY, read_manifes
 from orchestrator.stages.listing import Listing, children_of
 from orchestrator.stages.store import PROGRESS, StageStore
 
-# A writer may still be using younger files, so they are never removed, whatever the rule says.
+# Files younger than this are never removed, whatever the rule of the clean-up: a writer may still
+# be using them.
 WRITER_PERIOD = timedelta(hours=1)
 RAY_PERIOD = timedelta(days=7)
 RAY_FOLDER = "ray"
 JOBS_FOLDER = (
-    "jobs"  # where jobs of `orchestrator submit` write, if the store's volume is their only one
+    "jobs"  # where jobs of `orchestrator submit` write, if they have no volume but the store's
 )
 
 _KEY = re.compile(r"[0-9a-f]{64}")

@@ -65,7 +65,7 @@ class StageRunner:
         ranks: Ranks = ALONE,
         claims: Claims = NO_CLAIMS,
     ) -> None:
-        """Compute nothing yet.
+        """Keep the arguments without computing any stage.
 
         Args:
             work: Inputs of the stages.

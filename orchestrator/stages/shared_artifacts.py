@@ -20,7 +20,7 @@ class SharedInStore:
     """Store each shared artifact under a hash of everything that determines the artifact."""
 
     def __init__(self, store: StageStore, ranks: Ranks = ALONE, claims: Claims = NO_CLAIMS) -> None:
-        """Read nothing yet.
+        """Keep the arguments without reading the store.
 
         Args:
             store: Store of the artifacts.

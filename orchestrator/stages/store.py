@@ -132,7 +132,7 @@ class StageStore:
             return None
 
     def stored(self, keys: Iterable[str]) -> frozenset[str]:
-        """Return those of the given keys that have an artifact in the store; each key is looked up.
+        """Return the given keys that have an artifact in the store, after looking up each key.
 
         Raises:
             StorageUnavailableError: The store cannot be read.

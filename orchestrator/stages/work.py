@@ -1,6 +1,6 @@
 """Define a run's work: the stages to compute, and everything that determines their results.
 
-Importing this module does not import torch; reading models and evaluations does.
+Importing this module does not import torch; torch is imported when models or evaluations are read.
 """
 
 from __future__ import annotations
