@@ -176,7 +176,7 @@ def show_sweep_plan(plan: SweepPlan, console: Console) -> None:
 
 def sweep_plan_table(plan: SweepPlan) -> Table:
     """Return a table of the number of stages and their cost: without sharing, with sharing, and
-    with sharing and the stored stages.
+    with sharing and reuse of stored stages.
     """
     table = Table(
         title=f"{plan.search_space.name}: {plan.num_trials:,} trials of {plan.experiment.name}",

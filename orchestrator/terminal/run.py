@@ -173,7 +173,7 @@ class TerminalRunListener:
 
 class _LaneWork:
     """Counter of a lane's finished work, in units of roughly equal time. Students see more
-    exemplars with every task, so every stage of the student counts more than the one before.
+    exemplars with every task, so every stage of the student counts more than the previous stage.
     """
 
     def __init__(self, stages: Sequence[Stage]) -> None:

@@ -139,7 +139,7 @@ class TerminalSweepListener:
             self._live.stop()
             self._live = None
 
-    # --- inside -----------------------------------------------------------------------------------
+    # --- internals --------------------------------------------------------------------------------
 
     def _print(self, text: str) -> None:
         self._console.print(text, soft_wrap=True)
