@@ -98,32 +98,34 @@ EXPERIMENT_TAGS = {
 
 
 def summary_metric(role: Role, measure: SummaryMeasure) -> str:
-    """Return the name of a measure over all tasks seen so far: `teacher/forgetting`."""
+    """Return the name of a metric over all tasks learned so far, such as `teacher/forgetting`."""
     return f"{role}/{measure}"
 
 
 def task_accuracy(role: Role, task_index: int) -> str:
-    """Return the name of the accuracy on one task's test data: `teacher_accuracy/task_00`."""
+    """Return the name of the accuracy on one task's test data, such as
+    `teacher_accuracy/task_00`.
+    """
     return f"{role}_accuracy/task_{task_index:02d}"
 
 
 def task_forgetting(role: Role, task_index: int) -> str:
-    """Return the name of the forgetting of one task: `student_forgetting/task_00`."""
+    """Return the name of the forgetting of one task, such as `student_forgetting/task_00`."""
     return f"{role}_forgetting/task_{task_index:02d}"
 
 
 def training_metric(role: Role, part: str) -> str:
-    """Return the name of a loss or a ratio within training: `student_training/kdr`."""
+    """Return the name of a loss or a ratio within training, such as `student_training/kdr`."""
     return f"{role}_training/{part}"
 
 
 def final_metric(role: Role, measure: FinalMeasure) -> str:
-    """Return the name of a scalar that sums up the run: `final/student_last_accuracy`."""
+    """Return the name of a final metric of a run, such as `final/student_last_accuracy`."""
     return f"final/{role}_{measure}"
 
 
 def trial_value(metric: str) -> str:
-    """Return the name of one of several objectives of a trial: `trial/student/num_parameters`."""
+    """Return the name of one of a trial's objectives, such as `trial/student/num_parameters`."""
     return f"trial/{metric}"
 
 

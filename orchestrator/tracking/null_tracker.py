@@ -23,7 +23,7 @@ class NullTracker:
 
     @property
     def run_id(self) -> str:
-        """Return the given identifier, or a random one."""
+        """Return the run's identifier: the given one, or a random one."""
         return self._lifetime.run_id
 
     def log_parameters(self, parameters: Mapping[str, str]) -> None:

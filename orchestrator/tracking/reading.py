@@ -60,7 +60,7 @@ def open_registry(uri: str, name: str) -> ModelRegistry:
     """Return the model registry of a tracking store; an empty database gets its schema.
 
     Args:
-        uri: As for `open_reader`.
+        uri: Address of the store, as for `open_reader`.
         name: Base name of the models: NAME-teacher and NAME-student.
 
     Raises:
@@ -90,7 +90,7 @@ def existing_store(uri: str, advice: str = _NAME_STORE) -> str:
     """Return the absolute address of a store. A database file must exist; a server may be down.
 
     Args:
-        uri: As for `open_reader`.
+        uri: Address of the store, as for `open_reader`.
         advice: Next step for the error message if the database file does not exist.
 
     Raises:

@@ -46,7 +46,7 @@ class RecordLister:
     """
 
     def __init__(self, records: Records) -> None:
-        """Keep the records; nothing is requested yet.
+        """Keep the records without requesting anything.
 
         Args:
             records: Records of the store.
@@ -91,7 +91,7 @@ class RecordLister:
                 page = []
         yield from self._listed(page)
 
-    # --- inside -----------------------------------------------------------------------------------
+    # --- internals --------------------------------------------------------------------------------
 
     @cached_property
     def _experiments(self) -> Mapping[str, str]:

@@ -37,7 +37,7 @@ class RunReader:
     """
 
     def __init__(self, records: Records) -> None:
-        """Keep the records; nothing is requested yet.
+        """Keep the records without requesting anything.
 
         Args:
             records: Records of the store.
@@ -132,7 +132,7 @@ class RunReader:
         found = (found for found in self._records.runs(query) if not found.is_sweep)
         return list(islice(found, MOST_PEERS))
 
-    # --- inside -----------------------------------------------------------------------------------
+    # --- internals --------------------------------------------------------------------------------
 
     @cached_property
     def _experiment_ids(self) -> list[str]:

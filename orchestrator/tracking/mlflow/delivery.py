@@ -274,7 +274,7 @@ class _Batch:
 
 
 def _forget_reason(client: MlflowClient, run: Run) -> None:
-    """Remove the reason that another process gave when it closed a run as abandoned."""
+    """Remove the tag in which another process gave its reason for closing a run as abandoned."""
     if names.STATUS_REASON_TAG in run.data.tags:
         client.delete_tag(run.info.run_id, names.STATUS_REASON_TAG)
 

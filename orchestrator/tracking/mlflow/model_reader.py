@@ -110,7 +110,7 @@ class ModelReader(RunReader):
                     "the model's files are missing", location, "run the experiment again"
                 ) from error
 
-    # --- inside -----------------------------------------------------------------------------------
+    # --- internals --------------------------------------------------------------------------------
 
     def _models_of(self, run_id: str) -> dict[Role, LoggedModel]:
         with mlflow_calls(self._uri):

@@ -52,7 +52,7 @@ class MlflowRecords:
         return self._experiments
 
     def runs(self, query: RunQuery) -> Iterator[TrackedRun]:
-        """Search for the runs."""
+        """Search for the runs that match a query."""
         return map(
             self._value,
             self._pages(
@@ -67,7 +67,7 @@ class MlflowRecords:
         )
 
     def experiments_of(self, run_ids: AbstractSet[str]) -> dict[str, str]:
-        """Search for the runs."""
+        """Search for the given runs, and return the names of their experiments."""
         if not run_ids:
             return {}
         ids = ", ".join(f"'{run_id}'" for run_id in sorted(run_ids))
@@ -78,18 +78,18 @@ class MlflowRecords:
         return {run.info.run_id: self._experiments[run.info.experiment_id] for run in runs}
 
     def histories(self, run_id: str, metric_names: Sequence[str]) -> dict[str, History]:
-        """Request one metric after the other."""
+        """Request the history of one metric after the other."""
         with mlflow_calls(self.uri):
             return {name: self._history(run_id, name) for name in metric_names}
 
     def list_files(self, run_id: str, folder: str = "") -> set[str]:
-        """List the artifact folder."""
+        """List a folder among a run's artifacts."""
         with mlflow_calls(self.uri):
             listed = self.client.list_artifacts(run_id, folder or None)
             return {file.path for file in listed if not file.is_dir}
 
     def read_files(self, run_id: str, paths: Iterable[str]) -> dict[str, bytes]:
-        """Download the files, one after the other."""
+        """Download files of a run, one after the other."""
         with mlflow_calls(self.uri), tempfile.TemporaryDirectory() as folder:
             return {
                 path: Path(self.client.download_artifacts(run_id, path, folder)).read_bytes()
@@ -97,7 +97,7 @@ class MlflowRecords:
             }
 
     def student_aliases(self) -> dict[str, dict[str, str]]:
-        """Search for the models and return their aliases."""
+        """Search for the student models, and return their aliases."""
         models = self._pages(
             lambda token: self.client.search_registered_models(_STUDENTS, page_token=token)
         )
@@ -107,12 +107,12 @@ class MlflowRecords:
         }
 
     def version(self, model: str, version: str) -> VersionFacts:
-        """Request the version."""
+        """Request one version of a model."""
         with mlflow_calls(self.uri):
             return version_facts(self.client.get_model_version(model, version))
 
     def students_with_tag(self, tag: str) -> Iterator[VersionFacts]:
-        """Search for the versions."""
+        """Search for the versions of student models that have a tag."""
         return map(
             version_facts,
             self._pages(
@@ -125,7 +125,7 @@ class MlflowRecords:
             ),
         )
 
-    # --- inside -----------------------------------------------------------------------------------
+    # --- internals --------------------------------------------------------------------------------
 
     @cached_property
     def _experiments(self) -> dict[str, str]:

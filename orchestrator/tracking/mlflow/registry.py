@@ -40,19 +40,19 @@ class MlflowRegistry(ModelRegistry):
             self._client: MlflowClient = connect(uri)
 
     def with_alias(self, role: Role, alias: str) -> VersionFacts | None:
-        """Request the version that has the alias."""
+        """Request the version that has an alias."""
         return self._if_there(
             lambda: self._client.get_model_version_by_alias(self.model_name(role), alias)
         )
 
     def find(self, role: Role, version: str) -> VersionFacts | None:
-        """Request the version."""
+        """Request a version, which may be deleted."""
         return self._if_there(
             lambda: self._client.get_model_version(self.model_name(role), version)
         )
 
     def set_alias(self, role: Role, alias: str, version: str | None) -> None:
-        """Set or delete the alias."""
+        """Set or delete an alias of a model."""
         with mlflow_calls(self.uri):
             if version is not None:
                 self._client.set_registered_model_alias(self.model_name(role), alias, version)
@@ -64,12 +64,12 @@ class MlflowRegistry(ModelRegistry):
                     raise
 
     def version(self, role: Role, version: str) -> VersionFacts:
-        """Request the version."""
+        """Request a version, which must exist."""
         with mlflow_calls(self.uri):
             return version_facts(self._client.get_model_version(self.model_name(role), version))
 
     def versions(self, role: Role, tag: str = "", value: str = "") -> list[VersionFacts]:
-        """Search for the versions, page by page."""
+        """Search for the versions of a model, page by page."""
         wanted = f"name = '{self.model_name(role)}'" + (
             f" and tags.`{tag}` = '{value}'" if tag else ""
         )
@@ -85,7 +85,7 @@ class MlflowRegistry(ModelRegistry):
         return sorted(map(version_facts, found), key=lambda facts: int(facts.version))
 
     def set_tags(self, role: Role, version: str, tags: Mapping[str, str]) -> None:
-        """Set the tags, one after the other."""
+        """Set the tags of a version, one after the other."""
         with mlflow_calls(self.uri):
             for key, value in tags.items():
                 self._client.set_model_version_tag(
@@ -93,7 +93,7 @@ class MlflowRegistry(ModelRegistry):
                 )
 
     def model_tags(self, role: Role) -> dict[str, str]:
-        """Request the model's tags."""
+        """Request the tags of a model."""
         with mlflow_calls(self.uri):
             try:
                 return dict(self._client.get_registered_model(self.model_name(role)).tags)
@@ -103,7 +103,7 @@ class MlflowRegistry(ModelRegistry):
                 raise
 
     def set_model_tag(self, role: Role, key: str, value: str) -> None:
-        """Set the tag, if the model exists."""
+        """Set a tag of a model, if the model exists."""
         with mlflow_calls(self.uri):
             try:
                 self._client.set_registered_model_tag(self.model_name(role), key, value[:MAX_TAG])
@@ -112,7 +112,7 @@ class MlflowRegistry(ModelRegistry):
                     raise
 
     def register(self, role: Role, package: Path, run_id: str, candidate: str) -> str:
-        """Deliver the package, once for each candidate."""
+        """Deliver a packaged model, once for each candidate."""
         name, delivery = self.model_name(role), f"{candidate}/{role}"
         if not self.versions(role, DELIVERY_TAG, delivery):
             with mlflow_calls(self.uri):
@@ -124,18 +124,18 @@ class MlflowRegistry(ModelRegistry):
         return self.versions(role, DELIVERY_TAG, delivery)[0].version
 
     def tag_run(self, run_id: str, tags: Mapping[str, str]) -> None:
-        """Set the tags, one after the other."""
+        """Set the tags of a run, one after the other."""
         with mlflow_calls(self.uri):
             for key, value in tags.items():
                 self._client.set_tag(run_id, key, value[:MAX_TAG])
 
     def write_run_file(self, run_id: str, name: str, text: str) -> None:
-        """Log the text as an artifact."""
+        """Log a text as an artifact of a run."""
         with mlflow_calls(self.uri):
             self._client.log_text(run_id, text, name)
 
     def run_file(self, run_id: str, name: str, folder: Path) -> str:
-        """Download the file and return its text."""
+        """Download a file of a run, and return the file's text."""
         folder.mkdir(parents=True, exist_ok=True)
         with mlflow_calls(self.uri):
             try:
@@ -147,7 +147,7 @@ class MlflowRegistry(ModelRegistry):
         return Path(path).read_text(encoding="utf-8")
 
     def download(self, role: Role, version: str, path: str, folder: Path) -> Path:
-        """Download the files from the artifact store."""
+        """Download files of a version from the artifact store."""
         folder.mkdir(parents=True, exist_ok=True)
         with mlflow_calls(self.uri):
             uri = self._client.get_model_version_download_uri(self.model_name(role), version)

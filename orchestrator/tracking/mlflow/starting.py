@@ -90,10 +90,10 @@ def start_run_later(
     """Open a run while the store does not answer: all its entries wait in the spool.
 
     Args:
-        destination: As for `start_run`.
-        spool_dir: As for `start_run`.
-        tags: As for `start_run`.
-        run_id: As for `start_run`.
+        destination: The store and the experiment, as for `start_run`.
+        spool_dir: Folder of the spools, as for `start_run`.
+        tags: Tags of the run, as for `start_run`.
+        run_id: Id of the run to resume, as for `start_run`.
 
     Raises:
         StorageUnavailableError: The spool cannot be written.

@@ -74,7 +74,9 @@ class Pace:
 
 
 def known_error(error: Exception) -> OrchestratorError:
-    """Return an error itself if it is one of this project's, otherwise wrap it in such a class."""
+    """Return an error of this project unchanged; wrap any other error in one of this project's
+    classes.
+    """
     return (
         error
         if isinstance(error, OrchestratorError)

@@ -33,7 +33,7 @@ class DatabaseRecords:
     """
 
     def __init__(self, database: Database, mlflow: Callable[[], Records]) -> None:
-        """Keep the arguments; nothing is requested yet.
+        """Keep the arguments without querying the database.
 
         Args:
             database: Database of the store.
@@ -48,7 +48,7 @@ class DatabaseRecords:
         return self._experiments
 
     def runs(self, query: RunQuery) -> Iterator[TrackedRun]:
-        """Query the runs page by page, with their values."""
+        """Query the runs that match a query page by page, with their values."""
         conditions = run_conditions(query)
         offset = 0
         while query.experiment_ids:
@@ -65,7 +65,7 @@ class DatabaseRecords:
             offset += len(page)
 
     def experiments_of(self, run_ids: AbstractSet[str]) -> dict[str, str]:
-        """Query the runs."""
+        """Query the names of the experiments of given runs."""
         return {
             row["run_uuid"]: self._experiments[str(row["experiment_id"])]
             for ids in chunks(sorted(run_ids), _VALUES_PER_QUERY)
@@ -78,7 +78,7 @@ class DatabaseRecords:
         }
 
     def histories(self, run_id: str, metric_names: Sequence[str]) -> dict[str, History]:
-        """Query the histories of all metrics at once."""
+        """Query the histories of all given metrics at once."""
         found: dict[str, dict[int, float]] = {name: {} for name in metric_names}
         for keys in chunks(metric_names, _VALUES_PER_QUERY):
             for row in self._database.rows(
@@ -93,7 +93,7 @@ class DatabaseRecords:
         return {name: sorted(points.items()) for name, points in found.items()}
 
     def list_files(self, run_id: str, folder: str = "") -> set[str]:
-        """List a local folder; use MLflow for artifacts elsewhere."""
+        """List a folder of a run's artifacts if it is local; use MLflow for artifacts elsewhere."""
         place = self._artifacts(run_id)
         if place is None:
             return self._mlflow.list_files(run_id, folder)
@@ -109,7 +109,7 @@ class DatabaseRecords:
             raise unavailable(self.uri, error) from error
 
     def read_files(self, run_id: str, paths: Iterable[str]) -> dict[str, bytes]:
-        """Read from a local folder; use MLflow for artifacts elsewhere."""
+        """Read a run's artifacts from a local folder; use MLflow for artifacts elsewhere."""
         place = self._artifacts(run_id)
         if place is None:
             return self._mlflow.read_files(run_id, paths)
@@ -119,7 +119,7 @@ class DatabaseRecords:
             raise unavailable(self.uri, error) from error
 
     def student_aliases(self) -> dict[str, dict[str, str]]:
-        """Query the models and their aliases."""
+        """Query the student models and their aliases."""
         values = {"workspace": WORKSPACE, "names": _STUDENTS}
         models = self._database.rows(
             "SELECT name FROM registered_models"
@@ -136,7 +136,7 @@ class DatabaseRecords:
         return found
 
     def version(self, model: str, version: str) -> VersionFacts:
-        """Query the version."""
+        """Query one version of a model."""
         found = read_versions(
             self._database,
             "v.name = :name AND v.version = :version",
@@ -150,7 +150,7 @@ class DatabaseRecords:
         return facts
 
     def students_with_tag(self, tag: str) -> Iterator[VersionFacts]:
-        """Query the versions page by page."""
+        """Query the versions of student models that have a tag, page by page."""
         tagged = (
             "v.name LIKE :names AND EXISTS (SELECT 1 FROM model_version_tags g"
             " WHERE g.workspace = v.workspace AND g.key = :tag AND g.name = v.name"
@@ -159,7 +159,7 @@ class DatabaseRecords:
         order = "COALESCE(v.creation_time, 0) DESC, v.name, v.version DESC"
         yield from read_versions(self._database, tagged, order, names=_STUDENTS, tag=tag)
 
-    # --- inside -----------------------------------------------------------------------------------
+    # --- internals --------------------------------------------------------------------------------
 
     @cached_property
     def _mlflow(self) -> Records:

@@ -20,7 +20,7 @@ class DatabaseRegistry(ModelRegistry):
     """A registry that reads from the database, and loads MLflow only for changes."""
 
     def __init__(self, database: Database, name: str, mlflow: Callable[[], ModelRegistry]) -> None:
-        """Keep the arguments; nothing is requested yet.
+        """Keep the arguments without querying the database.
 
         Args:
             database: Database of the store.
@@ -36,7 +36,7 @@ class DatabaseRegistry(ModelRegistry):
         return self._open()
 
     def with_alias(self, role: Role, alias: str) -> VersionFacts | None:
-        """Query the version that has the alias."""
+        """Query the version that has an alias."""
         held = self._database.row(
             "SELECT version FROM registered_model_aliases"
             " WHERE workspace = :workspace AND name = :name AND alias = :alias",
@@ -47,13 +47,13 @@ class DatabaseRegistry(ModelRegistry):
         return None if held is None else self.find(role, str(held["version"]))
 
     def find(self, role: Role, version: str) -> VersionFacts | None:
-        """Query the version."""
+        """Query a version, which may be deleted."""
         if not version.isdecimal():
             return None
         return next(iter(self._read(role, "v.version = :version", version=int(version))), None)
 
     def version(self, role: Role, version: str) -> VersionFacts:
-        """Query the version."""
+        """Query a version, which must exist."""
         found = self.find(role, version)
         if found is None:
             what = f"there is no {self.model_name(role)} version {version}"
@@ -61,7 +61,7 @@ class DatabaseRegistry(ModelRegistry):
         return found
 
     def versions(self, role: Role, tag: str = "", value: str = "") -> list[VersionFacts]:
-        """Query all versions, or those with the tag."""
+        """Query all versions of a model, or those with a value of a tag."""
         if not tag:
             return self._read(role)
         tagged = (
@@ -71,7 +71,7 @@ class DatabaseRegistry(ModelRegistry):
         return self._read(role, tagged, tag=tag, value=value)
 
     def model_tags(self, role: Role) -> dict[str, str]:
-        """Query the tags of the model."""
+        """Query the tags of a model."""
         return self._database.pairs(
             "SELECT key, value FROM registered_model_tags"
             " WHERE workspace = :workspace AND name = :name",
@@ -80,7 +80,9 @@ class DatabaseRegistry(ModelRegistry):
         )
 
     def set_model_tag(self, role: Role, key: str, value: str) -> None:
-        """Write the tag in SQL, because every tick does so, even one with nothing to do."""
+        """Write a tag of a model in SQL, because every tick writes it, even one with nothing to
+        do.
+        """
         self._database.execute(
             "INSERT INTO registered_model_tags (workspace, name, key, value)"
             " SELECT workspace, name, :key, :value FROM registered_models"
@@ -93,7 +95,7 @@ class DatabaseRegistry(ModelRegistry):
         )
 
     def download(self, role: Role, version: str, path: str, folder: Path) -> Path:
-        """Copy from a local folder; use MLflow for files elsewhere."""
+        """Copy files of a version from a local folder; use MLflow for files elsewhere."""
         facts = self.version(role, version)
         package = local_folder(facts.source)
         if package is None:
@@ -107,7 +109,7 @@ class DatabaseRegistry(ModelRegistry):
             raise unavailable(self.uri, error) from error
 
     def run_file(self, run_id: str, name: str, folder: Path) -> str:
-        """Read from a local folder; use MLflow for a file elsewhere."""
+        """Read a file of a run from a local folder; use MLflow for a file elsewhere."""
         run = self._database.row("SELECT artifact_uri FROM runs WHERE run_uuid = :run", run=run_id)
         place = local_folder(run["artifact_uri"] or "") if run else None
         if place is None:
@@ -117,29 +119,29 @@ class DatabaseRegistry(ModelRegistry):
         except OSError:
             return ""
 
-    # --- what changes the store -------------------------------------------------------------------
+    # --- changes of the store -------------------------------------------------------------------
 
     def set_alias(self, role: Role, alias: str, version: str | None) -> None:
-        """Set the alias through MLflow."""
+        """Set an alias through MLflow."""
         self._mlflow.set_alias(role, alias, version)
 
     def set_tags(self, role: Role, version: str, tags: Mapping[str, str]) -> None:
-        """Set the tags through MLflow."""
+        """Set the tags of a version through MLflow."""
         self._mlflow.set_tags(role, version, tags)
 
     def register(self, role: Role, package: Path, run_id: str, candidate: str) -> str:
-        """Register the package through MLflow."""
+        """Register a packaged model through MLflow."""
         return self._mlflow.register(role, package, run_id, candidate)
 
     def tag_run(self, run_id: str, tags: Mapping[str, str]) -> None:
-        """Set the tags through MLflow."""
+        """Set the tags of a run through MLflow."""
         self._mlflow.tag_run(run_id, tags)
 
     def write_run_file(self, run_id: str, name: str, text: str) -> None:
-        """Write the file through MLflow."""
+        """Write a file of a run through MLflow."""
         self._mlflow.write_run_file(run_id, name, text)
 
-    # --- inside -----------------------------------------------------------------------------------
+    # --- internals --------------------------------------------------------------------------------
 
     def _read(self, role: Role, condition: str = "1 = 1", **values: object) -> list[VersionFacts]:
         found = read_versions(
