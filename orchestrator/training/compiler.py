@@ -20,4 +20,4 @@ def leave_triton_out() -> None:
     if not torch.accelerator.is_available() and "triton" not in sys.modules:
         # None is the import system's marker for a module that cannot be imported
         sys.modules["triton"] = None  # type: ignore[assignment]
-        logging.getLogger("torch.utils.flop_counter").setLevel(logging.ERROR)  # it would warn
+        logging.getLogger("torch.utils.flop_counter").setLevel(logging.ERROR)  # avoids a warning

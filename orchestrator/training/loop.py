@@ -61,8 +61,8 @@ Loss = Callable[[Tensor, Step], LossOutput]
 
 
 class _Objective(nn.Module):
-    """A loss wrapped as a module, so that gradients can be averaged over ranks in whatever way the
-    loss uses the trained modules.
+    """A loss wrapped as a module, so that gradients can be averaged over ranks however the loss
+    uses the trained modules.
     """
 
     def __init__(self, trained: nn.ModuleList, loss: Loss) -> None:
