@@ -98,7 +98,7 @@ class Ledger:
     """Read and extend one ledger file; only one process may write it at a time."""
 
     def __init__(self, path: Path) -> None:
-        """Read the existing lines.
+        """Read the ledger file if it exists.
 
         Args:
             path: The ledger file, which may be missing.

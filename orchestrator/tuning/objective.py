@@ -79,8 +79,8 @@ class Objective:
         """Return several objectives by metric; an empty mapping for a single objective.
 
         Args:
-            matrices: As in `value`.
-            worker_seconds: As in `value`.
+            matrices: Accuracy matrices, as in `value`.
+            worker_seconds: Worker time, as in `value`.
         """
         return {name: self._measure(name, matrices, worker_seconds) for name in self.names}
 

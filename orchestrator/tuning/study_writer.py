@@ -44,7 +44,7 @@ class StudyWriter:
     """Write trials to a study in a separate thread."""
 
     def __init__(self, identity: StudyIdentity) -> None:
-        """Write nothing yet; the thread opens the storage.
+        """Start the thread, which opens the storage and waits for changes.
 
         Args:
             identity: Identity of the study, with its storage.
@@ -152,7 +152,7 @@ class StudyWriter:
 def written_study(
     identity: StudyIdentity, make: Callable[[StudyIdentity], StudyWriter] = StudyWriter
 ) -> Iterator[StudyWriter]:
-    """Keep a study up to date while the `with` block runs its sweep, also if that fails."""
+    """Keep a study up to date while the `with` block runs its sweep, even if the sweep fails."""
     writer = make(identity)
     try:
         yield writer

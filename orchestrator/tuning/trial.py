@@ -193,7 +193,9 @@ class TrialInLanes:
             self._learned.put(error)
 
     def _listener_of_last(self, seed: int, work: Work) -> StageListener:
-        """Return a listener to the last seed, which also notes when both roles finish a task."""
+        """Return a listener for the stages of the last seed. It also reports when teacher and
+        student have both finished a task.
+        """
         note = self._progress.listener_of(seed)
         task_of = {stage.name: stage.task.index for stage in work.stages}
         unfinished = Counter(task_of.values())

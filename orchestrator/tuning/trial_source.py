@@ -100,7 +100,9 @@ class TrialSource(Protocol):
         ...
 
     def is_budget_spent(self) -> bool:
-        """Return whether the sweep must stop because its budget is spent, even if trials run."""
+        """Return whether the sweep must stop because its budget is spent, even if trials are still
+        running.
+        """
         ...
 
     def tick(self) -> None:
