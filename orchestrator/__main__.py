@@ -1,4 +1,4 @@
-"""Make `python -m orchestrator` the command `orchestrator`."""
+"""Run the command line when Python is started as `python -m orchestrator`."""
 
 from orchestrator.cli import main
 

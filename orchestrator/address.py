@@ -25,15 +25,15 @@ SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*)://(?P<rest>.*)", re.D
 _DATABASE_SCHEMES = ("postgresql", "postgres", "mysql", "mariadb", "mssql")
 _HARMLESS_KEYS = frozenset(
     {
-        # object storage: options that pyarrow reads
+        # for object storage: options that pyarrow reads
         *("region", "scheme", "endpoint_override", "tls_ca_file_path", "smart_defaults"),
         *("allow_bucket_creation", "allow_bucket_deletion", "allow_delayed_open"),
         *("check_directory_existence_before_creation", "force_virtual_addressing"),
         *("retry_limit_seconds", "project_id"),
-        # SQLite
+        # for SQLite database files
         *("mode", "cache", "immutable", "nolock", "vfs", "uri", "timeout", "detect_types"),
         *("check_same_thread", "isolation_level"),
-        # database servers: hosts, modes and file paths
+        # for database servers: hosts, modes and file paths
         *("host", "port", "connect_timeout", "application_name", "options", "charset"),
         *("target_session_attrs", "client_encoding", "read_default_file", "passfile", "driver"),
         *("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "ssl_ca", "ssl_cert"),
@@ -201,12 +201,12 @@ def _user_info(scheme: str, rest: str) -> tuple[str, str, str, bool]:
 
 
 def _is_secret_user(user: str) -> bool:
-    # Public Google buckets are read as a user named anonymous.
+    # Public Google buckets are read by a user named anonymous, whose name is no secret.
     return user not in ("", "anonymous", HIDDEN)
 
 
 def _is_secret_fragment(fragment: str) -> bool:
-    """Return whether a fragment is not a page such as `#/experiments/1`."""
+    """Return whether a fragment may be a secret: it is not a page such as `#/experiments/1`."""
     return fragment not in ("", HIDDEN) and not fragment.startswith("/")
 
 

@@ -7,8 +7,8 @@ import io
 import re
 from collections.abc import Iterable, Sequence
 
-# start of a text that spreadsheets read as a formula; apostrophes before it were added by
-# `csv_text`, or look as if they were
+# start of a text that spreadsheets read as a formula, after any apostrophes: `csv_text` added
+# these, or they look as if it had
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 _BOTH = "\r\n"
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")

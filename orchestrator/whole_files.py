@@ -13,7 +13,7 @@ _STALE_SECONDS = 3600
 
 
 def write_whole(path: Path, content: str | bytes, mode: int = 0o666) -> None:
-    """Write or replace a file atomically; a link of its name is replaced, not followed.
+    """Write or replace a file atomically; an existing link at the path is replaced, not followed.
 
     The content is first written under an unpredictable temporary name, because a link planted under
     a predictable name would redirect the writing.
