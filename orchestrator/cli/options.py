@@ -27,7 +27,7 @@ CandidateVersion = Annotated[
 ]
 Reason = Annotated[
     str,
-    typer.Option(metavar="TEXT", help="Why, in a few words; stored in the journal and as a tag."),
+    typer.Option(metavar="TEXT", help="Reason in a few words; stored in the journal and in a tag."),
 ]
 Overrides = Annotated[
     list[str] | None,

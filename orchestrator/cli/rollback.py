@@ -14,7 +14,7 @@ def rollback(
     retraining: RetrainingFile,
     overrides: Overrides = None,
     reason: Annotated[
-        str, typer.Option(metavar="TEXT", help="Why, in a few words; stored as a tag.")
+        str, typer.Option(metavar="TEXT", help="Reason in a few words; stored in a tag.")
     ] = "rolled back by a person",
 ) -> None:
     """Return to the previous champion: move the alias `champion` back to the version with the alias

@@ -57,8 +57,8 @@ def submit(  # noqa: PLR0913, PLR0917 - the command's options
         typer.Option(
             metavar="DIR",
             help=(
-                "Folder of the job's files, on the volume of the pods. Default: the job's own;"
-                " `orchestrator status` names it."
+                "Folder of the job's files, on the volume of the pods. Default: a folder of"
+                " this job, which `orchestrator status` names."
             ),
         ),
     ] = None,

@@ -80,7 +80,7 @@ class ParquetConfig(ResizedSourceConfig):
         default=None,
         min_length=1,
         description=(
-            "Test images, likewise; null sets `test_fraction` of the training images aside."
+            "Test images, in the same form; null sets aside `test_fraction` of the training images."
         ),
     )
 
@@ -109,8 +109,8 @@ class ImageFolderConfig(ResizedSourceConfig):
     test: Path | None = Field(
         default=None,
         description=(
-            "Folder of the test images, likewise; null sets `test_fraction` of the training"
-            " images aside."
+            "Folder of the test images, in the same form; null sets aside `test_fraction` of the"
+            " training images."
         ),
     )
 

@@ -54,7 +54,7 @@ class LaneConfig(Config):
         default=1.0,
         gt=0,
         le=MOST_RESOURCES,
-        description="CPUs per worker; it computes with this many threads, rounded down.",
+        description="CPUs per worker; the worker uses as many threads, rounded down.",
     )
     num_gpus_per_worker: float = Field(
         default=0.0, ge=0, le=MOST_GPUS, description="GPUs per worker; 0 computes on the CPU."

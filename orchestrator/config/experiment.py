@@ -142,10 +142,12 @@ class Experiment(Config):
         description="Learning method: this project's, or one to compare it with.",
     )
     teacher: TeacherConfig = Field(
-        default_factory=TeacherConfig, description="The first, larger model."
+        default_factory=TeacherConfig,
+        description="The teacher: the larger model, which learns the tasks.",
     )
     student: StudentConfig = Field(
-        default_factory=StudentConfig, description="The second, smaller model."
+        default_factory=StudentConfig,
+        description="The student: the smaller model, distilled from the teacher.",
     )
     execution: ExecutionConfig = Field(
         default_factory=RayConfig,

@@ -101,8 +101,8 @@ class GateConfig(Config):
         ge=1,
         le=10_000,
         description=(
-            "Number of verdicts based on the same held-out images after which new ones are"
-            " requested."
+            "Number of verdicts based on the same held-out images after which new images"
+            " are requested."
         ),
     )
 
@@ -126,8 +126,8 @@ class GateConfig(Config):
             "hold": "it is held until more images have arrived",
             "ask": "a person is asked",
             None: (
-                "it is promoted if it is better over all classes and reaches the minimum on the new"
-                " ones as measured, and else held"
+                "it is promoted if the measured values are better over all classes and reach the"
+                " minimum on the new ones; otherwise it is held"
             ),
         }[self.inconclusive]
         sentences = [

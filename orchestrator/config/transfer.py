@@ -104,10 +104,10 @@ class ThresholdTransferConfig(TransferRule):
         ),
     )
     similarity_thresholds: tuple[Fraction, ...] = Field(
-        default=(0.9, 0.97), description="Ascending KDR thresholds between the rows."
+        default=(0.9, 0.97), description="Ascending KDR thresholds between rows of ratios."
     )
     progress_thresholds: tuple[Fraction, ...] = Field(
-        default=(0.3, 0.7), description="Ascending TSTR thresholds between the columns."
+        default=(0.3, 0.7), description="Ascending TSTR thresholds between columns of ratios."
     )
     ratios: tuple[tuple[Fraction, ...], ...] = Field(
         default=((1.0, 0.9, 0.7), (0.9, 0.7, 0.5), (0.7, 0.5, 0.3)),

@@ -50,7 +50,7 @@ def validated(root: type[Root], tree: Tree, source: str = "") -> Root:
         where = f"{source}: " if source else ""
         lines = _describe(error, root, tree)
         if len(lines) > _MOST_PROBLEMS:
-            lines = [*lines[:_MOST_PROBLEMS], f"and {len(lines) - _MOST_PROBLEMS:,} lines more"]
+            lines = [*lines[:_MOST_PROBLEMS], f"and {len(lines) - _MOST_PROBLEMS:,} more lines"]
         raise ConfigError(
             "\n".join(where + shortened(line, _MOST_CHARACTERS) for line in lines)
         ) from None

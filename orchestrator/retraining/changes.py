@@ -267,7 +267,7 @@ def _more_samples(
         if num >= reactions.min_refresh_fraction * lineage.num_learned_from(label)
     )
     if not enough:
-        what += f"; refreshed at +{reactions.min_refresh_fraction:.0%} or more"
+        what += f"; a class is learned again once it has {reactions.min_refresh_fraction:.0%} more"
         return (), [Finding(FindingKind.MORE_SAMPLES, "wait", what, tuple(grown))]
     return enough, [Finding(FindingKind.MORE_SAMPLES, "refresh", what, enough)]
 

@@ -187,7 +187,7 @@ def _refuse_if_alive(
         return f"its last heartbeat is {-age:.0f} s ahead of the storage's clock"
     if age <= config.expires_seconds:
         raise LockedError(
-            f"another retraining works: {_who(last)}, last heartbeat {max(0.0, age):.0f} s ago"
+            f"another retraining is running: {_who(last)}, last heartbeat {max(0.0, age):.0f} s ago"
         )
     return f"no heartbeat for {age:.0f} s"
 

@@ -65,4 +65,4 @@ def find_mistakes(evidence: Evidence) -> list[Mistake]:
 def mistakes_in_words(evidence: Evidence) -> str:
     """Return the worst mistakes as the end of a sentence; empty if there are none."""
     worst = find_mistakes(evidence)[:_MOST_NAMED]
-    return f"; the student takes {', '.join(map(str, worst))}" if worst else ""
+    return f"; the student mistakes {', '.join(map(str, worst))}" if worst else ""

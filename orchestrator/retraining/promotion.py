@@ -52,7 +52,9 @@ def promote(
     of_held = before.held.pair if before.held else None
     notes = of_superseded(before, candidate)
     if before.previous is not None and before.previous != candidate:
-        retired = Note(before.previous, VersionState.RETIRED, "two champions have followed")
+        retired = Note(
+            before.previous, VersionState.RETIRED, "two later versions have become champion"
+        )
         notes = (*notes, retired)
     if before.champion is not None:
         followed = Note(before.champion, VersionState.PREVIOUS, f"followed by {candidate}")
@@ -249,7 +251,7 @@ def _follower(state: State, registry: Registry, candidate: ModelPair | None) -> 
     if candidate == state.champion:
         raise UserInputError(
             f"version {candidate.student} of the student is the champion already",
-            next_step="to return to the one before: `orchestrator rollback`",
+            next_step="to return to the previous champion: `orchestrator rollback`",
         )
     predecessor = registry.predecessor_of(candidate)
     if predecessor != state.champion:

@@ -137,7 +137,10 @@ def _noted(storage: Storage, token: int) -> frozenset[str]:
 
 
 def _survives(it: _NewFile, retraining: Retraining) -> bool:
-    logger.warning("checking %s: a tick died", Folder(it.uri).where(it.file.name))
+    logger.warning(
+        "reading %s in a separate process, because a tick was killed while it read new files",
+        Folder(it.uri).where(it.file.name),
+    )
     max_pixels = retraining.experiment.data.max_image_pixels
     file, shape = it.file, retraining.source.shape
     return survives(it.uri, file.name, file.num_bytes, shape, max_pixels, it.has_labels)

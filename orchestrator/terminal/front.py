@@ -54,4 +54,4 @@ def no_choice_text(summary: Mapping[str, Any]) -> str:
         return (
             "the search space has no `choose`; use a file of front/, or add `choose` and --resume"
         )
-    return "no trial of the front satisfies the bounds of `choose`; relax them and --resume"
+    return "no trial of the front satisfies the bounds of `choose`; relax them and add --resume"

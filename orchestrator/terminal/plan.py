@@ -119,7 +119,8 @@ def _lines_without_estimate(kinds: Sequence[Kind]) -> list[str]:
         for kind in kinds
     }
     return [
-        f"cost       {kind}: no measured {what[kind]} in the store: no estimate" for kind in kinds
+        f"cost       {kind}: no estimate, as no measured {what[kind]} is in the store"
+        for kind in kinds
     ]
 
 

@@ -17,7 +17,9 @@ def reconciliation_lines(found: Reconciliation) -> Iterator[str]:
         if left.num_refused:
             text += f", {left.num_refused} rejected (see {left.folder})"
         yield text + (
-            f", the rest still waits (delete {left.folder} to discard it)" if left.error else ""
+            f", the others still wait to be sent (delete {left.folder} to discard them)"
+            if left.error
+            else ""
         )
     for store, run_ids in found.closed.items():
         yield f"{store}: {len(run_ids)} abandoned runs closed as FAILED" + (

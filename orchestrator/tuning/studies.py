@@ -216,7 +216,10 @@ def loaded_study(identity: StudyIdentity, trials: Sequence[LedgerTrial]) -> optu
         study = optuna.load_study(study_name=identity.name, storage=storage)
         states = {it.user_attrs.get(TRIAL_ATTRIBUTE): it.state for it in study.trials}
     except Exception as error:  # noqa: BLE001 - the database's library has errors of its own
-        logger.debug("making the study from the ledger: %s", hide(error, identity.storage))
+        logger.debug(
+            "the study is rebuilt from the ledger, as its storage cannot be used: %s",
+            hide(error, identity.storage),
+        )
         states = {}
     if trials and states == {trial.number: _state_of(trial) for trial in trials}:
         return study

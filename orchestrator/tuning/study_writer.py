@@ -81,8 +81,8 @@ class StudyWriter:
             if self._pending:
                 logger.warning(
                     "the study of this sweep in %s is not up to date: %d trials could not be"
-                    " written; once it can be reached, orchestrator reconcile --sweep DIR writes"
-                    " them",
+                    " written; once the storage can be reached, orchestrator reconcile --sweep DIR"
+                    " writes them",
                     shown(self._identity.storage),
                     len(self._pending),
                 )

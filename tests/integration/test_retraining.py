@@ -558,7 +558,7 @@ def test_another_retraining_is_waited_for_by_nobody(founded: House) -> None:
     with held_lease(retraining, pairs):
         outcome = founded.tick()
         assert outcome.outcome == "locked"
-        assert "another retraining works" in outcome.reason
+        assert "another retraining is running" in outcome.reason
         with pytest.raises(LockedError):
             rollback(retraining, "")
     assert founded.tick().outcome == "nothing_to_do"

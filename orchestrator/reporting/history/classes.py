@@ -111,7 +111,7 @@ def spread_lines(history: History, role: Role) -> list[Line]:
     return [
         Line("Median class", [(student, median(shares)) for student, shares in points]),
         Line(
-            "A tenth is below", [(student, shares[len(shares) // 10]) for student, shares in points]
+            "Tenth percentile", [(student, shares[len(shares) // 10]) for student, shares in points]
         ),
         Line("Worst class", [(student, shares[0]) for student, shares in points]),
     ]

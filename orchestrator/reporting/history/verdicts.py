@@ -88,7 +88,7 @@ def _images(condition: GateCondition) -> str:
     if condition.num_images is None:
         return ""
     more = condition.more_images
-    decides = f"; about {count(more)} more would decide" if more else ""
+    decides = f"; about {count(more)} more images needed to decide" if more else ""
     return count(condition.num_images) + decides
 
 

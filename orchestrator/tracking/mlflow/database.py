@@ -151,7 +151,9 @@ def _create_whole(database: Path) -> None:
             command.upgrade(config, "heads")
         making.replace(database.resolve())
     except (OSError, sqlalchemy.exc.SQLAlchemyError) as error:
-        logger.debug("the tables are not created beside the database: %s", error)
+        logger.debug(
+            "the tables cannot be created in a temporary file, so MLflow creates them: %s", error
+        )
         making.unlink(missing_ok=True)
 
 

@@ -167,8 +167,8 @@ def _student_view() -> View:
     ratios = [line(names.training_metric("student", part)) for part in ("tssr", "tstr", "kdr")]
     columns = [f"metrics.`{names.final_metric(role, 'last_accuracy')}`" for role in ROLES]
     sections = [
-        section("In the end: teacher across, student up", finals),
-        section("On the way, by task and by epoch", [both, *ratios]),
+        section("After the last task: teacher across, student up", finals),
+        section("During learning, by task and by epoch", [both, *ratios]),
     ]
     return View(
         STUDENT_VIEW,

@@ -86,18 +86,18 @@ def test_a_proven_violation_rejects_and_says_which(what: dict[str, int], key: st
     assert decision.verdict == Verdict.REJECT
     violated = [it for it in decision.conditions if it.verdict == ConditionVerdict.VIOLATED]
     assert f"student_{key}" in {it.key for it in violated}
-    assert decision.reason.startswith("; ".join(map(str, violated)) + "; the student takes ")
+    assert decision.reason.startswith("; ".join(map(str, violated)) + "; the student mistakes ")
 
 
 def test_a_reason_says_what_is_taken_for_what_the_largest_share_of_a_class_first() -> None:
     gate = GateConfig(min_new_accuracy=0.7)
     reason = decide(evidence(forgotten=60, taken=150, new_wrong=400, champion_wrong=5), gate).reason
     assert reason.endswith(
-        "; the student takes dog for ant (400 of 500), bee for cat (150 of 500), ant for bee (60 of"
-        " 500, by the champion 5)"
+        "; the student mistakes dog for ant (400 of 500), bee for cat (150 of 500), ant for bee (60"
+        " of 500, by the champion 5)"
     )
     undecided = decide(evidence(50, taken=1), GateConfig(inconclusive="ask")).reason
-    assert undecided.endswith("; the student takes bee for cat (1 of 50)")
+    assert undecided.endswith("; the student mistakes bee for cat (1 of 50)")
 
 
 def test_only_new_classes_that_are_not_recognised_blame_the_data() -> None:

@@ -146,7 +146,7 @@ def test_a_place_that_is_free_again_is_not_the_next(
 
 def test_a_second_one_is_locked_out_until_the_first_is_done(journal: Journal) -> None:
     lease = Lease.acquire(journal, CONFIG, this_holder())
-    with pytest.raises(LockedError, match="another retraining works: process"):
+    with pytest.raises(LockedError, match="another retraining is running: process"):
         Lease.acquire(journal, CONFIG, this_holder())
     lease.write(EntryKind.PROMOTED, State(PAIR))
     lease.release()

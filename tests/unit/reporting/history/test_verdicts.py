@@ -39,7 +39,7 @@ def test_what_is_no_share_is_not_in_percent(row: dict[str, object], words: str) 
 
 def test_how_many_images_would_decide_is_said() -> None:
     unknown = replace(OLD_ACCURACY, verdict="not enough images", more_images=2100)
-    assert verdict_row(unknown).images == "160; about 2,100 more would decide"
+    assert verdict_row(unknown).images == "160; about 2,100 more images needed to decide"
     assert verdict_row(OLD_ACCURACY).images == "160"
 
 
