@@ -42,7 +42,7 @@ _HARMLESS_KEYS = frozenset(
 )
 _HARMLESS_VALUE = re.compile(r"[\w.:/,=+\- \[\]()]*")
 _PLAIN_KEY = re.compile(r"[A-Za-z][\w.\-]{0,39}")
-# Text after a port, such as `"`, no longer belongs to the address.
+# A port; text after its digits, such as `"`, no longer belongs to the address.
 _PORT = re.compile(r"\d{0,5}([^\w@:/?#%+~.\-].*)?", re.DOTALL)
 
 
@@ -211,7 +211,7 @@ def _is_secret_fragment(fragment: str) -> bool:
 
 
 def _is_hidden(part: str) -> bool:
-    # an earlier version of this program did not mask the user name: me:***
+    # an earlier version of this program did not mask the user name, as in me:***
     return part == HIDDEN or part.endswith((f"={HIDDEN}", f":{HIDDEN}"))
 
 

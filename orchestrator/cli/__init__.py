@@ -50,7 +50,7 @@ def main() -> NoReturn:
     except Exception as error:  # noqa: BLE001 - the last resort: a bug in this program
         if (
             isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG
-        ):  # a name that the user chose may become a file name anywhere
+        ):  # any name that the user chose may become a file name
             _fail(
                 f"{error.filename}: the name is too long for a file; choose a shorter one",
                 UserInputError.exit_code,

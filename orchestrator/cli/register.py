@@ -40,7 +40,7 @@ def register(
     """
     from orchestrator.tracking.reading import existing_store
 
-    existing_store(tracking_uri)  # before torch is loaded
+    existing_store(tracking_uri)  # fail before torch is loaded
 
     from orchestrator.pipelines.registration.register import register as register_run
     from orchestrator.terminal.registration import registration_lines

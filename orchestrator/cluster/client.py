@@ -28,7 +28,7 @@ _APPLY = "application/apply-patch+yaml"
 _RAW: dict[str, Any] = {
     "_preload_content": False,
     "_request_timeout": (5.0, 30.0),
-}  # seconds to connect, and to answer
+}  # seconds to wait for a connection, and for an answer
 _WRITE: dict[str, Any] = {**_RAW, "field_manager": FIELD_MANAGER, "field_validation": "Strict"}
 _PLACES = {
     "RayJob": ("ray.io", "v1", "rayjobs"),
@@ -53,7 +53,7 @@ class KubernetesClient:
         self._server: str = configuration.host
         self.namespace = namespace
         connection = api.ApiClient(configuration)
-        # the same calls for all kinds except those of the core API
+        # these calls serve all kinds of objects except those of the core API
         self._objects = api.CustomObjectsApi(connection)
         self._core = api.CoreV1Api(connection)
 
@@ -100,7 +100,7 @@ class KubernetesClient:
         rights than `apply`.
         """
         kind, name = manifest["kind"], manifest["metadata"]["name"]
-        body: Any = manifest  # the client's types ask for a model, but a mapping works
+        body: Any = manifest  # the client's annotations require a model, but a mapping works
         with self._answers(kind, name):
             try:
                 if kind == "ConfigMap":

@@ -44,7 +44,7 @@ def schedule(workload: Workload, cluster: ClusterConfig, cron: str) -> Submissio
     name = schedule_name(workload.name)
     labels = labels_of("retrain", **{SCHEDULE_LABEL: name})
     texts = dict(workload.files)
-    if cluster.schedule.kind == "cron_job":  # the pod submits jobs, and needs the configuration
+    if cluster.schedule.kind == "cron_job":  # its pod submits jobs, and needs the configuration
         texts[CLUSTER_FILE] = yaml.safe_dump(cluster.model_dump(mode="json"), sort_keys=False)
     files = config_map(f"{name}-{digest_of(texts)}", cluster.namespace, labels, texts)
     make = _cron_job if cluster.schedule.kind == "cron_job" else _ray_cron_job
@@ -63,7 +63,7 @@ def _cron_job(
     limits = cluster.limits
     job = {
         "backoffLimit": 0,  # no retry: the next tick comes anyway
-        # this job waits for its RayJob and blocks the next tick; the deadline limits that
+        # this job waits for its RayJob and blocks the next tick; the deadline limits the wait
         "activeDeadlineSeconds": (limits.running_seconds + limits.ttl_seconds)
         * (limits.max_retries + 1),
         "template": _submitting_pod(cluster, files, labels),
@@ -99,7 +99,7 @@ def _submitting_pod(cluster: ClusterConfig, files: str, labels: dict[str, str]) 
         resources(cluster.schedule.cpu, cluster.schedule.memory),
         [mount],
         command=command,
-        # identifies the tick, see cluster/ticks.py
+        # The command identifies its tick by these variables, see cluster/ticks.py.
         env=[
             {"name": "HOME", "value": SCRATCH_FOLDER},
             _from_label(TICK_VARIABLE, "batch.kubernetes.io/job-name"),

@@ -125,7 +125,7 @@ def sweep_workload(
         SEARCH_SPACE_FILE: _text(_within(search_space, cluster.sweeps.max_trials), cluster),
         EXPERIMENT_FILE: _text(experiment, cluster, _OF_THE_CLUSTER),
     }
-    # lanes of a trial wait for nodes that the cluster is still adding
+    # let the lanes of a trial wait for nodes that the cluster is still adding
     waiting = (
         ()
         if len(workers.groups) == 1 and workers.groups[0].name == "trials"
@@ -133,7 +133,7 @@ def sweep_workload(
     )
     told = [*_told(cluster, workers, waiting)]
     job = job_name("sweep", search_space.name, digest_of([files, told, cluster.image]))
-    # another attempt, or the same job submitted again, continues from the existing ledger
+    # a further attempt, or the same job submitted again, continues from the existing ledger
     arguments = (
         SEARCH_SPACE_FILE,
         "--experiment",

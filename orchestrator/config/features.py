@@ -8,7 +8,7 @@ from pydantic import Field
 
 from orchestrator.config.base import Config
 
-# networks have four to seven stages
+# far above real networks, which have four to seven stages
 StageNumber = Annotated[int, Field(ge=1, le=64)]
 
 

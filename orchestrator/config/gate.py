@@ -149,7 +149,7 @@ def _bounds_of_former_name(tolerance: object) -> dict[str, float]:
     """Return the bounds that replace a bound with a former name, which applied to every kind of
     accuracy loss; none of them is stricter than the former bound.
     """
-    if not isinstance(tolerance, int | float):  # validation of the field reports the problem
+    if not isinstance(tolerance, int | float):  # the field's validation reports this
         return {}
     return {
         name: max(tolerance, GateConfig.model_fields[name].default)

@@ -29,5 +29,5 @@ def _missing(section: str, places: Mapping[str, str]) -> Iterator[str]:
 
 
 def _is_there(place: str) -> bool:
-    # a path that looks like a pattern may be the name of a file
+    # a path that looks like a pattern may also be the literal name of a file
     return Path(place).exists() or bool(glob.glob(place))  # noqa: PTH207 - the pattern may be absolute

@@ -22,7 +22,7 @@ from orchestrator.masking import shown_values
 
 Root = TypeVar("Root", bound=BaseModel)
 
-# in a file with thousands of errors, the first errors show the pattern
+# Number of errors to show: in a file with thousands of errors, the first ones show the pattern.
 _MOST_PROBLEMS = 20
 _MOST_CHARACTERS = 2000
 _NO_INTEGER = 2**64
@@ -44,7 +44,7 @@ def validated(root: type[Root], tree: Tree, source: str = "") -> Root:
     _check_values(tree, source)
     try:
         return root.model_validate(tree)
-    except ConfigError as error:  # an extension cannot be loaded
+    except ConfigError as error:  # an extension that the configuration names cannot be loaded
         raise ConfigError(f"{source}: {error}" if source else str(error)) from error
     except ValidationError as error:
         where = f"{source}: " if source else ""

@@ -157,7 +157,7 @@ class _Counted:
 
     def __init__(self) -> None:
         self.num_values = 0
-        self._open: list[tuple[str | None, int]] = []  # anchors, with the values before each
+        self._open: list[tuple[str | None, int]] = []  # anchors, and the count at each
         self._sizes: dict[str, int] = {}
 
     def add(self, event: yaml.Event) -> None:

@@ -18,7 +18,7 @@ from orchestrator.config.augmentation import ImageAugmentationConfig
 
 Images = UInt8[Tensor, "n c h w"]
 _BLOCK_VALUES_CPU = 2**18  # values of a block, so that its pixels and grid fit into a core's cache
-_BLOCK_VALUES_GPU = 2**26  # values of a block, for few calls and bounded memory
+_BLOCK_VALUES_GPU = 2**26  # values of a block: few calls, and bounded memory
 _SEQUENCE_VALUES, _SEQUENCE_IMAGES = 2**13, 4
 
 
@@ -96,7 +96,7 @@ def _draw_transforms(
     shift_x, shift_y = uniform(2 * config.shift_fraction), uniform(2 * config.shift_fraction)
     if (
         not config.rotation_degrees and not config.scale_fraction
-    ):  # shift by whole pixels: fractions would only blur the image
+    ):  # shift by whole pixels; fractions of a pixel would only blur the image
         height, width = size
         shift_x, shift_y = (
             (shift_x * width / 2).round() * 2 / width,

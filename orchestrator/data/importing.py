@@ -30,7 +30,7 @@ from orchestrator.data.samples import Sample, in_batches, in_threads, natural_ke
 from orchestrator.data.survey import BadImage, Examined, ImageFacts, examine
 from orchestrator.errors import StorageUnavailableError
 
-_FORMAT = 1  # raise when the way of storing images changes
+_FORMAT = 1  # raise this number when images are stored in another way
 _CHUNK_IMAGES = 256
 _GROUP_IMAGES = 1024
 _GROUP_BYTES = 64 * 2**20

@@ -13,7 +13,7 @@ from orchestrator.data.decoding import Shape
 from orchestrator.data.growing_folder import Folder, read_content
 from orchestrator.errors import OrchestratorError
 
-# memory in addition to that of the libraries and of the file; decoding takes a tenth of it
+# memory of the probing process on top of its libraries and the file; decoding takes a tenth of this
 _MAX_BYTES = 4 * 2**30
 _MIN_SECONDS = 600
 _BYTES_PER_SECOND = 10**6

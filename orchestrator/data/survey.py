@@ -14,7 +14,7 @@ from orchestrator.data.samples import HALVES, ImageSource, Label, Sample, natura
 from orchestrator.errors import DataError
 
 _NUM_EXAMPLES = 3
-_LEAST_SIDE = 4  # in pixels
+_LEAST_SIDE = 4  # pixels; a smaller side is reported
 _MOST_STRETCHED = 20
 _ACROSS_HALVES, _ACROSS_CLASSES = "in training and in test", "under several classes"
 

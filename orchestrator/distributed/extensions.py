@@ -51,7 +51,7 @@ def version_of(offered: Installed) -> str:
 
 
 def installed_versions() -> Versions:
-    """Return the extensions of this process's environment."""
+    """Return the extensions installed in this process's environment, with their versions."""
     return {
         group: {kind: version_of(offered) for kind, offered in installed(group).items()}
         for group in GROUPS

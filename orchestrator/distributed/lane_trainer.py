@@ -50,7 +50,7 @@ def build_trainer(
     values = task.as_json()
     return trainer(
         partial(run_lane, secrets=secrets_in(values)),
-        train_loop_config=shown_values(values),  # no secrets: Ray shows the values on its pages
+        train_loop_config=shown_values(values),  # masked, as Ray shows these on its pages
         backend_config=_process_group(lane),
         scaling_config=scaling,
         run_config=RunConfig(

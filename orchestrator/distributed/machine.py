@@ -50,7 +50,8 @@ def free_cpus() -> int:
     before, own, began = _idle_seconds(allowed), time.process_time(), time.monotonic()
     time.sleep(_LOOK_SECONDS)
     idle, own = _idle_seconds(allowed) - before, time.process_time() - own
-    # CPU time that this process uses now counts as idle: it will be free for the later work.
+    # CPU time that this process uses during the measurement counts as idle: the later work can use
+    # it.
     return _whole_cpus((idle + own) / (time.monotonic() - began), granted)
 
 

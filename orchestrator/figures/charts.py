@@ -135,7 +135,7 @@ def _scale_shares(axes: Axes) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))  # one step ends at 100 %
     axes.yaxis.set_major_formatter(share_formatter())
     for line in axes.lines:
-        line.set_clip_on(False)  # do not cut markers on the border
+        line.set_clip_on(False)  # draw markers on the border whole
 
 
 def _add_legend(figure: Figure, labels: Sequence[str]) -> None:

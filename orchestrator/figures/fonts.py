@@ -23,7 +23,7 @@ from matplotlib.text import Text
 _OWN_FAMILY = "DejaVu Sans"
 _NO_FONT = "Last Resort"  # a font that draws only boxes, with the name of the script
 _SMALLEST = 0.5  # smallest factor by which a lengthened text shrinks
-_PACKAGE = "noto_cjk_sans_jp_regular"  # of the extra `fonts`
+_PACKAGE = "noto_cjk_sans_jp_regular"  # module of the extra `fonts`
 
 
 def choose_fonts(texts: Iterable[Text]) -> None:

@@ -37,8 +37,8 @@ _ON_DARK = LinearSegmentedColormap.from_list(
 _UNFINISHED = "#bcc3cb"
 _SAME = 1e-12  # objectives closer than this count as equal
 _HALO = [Stroke(linewidth=4.5, foreground="white"), Normal()]
-# Two heights below the axes, which span 0 to 1: that of lines without a value, and that of the
-# texts with the best trial's values.
+# Two heights below the axes, which span 0 to 1: the height of lines without a value, and the height
+# of the texts with the best trial's values.
 _UNSET_HEIGHT, _BEST_HEIGHT = -0.08, -0.17
 
 
@@ -172,8 +172,8 @@ def colour_scale(objectives: Sequence[float], mode: str) -> ScalarMappable:
         mode: "max" or "min": which objective is better.
     """
     best, worst, median = objectives[0], objectives[-1], statistics.median(objectives)
-    # One bad trial must not make all others look alike, so the scale ends four times as far from
-    # the best as the median.
+    # One bad trial must not make all others look alike, so the scale ends at four times the
+    # distance of the median from the best.
     spans = [span for span in (4.0 * abs(median - best), abs(worst - best)) if span > _SAME]
     span = min(spans, default=1.0)
     if mode == "max":

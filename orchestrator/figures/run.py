@@ -31,7 +31,7 @@ _OVERVIEW_SIDE_INCHES = 4.1
 # Inches around a matrix: for the title above, the axis labels on the left and below, and the scale
 # on the right.
 _TOP, _LEFT, _RIGHT, _BOTTOM, _BOTTOM_WITH_NAMES = 0.5, 0.78, 1.0, 0.7, 1.35
-_GAP = 1.1  # between the left and right halves of the overview
+_GAP = 1.1  # inches between the left and right halves of the overview
 _BAR_WIDTH = 0.36
 
 

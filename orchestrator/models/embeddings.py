@@ -42,7 +42,7 @@ class PowerNormalization(nn.Module):
         return torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]
 
 
-_LEAST_VARIANCE_SHARE = 1e-4  # least share of the mean variance
+_LEAST_VARIANCE_SHARE = 1e-4  # smallest variance, as a share of the mean variance
 _LEAST_VARIANCE = 1e-8
 
 

@@ -103,8 +103,8 @@ def _row(run: TrackedRun, group: Sequence[TrackedRun]) -> PeerRow:
 
 
 def _has_finished(run: TrackedRun) -> bool:
-    """Return whether a run counts as a seed of its configuration; a killed run may have only some
-    of its metrics.
+    """Return whether a run counts for the mean over its configuration's seeds; a killed run may
+    lack some metrics.
     """
     return run.status == RunStatus.FINISHED.value and all(
         final_value(run, role, measure) is not None

@@ -16,7 +16,7 @@ from orchestrator.retraining.lineage import Lineage, overlap, sketch
 from orchestrator.retraining.scan import Scan
 
 _RENAMED_FROM = 0.5
-_MIN_LEARNED = 2  # images that must remain to learn from
+_MIN_LEARNED = 2  # smallest number of images of a class to learn from
 _MOST_NAMES = 5
 
 

@@ -186,16 +186,14 @@ def tell(lease: Lease, registry: Registry, state: State) -> None:
     if (
         state.champion is not None
     ):  # without a champion, a late writer must not take the alias from a first champion
-        registry.give(CHAMPION, state.champion)  # last: all else is consistent by then
+        registry.give(CHAMPION, state.champion)  # last, when all else is consistent
     standing = {state.champion, state.held.pair if state.held else None}
     notes = tuple(note for note in state.notes if note.pair in standing)
     lease.write(EntryKind.SETTLED, replace(state, is_settled=True, notes=notes))
 
 
 def with_notes(before: State, *notes: Note) -> tuple[Note, ...]:
-    """Return the earlier notes that still apply, which are about other versions, and then the new
-    notes.
-    """
+    """Return the earlier notes about versions without a new note, then the new notes."""
     noted = {note.pair for note in notes}
     return (*(note for note in before.notes if note.pair not in noted), *notes)
 

@@ -144,8 +144,8 @@ class State:
             for name in ("champion", "previous", "challenger")
         }
         challenger = pairs["challenger"]
-        # journals of earlier versions: skip the files of the pair that was last rejected or rolled
-        # back
+        # In journals of earlier versions, this names the pair that was last rejected or rolled
+        # back, whose files are skipped.
         put_aside = (
             tuple(PutAside(**_record(found)) for found in values["put_aside"])
             if "put_aside" in values

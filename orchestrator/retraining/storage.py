@@ -90,8 +90,8 @@ class ObjectStorage:
             try:
                 obstore.put(self._store, name, content, mode="create")
             except AlreadyExistsError:
-                # A request that was repeated because the answer got lost finds the file that the
-                # first try created.
+                # A request is repeated if its answer got lost; it then finds the file that the
+                # first request created.
                 return self._read(name) == content
         return True
 

@@ -18,7 +18,7 @@ from orchestrator.errors import TrackingUnavailableError, UserInputError
 from orchestrator.masking import hide
 
 LOOPBACK = "127.0.0.1"
-START_SECONDS = 120.0  # usually about 10
+START_SECONDS = 120.0  # a start usually takes about 10
 _END_SECONDS = 10.0
 _POLL_SECONDS = 0.1
 

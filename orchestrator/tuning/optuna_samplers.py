@@ -33,7 +33,7 @@ def build_sampler(searcher: SearcherConfig, seed: int) -> BaseSampler:
             return GPSampler(
                 n_startup_trials=searcher.num_startup_trials,
                 seed=seed,
-                warn_independent_sampling=False,  # conditional parameters are drawn at random
+                warn_independent_sampling=False,  # expected for conditional parameters
             )
         case OptunaSearchConfig():
             with warnings.catch_warnings():

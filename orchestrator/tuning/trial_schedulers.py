@@ -75,8 +75,8 @@ def build_trial_scheduler(
                 perturbation_interval=config.perturbation_tasks,
                 quantile_fraction=config.quantile_fraction,
                 custom_explore_fn=vary,
-                # Trials wait for each other: with few tasks, a trial would otherwise end before
-                # it could be compared with a trial that started later.
+                # Trials wait for each other. Otherwise, with few tasks, a trial would end before it
+                # could be compared with a trial that started later.
                 synch=True,
                 log_config=False,
             )

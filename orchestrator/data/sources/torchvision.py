@@ -75,7 +75,7 @@ class TorchvisionSource:
     def stamp(self) -> str:
         """Return a digest of the paths, sizes and times of all files below the root."""
         if not self._files:
-            _ = self._sets  # downloads the files, or raises an error that names the missing ones
+            _ = self._sets  # downloads the files, or raises an error that names missing files
         read = self._config.model_dump_json(include={"name", "options"})
         return hashlib.sha256(
             f"{torchvision.__version__} {read} {self._files}".encode(errors="surrogateescape")

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 _STEADINESS = 20  # the prior weighs as much as this many unmoved images
-_EXEMPLARS_SAY = 0.1  # weight of all exemplars relative to new images: few, but of old classes
+_EXEMPLARS_SAY = 0.1  # weight of all exemplars relative to all new images
 _LEAST_VARIANCE = 1e-8
 
 

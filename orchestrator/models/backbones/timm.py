@@ -121,7 +121,7 @@ def _network(config: TimmConfig, published: Any, sized: dict[str, int]) -> nn.Mo
         with explained(config.name, weights_identity(config)):
             return _created(config.name, num_classes=0, pretrained=True, **sized)
     except ConfigError:
-        _random(config.name, sized)  # raises if the size is the cause, not the weights
+        _random(config.name, sized)  # raises an error if the size is the cause, not the weights
         raise
 
 

@@ -14,7 +14,7 @@ from orchestrator.errors import ClusterUnavailableError, OrchestratorError, User
 SCHEDULES = ("CronJob", "RayCronJob")
 DELETION_SECONDS = 180.0
 PAUSE_SECONDS = 1.0
-Send = Callable[[Manifest], Manifest]  # returns the object as stored in the cluster
+Send = Callable[[Manifest], Manifest]  # sends an object, and returns it as stored in the cluster
 
 
 def send(
@@ -46,7 +46,7 @@ def send(
         _send_files(client, {**submission.files, "metadata": metadata})
     except OrchestratorError:
         if found is None and submission.job["kind"] == "RayJob":
-            # without its files the job would wait until its deadline
+            # without its files, the job would wait in vain until its deadline
             client.delete("RayJob", submission.name)
         raise
     return job

@@ -170,7 +170,7 @@ def _counted(
 ) -> tuple[dict[Half, int], int, list[str]]:
     num_images = {half: pq.read_metadata(file).num_rows for half, file in files.items()}
     before = found["train"]
-    # imports of earlier versions stored no notes
+    # imports by earlier versions of this program stored no notes
     return num_images, *((before["num_bad"], before.get("notes", [])) if before else (0, []))
 
 

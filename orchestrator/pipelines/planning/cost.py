@@ -163,5 +163,5 @@ def _measurement(values: Mapping[str, object], backbone: object) -> Measurement 
                 if is_alike and num_images
                 else None
             )
-        case _:  # an evaluation, or a stage of another version of this program
+        case _:  # values of an evaluation, or of a stage of another version of this program
             return None

@@ -74,6 +74,6 @@ def this_person() -> str:
     """Return the user of this process as user@host."""
     try:
         user = getpass.getuser()
-    except (OSError, KeyError):  # a container may have no entry for its user
+    except (OSError, KeyError):  # a container may have no entry for its user id
         user = str(os.getuid())
     return f"{user}@{socket.gethostname()}"

@@ -152,5 +152,5 @@ class Looking:
             ) from error
 
     def _load(self, pair: ModelPair, folder: str) -> Registered:
-        place = self.scratch / folder / pair.student  # a second call may load other versions
+        place = self.scratch / folder / pair.student  # a later call may load another version
         return load_registered(self.registry, pair, place, self.store)

@@ -84,7 +84,7 @@ class ScratchPlaces:
         changes: dict[str, dict[str, Any]] = {
             "source": {"path": str(self.arrivals), "settled_seconds": 0.0, "marker": None},
             "lease": {"uri": str(replay / "journal")},
-            "webhook": {"url_variable": ""},  # no variable has this name
+            "webhook": {"url_variable": ""},  # no variable has an empty name
             # in a replay all arrivals are long past, and no unlabelled images arrive
             "monitoring": {"looks_at_images": False, "silence_factor": None},
         }

@@ -77,7 +77,7 @@ def retrain(
             record_tick(outcome.summary(), retraining)
     if outcome.conditions or outcome.outcome == "rejected":
         outcome = write_report(outcome, retraining, folder)
-    if not dry_run:  # last, as the webhook's receiver may deploy a promoted version at once
+    if not dry_run:  # the last step, as the receiver may deploy a promoted version at once
         post_to_webhook(retraining.webhook, {"retraining": retraining.name, **outcome.summary()})
     return outcome
 
@@ -102,7 +102,7 @@ def _outcome(
     with scratch_folder("champion") as scratch:
         uri = retraining.experiment.tracking.uri
         database = sqlite_path(uri)
-        if dry_run and database is not None and not database.exists():  # opening would create it
+        if dry_run and database is not None and not database.exists():  # opening creates it
             uri = f"sqlite:///{scratch}/mlflow.db"
         registry = open_registry(uri, retraining.name)
         pairs = ModelPairs(registry)

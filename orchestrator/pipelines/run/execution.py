@@ -128,7 +128,7 @@ def _compute_here(
     runner = StageRunner(work, device, listener)
     for stage in work.stages:
         values = stored.get(stage.key)
-        if values is None and choose_threads is not None:  # other processes may have ended since
+        if values is None and choose_threads is not None:  # more CPUs may be idle by now
             choose_threads(work.experiment.execution)
         runner.obtain(stage, values)
 

@@ -274,8 +274,8 @@ class SweepTrials:
         return TrialPlan(number, space.experiments_of(parameters), space.known_of(parameters))
 
     def _next_number(self) -> int:
-        """Return the lowest free number; after a killed start, numbers below a known trial may be
-        free.
+        """Return the lowest number without a trial; if a start of the sweep was killed, that number
+        may be below the number of a known trial.
         """
         self._lowest_free = next(
             number

@@ -14,7 +14,7 @@ from orchestrator.data.growing_folder import Folder, SourceFile
 from orchestrator.errors import UserInputError
 from orchestrator.masking import shown
 
-_TOP = "."  # the arrival of files that lie directly in the source, in no subfolder
+_TOP = "."  # name of the arrival of files that are in no subfolder of the source
 _FORMATS = {"day": "%Y-%m-%d", "hour": "%Y-%m-%d %H:00", "week": "%G-W%V"}
 
 

@@ -15,7 +15,7 @@ from orchestrator.tracking.run_process import RunProcess, recorded_process, this
 from orchestrator.tracking.tracker import RunStatus
 
 RUNS_PER_PAGE = 100  # MLflow returns each run with all its values
-# Fifteen missed heartbeats.
+# A process without a heartbeat for this long counts as gone: it has missed fifteen heartbeats.
 SILENCE = timedelta(minutes=15)
 
 logger = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ def close_abandoned_runs(
     """
     closed = []
     with mlflow_calls(uri):
-        # Find all before closing any: a closed run no longer matches, which would shift the
+        # Find all runs before closing any: a closed run no longer matches, which would shift the
         # pages.
         for run in list(_running(client, experiment_ids)):
             process = recorded_process(run.data.tags)

@@ -103,7 +103,7 @@ class Spool:
         try:
             spool_dir.mkdir(parents=True, exist_ok=True)
             lock = FileLock(_lock_file(folder))
-            lock.acquire(timeout=5)  # another process may hold the lock briefly, to check it
+            lock.acquire(timeout=5)  # another process may hold the lock for a moment, to check it
             folder.mkdir(mode=0o700)
             _write_json(folder / _DESTINATION, shown_values(asdict(destination)))
             return cls(folder, lock)

@@ -12,7 +12,7 @@ from orchestrator.tracking.views.view import Json
 # The lines of one run in a chart differ only in their dashes. MLflow has this many kinds of dashes;
 # the line of a further metric would look like the first.
 NUM_LINE_STYLES = 6
-CARD_HEIGHT = 360  # pixels; MLflow's default
+CARD_HEIGHT = 360  # height in pixels; MLflow's default
 
 # Without these settings, MLflow smooths a chart.
 _LINE: Json = {

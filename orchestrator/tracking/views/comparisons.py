@@ -26,14 +26,14 @@ TRIALS_VIEW = "orchestrator-trials-forgetting"
 SWEEP_VIEW = "orchestrator-sweep"
 
 _MAX_AXES = 6  # parameters in one chart; with more, MLflow truncates the names of parameters
-_CONDITION_HEIGHT = 260  # pixels; lower than other charts, which have more axes and trials
+_CONDITION_HEIGHT = 260  # pixels: lower than other charts, which have more axes and trials
 # Show the first 10 runs of the page's list in the charts, as the page does by default.
 _NEWEST_TEN = "FIRST_10_RUNS"
 _ALL_LISTED = "SHOW_ALL"
 _WITH_RESULTS = f"metrics.`{names.summary_metric('teacher', 'accuracy')}` >= 0"
 # If the sort key is exactly `attributes.start_time`, the page folds trials into the run of their
-# sweep, and charts omit them. With the quotes, the page does not recognise the key, but the server
-# does.
+# sweep, and charts omit the trials. With quotes in the key, only the server recognises it, not the
+# page.
 _NEWEST_FIRST = "attributes.`start_time`"
 
 

@@ -51,7 +51,7 @@ def open_unlabeled(config: UnlabeledConfig, cache_dir: Path) -> UnlabeledSource:
         DataError: The source has no readable images.
         StorageUnavailableError: Object storage does not answer.
     """
-    # each source imports its own libraries
+    # each source imports the libraries that only it needs
     match config:
         case UnlabeledParquetConfig():
             from orchestrator.data.sources.unlabeled.parquet import (  # noqa: PLC0415

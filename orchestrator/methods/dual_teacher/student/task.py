@@ -130,7 +130,7 @@ def _taught_images(
             [extract_features(extractor, shown.images[:num_old]).to(features.device), features]
         )
     size = shown.shape[-1]
-    # a student with smaller inputs needs fewer pixels from here on
+    # a student whose network takes smaller inputs needs fewer pixels from here on
     seen = min(_own_backbone(config).input_size or size, size)
     return WithKnownFeatures(shown.resized(seen).images, features, stronger)
 

@@ -172,7 +172,7 @@ def _posterior(scores: Float[Tensor, "n classes"], own: int, wrong: float) -> Fl
     others = torch.cat([scores[:, :own], scores[:, own + 1 :], unseen], dim=1)
     mean_other = others.logsumexp(dim=1) - math.log(others.shape[1])
     odds = scores[:, own] - mean_other + math.log((1 - wrong) / wrong)
-    return odds.sigmoid().clamp_min(_LEAST_TRUST)  # else a class could lose all its images
+    return odds.sigmoid().clamp_min(_LEAST_TRUST)  # otherwise a class could lose all images
 
 
 def _temperature(

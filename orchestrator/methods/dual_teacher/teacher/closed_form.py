@@ -25,7 +25,7 @@ _LEAST_CERTAIN_SHARE = (
 )
 _CENTRED_SHARE = 0.9
 _LEAST_VARIANCE = 1e-8
-_LARGE = 2048  # from this number of features on
+_LARGE = 2048  # number of features above which speed decides
 
 
 def principal_basis(

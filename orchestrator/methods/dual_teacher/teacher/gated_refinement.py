@@ -127,7 +127,7 @@ def _refined(
     strength = 0.0
     if all(
         len(of_class) for of_class in judging
-    ):  # else there are too few images to measure whether training helps
+    ):  # otherwise a class has too few images to measure whether training helps
         data = RefinementData(
             *_features_and_labels(learning, labels),
             statistics,
