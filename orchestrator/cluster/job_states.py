@@ -101,8 +101,8 @@ class JobState:
 
     @property
     def exit_code(self) -> int:
-        """Return the exit code of the job's command, or if it has none, the code that corresponds
-        to how the job ended; 0 unless the job has failed.
+        """Return the exit code of the job's command or, if the command has none, the code that
+        corresponds to how the job ended; 0 unless the job has failed.
         """
         if not self.is_over or self.outcome == "SUCCEEDED":
             return 0

@@ -41,7 +41,7 @@ class LabeledImages:
         return channels, height, width
 
     def preceded_by(self, exemplars: UInt8[Tensor, "old c h w"]) -> LabeledImages:
-        """Return the images with one exemplar for each of the first classes prepended, in memory or
+        """Return one exemplar for each of the first classes, followed by the images, in memory or
         on disk like the original images.
         """
         if not len(exemplars):

@@ -61,7 +61,7 @@ class _Holders:
         return True
 
     async def release(self, key: str, token: str) -> None:
-        """Release a claim, or prevent that it is granted later."""
+        """Release a claim, or prevent the claim from being granted later."""
         self._released.add(token)
         self._free([key] if self._token_of(key) == token else [])
 

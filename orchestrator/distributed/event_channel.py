@@ -35,7 +35,7 @@ class EventChannel:
     """One process's access to the channel."""
 
     def __init__(self, name: str) -> None:
-        """Find the channel of a name, or open it.
+        """Find the channel opened under a name, or open a new one.
 
         Args:
             name: Name of the channel, unique to the run.

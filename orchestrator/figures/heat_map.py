@@ -46,7 +46,7 @@ def draw_matrix(axes: Axes, values: NDArray[np.float64], title: str, side_inches
 
 
 def name_tasks(axes: Axes, class_names_per_task: Sequence[Sequence[str]]) -> None:
-    """Write the classes of each task under its number."""
+    """Write the classes of each task under the task's number."""
     labels = [
         f"task {task + 1}\n{_listed(class_names)}"
         for task, class_names in enumerate(class_names_per_task)

@@ -25,9 +25,10 @@ class ParallelAxis:
 
     Attributes:
         name: Name above the axis.
-        values: Value of each trial by its position in the sweep; trials without a value are
-            missing.
-        heights: Height of each trial on the axis, from 0 to 1, by its position.
+        values: Value of each trial, by the trial's position in the sweep; trials without a value
+            are missing.
+        heights: Height of each trial on the axis, from 0 to 1, by the trial's position in the
+            sweep.
         ticks: Height and text of each tick.
     """
 
@@ -59,7 +60,7 @@ def value_axis(name: str, values: Mapping[int, Any]) -> ParallelAxis:
 
     Args:
         name: Name above the axis.
-        values: Value of each trial by its position; None means no value.
+        values: Value of each trial, by the trial's position in the sweep; None means no value.
     """
     given = {place: value for place, value in values.items() if value is not None}
     if given and all(map(is_number, given.values())):

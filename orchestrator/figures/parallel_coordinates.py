@@ -47,7 +47,7 @@ def parallel_coordinates_figure(
 ) -> Figure:
     """Draw every trial as a line over its parameters to its objective.
 
-    The best trial is on top, unfinished ones are grey.
+    The best trial is on top, unfinished trials are grey.
 
     A parameter with the same value in all trials is omitted. A line passes below the axis of a
     parameter that its trial lacks.

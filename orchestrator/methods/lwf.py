@@ -38,7 +38,9 @@ class LearningWithoutForgetting(TrainedNetwork):
     """Distil the previous network's outputs for the new images."""
 
     def loss(self, experiment: Experiment, before: Callable[[Tensor], Tensor] | None) -> LogitsLoss:
-        """Return plain cross-entropy in the first task, plus distillation in later ones."""
+        """Return the cross-entropy, and in later tasks than the first also the distillation
+        loss.
+        """
         if before is None:
             return super().loss(experiment, before)
         config = experiment.method

@@ -26,7 +26,7 @@ _NOT_LEARNED_BY = {"name", "scenario", "execution", "store", "tracking"}
 
 @dataclass(frozen=True)
 class Attempt:
-    """A candidate before it is learned.
+    """A candidate before its training, with the decision whether it is trained now.
 
     Attributes:
         files: New files that the candidate would learn from (see `file_id`).

@@ -35,7 +35,7 @@ class Registry(Protocol):
         ...
 
     def note(self, note: Note) -> None:
-        """Write a pair's state, its reason and who decided it."""
+        """Write a pair's state, the reason for the state, and who decided."""
         ...
 
     def state_of(self, pair: ModelPair) -> str:

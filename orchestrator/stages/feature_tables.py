@@ -131,7 +131,9 @@ class FeatureTables(TableKeys):
         return torch.cat([self._features(split, c, "clean") for c in classes])
 
     def _features(self, split: Split | Literal["unlabeled"], c: int, name: str) -> Tensor:
-        """Return a table's features of one name, without those of excluded images."""
+        """Return the features that a table stores under a name, without those of excluded
+        images.
+        """
         features = self._tables[split, c].tensors[name]
         if split != UNLABELED or len(self._pool.parts[c].kept) == features.shape[-2]:
             return features

@@ -214,7 +214,8 @@ class StageStore:
             )
 
     def has_progress(self, key: str) -> bool:
-        """Return whether the store has epoch checkpoints of a stage: it was started, not finished.
+        """Return whether the store has epoch checkpoints of a stage, which was then started but not
+        finished.
 
         Raises:
             StorageUnavailableError: The store cannot be read.

@@ -130,8 +130,8 @@ def log_as_json() -> None:
 
 
 class _JsonFormatter(logging.Formatter):
-    """Formatter of JSON lines that remembers the last run id, and adds it to later records without
-    one.
+    """Formatter of JSON lines that remembers the last run id, and adds it to later records that
+    have no run id.
     """
 
     def __init__(self) -> None:

@@ -173,7 +173,9 @@ class Ledger:
             raise self._cannot_be_written(error) from None
 
     def begin(self, header: SweepHeader) -> None:
-        """Write the sweep's identity, at its start and if its search space changes on resuming."""
+        """Write the sweep's identity when the sweep starts, and when it is resumed with another
+        search space.
+        """
         self.header = header
         self._append({"format": _FORMAT, "sweep": asdict(header)})
 

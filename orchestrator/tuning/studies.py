@@ -93,7 +93,7 @@ class StoredStudy:
     """One sweep's study in an open storage."""
 
     def __init__(self, storage: BaseStorage, identity: StudyIdentity) -> None:
-        """Find the study, or create it.
+        """Find the study in the storage, or create it.
 
         Args:
             storage: Storage of the study.
@@ -132,7 +132,9 @@ class StoredStudy:
         self._known[trial.number] = self._storage.get_trial(identifier)
 
     def _opened(self, identity: StudyIdentity) -> int:
-        """Find or create the study, replacing one of another search space; return its id."""
+        """Find or create the study, replacing a study of another search space; return the study's
+        id.
+        """
         search_space = identity.space.search_space
         digest = _digest(search_space)
         for study in self._storage.get_all_studies():

@@ -136,7 +136,7 @@ class TorchvisionSource:
         return {half: self._first_split(half) for half in HALVES}
 
     def _first_split(self, half: Half) -> Sized:
-        """Open a half by the first of its names that the data set accepts."""
+        """Open a half under the first of the half's names that the data set accepts."""
         for name in _SPLITS[half]:
             try:
                 return self._open({"split": name})

@@ -56,9 +56,10 @@ class PlannedStage:
 
     Attributes:
         stage: The stage.
-        state: How much of it is stored.
+        state: How much of the stage is stored.
         num_images: Number of training images of the stage's task.
-        num_epochs: Number of epochs of all its phases; 0 if the method computes in closed form.
+        num_epochs: Number of epochs of all phases of the stage; 0 if the method computes in closed
+            form.
         num_train_workers: Number of workers that share the stage's work; the minimum in an elastic
             lane.
         own_worker_seconds: The estimated cost of the whole stage without tables; 0 if the stage is

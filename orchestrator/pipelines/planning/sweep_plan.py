@@ -128,7 +128,7 @@ def _keys_of(trials: Sequence[TrialStages]) -> Iterator[str]:
 
 
 def _configurations(space: Space) -> tuple[list[Configuration], bool]:
-    """Return the configurations to plan, for a grid all counted ones, and whether the grid has
+    """Return the configurations to plan (of a grid, all that are counted), and whether the grid has
     more.
     """
     search_space = space.search_space

@@ -169,8 +169,8 @@ def _version(
 
 
 def _delivery(lineage: Lineage | None, before: Lineage | None) -> Delivery | None:
-    """Return the files that a version learned from and its predecessor did not; None if the files
-    of either version are unknown.
+    """Return the files from which a version has learned, but its predecessor has not; None if the
+    files of either version are unknown.
     """
     if lineage is None or before is None:
         return None

@@ -123,7 +123,7 @@ def carry_out(
         lease: The lease, held by this process.
         registry: The registry to update.
         candidate: The judged candidate.
-        attempt: The attempt that trained it.
+        attempt: The attempt that trained the candidate.
         judged_files: Files that arrived after the candidate learned, and by whose held-out images
             it was judged (see `file_id`).
 

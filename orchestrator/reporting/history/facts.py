@@ -58,7 +58,7 @@ class GateCondition:
 
 @dataclass(frozen=True)
 class Delivery:
-    """Files that a version learned from and its predecessor did not.
+    """Files from which a version has learned, but its predecessor has not.
 
     Attributes:
         num_files: Number of files with labels.

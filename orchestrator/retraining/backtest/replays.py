@@ -24,8 +24,8 @@ class ReplayedTick:
         reason: The reason for the outcome, as one sentence.
         findings: The tick's findings, in the format of summary.json.
         gate: Conditions of the gate, in the format of summary.json.
-        learned_wrong: Whether the champion after this tick, but not the one before it, has learned
-            from the file with wrong labels.
+        learned_wrong: Whether the champion after this tick, but not the champion before it, has
+            learned from the file with wrong labels.
         seconds: Duration of the tick, including stages loaded from the store.
     """
 

@@ -43,7 +43,7 @@ _MOST_NAMES = 3
 
 
 class Watch:
-    """Compares new images with held-out ones, once."""
+    """Compares new images with held-out images, once per tick."""
 
     def __init__(self, retraining: Retraining, champion: Registered, found: Scan) -> None:
         """Keep the arguments without reading any file.

@@ -45,7 +45,7 @@ class Sample:
         self.damaged: list[str] = []
 
     def offer(self, content: ParquetContent, rows: Iterable[int]) -> None:
-        """Add those of a file's images that belong to the sample.
+        """Add a file's images, and keep those with the smallest digests.
 
         Args:
             content: Content of the file.

@@ -67,7 +67,7 @@ class MlflowDelivery:
 
     Attributes:
         destination: The store and the experiment.
-        run_ids: The given ids, and those of runs created since.
+        run_ids: The given ids, and the ids of runs created since then.
         open_runs: The store's ids of runs that have begun and not ended.
     """
 

@@ -151,7 +151,7 @@ def _root(covariance: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
 
 
 def spread_radii(drawn: Vectors) -> Float[Tensor, "old 1 1"]:
-    """Return each class's spread: the root mean square length of its draws."""
+    """Return the spread of each class: the root mean square length of the class's draws."""
     radii: Tensor = drawn.square().sum(dim=2, keepdim=True).mean(dim=1, keepdim=True).sqrt()
     return radii
 

@@ -184,7 +184,7 @@ class JointSpace:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> JointSpace:
-        """Rebuild the space from its `tensors`."""
+        """Rebuild a space from the result of `tensors`."""
         basis, whitening = tensors["basis"], tensors["whitening"]
         if basis.dim() == 1:
             basis = basis[:, None] * torch.eye(len(basis), len(whitening))

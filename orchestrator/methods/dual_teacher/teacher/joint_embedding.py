@@ -24,7 +24,9 @@ def distances_to(
 def pull_loss(
     distances: Float[Tensor, "n classes"], labels: Int64[Tensor, " n"], margin: float
 ) -> Float[Tensor, ""]:
-    """Return the mean squared excess of each sample's distance to its centre over the margin."""
+    """Return the mean square of the amounts by which samples are farther than the margin from the
+    centres of their classes.
+    """
     return functional.relu(distances.gather(1, labels[:, None]) - margin).square().mean()
 
 

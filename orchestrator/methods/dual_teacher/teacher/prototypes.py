@@ -27,8 +27,8 @@ class PrototypeMemory:
 
     @property
     def num_bytes_per_class(self) -> int:
-        """Return the stored bytes per class, for its exemplar, mean, spread and count; without the
-        covariance that all classes share.
+        """Return the stored bytes per class: those of the exemplar, mean, spread and count of the
+        class, without the covariance that all classes share.
         """
         own = (
             self.exemplars,

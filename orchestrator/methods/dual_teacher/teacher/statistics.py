@@ -73,7 +73,7 @@ class ClassStatistics:
 
 
 def covariance_weights(counts: Int64[Tensor, " classes"]) -> Float64[Tensor, " classes"]:
-    """Return the weight of each class's covariance in the shared one."""
+    """Return the weight of each class's covariance in the shared covariance."""
     return counts.double() / (counts + _STEADY_IMAGES)
 
 
