@@ -206,7 +206,7 @@ def _output(cluster: ClusterConfig, job: str, wanted: str | None) -> tuple[str, 
     if volume is None or not posixpath.normpath(wanted).startswith(f"{volume.rstrip('/')}/"):
         within = f", or give a folder in {volume}, the volume of the pods" if volume else ""
         raise ConfigError(
-            f"{wanted} is a folder of this machine, but the job can write only where its pods can",
+            f"{wanted} is a folder of this machine, but the job writes to folders of its pods",
             where="--output",
             next_step=f"omit it, as the job has a folder of its own{within}",
         )

@@ -49,7 +49,7 @@ class Constraint:
 
 
 def parse_constraint(text: str) -> Constraint:
-    """Parse `PATH|number OPERATOR PATH|number [+|- number]`.
+    """Parse a constraint of the form `PATH|number OPERATOR PATH|number [+|- number]`.
 
     Raises:
         ValueError: The text does not have that form, or names a path that no experiment has.

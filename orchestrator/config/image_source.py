@@ -87,7 +87,7 @@ class ImageSourceConfig(Config):
 
     @property
     def max_bytes(self) -> int | None:
-        """Return `max_memory_gib` in bytes."""
+        """Return the limit `max_memory_gib` in bytes."""
         return None if self.max_memory_gib is None else int(self.max_memory_gib * 2**30)
 
     @property

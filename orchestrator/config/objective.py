@@ -102,7 +102,7 @@ class Bound:
 
 
 def parse_bound(text: str) -> Bound:
-    """Parse `<=|>=|<|> number`.
+    """Parse a bound of the form `<=|>=|<|> number`.
 
     Raises:
         ValueError: The text does not have that form.

@@ -30,7 +30,7 @@ def set_environment(execution: RayConfig) -> None:
     settings = {
         "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": _POLL_SECONDS,
         "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": str(execution.start_timeout_seconds),
-        # This machine is never preempted, and one process fewer makes the start faster.
+        # This machine is never preempted, and without the watcher's process, the start is faster.
         "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0" if is_local else "1",
         "RAY_TRAIN_METRICS_ENABLED": "0" if is_local else "1",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",

@@ -59,9 +59,7 @@ class RoomWatch:
         if self._execution.autoscaling:
             return None
         try:
-            check_fits(
-                self._execution, ray.cluster_resources(), "what is left of the cluster", roles
-            )
+            check_fits(self._execution, ray.cluster_resources(), "the rest of the cluster", roles)
         except ConfigError as error:
             return ClusterUnavailableError(error.what, error.where, f"add nodes; {RESUME}")
         return None

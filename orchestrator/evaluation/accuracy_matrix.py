@@ -13,23 +13,25 @@ AccuracyMatrix = Sequence[Sequence[float]]
 
 
 def accuracy_after(matrix: AccuracyMatrix, task: int) -> float:
-    """Return `A_i = mean_{j <= i} R[i][j]`, in [0, 1]; tasks weigh equally, whatever their size."""
+    """Return the accuracy after task i, `A_i = mean_{j <= i} R[i][j]`, in [0, 1]; tasks weigh
+    equally, whatever their size.
+    """
     return fmean(matrix[task])
 
 
 def last_accuracy(matrix: AccuracyMatrix) -> float:
-    """Return `A_{N-1}`, in [0, 1]."""
+    """Return the accuracy after the last task, `A_{N-1}`, in [0, 1]."""
     return accuracy_after(matrix, len(matrix) - 1)
 
 
 def average_incremental_accuracy(matrix: AccuracyMatrix) -> float:
-    """Return `mean_i A_i`, in [0, 1]."""
+    """Return the mean of the accuracies after each task, `mean_i A_i`, in [0, 1]."""
     return fmean(accuracy_after(matrix, task) for task in range(len(matrix)))
 
 
 def forgetting_of_task(matrix: AccuracyMatrix, learned: int, task: int) -> float:
-    """Return `max_{j <= l < i} R[l][j] - R[i][j]` of task j after task i > j (Chaudhry et al.
-    2018).
+    """Return the forgetting of task j after task i > j, `max_{j <= l < i} R[l][j] - R[i][j]`
+    (Chaudhry et al. 2018).
 
     The maximum is over *earlier* rows, so the value is negative if the task has improved. In [-1,
     1].
@@ -49,7 +51,7 @@ def forgetting_after(matrix: AccuracyMatrix, learned: int) -> float:
 
 
 def forgetting(matrix: AccuracyMatrix) -> float:
-    """Return `F_{N-1}`, in [-1, 1]."""
+    """Return the forgetting after the last task, `F_{N-1}`, in [-1, 1]."""
     return forgetting_after(matrix, len(matrix) - 1)
 
 

@@ -84,7 +84,7 @@ def rate_text(rate: Mapping[str, Any] | None) -> str:
 
 
 def verdict_text(tick: Mapping[str, Any], key: str) -> str:
-    """Return a condition's value with a sign for met, violated or undecided: `97.6 ✓`, `42.0 ✕`,
+    """Return a condition's value with a mark for met, violated or undecided: `97.6 ✓`, `42.0 ✕`,
     `96.1 ?`; a dash if the condition was not checked. Shares are in percent.
     """
     entry = _entry(tick, key)
@@ -92,7 +92,9 @@ def verdict_text(tick: Mapping[str, Any], key: str) -> str:
 
 
 def measured_text(tick: Mapping[str, Any], key: str) -> str:
-    """Return a condition's sign, its value with confidence bounds, and the required bound."""
+    """Return a condition's mark (`✓`, `✕` or `?`), its value with confidence bounds, and the
+    required bound.
+    """
     entry = _entry(tick, key)
     if entry is None:
         return NOTHING

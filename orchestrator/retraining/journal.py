@@ -208,5 +208,5 @@ class Journal:
     def _lost(index: int) -> LeaseLostError:
         return LeaseLostError(
             f"another process has taken over the lease (entry {index} of the journal exists)",
-            next_step="its decisions count; rerun the command",
+            next_step="the decisions of that process count; rerun the command",
         )

@@ -117,7 +117,7 @@ class Lease:
         if last is None or last.nonce != self._last.nonce:
             raise LeaseLostError(
                 "another process has taken over the lease",
-                next_step="its decisions count; rerun the command",
+                next_step="the decisions of that process count; rerun the command",
             )
 
     def beat(self) -> None:

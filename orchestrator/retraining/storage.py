@@ -158,7 +158,7 @@ class ObjectStorage:
 
 def _remote(address: Address) -> ObjectStore:
     options = address.options
-    config: dict[str, Any] = {}  # for S3; other stores take no options from the address
+    config: dict[str, Any] = {}  # options for S3; other stores take no options from the address
     scheme = options.get("scheme", "https")
     if "endpoint_override" in options:
         endpoint = options["endpoint_override"]

@@ -78,7 +78,7 @@ class Preparation:
 
         Args:
             experiment: The configuration.
-            progress: As in `prepare_work`.
+            progress: Receives the progress of decoding, as in `prepare_work`.
 
         Raises:
             UserInputError: Data or store address cannot be used.
@@ -94,7 +94,7 @@ class Preparation:
 
         Args:
             experiment: The configuration.
-            progress: As in `prepare_work`.
+            progress: Receives the progress of decoding, as in `prepare_work`.
 
         Raises:
             UserInputError: The data cannot be used.

@@ -35,7 +35,7 @@ _DAMAGED = re.compile(r"damaged-.*\.json")
 
 
 class Kind(StrEnum):
-    """Kind of a part of a store; the report shows the value."""
+    """Kind of a part of a store; the values are the names in the report."""
 
     STAGES = "stages, evaluations, feature tables, models"
     CHECKPOINTS = "epoch checkpoints"

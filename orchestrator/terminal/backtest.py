@@ -108,7 +108,7 @@ class TerminalBacktestListener:
         self._print(f"report   {output_dir / output_files.BACKTEST_REPORT_FILE}")
 
     def close(self) -> None:
-        """Remove the bar."""
+        """Remove the progress bar."""
         if self._bar:
             self._bar.stop()
             self._bar = None

@@ -44,11 +44,11 @@ class TerminalExportListener:
             self._console.print(what, soft_wrap=True)
 
     def progress(self, done: int, total: int) -> None:
-        """Advance the bar."""
+        """Advance the progress bar."""
         self._progress.update(self._task, completed=done, total=total)
 
     def close(self) -> None:
-        """Remove the bar."""
+        """Remove the progress bar."""
         self._progress.stop()
 
 

@@ -32,7 +32,7 @@ class JsonRunListener:
     """Writes one JSON line when a stage of a run starts, and one when the stage has finished."""
 
     def __init__(self) -> None:
-        """Create the listener; `run_started` sets the run that it reports."""
+        """Create the listener; `run_started` sets the run that the listener reports."""
         self._lines = JsonLines()
         self._run = ""
         self.images_decoded = ImageProgress(new_console(), "decoding")
@@ -103,7 +103,7 @@ class JsonRunListener:
             self._lines.write(line, "info", summary["run_id"])
 
     def close(self) -> None:
-        """Do nothing."""
+        """Do nothing: there is no display to remove."""
 
     def _name_run(self, uri: str, run_id: str) -> None:
         self._lines.write(run_line(uri, run_id), "info", run_id)
@@ -189,7 +189,7 @@ class JsonSweepListener:
             )
 
     def tick(self) -> None:
-        """Do nothing."""
+        """Do nothing: there is no display to refresh."""
 
     def sweep_finished(self, summary: dict[str, Any], output_dir: Path, view_url: str) -> None:
         """Write the best trial, the front, and the sweep's pages."""
@@ -208,4 +208,4 @@ class JsonSweepListener:
             self._lines.write(line, "info", run)
 
     def close(self) -> None:
-        """Do nothing."""
+        """Do nothing: there is no display to remove."""

@@ -21,7 +21,7 @@ class TickListener(TerminalRunListener):
     def run_finished(
         self, summary: dict[str, Any], output_dir: Path, experiment: Experiment, view_url: str
     ) -> None:
-        """Remove the bars."""
+        """Remove the progress bars."""
         self.close()
 
     def _name_run(self, uri: str, run_id: str) -> None:

@@ -92,12 +92,12 @@ class TerminalRunListener:
         self._show(stage, "", 0.0)
 
     def features_computed(self, stage: Stage, num_done: int, num_images: int) -> None:
-        """Advance the lane's bar."""
+        """Advance the lane's progress bar."""
         text = f"features of {num_done:,} of {num_images:,} images"
         self._show(stage, text, _LaneWork.weight(stage) * num_done / num_images)
 
     def epoch_finished(self, stage: Stage, report: EpochReport) -> None:
-        """Advance the lane's bar."""
+        """Advance the lane's progress bar by one epoch."""
         text = (
             f"{report.phase} epoch {report.epoch}/{report.num_epochs} loss"
             f" {report.metrics['loss']:.3f}"
@@ -149,7 +149,7 @@ class TerminalRunListener:
             self._print(line)
 
     def close(self) -> None:
-        """Remove the bars."""
+        """Remove the progress bars."""
         self.images_decoded.close()
         if self._progress:
             self._progress.stop()

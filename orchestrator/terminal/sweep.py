@@ -134,7 +134,7 @@ class TerminalSweepListener:
             )
 
     def close(self) -> None:
-        """Remove the table."""
+        """Remove the live table."""
         if self._live:
             self._live.stop()
             self._live = None

@@ -69,7 +69,9 @@ def open_run(
         if tracking.required:
             raise
         logger.warning(
-            "%s; the run's numbers wait in %s until the store answers", error.what, tracking.spool
+            "%s; the run's numbers wait in %s until the store can be used",
+            error.what,
+            tracking.spool,
         )
     prepare_mlflow()
     from orchestrator.tracking.mlflow.starting import start_run_later  # noqa: PLC0415

@@ -85,7 +85,7 @@ class Tracker(Protocol):
         ...
 
     def log_points(self, points: Sequence[MetricPoint]) -> None:
-        """Log values of any steps, in order; a call is as cheap as one of `log_metrics`."""
+        """Log values of any steps, in order; a call costs no more than a call of `log_metrics`."""
         ...
 
     def set_tags(self, tags: Mapping[str, str]) -> None:

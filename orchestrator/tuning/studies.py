@@ -219,7 +219,7 @@ def loaded_study(identity: StudyIdentity, trials: Sequence[LedgerTrial]) -> optu
         states = {it.user_attrs.get(TRIAL_ATTRIBUTE): it.state for it in study.trials}
     except Exception as error:  # noqa: BLE001 - the database's library has errors of its own
         logger.debug(
-            "the study is rebuilt from the ledger, as its storage cannot be used: %s",
+            "the study is rebuilt from the ledger, as it cannot be loaded: %s",
             hide(error, identity.storage),
         )
         states = {}

@@ -33,7 +33,7 @@ from orchestrator.training.context import LearningContext
 
 @dataclass(frozen=True)
 class MomentsModel:
-    """A network and the sums kept of the classes it has seen.
+    """Network, with sums over the features of the classes that it has learned.
 
     Attributes:
         network: Extractor, embedding module, classifier.

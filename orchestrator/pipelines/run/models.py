@@ -115,8 +115,8 @@ def package_final_model(folder: Path, summary: dict[str, Any], work: Work, role:
 
 
 def _write_package(work: Work, stage: Stage, facts: ModelFacts, package: Path) -> None:
-    """Write the package from the stage store; if the store lacks the package, create and store
-    it.
+    """Write a model's package as the stage store has it; if the store lacks the package, create and
+    store the package.
     """
     key = _package_key(stage, facts)
     stored = work.store.load(key)

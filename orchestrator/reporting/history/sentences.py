@@ -58,7 +58,7 @@ def recent_sentences(history: History, now: datetime) -> list[str]:
     recent = [version for version in history.versions if version.registered >= begin]
     if not recent:
         last = history.versions[-1:]
-        when = f" The last one was registered on {moment(last[0].registered)}." if last else ""
+        when = f" The last version was registered on {moment(last[0].registered)}." if last else ""
         told = [f"No version was trained in the last {RECENT_DAYS} days.{when}"]
     else:
         told = [

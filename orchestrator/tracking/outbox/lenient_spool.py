@@ -54,7 +54,7 @@ class LenientSpool:
         Args:
             ends: Offset at which each entry ends in the journal; None for an entry that could not
                 be written there.
-            run_ids: As in `spool.Delivered`.
+            run_ids: Ids of runs, as in `spool.Delivered`.
             aside: Entries that were logged earlier, but are not sent yet.
         """
         in_journal = [end for end in ends if end is not None]

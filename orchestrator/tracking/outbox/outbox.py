@@ -236,7 +236,7 @@ class Outbox:
             known = known_error(error)
             what = known.what if isinstance(known, TrackingUnavailableError) else str(known)
             logger.warning(
-                "%s; the numbers wait in %s until the store answers", what, self._spool.folder
+                "%s; the numbers wait in %s until the store can be used", what, self._spool.folder
             )
 
     def _note_sent(self, window: Sequence[Waiting], refused: Sequence[Refused]) -> None:

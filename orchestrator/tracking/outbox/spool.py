@@ -189,7 +189,7 @@ class Spool:
 
         Args:
             offset: Offset at which the last delivered entry ends.
-            run_ids: As in `Delivered`.
+            run_ids: Ids of runs, as in `Delivered`.
             aside: Entries before the offset that the store does not have.
 
         Raises:

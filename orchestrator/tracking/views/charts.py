@@ -42,7 +42,7 @@ def lines(title: str, metrics: Sequence[str], stands_for: str) -> Json:
             of its own for the metric.
     """
     # MLflow would write "a/b vs a/c vs a/d" above the chart. It shows a title only above charts in
-    # the form of those that it creates for several nodes.
+    # the form of the charts that it creates for several nodes.
     titled = {
         "displayName": title,
         "nodeLevelSystemMetricConfiguration": {"metric": title, "type": "node"},

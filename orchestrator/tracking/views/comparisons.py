@@ -26,7 +26,7 @@ TRIALS_VIEW = "orchestrator-trials-forgetting"
 SWEEP_VIEW = "orchestrator-sweep"
 
 _MAX_AXES = 6  # parameters in one chart; with more, MLflow truncates the names of parameters
-_CONDITION_HEIGHT = 260  # pixels: lower than other charts, which have more axes and trials
+_CONDITION_HEIGHT = 260  # height in pixels; charts with more axes and trials are higher
 # Show the first 10 runs of the page's list in the charts, as the page does by default.
 _NEWEST_TEN = "FIRST_10_RUNS"
 _ALL_LISTED = "SHOW_ALL"

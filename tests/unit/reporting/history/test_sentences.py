@@ -47,7 +47,8 @@ def test_a_quiet_month_says_since_when(history: History) -> None:
     later = NOW + timedelta(days=60)
     text = " ".join(recent_sentences(history, later))
     assert (
-        "No version was trained in the last 30 days. The last one was registered on 24 Nov" in text
+        "No version was trained in the last 30 days. The last version was registered on 24 Nov"
+        in text
     )
     assert "The champion is the same as 30 days ago." in text
     assert recent_events(history, later) == []
