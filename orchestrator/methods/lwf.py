@@ -38,9 +38,7 @@ class LearningWithoutForgetting(TrainedNetwork):
     """Distil the previous network's outputs for the new images."""
 
     def loss(self, experiment: Experiment, before: Callable[[Tensor], Tensor] | None) -> LogitsLoss:
-        """Return the cross-entropy, and in later tasks than the first also the distillation
-        loss.
-        """
+        """Return the cross-entropy; after the first task, the distillation loss is added."""
         if before is None:
             return super().loss(experiment, before)
         config = experiment.method
