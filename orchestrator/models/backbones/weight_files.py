@@ -6,6 +6,7 @@ import hashlib
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def load_weights(model: nn.Module, file: Path, name: str) -> None:
 
 
 def digest(file: Path, name: str) -> str:
-    """Return the SHA-256 of a file of weights.
+    """Return the SHA-256 of a file of weights. A process reads a file again only after it changed.
 
     Args:
         file: The file.
@@ -62,10 +63,19 @@ def digest(file: Path, name: str) -> str:
         ConfigError: The file cannot be read.
     """
     try:
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        now = file.stat()
+        return _digest(
+            file, (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
+        )
     except OSError as error:
         raise cannot_load(name, str(file), error) from None
+
+
+# The plan and the driver of a sweep ask for every trial.
+@lru_cache(maxsize=16)
+def _digest(file: Path, version: tuple[int, ...]) -> str:  # noqa: ARG001 - part of the cache's key
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @contextmanager

@@ -123,6 +123,8 @@ def test_weights_are_identified_by_the_digest_of_their_file_and_by_timms_full_na
     )
     assert first == second
     assert len(first["weights"]) == 64
+    there.write_bytes(b"other weights")
+    assert backbone_identity(TimmConfig(name=CNN, weights=str(there))) != second
     assert weights_identity(TimmConfig(name=CNN)) == ""
     full = "test_resnet.r160_in1k"
     for values in ({"name": CNN, "weights": True}, {"name": CNN, "weights": "r160_in1k"}):
