@@ -1,13 +1,13 @@
-"""How long commands take that compute nothing: seconds of CPU, beside importing MLflow alone.
+"""Measure the CPU seconds of commands that train nothing, relative to importing MLflow.
 
     .venv/bin/python benchmarks/answers.py            about 8 minutes on 2 cores
     .venv/bin/python benchmarks/answers.py --quick    about 4 minutes
 
-First two short runs, a sweep and a retraining with a champion are made, on digits, in process. Then
-every command answers some times in a process of its own; the fewest seconds of CPU count (user and
-system, of the process and what it starts), for a busy machine takes longer by the clock and hardly
-by CPU. Beside each stands how often that is `python -c "import mlflow"`, measured the same way: a
-number that carries over to other machines.
+The benchmark first prepares two short runs, a sweep and a retraining with a champion, on digits, in
+process. Then it runs each command several times, each time in a new process, and takes the fewest
+CPU seconds (user and system, of the process and its children): load on the machine changes wall
+time much and CPU time little. Each figure is also divided by that of `python -c "import mlflow"`,
+measured the same way; this ratio carries over to other machines.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ ANYTHING = {
 
 @dataclass(frozen=True)
 class Question:
-    """A command, and what it may take.
+    """A command and its limits.
 
     Attributes:
-        name: For people.
-        arguments: Of `orchestrator`.
-        most_seconds: Of CPU, on a quiet machine.
-        exit_code: With which it ends.
+        name: For the printed table.
+        arguments: Arguments of `orchestrator`.
+        most_seconds: Allowed CPU seconds on an idle machine.
+        exit_code: Expected exit code.
     """
 
     name: str
@@ -58,11 +58,13 @@ class Question:
 
 
 def main() -> None:
-    """Make a store, ask, and print the seconds."""
+    """Prepare a store, run the commands, and print their seconds."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="ask once instead of three times")
+    parser.add_argument(
+        "--quick", action="store_true", help="run each command once instead of three times"
+    )
     num_times = 1 if parser.parse_args().quick else 3
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -82,7 +84,7 @@ def main() -> None:
                 flush=True,
             )
     late = [it.name for it in questions if seconds[it.name] > it.most_seconds]
-    print(f"longer than asked for: {', '.join(late) or 'none'}")
+    print(f"longer than allowed: {', '.join(late) or 'none'}")
     print_figures(
         "answers",
         import_mlflow_seconds=bare,
@@ -93,7 +95,7 @@ def main() -> None:
 
 
 def prepare(folder: Path) -> list[Question]:
-    """Make runs, a sweep and a retraining in a folder, and return what is asked of them."""
+    """Make runs, a sweep and a retraining in a folder, and return the commands to measure."""
     digits, space = str(EXPERIMENT), str(SEARCH_SPACES / "smoke.yaml")
     first, second = (
         made(folder, "run", digits, *OVERRIDES, "--set", f"seed={seed}", "--output", f"out/{seed}")
@@ -128,7 +130,7 @@ def prepare(folder: Path) -> list[Question]:
 
 
 def retraining() -> dict[str, object]:
-    """Return a retraining whose gate lets everything pass."""
+    """Return a retraining whose gate promotes every candidate."""
     learning = {"training": {"epochs": 2}}
     return {
         "experiment": {
@@ -143,7 +145,7 @@ def retraining() -> dict[str, object]:
 
 
 def made(folder: Path, *arguments: str) -> str:
-    """Run a command that computes, and return the id of its run."""
+    """Run a command that trains, and return the id of its run."""
     output = arguments[arguments.index("--output") + 1]
     cpu_seconds([*orchestrator(), *arguments], folder, 0)
     summary = json.loads((folder / output / "summary.json").read_text(encoding="utf-8"))
@@ -151,7 +153,7 @@ def made(folder: Path, *arguments: str) -> str:
 
 
 def orchestrator() -> list[str]:
-    """Return the beginning of every command."""
+    """Return the words that every command starts with."""
     return [sys.executable, "-m", "orchestrator"]
 
 
@@ -159,7 +161,7 @@ def cpu_seconds(command: list[str], folder: Path, exit_code: int) -> float:
     """Return the user and system seconds of a command and its children.
 
     Raises:
-        RuntimeError: It ended otherwise than it should.
+        RuntimeError: The exit code is not the expected one.
     """
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603 - ours

@@ -1,12 +1,12 @@
-"""A simulated S3 (moto) that counts requests by kind, and can be slow and fail: for
-`object_store.py`, in a process of its own.
+"""Simulate S3 (moto), count requests by kind, and delay or fail them on demand; a server process
+for `object_store.py`.
 
-    POST /-/reset?latency=0.1&errors=0.01    counts begin at zero; seconds and share of what follows
-    POST /-/fill?root=FOLDER&artifacts=N     artifacts are added until there are so many
-    GET  /-/counts                           requests by kind, and those that failed on purpose
+    POST /-/reset?latency=0.1&errors=0.01    reset counts; set delay in seconds, share of failures
+    POST /-/fill?root=FOLDER&artifacts=N     add artifacts up to this number
+    GET  /-/counts                           requests by kind, and injected failures
 
-Lists are made here, as S3 makes them (a thousand keys a page): moto takes seconds for a page of a
-hundred thousand.
+The server builds object listings itself, in pages of a thousand keys as S3 does: moto takes seconds
+for a page of a hundred thousand.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ Answer = Iterable[bytes]
 
 
 class CountingS3:
-    """Pass requests on to moto."""
+    """Count each request, then pass it to moto."""
 
     def __init__(self) -> None:
-        """Quick and faultless at first."""
+        """Start without delay and failures."""
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._lock = threading.Lock()
         self._random = random.Random(0)  # noqa: S311 - no secrets
         self._counts: Counter[str] = Counter()
         self._latency = self._errors = 0.0
-        self._sorted: list[str] | None = None  # names of objects; None where they have changed
+        self._sorted: list[str] | None = None  # sorted names of objects; None after a change
 
     def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Answer:
         """Answer one request."""
@@ -72,7 +72,7 @@ class CountingS3:
         return answer
 
     def _page(self, query: dict[str, str]) -> str:
-        """Return a page of ListObjectsV2; of keys with one next folder that folder alone."""
+        """Return a page of ListObjectsV2; for a prefix with one subfolder, that folder alone."""
         keys, prefix = s3_backends[ACCOUNT]["aws"].buckets[BUCKET].keys, query.get("prefix", "")
         names = self._sorted = self._sorted or sorted(keys)
         most, found = int(query.get("max-keys", 1000)), 0
@@ -83,7 +83,7 @@ class CountingS3:
             folder, slash, _ = name[len(prefix) :].partition(query.get("delimiter") or "\0")
             if slash:
                 parts.append(f"<CommonPrefixes><Prefix>{prefix}{folder}/</Prefix></CommonPrefixes>")
-                place = bisect_left(names, f"{prefix}{folder}0")  # what follows all of "folder/"
+                place = bisect_left(names, f"{prefix}{folder}0")  # after all of "folder/"
                 continue
             parts.append(
                 f"<Contents><Key>{name}</Key><LastModified>{keys[name].last_modified_ISO8601}"
@@ -102,7 +102,7 @@ class CountingS3:
         )
 
     def reset(self, latency: str = "0", errors: str = "0") -> dict[str, float]:
-        """Begin to count."""
+        """Reset the counts."""
         with self._lock:
             self._counts.clear()
             self._latency, self._errors = float(latency), float(errors)
@@ -114,7 +114,9 @@ class CountingS3:
             return dict(self._counts)
 
     def fill(self, root: str, artifacts: str) -> dict[str, int]:
-        """Add artifacts of made-up keys, as a store has them, past the network."""
+        """Add artifacts with synthetic keys in a store's layout, directly and not over the
+        network.
+        """
         backend = s3_backends[ACCOUNT]["aws"]
         self._sorted = None
         digest = hashlib.sha256(TENSORS).hexdigest()
@@ -128,7 +130,7 @@ class CountingS3:
 
 
 def kind_of(environ: dict[str, Any]) -> str:
-    """Return the kind of a request: LIST tells a folder, GET an object."""
+    """Return the kind of a request: LIST with its folder, GET with its object."""
     method = str(environ["REQUEST_METHOD"])
     is_list = method == "GET" and "list-type" in environ["QUERY_STRING"]
     return "LIST" if is_list else method

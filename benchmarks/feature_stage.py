@@ -1,16 +1,18 @@
-"""Compare sweeps of twenty trials that share tables of features and views with trials that do not.
+"""Compare twenty trials that share tables of features and views with trials that do not.
 
     .venv/bin/python benchmarks/feature_stage.py                   1,000 images a class: 20 minutes
     .venv/bin/python benchmarks/feature_stage.py --quick           50 images a class: some minutes
     .venv/bin/python benchmarks/feature_stage.py --role student    students that are taught
 
-Teachers differ in the shrinkage of their covariance; students, which share their teacher, its
-answers for seeded views and the taught layers as well, in how far TSSR goes. All learn CIFAR-10's
-first four classes with a frozen EfficientNet-Lite0. With: one store for all, so the first trial
-computes the tables and the others map them into memory. Without: a store for each trial, so each
-computes them. Trials without are spread evenly among those with, so that a machine that slows down
-slows both. As many images are kept for validation as there are to learn from, and half as many for
-the test. Needs ../shared/data/cifar10, or another pair of Parquet files (--train, --test).
+Trials of teachers differ in the shrinkage of the covariance. Trials of students differ in the
+lowest TSSR; they share a teacher, its answers for seeded views, and the taught layers. All trials
+train on CIFAR-10's first four classes with a frozen EfficientNet-Lite0.
+
+With tables: all trials share one store, so the first trial computes the tables and the others map
+them into memory. Without: each trial has its own store and computes its own tables. Trials without
+tables are spread evenly among those with, so that a slower machine slows both sides. A class has as
+many validation images as training images, and half as many test images. Needs
+../shared/data/cifar10, or another pair of Parquet files (--train, --test).
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ from orchestrator.config.roles import ROLES, Role
 from orchestrator.stages import StageRunner, Work, prepare_work
 
 NUM_TRIALS = 20
-# images a class to learn from, and trials that are measured without tables
+# training images a class, and number of trials measured without tables
 WORKLOADS = {"full": (1000, 1), "quick": (50, 2)}
 CLASSES = ["airplane", "automobile", "bird", "cat"]
 
@@ -47,8 +49,8 @@ def first_images(source: Path, num_images: int, file: Path) -> Path:
 
 
 def overrides_for(train: Path, test: Path, num_images: int, scratch: Path) -> list[str]:
-    """Return the data of all trials: so many images a class to learn from and for validation, and
-    half as many for the test.
+    """Return the data settings of all trials: training and validation images a class, and half as
+    many test images.
     """
     train = first_images(train, 2 * num_images, scratch / f"train-{num_images}.parquet")
     test = first_images(test, num_images // 2, scratch / f"test-{num_images}.parquet")
@@ -80,7 +82,7 @@ def trial(role: Role, number: int, store: Path, overrides: Sequence[str]) -> Wor
 
 
 def seconds_of(work: Work) -> float:
-    """Return how long it takes to compute the stages of a trial."""
+    """Compute the stages of a trial, and return the seconds."""
     started = time.perf_counter()
     runner = StageRunner(work, torch.device("cpu"), lambda _: None)
     for stage in work.stages:

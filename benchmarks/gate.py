@@ -1,16 +1,15 @@
-"""How often the gate of a retraining is wrong, and how often it says that it cannot know.
+"""Measure how often a retraining's gate is wrong, and how often it reaches no verdict.
 
     .venv/bin/python benchmarks/gate.py            digits and CIFAR-10
     .venv/bin/python benchmarks/gate.py --quick    digits only, fewer draws
 
-The answers are real, the verdicts are simulated. Two seeds of an experiment learn, and answer for
-all test images. A draw takes so many of these images, with repetition, as the held-out images of a
-tick, and exchanges the two seeds' answers on half of the images at random: champion and candidate
-are then equal by construction, and differ where real models differ. For a candidate that is worse
-by twice the margin, as many of its right answers become wrong ones. Everything goes through the
-gate as a tick would, with `inconclusive: hold`; beside it stands the gate before it, which compared
-two shares with a fixed tolerance. Of CIFAR-10 it takes the subset in ../shared/data, where it is
-there.
+Predictions are real, verdicts are simulated. Two seeds of an experiment are trained and predict all
+test images. A draw samples the held-out images of a tick with replacement, and swaps the two seeds'
+predictions on a random half of them. Champion and candidate are then equal by construction, and
+differ as two real models do. For a candidate that is worse by twice the margin, correct predictions
+are turned into wrong ones. The gate judges the draw as in a tick, with `inconclusive: hold`. The
+former gate, which compared two accuracies with a fixed tolerance, judges the same draws. CIFAR-10
+is included if ../shared/data has its subset.
 """
 
 from __future__ import annotations
@@ -58,12 +57,12 @@ CASES: dict[str, tuple[str, list[str]]] = {
 
 @dataclass(frozen=True)
 class Pool:
-    """The answers of two seeds for the same test images.
+    """Predictions of two seeds for the same test images.
 
     Attributes:
-        labels: Real classes.
-        tasks: The classes of every task.
-        answers: Of both seeds, by role.
+        labels: True classes.
+        tasks: Classes of each task.
+        answers: Predictions of both seeds, by role.
     """
 
     labels: Answers
@@ -72,7 +71,7 @@ class Pool:
 
 
 def learned_answers(name: str, folder: Path) -> Pool:
-    """Let two seeds of a case learn, and return their answers."""
+    """Train two seeds of a case, and return their predictions."""
     file, overrides = CASES[name]
     results = []
     for seed in (0, 1):
@@ -95,10 +94,10 @@ def draw(pool: Pool, size: int, worse: float, random: np.random.Generator) -> Ev
     """Return the evidence of one simulated tick.
 
     Args:
-        pool: The answers.
-        size: Held-out images.
-        worse: How much lower the candidate's accuracy truly is, in [0, 1].
-        random: Of images and exchanges.
+        pool: Predictions of both seeds.
+        size: Number of held-out images.
+        worse: Loss of the candidate's true accuracy, in [0, 1].
+        random: Generator for images and swaps.
     """
     rows = random.integers(len(pool.labels), size=size)
     labels = pool.labels[rows]
@@ -119,7 +118,7 @@ def draw(pool: Pool, size: int, worse: float, random: np.random.Generator) -> Ev
 
 
 def former_verdict(evidence: Evidence) -> Verdict:
-    """Return what the gate said before: shares, a tolerance, no reliability."""
+    """Return the former gate's verdict, which compared accuracies with a tolerance."""
     for role in ROLES:
         own, labels = evidence.predictions[role], evidence.labels
         accuracies = [
@@ -134,7 +133,7 @@ def former_verdict(evidence: Evidence) -> Verdict:
 def verdicts(
     pool: Pool, size: int, worse: float, num_draws: int
 ) -> dict[str, dict[Verdict, float]]:
-    """Return the shares of the verdicts, of the gate and of the one before it."""
+    """Return the shares of the verdicts, of the gate and of the former gate."""
     random = np.random.default_rng([size, round(1000 * worse)])
     counts: dict[str, Counter[Verdict]] = {"now": Counter(), "before": Counter()}
     for _ in range(num_draws):
@@ -149,13 +148,13 @@ def verdicts(
 
 @dataclass(frozen=True)
 class Errors:
-    """How often a gate was wrong, as shares; the worst of all sizes."""
+    """Shares of wrong verdicts; the maximum over all sizes."""
 
     rejected_equal: float = 0.0
     promoted_worse: float = 0.0
 
     def with_worst(self, rejected_equal: float, promoted_worse: float) -> Errors:
-        """Return the larger ones."""
+        """Return the maxima of the old and the new shares."""
         return replace(
             self,
             rejected_equal=max(self.rejected_equal, rejected_equal),

@@ -1,17 +1,17 @@
-"""Measure in under 8 minutes what a GPU gives, and whether it computes what the CPU does.
+"""Measure a GPU's speed in under 8 minutes, and compare its results with the CPU's.
 
     .venv/bin/python benchmarks/gpu.py                         on a machine with CUDA
     .venv/bin/python benchmarks/gpu.py --quick                 fewer images and turns
     .venv/bin/python benchmarks/gpu.py --device cpu --quick    rehearses the same path without a GPU
 
-Without CUDA it says so and ends with exit code 2. Measured are, in this order, each as soon as the
-one before it is done, and left out once 7 minutes have passed:
+Without CUDA it says so and exits with code 2. It runs the following measurements in this order, and
+skips the remaining ones once 7 minutes have passed:
 
 - equality: one network's logits on both devices, and a whole experiment on digits from the same
-  seed: how far its accuracies lie from the CPU's;
+  seed, with the difference of its accuracies;
 - throughput: input, teacher and student against `DataLoader` (`throughput.py`);
-- tables of features: images a second of EfficientNet-Lite0, in float32 and in bfloat16, and the
-  cosine between their features;
+- tables of features: images per second of EfficientNet-Lite0 in float32 and in bfloat16, and the
+  cosine between the features of both;
 - lanes: both lanes on Ray, each with a share of the device, against one process.
 """
 
@@ -48,7 +48,7 @@ from orchestrator.stages import StageRunner, Work
 from orchestrator.training.context import LearningContext
 
 BUDGET_SECONDS = 7 * 60
-TOLERANCE = 1e-3  # of logits, relative to their largest
+TOLERANCE = 1e-3  # of logits, relative to the largest logit
 ACCURACY_TOLERANCE = 0.05
 WORKLOADS = {
     "full": ["teacher.training.epochs=20", "student.training.epochs=20"],
@@ -64,7 +64,7 @@ Figures = Iterator[tuple[str, float]]
 
 
 def main() -> None:
-    """Measure everything for which there is time, and print."""
+    """Run all measurements that fit the time budget, and print their figures."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -86,7 +86,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         for name, part in parts.items():
             if time.perf_counter() - started > BUDGET_SECONDS:
-                print(f"{name}: left out, {BUDGET_SECONDS} s have passed", flush=True)
+                print(f"{name}: skipped, {BUDGET_SECONDS} s have passed", flush=True)
                 continue
             began = time.perf_counter()
             for figure, value in part(Path(scratch)):
@@ -97,12 +97,12 @@ def main() -> None:
 
 
 def device_name(device: torch.device) -> str:
-    """Return what a person calls the device."""
+    """Return a readable name of the device."""
     return torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
 
 
 def equality(device: torch.device, folder: Path, workload: list[str]) -> Figures:
-    """Compare logits of one network, and accuracies of one experiment, with the CPU's."""
+    """Compare one network's logits and one experiment's accuracies with those of the CPU."""
     torch.manual_seed(0)
     images = random_images(256).images
     backbone = build_backbone(ResNet20Config(), SHAPE)
@@ -149,7 +149,7 @@ def throughput(device: torch.device, is_quick: bool) -> Figures:
 
 
 def feature_tables(device: torch.device, num_images: int) -> Figures:
-    """Look at images with a large extractor, in both precisions."""
+    """Compute the features of images with a large extractor, in both precisions."""
     images, features = random_images(num_images).images, {}
     for precision in ("float32", "bfloat16"):
         torch.manual_seed(0)

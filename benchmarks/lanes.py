@@ -1,15 +1,14 @@
-"""Both lanes at once against one after the other: what running teacher and student side by side is
-worth on two cores.
+"""Compare both lanes in parallel with both in sequence on two cores.
 
     .venv/bin/python benchmarks/lanes.py            about 12 minutes on 2 cores
     .venv/bin/python benchmarks/lanes.py --quick    under 3 minutes
 
 The workload is digits in nine tasks, with epochs chosen so that a teacher stage takes about as long
 as a student stage. Every worker is a Ray Train worker of one CPU and one thread, in both modes.
-Times run from the first stage's begin to the last one's end: what Ray needs to start is counted in
-neither (`benchmarks/overhead.py` has it); what the student lane needs to start while the teacher
-works is. Beside it the honest alternative on one machine: the same stages in one process with both
-cores as threads.
+Times run from the start of the first stage to the end of the last. They therefore exclude Ray's
+start-up (`benchmarks/overhead.py` measures it) and include the start-up of the student lane while
+the teacher works. The realistic alternative on one machine is measured too: the same stages in one
+process that uses both cores as threads.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ WORKLOADS = {
 
 
 def main() -> None:
-    """Measures all three, and prints the ratio of the first two."""
+    """Measure all three modes, and print the ratio of the first two."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -59,7 +58,7 @@ def main() -> None:
         teacher = timed(digits_work(stores / "in turn", workload, roles=("teacher",)))
         student = timed(
             digits_work(stores / "in turn", workload)
-        )  # the teacher's stages are stored now
+        )  # finds the teacher's stages in the store
         in_turn = teacher.wall_seconds() + student.wall_seconds("student")
         print(f"one lane after the other: {in_turn:6.1f} s")
         teacher.print_stages()

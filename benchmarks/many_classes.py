@@ -3,14 +3,14 @@
     .venv/bin/python benchmarks/many_classes.py            1,000 classes in 100 tasks
     .venv/bin/python benchmarks/many_classes.py --quick    100 classes in 10 tasks
 
-The classes are the numbers 000 to 999, written in real handwritten digits: three images of
-scikit-learn's digits side by side, drawn at random with a seed. Their images of the one half of
-that data set train, those of the other half test, so no digit of a test image was learned from.
-Everything is experiments/cifar10_pretrained.yaml (EfficientNet-Lite0, frozen, features of all
-stages; ten classes a task; a student that inherits and is not taught) on smaller images, through
-the stages as a run computes them, in process on one thread. The other methods come first, so that
-features are computed before the clock starts. Seconds are of the processor, as other work on the
-machine does not change them much. The growth is that from a tenth of the classes to all.
+The classes are the numbers 000 to 999, each image composed of three images of scikit-learn's
+handwritten digits, drawn with a seed. Training images use one half of that data set, test images
+the other, so no digit of a test image was trained on. The experiment is
+experiments/cifar10_pretrained.yaml (EfficientNet-Lite0, frozen, features of all stages; ten classes
+a task; a student that inherits and is not taught) on smaller images. Its stages are computed as in
+a run, in process on one thread. The other methods run first, so that features are computed before
+the clock starts. Times are CPU seconds, which other programs on the machine change little. Growth
+is measured from a tenth of the classes to all of them.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ from orchestrator.evaluation import last_accuracy
 from orchestrator.stages import Stage, StageRunner, Work, prepare_work
 
 CLASSES_PER_TASK, PLACES = 10, 3
-IMAGES = {"train": 12, "test": 5}  # of each class
-SIZE = 32  # pixels, of the square that the digits stand in
+IMAGES = {"train": 12, "test": 5}  # images of each class
+SIZE = 32  # pixels of a side of the square that holds the digits
 EXPERIMENT = ROOT / "experiments" / "cifar10_pretrained.yaml"
 MethodConfig = AnalyticConfig | NearestClassMeanConfig | RanPacConfig
-# on the same features; FeCAM keeps a covariance for each class, 47 GB of a thousand
+# on the same features; FeCAM keeps a covariance for each class, 47 GB for a thousand classes
 OTHERS: dict[str, MethodConfig] = {
     "nearest class mean": NearestClassMeanConfig(),
     "analytic": AnalyticConfig(),
@@ -59,7 +59,7 @@ Digits = dict[int, npt.NDArray[np.uint8]]
 
 
 def main() -> None:
-    """Compute all tasks, and print the first's, a tenth's and the last's cost."""
+    """Compute all tasks, and print the cost of the first, of one at a tenth, and of the last."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -95,7 +95,7 @@ def main() -> None:
 
 
 def work_on(num_classes: int, folder: Path, overrides: list[str]) -> Work:
-    """Return the work of all tasks on images that are written to a folder."""
+    """Write images to a folder, and return the work of all tasks on them."""
     images, digits = load_digits(return_X_y=True)
     halves = train_test_split(
         np.round(images / 16 * 255).astype(np.uint8).reshape(-1, 8, 8),
@@ -126,20 +126,20 @@ def work_on(num_classes: int, folder: Path, overrides: list[str]) -> Work:
 
 
 def names(num_classes: int) -> list[str]:
-    """Return the classes, in the order in which they arrive."""
-    # with a letter, as YAML takes 010 for a number; shuffled, so that a task's numbers differ
+    """Return the classes in the order of arrival."""
+    # with a letter, as YAML reads 010 as a number; shuffled, so that a task's numbers differ
     order = np.random.default_rng(0).permutation(10**PLACES)[:num_classes]
     return [f"n{number:0{PLACES}}" for number in order]
 
 
 def write_numbers(file: Path, digits: Digits, num_classes: int, num_images: int) -> None:
-    """Write so many images of each number.
+    """Write the same number of images of every class.
 
     Args:
-        file: Where to.
-        digits: Images of every digit, uint8.
-        num_classes: Numbers to write.
-        num_images: Of each.
+        file: Output file.
+        digits: Images of each digit, uint8.
+        num_classes: Classes to write.
+        num_images: Images of each class.
     """
     draw = np.random.default_rng(1)
     encoded, labels = [], []
@@ -178,7 +178,9 @@ def seconds_of_stages(work: Work) -> dict[Role, list[float]]:
 
 
 def print_growth(seconds: dict[Role, list[float]]) -> None:
-    """Print what the first, a tenth's and the last task took, as a Markdown table."""
+    """Print the seconds of the first task, of one at a tenth, and of the last, as a Markdown
+    table.
+    """
     num_tasks = len(seconds["teacher"])
     print(f"\n| task | classes | {' | '.join(ROLES)} |\n|---|---|---|---|")
     for task in sorted({1, max(2, num_tasks // 10), num_tasks}):
@@ -188,7 +190,7 @@ def print_growth(seconds: dict[Role, list[float]]) -> None:
 
 
 def typical(seconds: list[float], task: int) -> float:
-    """Return the median of a task's seconds and those of the four tasks around it."""
+    """Return the median seconds of a task and the four tasks around it."""
     around = seconds[max(0, task - 3) : task + 2]
     return float(np.median(around))
 
@@ -200,7 +202,7 @@ def size_of(work: Work, stage: Stage) -> float:
 
 
 def matrix_of(work: Work, role: Role) -> list[list[float]]:
-    """Return the accuracies of all tasks on test images after each."""
+    """Return the accuracies on every task's test images after each task."""
     return [
         work.evaluation_of(stage).rows[Split.TEST] for stage in work.stages if stage.role == role
     ]

@@ -1,4 +1,4 @@
-"""Measure how answers slow down from a hundred tracked runs to ten thousand, on PostgreSQL.
+"""Measure how query times grow from a hundred tracked runs to ten thousand, on PostgreSQL.
 
     .venv/bin/python benchmarks/many_runs.py            10,000 runs, about 5 minutes
     .venv/bin/python benchmarks/many_runs.py --quick    500 runs
@@ -6,11 +6,11 @@
 
 One short experiment on digits runs in process and is recorded. The project's tracker then writes a
 hundred runs from the recorded numbers into PostgreSQL, all in one MLflow experiment and on one data
-set: 60 runs, and a sweep of 39 trials; ten of them register a teacher and a student. The others are
-copies of these hundred by SQL, under ids of their own: rows as the tracker wrote them, and no files
-of their own. Of three answers the quickest counts, in one process that has imported everything.
-Beside each stands how many rows PostgreSQL read in full scans of tables, by its own statistics. The
-largest store is asked through an MLflow server, too.
+set: 60 runs, and a sweep of 39 trials; ten of the runs register a teacher and a student. All other
+runs are SQL copies of these hundred under new ids: their rows are as the tracker wrote them, and
+they have no files of their own. Each query runs three times in one process that has imported
+everything, and the fastest counts. PostgreSQL's own statistics count the rows read in full table
+scans. The largest store is also queried through an MLflow server.
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ Questions = Mapping[str, Callable[[], object]]
 
 
 def main() -> None:
-    """Fill a store, ask at every size, and print seconds and their growth."""
+    """Fill a store, run the queries at every size, and print seconds and their growth."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--runs", type=int, default=SIZES[-1], help="the most, at least 200")
+    parser.add_argument("--runs", type=int, default=SIZES[-1], help="number of runs, at least 200")
     parser.add_argument("--quick", action="store_true", help="500 runs")
     arguments = parser.parse_args()
     most = 500 if arguments.quick else arguments.runs
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def measure(uri: str, folder: Path, recorded: RecordedRun, sizes: list[int]) -> None:
-    """Fill a database to each size, and print what its answers take."""
+    """Fill a database to each size, and print the seconds of each query."""
     started = time.perf_counter()
     run_ids = write_block(uri, folder, recorded)
     seconds_a_run = (time.perf_counter() - started) / BLOCK
@@ -116,11 +116,11 @@ def measure(uri: str, folder: Path, recorded: RecordedRun, sizes: list[int]) -> 
 
 
 def questions(uri: str, folder: Path, run_ids: list[str]) -> Questions:
-    """Return what is asked of a store, by name.
+    """Return the queries by name.
 
     Args:
-        uri: Of the store.
-        folder: For what is written.
+        uri: Address of the store.
+        folder: Folder for output files.
         run_ids: Finished runs that are neither sweeps nor trials.
     """
     page = folder / "page.html"
@@ -157,7 +157,7 @@ def questions(uri: str, folder: Path, run_ids: list[str]) -> Questions:
 
 
 def quickest(answer: Callable[[], object]) -> float:
-    """Return the seconds of the quickest of some answers; the first one only warms up."""
+    """Run a query several times, and return the fewest seconds; the first run only warms up."""
     answer()
     seconds = []
     for _ in range(NUM_TIMES):
@@ -190,7 +190,7 @@ def print_table(
 
 @contextmanager
 def inside(folder: Path) -> Iterator[Path]:
-    """Work in a folder: MLflow's artifacts of a database server lie below the working folder."""
+    """Change the working folder: a database server's MLflow artifacts lie below it."""
     before = Path.cwd()
     os.chdir(folder)
     try:

@@ -1,4 +1,6 @@
-"""A PostgreSQL store full of runs, for `many_runs.py`: a hundred by the tracker, copies by SQL."""
+"""Fill a PostgreSQL store with runs for `many_runs.py`: a hundred by the tracker, then SQL
+copies.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from pathlib import Path
 import psycopg
 from measuring import EXPERIMENT, IN_PROCESS
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests' real servers
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests start real servers
 
 from orchestrator.config import load_experiment
 from orchestrator.config.experiment import TrackingConfig
@@ -34,15 +36,15 @@ from orchestrator.tracking.registry import (
 BLOCK, NUM_TRIALS, NUM_VERSIONS = 100, 39, 10
 EXPERIMENT_NAME, MODEL = "many", "many"
 BRIEFLY = ["teacher.training.epochs=4", "teacher.refinement.epochs=2", "student.training.epochs=4"]
-# every table that grows with runs: those of a run's id, and those that name it otherwise
+# tables that grow with runs: those with a run id, then those that refer to runs otherwise
 _BY_RUN = ("params", "tags", "metrics", "latest_metrics")
 
 
 class PackageKeeper(InMemoryTracker):
-    """Keeps the packaged models, too.
+    """Tracker that also keeps the packaged models.
 
     Args:
-        folder: Where to.
+        folder: Folder for the packages.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -57,11 +59,11 @@ class PackageKeeper(InMemoryTracker):
 
 @dataclass(frozen=True)
 class RecordedRun:
-    """What one run has logged.
+    """The log of one run.
 
     Attributes:
-        tracker: It kept everything.
-        files: The run's files, by artifact path, in a folder.
+        tracker: The tracker that recorded everything.
+        files: Folder with the run's files, by artifact path.
     """
 
     tracker: PackageKeeper
@@ -76,7 +78,7 @@ class RecordedRun:
         )
 
     def write_to(self, tracker: Tracker, number: int) -> None:
-        """Log everything as the run of another seed and other settings, and close the run."""
+        """Log everything as a run with another seed and other settings, and close the run."""
         settings = {
             "seed": str(number % 5),
             "teacher.training.optimizer.learning_rate": str(0.01 * (1 + number // 5)),
@@ -96,7 +98,7 @@ class RecordedRun:
 
 
 def record_a_run(folder: Path) -> RecordedRun:
-    """Run digits briefly, and return what it logs."""
+    """Run digits briefly, and return the log of that run."""
     tracker = PackageKeeper(folder / "packages")
     settings = [*IN_PROCESS, *BRIEFLY, f"store.uri={folder / 'store'}"]
     run(load_experiment(EXPERIMENT, settings), folder / "out", tracker=tracker)
@@ -109,7 +111,9 @@ def record_a_run(folder: Path) -> RecordedRun:
 
 
 def write_block(uri: str, folder: Path, recorded: RecordedRun) -> list[str]:
-    """Write a hundred runs with the tracker; return the ids of those that are no sweep or trial."""
+    """Write a hundred runs with the tracker; return the ids of those that are neither sweep nor
+    trial.
+    """
     tracking = TrackingConfig(uri=uri, spool=folder / "spool")
     run_ids = []
     for number in range(BLOCK - NUM_TRIALS - 1):
@@ -127,7 +131,7 @@ def write_block(uri: str, folder: Path, recorded: RecordedRun) -> list[str]:
 
 
 def _register(uri: str, packages: Path, run_ids: list[str]) -> None:
-    """Register a teacher and a student for each run, with the tags that a retraining gives them."""
+    """Register a teacher and a student for each run, with a retraining's tags."""
     registry = MlflowRegistry(uri, MODEL)
     for number, run_id in enumerate(run_ids):
         versions = {
@@ -150,18 +154,18 @@ def _register(uri: str, packages: Path, run_ids: list[str]) -> None:
 
 
 def copy_block(uri: str, size: int) -> None:
-    """Fill the store with copies of the hundred runs until it has so many."""
+    """Copy the hundred runs until the store has the given size."""
     with psycopg.connect(uri, autocommit=True) as connection:
         (has,) = connection.execute("SELECT count(*) FROM runs").fetchone() or (0,)
         if not int(has) % BLOCK and size > int(has):
             first, last = int(has) // BLOCK, size // BLOCK - 1
             for statement in _copies(connection, first, last):
                 connection.execute(statement)
-        connection.execute("VACUUM ANALYZE")  # as the server itself does after a while
+        connection.execute("VACUUM ANALYZE")  # as autovacuum does after a while
 
 
 def _copies(connection: psycopg.Connection[tuple[object, ...]], first: int, last: int) -> list[str]:
-    """Return the statements: of a hundred runs, of what hangs on them, and of their versions."""
+    """Return the SQL statements that copy a hundred runs, their child rows, and their versions."""
     numbers = f"generate_series({first}, {last}) n"
     of_block = "WHERE o.run_uuid IN (SELECT run_uuid FROM block)"
     connection.execute(
@@ -204,12 +208,12 @@ def _copies(connection: psycopg.Connection[tuple[object, ...]], first: int, last
 
 
 def scanned_rows(uri: str) -> int:
-    """Return how many rows PostgreSQL has read in full scans of tables so far."""
+    """Return the number of rows that PostgreSQL has read in full table scans so far."""
     with psycopg.connect(uri) as connection:
         row = connection.execute("SELECT sum(seq_tup_read) FROM pg_stat_user_tables").fetchone()
     return int(row[0]) if row else 0
 
 
 def settle(_uri: str) -> None:
-    """Wait until PostgreSQL has counted what its ended connections read."""
+    """Wait until PostgreSQL's statistics include the closed connections."""
     time.sleep(1.5)

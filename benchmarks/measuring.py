@@ -1,6 +1,4 @@
-"""What the benchmarks of stages and lanes share: a piece of work, a clock that listens to it, and
-the closing line for machines.
-"""
+"""Shared parts of the benchmarks of stages and lanes: workload, clock, and closing JSON line."""
 
 from __future__ import annotations
 
@@ -22,22 +20,22 @@ EXPERIMENT = ROOT / "experiments" / "digits.yaml"
 SEARCH_SPACES = ROOT / "search_spaces"
 CIFAR10 = (
     ROOT.parent / "shared" / "data" / "cifar10"
-)  # a random subset as Parquet, beside the checkout
+)  # a random subset as Parquet, in a folder next to the checkout
 IN_PROCESS = ["execution.kind=in_process", "execution.device=cpu"]
 
 
 class Clock:
-    """Notes when each stage began and ended."""
+    """Clock that records the start and end of each stage."""
 
     def __init__(self) -> None:
-        """Starts now."""
+        """Start the clock."""
         self.created = time.perf_counter()
         self.started: dict[str, float] = {}
         self.ended: dict[str, float] = {}
         self.finished: dict[str, StageFinished] = {}
 
     def __call__(self, event: StageEvent) -> None:
-        """Takes note of an event."""
+        """Record an event."""
         now = time.perf_counter()
         if isinstance(event, StageStarted):
             self.started[event.stage] = now
@@ -47,17 +45,19 @@ class Clock:
 
     @property
     def startup_seconds(self) -> float:
-        """From the beginning to the first stage."""
+        """Return the seconds from the start of the clock to the first stage."""
         return min(self.started.values()) - self.created
 
     def wall_seconds(self, role: Role | None = None) -> float:
-        """From the first stage's begin to the last one's end; of one role, or of both."""
+        """Return the seconds from the first stage's start to the last one's end; of one role, or of
+        both.
+        """
         names = [name for name in self.ended if role is None or name.startswith(role)]
         return max(self.ended[name] for name in names) - min(self.started[name] for name in names)
 
     @property
     def worker_seconds(self) -> float:
-        """Spent by all workers in stages that were computed."""
+        """Return the seconds that all workers spent in computed stages."""
         return sum(
             stage.seconds * stage.num_train_workers
             for stage in self.finished.values()
@@ -65,7 +65,7 @@ class Clock:
         )
 
     def print_stages(self) -> None:
-        """One line a role: how long each stage took."""
+        """Print the seconds of each stage, one line per role."""
         for role in ("teacher", "student"):
             seconds = [
                 f"{stage.seconds:5.1f}"
@@ -79,7 +79,7 @@ class Clock:
 def digits_work(
     store: str | Path, overrides: Sequence[str] = (), roles: Sequence[Role] = ("teacher", "student")
 ) -> Work:
-    """experiments/digits.yaml with overrides, in a store of its own; only the stages of some
+    """Return the work of experiments/digits.yaml with overrides and its own store, for some
     roles.
     """
     work = prepare_work(load_experiment(EXPERIMENT, [*overrides, f"store.uri={store}"]))
@@ -87,7 +87,7 @@ def digits_work(
 
 
 def timed(work: Work) -> Clock:
-    """Computes the work; the clock has listened."""
+    """Compute the work, and return the clock that measured it."""
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
         compute(work, clock, Path(folder) / "ray.log")
@@ -95,7 +95,7 @@ def timed(work: Work) -> Clock:
 
 
 def print_figures(benchmark: str, **figures: object) -> None:
-    """The last line of every benchmark, for machines."""
+    """Print the closing JSON line of a benchmark."""
     rounded = {
         name: round(value, 4) if isinstance(value, float) else value
         for name, value in figures.items()

@@ -1,14 +1,13 @@
-"""The method against its lower and upper bounds, and against itself with parts switched off, on
-handwritten digits.
+"""Compare the method with its bounds and with itself, parts switched off, on handwritten digits.
 
     .venv/bin/python benchmarks/methods.py            every table, three seeds: 45 minutes
     .venv/bin/python benchmarks/methods.py --quick    one seed, few epochs: 3 minutes
     .venv/bin/python benchmarks/methods.py --groups methods student
 
-Everything is `experiments/digits.yaml` with the overrides that stand beside each row, so each row
-is also one `orchestrator run`. Stages with equal keys are computed once, and a benchmark that was
-interrupted goes on where it was. All numbers are of the test data, in percent: mean and, after ±,
-standard deviation over the seeds; nothing here was tuned on them.
+Each row is `experiments/digits.yaml` with the overrides given here, so that one `orchestrator run`
+reproduces it. Stages with equal keys are computed once, and an interrupted benchmark resumes. All
+numbers are percentages on test data: mean and, after ±, standard deviation over the seeds; nothing
+here was tuned on them.
 """
 
 from __future__ import annotations
@@ -35,7 +34,9 @@ UNGATED = [*REFINED, "teacher.refinement_gate=false"]
 
 
 def fecam_shrunk_by(strength: float) -> list[str]:
-    """FeCAM with as much shrinkage of variances as of covariances, as in its paper."""
+    """Return the overrides of FeCAM that shrink variances as much as covariances, as its paper
+    does.
+    """
     names = ("variance_shrinkage", "covariance_shrinkage")
     return ["method.kind=fecam", *(f"method.{name}={strength}" for name in names)]
 
@@ -115,7 +116,7 @@ GROUPS = {
         for name, overrides in EFFICIENCY.items()
     },
 }
-# Ablations of the teacher leave the student out: it would only take time
+# Ablations of the teacher skip the student, which would only take time
 BOTH: tuple[Role, ...] = ("teacher", "student")
 ROLES: dict[str, tuple[Role, ...]] = {"teacher": ("teacher",)}
 MEASURES = (last_accuracy, average_incremental_accuracy, forgetting)
@@ -125,7 +126,7 @@ Metrics = dict[Role, dict[str, float]]
 
 
 def run_row(job: Job, store_uri: str, common: Sequence[str]) -> Metrics:
-    """The final metrics of one row and seed, computing only stages that the store does not have."""
+    """Return the final metrics of one row and seed; compute only stages that the store lacks."""
     torch.set_num_threads(1)
     group, name, seed = job
     work = digits_work(
@@ -146,7 +147,7 @@ def run_row(job: Job, store_uri: str, common: Sequence[str]) -> Metrics:
 
 
 def print_table(group: str, results: Mapping[Job, Metrics], seeds: Sequence[int]) -> None:
-    """One group as a Markdown table."""
+    """Print one group as a Markdown table."""
     roles = ROLES.get(group, BOTH)
     header = [
         f"{role} {measure}" for role in roles for measure in ("last", "avg. inc.", "forgetting")
@@ -165,20 +166,20 @@ def print_table(group: str, results: Mapping[Job, Metrics], seeds: Sequence[int]
 
 
 def main() -> None:
-    """Runs the chosen groups over the chosen seeds and prints tables."""
+    """Run the chosen groups over the chosen seeds, and print tables."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--groups", nargs="+", choices=[*GROUPS], default=[*GROUPS])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument(
-        "--processes", type=int, default=2, help="rows computed at the same time, one thread each"
+        "--processes", type=int, default=2, help="number of rows computed at once, one thread each"
     )
     parser.add_argument(
         "--store",
         type=Path,
         default=Path(".orchestrator/benchmarks"),
-        help="stages already here are not computed again",
+        help="store to reuse; its stages are not recomputed",
     )
     parser.add_argument("--quick", action="store_true", help="one seed, few epochs")
     parser.add_argument(
@@ -192,7 +193,7 @@ def main() -> None:
     arguments = parser.parse_args()
     seeds = [0] if arguments.quick else arguments.seeds
     common = [*(QUICK if arguments.quick else []), *arguments.overrides]
-    # whoever comes first computes the stages that all others share
+    # one job computes the stages that all others share before these start
     jobs: list[Job] = [
         (group, name, seed)
         for group in arguments.groups

@@ -1,15 +1,15 @@
-"""Count the requests of commands to a stage store on S3, from a thousand artifacts to many more.
+"""Count the requests of commands to a stage store on S3, from a thousand artifacts upwards.
 
     .venv/bin/python benchmarks/object_store.py                  100,000 artifacts
     .venv/bin/python benchmarks/object_store.py --quick          2,000
     .venv/bin/python benchmarks/object_store.py --artifacts N    any other number
     .venv/bin/python benchmarks/object_store.py --without-sweep  no Ray: requests alone
 
-Digits runs briefly into a simulated S3 on loopback (`counting_s3.py`), which counts requests at the
-server. Then artifacts with other keys are added, and `plan`, a second run and `gc --dry-run` are
-counted again. At the end a small sweep runs twice, into stores of their own in the same bucket:
-on a quiet server, and on one that waits 0.1 seconds before each answer and fails every hundredth
-request with 503. Nothing here is a real network.
+A short run on digits fills a simulated S3 on loopback (`counting_s3.py`), which counts requests at
+the server. Then artifacts with other keys are added, and the requests of `plan`, a second run and
+`gc --dry-run` are counted again. At the end a small sweep runs twice, each time into its own store
+in the same bucket: on an undisturbed server, and on one that waits 0.1 seconds before each answer
+and fails every hundredth request with 503. Nothing here uses a real network.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from pathlib import Path
 
 from measuring import EXPERIMENT, IN_PROCESS, ROOT, SEARCH_SPACES, print_figures
 
-sys.path.insert(0, str(ROOT))  # the tests' servers
+sys.path.insert(0, str(ROOT))  # the tests start servers
 
 from orchestrator.config import load_experiment
 from orchestrator.pipelines.planning.plan import plan
@@ -50,24 +50,24 @@ class Bucket:
     """The simulated S3.
 
     Attributes:
-        port: On loopback.
+        port: Port on loopback.
     """
 
     port: int
 
     def uri(self, folder: str) -> str:
-        """Return the address of a folder, as `store.uri` takes it."""
+        """Return the URI of a folder in the form of `store.uri`."""
         place = f"endpoint_override=127.0.0.1:{self.port}&scheme=http&region=us-east-1"
         return f"s3://bucket/{folder}?{place}"
 
     def ask(self, question: str) -> dict[str, int]:
-        """Ask what `counting_s3.py` answers beside S3."""
+        """Call a control endpoint of `counting_s3.py`."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/-/{question}") as answer:
             found: dict[str, int] = json.load(answer)
         return found
 
     def counted(self, command: Callable[[], object]) -> tuple[dict[str, int], float]:
-        """Return the requests of a command by kind, and its seconds."""
+        """Run a command, and return its requests by kind and its seconds."""
         self.ask("reset")
         started = time.perf_counter()
         command()
@@ -76,11 +76,13 @@ class Bucket:
 
 
 def main() -> None:
-    """Fill a bucket, count at both sizes, disturb a sweep, and print."""
+    """Fill a bucket, count requests at both sizes, disturb a sweep, and print."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--artifacts", type=int, default=100_000, help="the most")
+    parser.add_argument(
+        "--artifacts", type=int, default=100_000, help="largest number of artifacts"
+    )
     parser.add_argument("--quick", action="store_true", help="2,000 artifacts")
     parser.add_argument("--without-sweep", action="store_true", help="count requests only")
     arguments = parser.parse_args()
@@ -110,11 +112,11 @@ def main() -> None:
 
 
 def count(bucket: Bucket, size: int, folder: Path) -> dict[str, tuple[dict[str, int], float]]:
-    """Fill the store to a size, and return what each command takes."""
+    """Fill the store to a size, and return the requests and seconds of each command."""
     experiment = load_experiment(
         EXPERIMENT, [*IN_PROCESS, *BRIEFLY, f"store.uri={bucket.uri('store')}"]
     )
-    run(experiment, folder / "first", tracker=NullTracker())  # stores its stages the first time
+    run(experiment, folder / "first", tracker=NullTracker())  # stores its stages on the first call
     bucket.ask(f"fill?root=store&artifacts={size}")
     commands: list[Callable[[], object]] = [
         lambda: plan(experiment),
@@ -125,7 +127,7 @@ def count(bucket: Bucket, size: int, folder: Path) -> dict[str, tuple[dict[str, 
 
 
 def totals(counts: dict[str, tuple[dict[str, int], float]]) -> dict[str, int]:
-    """Return all requests of each command."""
+    """Return the total number of requests of each command."""
     return {name: sum(kinds.values()) for name, (kinds, _) in counts.items()}
 
 
@@ -144,7 +146,7 @@ def sweep_seconds(bucket: Bucket, store: str, folder: Path) -> float:
     """Run a small sweep on Ray into a store, and return its seconds.
 
     Raises:
-        SystemExit: It failed.
+        SystemExit: The sweep failed.
     """
     command = [sys.executable, "-m", "orchestrator", "sweep", str(SEARCH_SPACES / "smoke.yaml")]
     started = time.perf_counter()
@@ -188,7 +190,7 @@ def simulated(folder: Path) -> Iterator[Bucket]:
 
 
 def makes_bucket(port: int) -> bool:
-    """Return whether the server takes requests now, and so has the bucket."""
+    """Return whether the server accepts requests; asking also creates the bucket."""
     request = urllib.request.Request(f"http://127.0.0.1:{port}/bucket", method="PUT")
     try:
         urllib.request.urlopen(request, timeout=10).close()  # noqa: S310

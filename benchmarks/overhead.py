@@ -1,15 +1,15 @@
-"""What Ray costs: an experiment in one process against the same under Ray with one worker a lane.
+"""Measure Ray's overhead: an experiment in one process against one worker per lane under Ray.
 
     .venv/bin/python benchmarks/overhead.py            about 14 minutes on 2 cores
     .venv/bin/python benchmarks/overhead.py --quick    under 3 minutes
 
-Worker-seconds are what workers spend in stages: reading what a stage builds on, learning, epoch
-checkpoints, evaluating, storing. In process one CPU is busy; under Ray two are, and on most
-machines each is then slower: so Ray is also measured with one lane after the other. All sides
-compute with one thread, and each has two turns, in the order A B C C B A: a machine that is now
-faster and now slower is so for all. Every turn has a process of its own, as a user's run has: what
-torch loads when it first learns (some seconds) is in all of them. Start-up is from the call to the
-first stage's begin; under Ray it holds starting a cluster on this machine and the first worker.
+Worker-seconds are the time that workers spend in stages: loading a stage's inputs, training, epoch
+checkpoints, evaluation, storing. In process one CPU is busy, under Ray two are, and most machines
+slow both down then. Ray is therefore also measured with one lane after the other. All sides use one
+thread and take two turns each, in the order A B C C B A, so that changes in the machine's speed
+affect all of them. Every turn is a new process, as a user's run is, and so includes the imports
+that torch does on its first training step (some seconds). Start-up runs from the call to the start
+of the first stage; under Ray it includes starting a local cluster and the first worker.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ ORDER = ("in process", "Ray, a lane at a time", "Ray")
 
 
 def main() -> None:
-    """Measures all, and prints the ratios of their worker-seconds."""
+    """Measure all sides, and print the ratios of their worker-seconds."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,19 +1,20 @@
-"""Whether a sweep with several objectives finds a better Pareto front than as many random trials.
+"""Compare the Pareto front of a sweep with several objectives with that of as many random trials.
 
     .venv/bin/python benchmarks/pareto.py                       digits and photographs, three seeds
     .venv/bin/python benchmarks/pareto.py --quick               digits, 12 trials, under 5 minutes
     .venv/bin/python benchmarks/pareto.py --store /tmp/photo_stages     with tables of features
 
-Digits: three students and how they learn, for accuracy, parameters and forgetting. Photographs: the
-experiment cifar10_pretrained.yaml on the subset of CIFAR-10 in ../shared/data, whose student
-inherits the teacher's stages up to a cut and is computed from stored features, not taught. Both
-searches draw and learn as a sweep does, one trial after another in this process, without Ray and
-MLflow. All trials share one store: a configuration that both searches try is learned once.
+Digits: three student architectures and their training settings, for accuracy, parameters and
+forgetting. Photographs: cifar10_pretrained.yaml on the CIFAR-10 subset in ../shared/data; its
+student inherits the teacher's stages up to a cut, is computed from stored features, and is not
+taught. Both searches propose and train trials as a sweep does, one after another in this process,
+without Ray and MLflow. All trials share one store, so a configuration that both searches try is
+trained once.
 
 The hypervolume is Optuna's, of the losses 1 − accuracy, logarithm of the parameters, and
-forgetting; its reference point is the worst of each among all trials of the workload. The ratio is
-that of the sweep ÷ that of the random trials, above 1 where the sweep is better; of several seeds,
-the mean.
+forgetting. Its reference point is the worst value of each loss among all trials of the workload.
+The ratio is the sweep's hypervolume ÷ that of the random trials, above 1 where the sweep is better;
+for several seeds, the mean.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from typing import Any
 
 import numpy as np
 from measuring import CIFAR10, EXPERIMENT, IN_PROCESS, ROOT, print_figures
-from optuna._hypervolume import compute_hypervolume  # public only as a chart
+from optuna._hypervolume import compute_hypervolume  # Optuna's public API offers only a chart
 
 from orchestrator.config import SearchSpace, load_experiment
 from orchestrator.config.experiment import Experiment
@@ -88,14 +89,14 @@ SEARCHERS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Workload:
-    """An experiment, and what varies in it."""
+    """An experiment and its search space."""
 
     file: Path
     overrides: Sequence[str]
     parameters: Mapping[str, Any]
 
     def values(self, searcher: str, sampler: str, seed: int, trials: int, store: Path) -> list[Any]:
-        """Return the objectives of each trial of one search."""
+        """Run one search, and return the objectives of each trial."""
         experiment = load_experiment(
             self.file, [*self.overrides, *IN_PROCESS, f"store.uri={store}"]
         )
@@ -121,7 +122,7 @@ WORKLOADS = {
 
 
 def searched(search_space: SearchSpace, experiment: Experiment) -> list[dict[str, float]]:
-    """Learn the trials of a search space one after another; return their objectives."""
+    """Train the trials of a search space one after another; return their objectives."""
     preparation = Preparation()
     space = Space(search_space, experiment, CostsAhead(preparation).of)
     sampler, share = Sampler(space), TrialShare.of(experiment.execution)
@@ -141,7 +142,7 @@ def searched(search_space: SearchSpace, experiment: Experiment) -> list[dict[str
 
 
 def losses(values: Sequence[Mapping[str, float]]) -> np.ndarray[Any, Any]:
-    """Return what is to be small, a row a trial."""
+    """Return the values to minimise, one row per trial."""
     return np.array(
         [[1 - one[ACCURACY], math.log10(one[PARAMETERS]), one[FORGETTING]] for one in values]
     )
@@ -150,7 +151,7 @@ def losses(values: Sequence[Mapping[str, float]]) -> np.ndarray[Any, Any]:
 def compared(
     name: str, sampler: str, seeds: Sequence[int], num_trials: int, store: Path
 ) -> list[float]:
-    """Search with each seed both ways; return the ratio of hypervolumes of each seed."""
+    """Run both searches with each seed; return the ratio of hypervolumes of each seed."""
     found: dict[tuple[str, int], np.ndarray[Any, Any]] = {}
     for seed in seeds:
         for searcher in SEARCHERS:
@@ -179,17 +180,17 @@ def compared(
 
 
 def main() -> None:
-    """Compare on each workload, and print the ratios."""
+    """Compare both searches on each workload, and print the ratios."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="digits, one seed, 12 trials")
     parser.add_argument("--workloads", nargs="+", choices=list(WORKLOADS), default=list(WORKLOADS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--trials", type=int, default=24, metavar="N", help="of each search")
+    parser.add_argument("--trials", type=int, default=24, metavar="N", help="trials of each search")
     parser.add_argument("--sampler", choices=["tpe", "nsga2", "gp"], default="tpe")
     parser.add_argument(
-        "--store", type=Path, help="what is already here is not computed again; default: none"
+        "--store", type=Path, help="store to reuse; its stages are not recomputed; default: none"
     )
     arguments = parser.parse_args()
     names, seeds, num_trials = arguments.workloads, arguments.seeds, arguments.trials

@@ -1,17 +1,17 @@
-"""Photographs with a pre-trained teacher: our method and the others on the same features, with many
-images a class and with few.
+"""Compare our method with others on the same features of photographs, with many images and with
+few.
 
     .venv/bin/python benchmarks/photographs.py                    teachers, three orders or draws
     .venv/bin/python benchmarks/photographs.py --groups student   students: 15 minutes a row
     .venv/bin/python benchmarks/photographs.py --groups scratch   teachers from scratch
     .venv/bin/python benchmarks/photographs.py --quick            one order and draw, few images
 
-Everything is experiments/cifar10_pretrained.yaml (EfficientNet-Lite0, frozen, 112 pixels; five
-tasks of two classes) on the CIFAR-10 subset in ../shared/data, with 1,000 training images a class
-and as many for validation, and the overrides of each row. Features are computed once and shared by
-all rows. What was chosen was chosen on validation images; the tables are of test images, in
-percent. `--set` overrides every row, for example `--set teacher.backbone.precision=bfloat16`, which
-is faster on processors that have it.
+Each row is experiments/cifar10_pretrained.yaml (EfficientNet-Lite0, frozen, 112 pixels; five tasks
+of two classes) with its overrides, on the CIFAR-10 subset in ../shared/data, with 1,000 training
+images a class and as many for validation. Features are computed once and shared by all rows. All
+choices were made on validation images; the tables show percentages on test images. `--set`
+overrides every row, for example `--set teacher.backbone.precision=bfloat16`, which is faster on
+processors that support it.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ STUDENT = {
     "TSSR linear": ["student.transfer.kind=linear"],
     "joint (upper bound)": ["method.kind=joint"],
 }
-# a network of the student's size that learns in the first task
+# a network of the student's size, trained in the first task
 SCRATCH_TEACHER = [
     "teacher.backbone={kind: resnet20}",
     "teacher.extractor={kind: frozen}",
@@ -101,7 +101,7 @@ QUICK = [
 
 
 def rows_of(group: str) -> dict[str, list[str]]:
-    """The rows of a group with their overrides."""
+    """Return the rows of a group with their overrides."""
     match group.split():
         case ["methods", *_]:
             return METHODS
@@ -114,7 +114,7 @@ def rows_of(group: str) -> dict[str, list[str]]:
 
 
 def measured(overrides: Sequence[str], role: Role) -> Metrics:
-    """The final metrics of one role's models on the test images."""
+    """Return the final metrics of one role's models on the test images."""
     work = prepare_work(load_experiment(EXPERIMENT, overrides))
     needed = {role, "teacher"} if work.experiment.method.kind == "dual_teacher" else {role}
     work = replace(work, stages=[stage for stage in work.stages if stage.role in needed])
@@ -132,7 +132,7 @@ def measured(overrides: Sequence[str], role: Role) -> Metrics:
 
 
 def print_table(title: str, rows: Mapping[str, Sequence[dict[str, float]]]) -> None:
-    """One group as a Markdown table; of each row, the metrics of every repeat."""
+    """Print one group as a Markdown table; each row lists the metrics of every repeat."""
     print(f"\n### {title}\n\n| | last | avg. inc. | forgetting |\n|---|---|---|---|")
     for name, repeats in rows.items():
         cells = []
@@ -144,7 +144,7 @@ def print_table(title: str, rows: Mapping[str, Sequence[dict[str, float]]]) -> N
 
 
 def main() -> None:
-    """Computes the groups, and prints a table of each."""
+    """Compute the groups, and print a table of each."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -163,9 +163,9 @@ def main() -> None:
         "--store",
         type=Path,
         default=Path(".orchestrator/benchmarks"),
-        help="what is already here is not computed again",
+        help="store to reuse; its stages are not recomputed",
     )
-    parser.add_argument("--rows", nargs="+", default=None, help="of every group; default: all")
+    parser.add_argument("--rows", nargs="+", default=None, help="rows of every group; default: all")
     parser.add_argument(
         "--quick", action="store_true", help="one order and draw, few images and classes"
     )
@@ -208,7 +208,7 @@ def main() -> None:
         print_table(group, table)
         if "ours" in table and "bytes_per_class" in table["ours"][0]:
             print(
-                f"\nstored of a class: {table['ours'][0]['bytes_per_class']:,.0f} bytes, beside one"
+                f"\nstored per class: {table['ours'][0]['bytes_per_class']:,.0f} bytes, plus one"
                 " covariance for all"
             )
         figures[group] = {

@@ -1,9 +1,9 @@
-"""The straightforward way, against which `throughput.py` measures: PyTorch's `DataLoader` with PIL
-transforms, and a loop around it.
+"""Train in the straightforward way, the baseline of `throughput.py`: PyTorch's `DataLoader` with
+PIL transforms, and a plain loop.
 
-As most training scripts have it: one of two worker processes varies an image at a time, batches are
-floating-point and in torch's default memory format, and every loss is read at once. Networks and
-losses are the project's own.
+It follows most training scripts: two worker processes augment one image at a time, batches are
+floating-point in torch's default memory format, and every loss is read at once. Networks and losses
+are the project's own.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from orchestrator.methods.dual_teacher.teacher import TeacherModel
 from orchestrator.models import AnyNetwork, Backbone
 
 NUM_LOADER_WORKERS = 2
-_PROGRESS = 0.5  # how far the training is said to be
+_PROGRESS = 0.5  # progress of training that the losses are given
 
 
 class PlainImages(Dataset[tuple[Tensor, ...]]):
-    """Images in memory, each turned into randomly varied views when it is asked for."""
+    """In-memory images that yield randomly augmented views on access."""
 
     def __init__(
         self, data: LabeledImages, changes: ImageAugmentationConfig, num_views: int
     ) -> None:
-        """Keeps the pixels as PIL wants them.
+        """Keep the pixels in PIL's layout.
 
         Args:
             data: RGB images.
-            changes: How far each change may go.
-            num_views: Views of an image that make one sample.
+            changes: Strength of each augmentation.
+            num_views: Number of views that make one sample.
         """
         self.pixels = data.images.permute(0, 2, 3, 1).contiguous().numpy()
         self.labels = data.labels
@@ -58,11 +58,11 @@ class PlainImages(Dataset[tuple[Tensor, ...]]):
         self.transform = transforms.Compose([affine, *flip, transforms.ToTensor()])
 
     def __len__(self) -> int:
-        """Samples."""
+        """Return the number of samples."""
         return len(self.labels)
 
     def __getitem__(self, row: int) -> tuple[Tensor, ...]:
-        """The views of an image, and its label."""
+        """Return the views of an image, and its label."""
         image = Image.fromarray(self.pixels[row])
         return (*(self._view(image) for _ in range(self.num_views)), self.labels[row])
 
@@ -75,7 +75,7 @@ Loader = DataLoader[tuple[Tensor, ...]]
 
 
 def plain_loader(images: PlainImages, batch_size: int, device: torch.device) -> Loader:
-    """Batches from worker processes that start with the first epoch and live on."""
+    """Return batches from worker processes, which start with the first epoch and persist."""
     pinned = device.type == "cuda"
     return DataLoader(
         images,
@@ -88,7 +88,7 @@ def plain_loader(images: PlainImages, batch_size: int, device: torch.device) -> 
 
 
 def batches_of(loader: Loader, device: torch.device) -> Iterator[list[Tensor]]:
-    """One epoch, on the device."""
+    """Yield the batches of one epoch on the device."""
     for batch in loader:
         yield [tensor.to(device, non_blocking=True) for tensor in batch]
 
@@ -96,7 +96,7 @@ def batches_of(loader: Loader, device: torch.device) -> Iterator[list[Tensor]]:
 def train_plainly(
     trained: nn.Module, loss: Callable[..., Tensor], loader: Loader, device: torch.device
 ) -> Callable[[], None]:
-    """A function that trains for one epoch."""
+    """Return a function that trains for one epoch."""
     optimizer = torch.optim.AdamW(trained.parameters())
 
     def train_epoch() -> None:
@@ -113,14 +113,14 @@ def train_plainly(
 
 @dataclass(frozen=True)
 class PlainDistillation:
-    """The student's losses in the first task, on what the loader gives."""
+    """The student's losses in the first task on the loader's batches."""
 
     student: AnyNetwork
     teacher: TeacherModel
     config: StudentConfig
 
     def __call__(self, images: Tensor, others: Tensor, labels: Tensor) -> Tensor:
-        """Both teachers' losses, of images and of mixtures with other views."""
+        """Return the losses of both teachers, for images and for mixtures with other views."""
         config, num = self.config, len(images)
         share = torch.rand(num, 1, 1, 1, device=images.device)
         mixtures = share * others + (1 - share) * others[torch.randperm(num, device=images.device)]
@@ -147,15 +147,15 @@ class PlainDistillation:
 def plain_classification(
     extractor: Backbone, head: nn.Module
 ) -> Callable[[Tensor, Tensor], Tensor]:
-    """Cross-entropy on what the loader gives."""
+    """Return the cross-entropy on the loader's batches."""
     return lambda images, labels: functional.cross_entropy(
         head(extractor.body(images).flatten(1)), labels
     )
 
 
 def _outputs(network: AnyNetwork, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Embeddings and logits of floating-point images, past the backbone's own conversion of
-    pixels.
+    """Return embeddings and logits of floating-point images, skipping the backbone's own conversion
+    of pixels.
     """
     embeddings = network.embedding(network.extractor.body(images).flatten(1))
     return embeddings, network.classifier(embeddings)

@@ -1,15 +1,15 @@
-"""Where teachers pay: many labels, few, few with images without labels, and wrong ones.
+"""Measure where teachers help: many labels, few labels, few plus unlabelled images, wrong labels.
 
     .venv/bin/python benchmarks/regimes.py              all regimes, three seeds: hours
     .venv/bin/python benchmarks/regimes.py --regimes "1,000 labels" "40 % wrong labels"
     .venv/bin/python benchmarks/regimes.py --quick      one seed, four classes, some rows
 
-Everything is experiments/cifar10_pretrained.yaml (five tasks of two classes) on the CIFAR-10 subset
-in ../shared/data, with the overrides of each row. A regime draws its images from the first 1,000 of
-each class: so many with labels, of which a share is wrong (another class, drawn evenly); images
-without labels are the 800 that follow. What a seed draws is the same for every row. Choices were
-made on the images of a class beyond these 1,800, never on test images; the tables are of test
-images, in percent. What is computed stays in the store: a second call adds rows or seeds.
+Each row is experiments/cifar10_pretrained.yaml (five tasks of two classes) with its overrides, on
+the CIFAR-10 subset in ../shared/data. A regime draws its labelled images from the first 1,000 of
+each class and replaces the labels of a share of them by another class, drawn uniformly. Unlabelled
+images are the 800 that follow. A seed's draw is the same for every row. Choices were made on the
+images of a class beyond these 1,800, never on test images; the tables show percentages on test
+images. Computed stages stay in the store, so that a second call can add rows or seeds.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ SUSPECTED_SHARE = 0.05
 
 @dataclass(frozen=True)
 class Regime:
-    """What there is to learn from.
+    """The data of a regime.
 
     Attributes:
-        labels: Images with labels of each class.
-        wrong: Share of the labels that are wrong.
-        with_unlabeled: Whether there are images without labels.
+        labels: Labelled images of each class.
+        wrong: Share of wrong labels.
+        with_unlabeled: Whether there are unlabelled images.
     """
 
     labels: int
@@ -102,11 +102,11 @@ QUICK_SCALE = 0.1
 
 @dataclass(frozen=True)
 class Images:
-    """What a seed has drawn.
+    """The draw of a seed.
 
     Attributes:
-        overrides: Of the experiment, to read it.
-        is_wrong: Of each image with a label, whether that is wrong.
+        overrides: Overrides with which the experiment reads the draw.
+        is_wrong: For each labelled image, whether its label is wrong.
     """
 
     overrides: Sequence[str]
@@ -114,12 +114,12 @@ class Images:
 
 
 def write_images(regime: Regime, seed: int, folder: Path, scale: float) -> Images:
-    """Write what a seed draws.
+    """Write the draw of a seed.
 
     Args:
-        regime: What there is to learn from.
-        seed: Of the draw.
-        folder: Where the files go.
+        regime: The data to draw.
+        seed: Seed of the draw.
+        folder: Folder for the files.
         scale: Share of the images to keep; 1 keeps all.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -173,7 +173,7 @@ def _spoiled(labels: Sequence[str], names: Sequence[str], share: float, seed: in
 
 
 def computed(overrides: Sequence[str], role: Role) -> Work:
-    """Return the work of a row, with the stages that a role needs computed."""
+    """Compute the stages that a role of a row needs, and return the row's work."""
     work = prepare_work(load_experiment(EXPERIMENT, overrides))
     needed = ROLES if role == "student" else ("teacher",)
     work = replace(
@@ -194,7 +194,7 @@ def last_accuracy(work: Work, role: Role) -> float:
 
 
 def suspicious_precision(work: Work, images: Images) -> float:
-    """Return the share of wrong labels among the most doubted ones."""
+    """Return the share of wrong labels among the most doubted labels."""
     listed = find_suspicions(work).labels[: round(SUSPECTED_SHARE * len(images.is_wrong))]
     return statistics.mean(images.is_wrong[label.row] for label in listed)
 
@@ -215,10 +215,10 @@ def measured(
     """Compute a regime's rows, print their table, and return the means.
 
     Args:
-        regime: Its name.
-        rows: Name and overrides of every row, by role.
-        seeds: Of draws and learning.
-        common: Overrides of all, the folder for images, their share.
+        regime: Name of the regime.
+        rows: Name and overrides of each row, by role.
+        seeds: Seeds of draws and training.
+        common: Settings that all rows share.
     """
     found: dict[str, list[float]] = {}
     precisions: list[float] = []
@@ -244,11 +244,11 @@ def measured(
 
 @dataclass(frozen=True)
 class Common:
-    """What all rows have in common.
+    """Settings that all rows share.
 
     Attributes:
-        overrides: Of the experiment.
-        folder: Where images are written.
+        overrides: Overrides of the experiment.
+        folder: Folder for the images.
         scale: Share of the images to use.
     """
 
@@ -258,7 +258,7 @@ class Common:
 
 
 def closing_figures(regimes: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """Return the figures for machines, of the regimes and rows that were computed."""
+    """Return the figures of the closing JSON line for the computed regimes and rows."""
     ours, alone = f"student: {OURS}", f"student: {ALONE}"
     gains = {
         name: 100 * (rows[ours] - rows[alone])
@@ -290,7 +290,7 @@ def closing_figures(regimes: Mapping[str, Mapping[str, float]]) -> dict[str, flo
     ]
     if differences:
         figures["per_sample_minus_best_fixed"] = min(differences)
-    if noisy:  # the first is the one with the fewest wrong labels
+    if noisy:  # the first regime has the fewest wrong labels
         figures["suspicious_precision"] = noisy[0]["suspicious_precision"]
     return {name: round(value, 4) for name, value in figures.items()}
 
@@ -307,7 +307,7 @@ def main() -> None:
         "--store",
         type=Path,
         default=Path(".orchestrator/benchmarks"),
-        help="what is already here is not computed again",
+        help="store to reuse; its stages are not recomputed",
     )
     parser.add_argument("--quick", action="store_true", help="one seed, few images, some rows")
     parser.add_argument(

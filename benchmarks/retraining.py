@@ -1,17 +1,17 @@
-"""A month of a retraining, simulated: classes arrive two at a time, and everything happens that
-happens in a month.
+"""Simulate a month of a retraining: classes arrive two at a time, and everything that can go wrong
+does.
 
     .venv/bin/python benchmarks/retraining.py            digits and CIFAR-10
-    .venv/bin/python benchmarks/retraining.py --quick    digits only, learned more briefly
+    .venv/bin/python benchmarks/retraining.py --quick    digits only, with fewer epochs
 
-A simulation in that the days are short: every tick is `orchestrator retrain` as a schedule would
-run it, on real images, with a real registry. Some ticks find nothing; one finds wrong labels, which
-are corrected later; one more images of a known class; one comes too late; one is killed (SIGKILL)
-at a random moment and run again. In the end the champion, loaded from the registry, is compared on
-test images, which no tick has seen, with the same tasks learned without disturbance; and the last
-tick's cost with that of learning all classes from scratch, as one task: teacher and student as a
-tick makes them, and both networks trained plainly. Of CIFAR-10 it takes the subset in
-../shared/data, where it is there.
+Only the length of the days is simulated: every tick runs `orchestrator retrain` as a schedule
+would, on real images, with a real registry. Some ticks find nothing new. One finds wrong labels,
+which are corrected later. One finds more images of a known class. One comes too late. One is killed
+(SIGKILL) at a random moment and run again. At the end the champion is loaded from the registry and
+compared, on test images that no tick has seen, with the same tasks trained without disturbance. The
+last tick's cost is compared with that of training all classes from scratch as one task: teacher and
+student as in a tick, and both networks trained plainly. CIFAR-10 is included if ../shared/data has
+its subset.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Images:
     labels: list[Any]
 
     def of(self, *classes: object, part: slice = slice(None)) -> Images:
-        """Those of some classes; of each class only a part."""
+        """Return the images of some classes, a part of each class."""
         rows = [
             row
             for c in classes
@@ -68,13 +68,13 @@ class Images:
         return Images([self.images[row] for row in rows], [self.labels[row] for row in rows])
 
     def mislabelled(self, generator: random.Random) -> Images:
-        """The same images, each with the label of a random other one."""
+        """Return the same images, each with the label of another random image."""
         labels = list(self.labels)
         generator.shuffle(labels)
         return Images(self.images, labels)
 
     def write(self, file: Path) -> None:
-        """As Parquet, in one piece."""
+        """Write the images as Parquet, atomically."""
         temporary = file.with_name(f".{file.name}")
         pq.write_table(pa.table({"image": self.images, "label": self.labels}), temporary)
         temporary.replace(file)
@@ -82,7 +82,7 @@ class Images:
 
 @dataclass(frozen=True)
 class Case:
-    """A data set with its month."""
+    """A data set and the settings of its month."""
 
     name: str
     classes: list[Any]
@@ -94,15 +94,15 @@ class Case:
 
 @dataclass
 class Month:
-    """What happened.
+    """The log of a month.
 
     Attributes:
         case: The data set.
-        folder: Where everything lies.
-        seconds: Of every tick.
-        idle: Of those that had nothing to do.
-        problems: What went otherwise than it had to.
-        is_superseded: Whether a candidate was held, and the next one has learned on from it.
+        folder: Folder for all files.
+        seconds: Seconds of each tick.
+        idle: Seconds of the ticks that had nothing to do.
+        problems: Deviations from the expected outcomes.
+        is_superseded: Whether a candidate was held and the next one continued from it.
     """
 
     case: Case
@@ -114,11 +114,11 @@ class Month:
 
     @property
     def source(self) -> Path:
-        """Where images arrive."""
+        """Return the folder in which images arrive."""
         return self.folder / "arrivals"
 
     def tick(self, what: str, *expected: str, more: tuple[str, ...] = ()) -> dict[str, Any]:
-        """Runs one, and compares its outcome with those that may be."""
+        """Run a tick, and compare its outcome with the expected ones."""
         started = time.perf_counter()
         answer = subprocess.run(  # noqa: S603 - our own
             self.command(*more), cwd=self.folder, capture_output=True, text=True, check=False
@@ -141,7 +141,7 @@ class Month:
         return summary
 
     def killed_tick(self, after_seconds: float) -> None:
-        """Runs one, and kills it."""
+        """Start a tick, and kill it."""
         nowhere = subprocess.DEVNULL
         process = subprocess.Popen(  # noqa: S603
             self.command(), cwd=self.folder, stdout=nowhere, stderr=nowhere, start_new_session=True
@@ -156,7 +156,7 @@ class Month:
         process.wait()
 
     def command(self, *more: str) -> list[str]:
-        """`orchestrator retrain` on this month's file."""
+        """Return the command `orchestrator retrain` for this month's file."""
         return [
             sys.executable,
             "-m",
@@ -170,20 +170,20 @@ class Month:
 
 
 def main() -> None:
-    """Lives through the months, and prints what came of them."""
+    """Simulate the months, and print their results."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="digits only, learned more briefly")
+    parser.add_argument("--quick", action="store_true", help="digits only, with fewer epochs")
     parser.add_argument(
-        "--seed", type=int, default=0, help="of the moment of the kill and of the wrong labels"
+        "--seed", type=int, default=0, help="seed of the moment of the kill and of the wrong labels"
     )
     arguments = parser.parse_args()
     cases = [digits_case(arguments.quick)]
     if not arguments.quick:
         cases += [cifar_case()] if CIFAR.is_dir() else []
         if not CIFAR.is_dir():
-            print(f"no CIFAR-10: {CIFAR} is not there")
+            print(f"no CIFAR-10: {CIFAR} is missing")
     figures = [lived_through(case, random.Random(arguments.seed)) for case in cases]  # noqa: S311 - a simulation
     print_figures(
         "retraining",
@@ -196,7 +196,7 @@ def main() -> None:
 
 
 def lived_through(case: Case, generator: random.Random) -> dict[str, Any]:
-    """One month."""
+    """Simulate one month."""
     with tempfile.TemporaryDirectory() as scratch:
         month = Month(case, Path(scratch))
         print(
@@ -217,7 +217,7 @@ def _live(month: Month, generator: random.Random) -> None:
     pairs = [case.classes[i : i + 2] for i in range(0, len(case.classes), 2)]
     first, _ = pairs[0]
     month.tick("an empty folder", "nothing_to_do")
-    # two thirds of the first class's images come later
+    # two thirds of the first class's images arrive later
     held_back = len(case.train.of(first).labels) * 2 // 3
     case.train.of(*pairs[0], part=slice(held_back)).write(source / "01.parquet")
     month.tick(f"the first classes {pairs[0]}", "promoted")
@@ -225,14 +225,14 @@ def _live(month: Month, generator: random.Random) -> None:
     case.train.of(*pairs[1]).write(source / "02.parquet")
     month.tick(f"new classes {pairs[1]}", "promoted")
     case.train.of(*pairs[2]).mislabelled(generator).write(source / "03.parquet")
-    # held where so many wrong labels agree by chance that the minimum may be reached
+    # held if so many wrong labels are right by chance that the minimum may be reached
     month.tick(f"new classes {pairs[2]} with wrong labels", "rejected", "held")
     month.tick("the wrong labels are still there", "nothing_to_do", "held")
     case.train.of(*pairs[2]).write(source / "03.parquet")
     month.tick("corrected", "promoted")
     learning_seconds = month.seconds[-1]
     case.train.of(*pairs[0], part=slice(held_back, None)).write(source / "04.parquet")
-    # an equally good candidate without new classes is held where the images are too few to tell
+    # an equally good candidate without new classes is held if images are too few for a verdict
     refreshed = ("promoted", "held") if case.refreshes else ("nothing_to_do",)
     refresh = month.tick(f"more images of {pairs[0]}", *refreshed)
     month.is_superseded = refresh["outcome"] == "held"
@@ -244,7 +244,7 @@ def _live(month: Month, generator: random.Random) -> None:
         more=("--scheduled-at", due.isoformat()),
     )
     month.killed_tick(generator.uniform(1, learning_seconds))
-    # who is killed after the promotion has done all that counts
+    # a tick killed after the promotion has finished all that counts
     month.tick("killed at a random moment, run again", "promoted", "nothing_to_do")
     month.tick("nothing new", "nothing_to_do")
     case.train.of(*pairs[4]).write(source / "06.parquet")
@@ -319,8 +319,8 @@ def _compare(month: Month) -> dict[str, Any]:
 def _learned(
     month: Month, experiment: Experiment, method: str, tasks: list[list[Any]]
 ) -> tuple[float, float]:
-    """Test accuracy of the student that learns the tasks from all that arrived, and the
-    worker-seconds that it cost.
+    """Train the tasks on all arrived images; return the student's test accuracy and the
+    worker-seconds.
     """
     assert isinstance(experiment.data, ArrivalsConfig)  # noqa: S101 - for the type checker
     last = max(file.delivery for file in experiment.data.files)
@@ -411,7 +411,7 @@ def _settings(
 
 
 def digits_case(quick: bool) -> Case:
-    """scikit-learn's digits; 30 % of them are for the test."""
+    """Return scikit-learn's digits; 30 % of them are test images."""
     digits = load_digits()
     images = [_png(np.rint(pixels * (255 / 16)).astype(np.uint8)) for pixels in digits.images]
     train, test = train_test_split(
@@ -437,7 +437,7 @@ def digits_case(quick: bool) -> Case:
 
 
 def cifar_case() -> Case:
-    """A part of CIFAR-10: 400 training images a class, all test images of the subset."""
+    """Return a part of CIFAR-10: 400 training images a class, all test images of the subset."""
     tables = {
         split: pq.read_table(CIFAR / f"{split}.parquet").to_pydict() for split in ("train", "test")
     }

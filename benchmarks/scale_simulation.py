@@ -1,4 +1,4 @@
-"""A simulation: what a ledger and a study cost that hold many trials, none of which ever ran."""
+"""Simulate the cost of a ledger and a study that hold many trials, none of which ever ran."""
 
 from __future__ import annotations
 
@@ -49,15 +49,15 @@ Found = TypeVar("Found")
 
 
 class Timer:
-    """Time steps, and print each."""
+    """Timer that prints each step."""
 
     def __init__(self) -> None:
-        """Start without any."""
+        """Start without any steps."""
         self.seconds: dict[str, float] = {}
         self.cpu_seconds: dict[str, float] = {}
 
     def __call__(self, what: str, step: Callable[[], Found], repeats: int = 1) -> Found:
-        """Return what a step gives; its seconds are those of one of its repeats."""
+        """Run a step, record the mean seconds of its repeats, and return its result."""
         started, cpu = time.perf_counter(), time.process_time()
         for _ in range(repeats):
             found = step()
@@ -91,7 +91,7 @@ def simulated_trials(num_trials: int) -> Iterator[LedgerTrial]:
 
 
 def simulate(num_trials: int) -> None:
-    """Write a ledger and a study of so many trials, and time what a sweep does with them."""
+    """Write a ledger and a study of the given size, and time a sweep's operations on them."""
     print(f"simulation of {num_trials} trials: none of them runs", flush=True)
     experiment = load_experiment(EXPERIMENT, [])
     search_space = SearchSpace.model_validate(SPACE)
@@ -102,7 +102,7 @@ def simulate(num_trials: int) -> None:
             "0" * 32, values_to_keep(experiment), search_space.model_dump(mode="json")
         )
         path = folder / "ledger.jsonl"
-        # five lines a trial: it starts, reports after each of three tasks, and ends
+        # five lines a trial: start, a report after each of three tasks, end
         with path.open("w", encoding="utf-8") as file:
             file.write(json.dumps({"format": 1, "sweep": asdict(header)}) + "\n")
             for trial in simulated_trials(num_trials):
@@ -130,7 +130,7 @@ def simulate(num_trials: int) -> None:
 
 
 def _study(folder: Path, space: Space, ledger: Ledger, timer: Timer) -> float:
-    """Time a study of all trials of a ledger; return its MiB."""
+    """Time a study that holds all trials of a ledger; return its MiB."""
     file = folder / "studies.db"
     identity = StudyIdentity(f"sqlite:///{file}", "0" * 32, space, lambda run: f"runs/{run}")
     trials = list(_all(ledger))
@@ -147,8 +147,8 @@ def _study(folder: Path, space: Space, ledger: Ledger, timer: Timer) -> float:
 
 
 def copied(file: Path, num_trials: int) -> None:
-    """Fill a study with copies of its first trials; each names the trial of the ledger that it
-    stands for.
+    """Fill a study with copies of its first trials; each copy names the ledger trial that it
+    represents.
     """
     with closing(sqlite3.connect(file)) as connection:
         tables = [
@@ -170,7 +170,7 @@ def copied(file: Path, num_trials: int) -> None:
 
 def _copy(connection: sqlite3.Connection, table: str, shift: int, fitting: int) -> None:
     columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
-    kept = columns if table == "trials" else columns[1:]  # the first is the table's own key
+    kept = columns if table == "trials" else columns[1:]  # the first column is the table's own key
     shifted = [f"{name} + {shift}" if name in ("trial_id", "number") else name for name in kept]
     connection.execute(
         f"INSERT INTO {table} ({', '.join(kept)}) SELECT {', '.join(shifted)} FROM {table}"  # noqa: S608 - names of Optuna's tables

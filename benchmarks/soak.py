@@ -1,14 +1,13 @@
-"""Twenty runs, each killed at a random moment and started again until it is done: all must end with
-the same result.
+"""Kill twenty runs at random moments and restart them until done: all must give the same result.
 
     .venv/bin/python benchmarks/soak.py            20 kills, about 25 minutes on 2 cores
     .venv/bin/python benchmarks/soak.py --quick    2 kills, under 3 minutes
 
-Each run gets a kill -9 of its driver, of a lane's worker, or of the raylet of its cluster, at a
-random moment of its learning. Where that ends the run, the same command is run again. Then weights,
-metrics and training curves are compared with those of an undisturbed run, bit for bit, and what the
-kill has left behind is counted: processes, MLflow runs that are still RUNNING, and temporary files
-or epoch checkpoints in the store.
+Each run gets one kill -9 of its driver, of a lane's worker, or of its cluster's raylet, at a random
+moment of training. If that ends the run, the same command is run again. Then weights, metrics and
+training curves are compared bit for bit with those of an undisturbed run. The benchmark also counts
+what a kill leaves behind: processes, MLflow runs that are still RUNNING, and temporary files or
+epoch checkpoints in the store.
 """
 
 from __future__ import annotations
@@ -40,8 +39,8 @@ SMALL = [
 ]
 TARGETS = ("driver", "teacher", "student", "raylet")
 MOST_STARTS = 4
-# Ray's own agents of a node whose driver was killed stay until they have given up calling it, after
-# 60 s
+# after the driver is killed, Ray's own agents of the node retry their connection to it for 60 s
+# before they exit
 PATIENCE_SECONDS = 90
 
 
@@ -49,7 +48,7 @@ class Run:
     """One experiment in a folder of its own, run as a user runs it."""
 
     def __init__(self, folder: Path) -> None:
-        """Starts nothing yet.
+        """Prepare the folder, without starting the run.
 
         Args:
             folder: For store, results and MLflow.
@@ -59,7 +58,7 @@ class Run:
         self.tracking = f"sqlite:///{folder}/mlflow.db"
 
     def start(self) -> subprocess.Popen[bytes]:
-        """The command, as a process."""
+        """Start the command, and return its process."""
         settings = [*SMALL, f"store.uri={self.store}", f"tracking.uri={self.tracking}"]
         command = [
             str(ORCHESTRATOR),
@@ -74,8 +73,8 @@ class Run:
             )
 
     def result(self) -> dict[str, Any]:
-        """All that must be equal: metrics, and a digest of every stage's weights and training
-        curve.
+        """Return everything that must be equal: metrics, and a digest of every stage's weights and
+        training curve.
         """
         summary = json.loads((self.folder / "out" / "summary.json").read_text())
         stages = {}
@@ -90,8 +89,8 @@ class Run:
         return {"stages": stages, **{role: summary[role] for role in ("teacher", "student")}}
 
     def left_behind(self) -> list[str]:
-        """What an interrupted run should not leave: unfinished files in the store, runs that MLflow
-        believes to be running.
+        """Return the remains of an interrupted run: unfinished files in the store, and MLflow runs
+        still RUNNING.
         """
         files = [
             str(path)
@@ -106,7 +105,7 @@ class Run:
 
 
 def processes() -> Iterator[tuple[int, str, str]]:
-    """(pid, command line, everything that it holds open) of every process that can be looked at."""
+    """Return pid, command line and open files of every process that may be inspected."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             command = (
@@ -119,7 +118,7 @@ def processes() -> Iterator[tuple[int, str, str]]:
 
 
 def find(target: str, driver: int) -> int | None:
-    """The process to kill; None when there is none at the moment."""
+    """Return the process to kill; None if there is none at the moment."""
     if target == "driver":
         return driver
     for pid, command, held in processes():
@@ -135,10 +134,10 @@ def find(target: str, driver: int) -> int | None:
 
 
 def disturbed(run: Run, target: str, delay: float) -> tuple[str | None, int, set[int]]:
-    """Runs to the end, with one kill some seconds after the learning has begun.
+    """Run to completion, with one kill some seconds after the start of training.
 
     Returns:
-        What was killed, None when the run was faster; how often it was started; all drivers' pids.
+        The killed target, None if the run was faster; the number of starts; all drivers' pids.
     """
     drivers: set[int] = set()
     killed = None
@@ -158,7 +157,7 @@ def disturbed(run: Run, target: str, delay: float) -> tuple[str | None, int, set
 
 
 def kill(target: str, process: subprocess.Popen[bytes]) -> str | None:
-    """Kills the target, or where a lane has no worker any more another one; says which."""
+    """Kill the target, or another one if that lane has no worker any more; return which one."""
     for chosen in (target, "student", "driver"):
         victim = find(chosen, process.pid)
         if victim is not None and process.poll() is None:
@@ -169,9 +168,7 @@ def kill(target: str, process: subprocess.Popen[bytes]) -> str | None:
 
 
 def living_of(drivers: set[int]) -> list[str]:
-    """What is left of the clusters that these drivers have started, after giving it some time to
-    end.
-    """
+    """Return the processes of these drivers' clusters that survive a grace period."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         found = [
@@ -190,13 +187,13 @@ def living_of(drivers: set[int]) -> list[str]:
 
 
 def main() -> None:
-    """Runs once undisturbed, then again and again with a kill."""
+    """Run once undisturbed, then repeatedly with a kill."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="2 kills")
-    parser.add_argument("--runs", type=int, default=20, help="how many kills (default 20)")
-    parser.add_argument("--seed", type=int, default=0, help="of targets and moments")
+    parser.add_argument("--runs", type=int, default=20, help="number of kills (default 20)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of targets and moments")
     arguments = parser.parse_args()
     num_runs = 2 if arguments.quick else arguments.runs
     chance = random.Random(arguments.seed)  # noqa: S311 - no secret
@@ -219,7 +216,7 @@ def main() -> None:
                 chance.uniform(0, 0.8 * learning_seconds),
             )
             print(
-                f"run {number + 1}: the {target}, {delay:.1f} s after the learning has begun",
+                f"run {number + 1}: the {target}, {delay:.1f} s after the start of training",
                 flush=True,
             )
             attempts += 1
@@ -227,7 +224,7 @@ def main() -> None:
             started = time.monotonic()
             killed, starts, drivers = disturbed(run, target, delay)
             if killed is None:
-                print("    was done before; once more", flush=True)
+                print("    finished before the kill; once more", flush=True)
                 continue
             number += 1
             is_equal = run.result() == expected

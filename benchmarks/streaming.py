@@ -1,14 +1,13 @@
-"""Images on disk (`data.max_memory_gib`) against the same in memory: memory, speed, and whether the
-weights are the same.
+"""Compare images on disk (`data.max_memory_gib`) with images in memory: memory, speed, equal
+weights.
 
     .venv/bin/python benchmarks/streaming.py            some minutes on 2 cores
     .venv/bin/python benchmarks/streaming.py --quick    under 3 minutes
 
-The data are photographs of CIFAR-10, repeated until they are larger than the bound; both sides
-learn two classes by plain training (`finetuning`), one after the other in the order A B B A, each
-turn in a process of its own. `peak_gib` is the most anonymous memory (RssAnon: what the kernel
-cannot drop and read again) above what the process had before its first stage; images on disk are
-not in it, as their pages make room for whoever needs it.
+The data are photographs of CIFAR-10, repeated until they exceed the limit. Both sides train two
+classes plainly (`finetuning`), in the order A B B A, each turn in a new process. `peak_gib` is the
+peak of anonymous memory (RssAnon, which the kernel cannot drop and read again) above its value
+before the first stage. It excludes images on disk, whose pages the kernel can drop at any time.
 """
 
 from __future__ import annotations
@@ -29,10 +28,10 @@ from measuring import CIFAR10, IN_PROCESS, digits_work, print_figures, timed
 
 SIZE = 64
 CLASSES = ("cat", "ship")
-WORKLOADS = {"full": (40_000, 0.05), "quick": (4_000, 0.01)}  # training images, bound in GiB
+WORKLOADS = {"full": (40_000, 0.05), "quick": (4_000, 0.01)}  # training images, limit in GiB
 SETTINGS = [
     "method.kind=finetuning",
-    "teacher.backbone.kind=small_cnn_tiny",  # the smaller the network, the more reading counts
+    "teacher.backbone.kind=small_cnn_tiny",  # a small network makes reading count
     "teacher.training.epochs=1",
     "student.training.epochs=1",
     "execution.num_threads=1",
@@ -42,12 +41,12 @@ ORDER = (False, True, True, False)
 
 @dataclass(frozen=True)
 class Turn:
-    """One process's work.
+    """The measurements of one process.
 
     Attributes:
-        seconds: In stages.
-        peak_bytes: Of anonymous memory, above the start.
-        weights: Of the last teacher, as one vector.
+        seconds: Seconds in stages.
+        peak_bytes: Peak of anonymous memory, above its value at the start.
+        weights: Weights of the last teacher, as one vector.
     """
 
     seconds: float
@@ -56,7 +55,7 @@ class Turn:
 
 
 def main() -> None:
-    """Measures both sides, and prints the ratio of their times and the peak."""
+    """Measure both sides, and print the ratio of their times and the peaks."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -104,7 +103,7 @@ def main() -> None:
 
 
 def _data(folder: Path, num_images: int) -> list[str]:
-    """Writes photographs of two classes, again and again, and says how an experiment reads them."""
+    """Write the photographs of two classes repeatedly; return the overrides that read them."""
     for half, num in (("train", num_images), ("test", 200)):
         table = pq.read_table(CIFAR10 / f"{half}.parquet")
         rows = [row for row in table.to_pylist() if row["label"] in CLASSES]
@@ -135,7 +134,7 @@ def _turn(store: Path, overrides: list[str]) -> Turn:
 
 
 class _Sampler:
-    """Looks at this process's anonymous memory every 10 ms."""
+    """Sampler of this process's anonymous memory, every 10 ms."""
 
     def __enter__(self) -> _Sampler:
         self.start = self.peak = _anonymous_bytes()

@@ -1,20 +1,20 @@
-"""What a trial costs beside its stages after ten, a hundred and a thousand others, and how long the
-commands take that read such a sweep.
+"""Measure the overhead of a trial after ten, a hundred and a thousand others, and the commands that
+read such a sweep.
 
     .venv/bin/python benchmarks/sweep_scale.py                 2 × 1,000 trials: hours on 2 cores
     .venv/bin/python benchmarks/sweep_scale.py --quick         2 × 60 trials, under 5 minutes
     .venv/bin/python benchmarks/sweep_scale.py --simulate 100000      ledger and study only
 
-First trials of a closed form on stored features (a student that inherits the first stage of a
-pre-trained extractor), then trials of the student's transfer rule with one epoch, on a few images
-of digits, one trial at a time. Cost beside the stages is the time from one trial's end to the next
-one's, less what its stages took: the median of the trials around the tenth, the hundredth and the
-last. The driver's own CPU seconds stand beside it, which a busy machine hardly changes. Memory is
-that of the driver's process; `driver_memory_ratio` is that after the tenth trial ÷ that after the
-last (1: flat). Then `report`, `plan` and `--resume` answer in processes of their own.
+The first workload is a closed form on stored features (a student that inherits the first stage of a
+pre-trained extractor). The second is the student's transfer rule with one epoch, on a few images of
+digits. Trials run one at a time. A trial's overhead is the time from the previous trial's end to
+its own, less the time of its stages; the figures are medians of the trials around the tenth, the
+hundredth and the last. The driver's own CPU seconds are reported too: load on the machine changes
+them little. Memory is that of the driver's process; `driver_memory_ratio` is memory after the tenth
+trial ÷ memory after the last (1: flat). Then `report`, `plan` and `--resume` run in new processes.
 
 The simulation computes nothing: it writes trials that never ran to a ledger and to a study, and
-times what a sweep does with them.
+times a sweep's operations on them.
 """
 
 from __future__ import annotations
@@ -77,10 +77,10 @@ MIB = 2**20
 
 
 class Meter(SilentSweepListener):
-    """Note at the end of each trial what it cost beside its stages, and the driver's memory."""
+    """Listener that records each trial's overhead and the driver's memory at its end."""
 
     def __init__(self) -> None:
-        """Start with no trial."""
+        """Start without trials."""
         self.seconds: list[float] = []
         self.cpu_seconds: list[float] = []
         self.memory: list[int] = []
@@ -89,7 +89,7 @@ class Meter(SilentSweepListener):
     def trial_changed(self, trial: LedgerTrial) -> None:
         """Measure a trial that has ended."""
         if trial.status in (TrialStatus.RUNNING, TrialStatus.INTERRUPTED):
-            return  # the error that interrupts a sweep ends it
+            return  # an error ends the sweep
         if trial.status is not TrialStatus.FINISHED:
             raise SystemExit(f"trial {trial.number} is {trial.status}: {trial.reason}")
         now, cpu = time.perf_counter(), time.process_time()
@@ -101,13 +101,13 @@ class Meter(SilentSweepListener):
             print(f"    {self.told(len(self.seconds))}", flush=True)
 
     def around(self, values: Sequence[float], number: int) -> float:
-        """Return the median of the values of the trials around one, from 1."""
+        """Return the median of a value over the trials around one (trials count from 1)."""
         half = max(5, number // 20)
         last = min(number + half, len(values))
-        return statistics.median(values[max(1, last - 2 * half) : last])  # the first waits for Ray
+        return statistics.median(values[max(1, last - 2 * half) : last])  # trial 1 waits for Ray
 
     def told(self, number: int) -> str:
-        """Say what a trial costs there."""
+        """Return a line with the overhead of a trial."""
         wall, cpu = self.around(self.seconds, number), self.around(self.cpu_seconds, number)
         memory = self.memory[min(number, len(self.memory)) - 1] / MIB
         return (
@@ -117,11 +117,11 @@ class Meter(SilentSweepListener):
 
 
 def memory_of_this_process() -> int:
-    """Return its resident bytes."""
+    """Return the resident bytes of this process."""
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * 1024
-    raise SystemExit("this system does not tell a process's memory")
+    raise SystemExit("this system does not report a process's memory")
 
 
 def space_of(name: str, num_trials: int) -> dict[str, Any]:
@@ -137,7 +137,7 @@ def space_of(name: str, num_trials: int) -> dict[str, Any]:
 
 
 def measured(name: str, num_trials: int, folder: Path) -> dict[str, Any]:
-    """Sweep, ask, and return the figures of one workload."""
+    """Run the sweep and the commands, and return the figures of one workload."""
     places = [f"store.uri={folder / 'store'}", f"tracking.uri=sqlite:///{folder}/mlflow.db"]
     experiment = load_experiment(EXPERIMENT, [*SMALL, *WORKLOADS[name][0], *places])
     space, meter = space_of(name, num_trials), Meter()
@@ -185,7 +185,7 @@ def size_of(path: Path) -> float:
 
 
 def asked(words: Sequence[object], folder: Path) -> tuple[float, float]:
-    """Return how long a command took, by the clock and by the CPU."""
+    """Run a command, and return its wall and CPU seconds."""
     started, cpu = time.perf_counter(), cpu_of_children()
     done = subprocess.run(  # noqa: S603 - our own command
         [str(ORCHESTRATOR), *map(str, words)],
@@ -210,10 +210,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="60 trials of each kind")
-    parser.add_argument("--trials", type=int, default=1000, metavar="N", help="of each kind")
+    parser.add_argument("--quick", action="store_true", help="60 trials of each workload")
+    parser.add_argument(
+        "--trials", type=int, default=1000, metavar="N", help="trials of each workload"
+    )
     parser.add_argument("--workloads", nargs="+", choices=list(WORKLOADS), default=list(WORKLOADS))
-    parser.add_argument("--simulate", type=int, metavar="N", help="only simulate so many trials")
+    parser.add_argument("--simulate", type=int, metavar="N", help="only simulate this many trials")
     arguments = parser.parse_args()
     if arguments.simulate:
         simulate(arguments.simulate)

@@ -1,16 +1,16 @@
-"""What it is worth that trials share stages: sixteen trials with one store for all against a store
-for each.
+"""Measure what sharing stages saves: sixteen trials with one store against a store each.
 
     .venv/bin/python benchmarks/sweep_sharing.py            about 12 minutes on 2 cores
     .venv/bin/python benchmarks/sweep_sharing.py --quick    under 3 minutes
 
-The trials are search_spaces/tssr_thresholds.yaml on digits, drawn at random so that both sides have
-the same ones: the estimator's depend on which trial ends first. Such trials differ in their
-students, so all can have one teacher. Both sides go through the same code, as many trials at once
-as there are cores. Half of the trials without sharing are computed before those that share, half
-after: a machine that slows down meanwhile slows both. Worker-seconds are what workers spend in
-stages; waiting for a stage that another trial computes is not in them, and is told beside them as
-what trials occupy. The theory takes the stages' times as measured without sharing.
+The trials are search_spaces/tssr_thresholds.yaml on digits. They are drawn at random so that both
+sides have the same ones: an estimator's proposals depend on which trial ends first. These trials
+differ only in their students, so all can share one teacher. Both sides use the same code and as
+many parallel trials as there are cores. Half of the trials without sharing are computed before the
+trials that share, half after, so that a slower machine slows both sides. Worker-seconds are the
+time that workers spend in stages. They exclude waiting for a stage that another trial computes,
+which is part of the occupied time printed next to them. The theory uses the stages' times measured
+without sharing.
 """
 
 from __future__ import annotations
@@ -55,9 +55,7 @@ WORKLOADS = {
 
 @dataclass
 class Trials:
-    """Gives the trials of one side, and adds up what they cost
-    (`tuning.trial_source.TrialSource`).
-    """
+    """Source of one side's trials that adds up their cost (`tuning.trial_source.TrialSource`)."""
 
     experiments: Sequence[Experiment]
     num_given: int = 0
@@ -66,21 +64,21 @@ class Trials:
     worker_seconds: dict[Role, float] = field(default_factory=lambda: dict.fromkeys(ROLES, 0.0))
 
     def next_trial(self) -> TrialPlan | None:
-        """The next trial in their order."""
+        """Return the next trial in order."""
         if self.num_given == len(self.experiments):
             return None
         self.num_given += 1
         return TrialPlan(self.num_given - 1, [self.experiments[self.num_given - 1]])
 
     def vary(self, number: int) -> TrialPlan:
-        """Only population-based training asks for variations."""
+        """Not called: only population-based training asks for variations."""
         raise NotImplementedError
 
     def trial_started(self, number: int) -> None:
-        """Nothing to note."""
+        """Do nothing."""
 
     def trial_reported(self, number: int, report: TaskReport) -> None:
-        """Adds up what the task has cost."""
+        """Add the cost of a task."""
         self.stages_computed += report.stages_computed
         self.occupied_seconds += report.seconds
         for _, event in report.events:
@@ -91,21 +89,21 @@ class Trials:
     def trial_ended(
         self, number: int, status: TrialStatus, reason: str, error: OrchestratorError | None = None
     ) -> None:
-        """Nothing may fail here."""
+        """Fail if a trial did not complete."""
         if status is not TrialStatus.FINISHED:
             msg = f"trial {number} is {status}: {reason}"
             raise SystemExit(msg)
 
     def is_budget_spent(self) -> bool:
-        """There is no budget."""
+        """Return False: there is no budget."""
         return False
 
     def tick(self) -> None:
-        """Nothing is shown meanwhile."""
+        """Do nothing: no progress is shown."""
 
 
 def drawn(search_space: SearchSpace, num_trials: int, overrides: Sequence[str]) -> list[Experiment]:
-    """The experiments of the first trials of a search space."""
+    """Return the experiments of the first trials of a search space."""
     space = Space(search_space, load_experiment(EXPERIMENT, overrides))
     sampler = Sampler(space)
     configurations = [sampler.ask() for _ in range(num_trials)]
@@ -117,7 +115,7 @@ def drawn(search_space: SearchSpace, num_trials: int, overrides: Sequence[str]) 
 
 
 def with_store(experiment: Experiment, store: Path) -> Experiment:
-    """The same experiment, its stages kept elsewhere."""
+    """Return the same experiment with another store."""
     return experiment.model_copy(
         update={"store": experiment.store.model_copy(update={"uri": str(store)})}
     )
@@ -126,7 +124,7 @@ def with_store(experiment: Experiment, store: Path) -> Experiment:
 def computed(
     search_space: SearchSpace, experiments: Sequence[Experiment], log_file: Path
 ) -> Trials:
-    """All trials are computed."""
+    """Compute all trials."""
     set_environment(trial_cluster(experiments[0].execution))
     from orchestrator.tuning.ray_tune import (  # noqa: PLC0415
         compute_trials,
@@ -139,13 +137,13 @@ def computed(
 
 
 def matrices(experiment: Experiment) -> list[Any]:
-    """Every accuracy of a trial: of each stage, on each split, on each task."""
+    """Return every accuracy of a trial: of each stage, on each split, on each task."""
     work = prepare_work(experiment)
     return [(stage.name, work.evaluation_of(stage).rows) for stage in work.stages]
 
 
 def print_side(name: str, sides: Sequence[Trials]) -> dict[Role, float]:
-    """Shows what a side has cost, and returns it by role."""
+    """Print the cost of a side, and return it by role."""
     seconds = {role: sum(side.worker_seconds[role] for side in sides) for role in ROLES}
     print(
         f"{name:16} {sum(seconds.values()):7.1f} worker-seconds (teacher {seconds['teacher']:.1f},"
@@ -157,7 +155,7 @@ def print_side(name: str, sides: Sequence[Trials]) -> dict[Role, float]:
 
 
 def main() -> None:
-    """Measures both sides, and prints the ratio of their worker-seconds beside the theory's."""
+    """Measure both sides, and print the ratio of their worker-seconds and the theoretical one."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,18 +1,17 @@
-"""Ten sweeps whose driver is killed at a random moment and which are resumed: each must end as one
-that nobody disturbed.
+"""Kill the drivers of ten sweeps at random moments and resume them: each must end like an
+undisturbed sweep.
 
     .venv/bin/python benchmarks/sweep_soak.py            10 kills, about 15 minutes on 2 cores
     .venv/bin/python benchmarks/sweep_soak.py --quick    2 kills, under 3 minutes
     .venv/bin/python benchmarks/sweep_soak.py --several-objectives       with a Pareto front
 
-Each sweep gets a kill -9 of its driver at a random moment between its start and its end, and is
-resumed as a user would: the same command with --resume, or without where the kill came before the
+Each sweep gets one kill -9 of its driver at a random moment between its start and its end. It is
+resumed as a user would: by the same command with --resume, or without if the kill came before the
 ledger's first line. Then its trials (numbers, parameters, objectives after every task) are compared
-with those of the undisturbed sweep, to the last digit; of several objectives, the values of each
-and the front as well. What is counted besides: stages that were
-stored twice (a manifest that is replaced has another inode), children in MLflow beyond one a trial,
-runs that are still RUNNING, processes and temporary files. The searcher is random: an estimator's
-proposals depend on which trial ends first.
+with those of the undisturbed sweep, to the last digit; with several objectives, each value and the
+front too. The benchmark also counts stages that were stored twice (a replaced manifest has another
+inode), MLflow children that belong to no trial, runs that are still RUNNING, processes and
+temporary files. The searcher is random: an estimator's proposals depend on which trial ends first.
 """
 
 from __future__ import annotations
@@ -68,7 +67,7 @@ class Sweep(Run):
     """One sweep in a folder of its own, started as a user starts it."""
 
     def __init__(self, folder: Path, space: Path) -> None:
-        """Starts nothing yet.
+        """Prepare the folder, without starting the sweep.
 
         Args:
             folder: For store, results and MLflow.
@@ -79,7 +78,9 @@ class Sweep(Run):
         self.manifests: dict[str, set[tuple[int, int]]] = defaultdict(set)
 
     def start(self) -> subprocess.Popen[bytes]:
-        """The command, as a process; with --resume when there is something to resume."""
+        """Start the command, with --resume if there is something to resume, and return its
+        process.
+        """
         settings = [*SMALL, f"store.uri={self.store}", f"tracking.uri={self.tracking}"]
         command = [
             str(ORCHESTRATOR),
@@ -98,7 +99,7 @@ class Sweep(Run):
             return subprocess.Popen(words, stdout=log, stderr=log)  # noqa: S603 - our own
 
     def note_manifests(self) -> None:
-        """Takes note of every stored stage and evaluation: one that is stored again is another
+        """Record the manifest of every stored stage and evaluation; storing one again replaces the
         file.
         """
         for path in self.store.glob("*/manifest.json"):
@@ -106,7 +107,7 @@ class Sweep(Run):
             self.manifests[path.parent.name].add((status.st_ino, status.st_mtime_ns))
 
     def result(self) -> dict[str, Any]:
-        """All that must be equal: the trials, and the keys of what is stored."""
+        """Return everything that must be equal: the trials, and the keys of stored stages."""
         summary = json.loads((self.folder / "out" / "summary.json").read_text())
         trials = {
             trial["trial"]: [
@@ -122,7 +123,7 @@ class Sweep(Run):
         }
 
     def left_behind(self) -> list[str]:
-        """As of a run; and children in MLflow that are no trial's."""
+        """Return the remains of an interrupted run, and MLflow children that belong to no trial."""
         client = MlflowClient(tracking_uri=self.tracking)
         experiments = [experiment.experiment_id for experiment in client.search_experiments()]
         summary = json.loads((self.folder / "out" / "summary.json").read_text())
@@ -138,15 +139,15 @@ class Sweep(Run):
         ]
 
     def computed_twice(self) -> list[str]:
-        """Keys of what was stored more than once."""
+        """Return the keys that were stored more than once."""
         return [key for key, files in self.manifests.items() if len(files) > 1]
 
 
 def to_the_end(sweep: Sweep, kill_after: float | None) -> tuple[int, bool, set[int]]:
-    """Runs the command until it is done, with one kill some seconds after its start.
+    """Run the command until it is done, with one kill some seconds after its start.
 
     Returns:
-        How often it was started; whether it was killed, or was faster; all drivers' pids.
+        The number of starts; whether the kill hit it; the pids of all drivers.
     """
     drivers: set[int] = set()
     is_killed = False
@@ -167,13 +168,13 @@ def to_the_end(sweep: Sweep, kill_after: float | None) -> tuple[int, bool, set[i
 
 
 def main() -> None:
-    """Sweeps once undisturbed, then again and again with a kill."""
+    """Sweep once undisturbed, then repeatedly with a kill."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="2 kills of a smaller sweep")
-    parser.add_argument("--runs", type=int, default=10, help="how many kills (default 10)")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--runs", type=int, default=10, help="number of kills (default 10)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the moments")
     parser.add_argument(
         "--several-objectives", action="store_true", help="accuracy, parameters and forgetting"
     )
@@ -198,7 +199,7 @@ def main() -> None:
             sweep, started = Sweep(Path(scratch) / str(attempts), space), time.monotonic()
             starts, is_killed, drivers = to_the_end(sweep, delay)
             if not is_killed:
-                print("    was done before; once more", flush=True)
+                print("    finished before the kill; once more", flush=True)
                 continue
             number += 1
             is_equal = sweep.result() == expected

@@ -1,22 +1,22 @@
-"""Images per second: this project's input pipeline and training steps against the straightforward
-way (`plain_training.py`).
+"""Measure images per second: this project's input pipeline and training steps against the
+straightforward way (`plain_training.py`).
 
     .venv/bin/python benchmarks/throughput.py            about 10 minutes on 2 cores
     .venv/bin/python benchmarks/throughput.py --quick    fewer images and turns: under 3 minutes
 
-ResNet-20, RGB images of 32x32 in batches of 128, the same changes at the same strengths, on a GPU
-where there is one. Both sides take turns and medians are compared. Pixels are random: neither side
-is faster for it, and neither has to decode a file. Measured are
+ResNet-20 on RGB images of 32x32 in batches of 128, with the same augmentations at the same
+strengths, on a GPU if there is one. Both sides take turns, and medians are compared. Pixels are
+random: that favours neither side, and neither has to decode a file. Three things are measured:
 
-- input: varied floating-point batches, and nothing done with them;
-- teacher: the training of its extractor to tell classes apart (the project's own
-  `pretrain_extractor`, without quarter turns);
+- input: augmented floating-point batches, which are then discarded;
+- teacher: the classification training of its extractor (the project's own `pretrain_extractor`,
+  without quarter turns);
 - student: its distillation in the first task (the project's own `learn_student_task`), with
   ResNet-20 as the teacher.
 
 The convolution peak is that of one large 3x3 convolution. The ratios of CPU seconds (of all
-processes of a side) say the same in a way that other programs on the machine disturb less; on a GPU
-they say only how much the CPU is relieved.
+processes of a side) support the ratios of wall time, and other programs on the machine disturb them
+less; on a GPU they only show how much CPU work is saved.
 """
 
 from __future__ import annotations
@@ -72,12 +72,12 @@ STUDENT = StudentConfig(training=TRAINING, augmentation_strength=1.0)
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is measured.
+    """The size of a measurement.
 
     Attributes:
-        num_input_images: Of a turn of the input pipeline.
-        num_training_images: Of a turn of training.
-        num_turns: Of each side.
+        num_input_images: Images of a turn of the input pipeline.
+        num_training_images: Images of a turn of training.
+        num_turns: Turns of each side.
     """
 
     num_input_images: int
@@ -91,7 +91,7 @@ QUICK = Sizes(num_input_images=10_240, num_training_images=1_280, num_turns=3)
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two ways to do the same with as many images."""
+    """Two ways to process the same number of images."""
 
     name: str
     num_images: int
@@ -99,7 +99,7 @@ class Comparison:
     ours: Callable[[], object]
 
     def measured(self, num_turns: int) -> Measurement:
-        """Medians of alternate turns, after one each to warm up."""
+        """Return the medians of alternating turns, after one warm-up turn of each side."""
         sides = {"plain": self.plain, "ours": self.ours}
         wall: dict[str, list[float]] = {side: [] for side in sides}
         cpu: dict[str, list[float]] = {side: [] for side in sides}
@@ -126,12 +126,12 @@ class Comparison:
 
 
 class Measurement(NamedTuple):
-    """What came out.
+    """The result of a comparison.
 
     Attributes:
-        ratio: The plain way's seconds ÷ ours.
-        cpu_ratio: The same of the CPU seconds of all processes.
-        images_per_second: Ours.
+        ratio: Seconds of the plain way ÷ ours.
+        cpu_ratio: The same for the CPU seconds of all processes.
+        images_per_second: Images per second of ours.
     """
 
     ratio: float
@@ -140,20 +140,20 @@ class Measurement(NamedTuple):
 
 
 def _cpu_seconds() -> float:
-    """Of this process and the loader's workers."""
+    """Return the CPU seconds of this process and the loader's workers."""
     workers = [worker.cpu_times() for worker in psutil.Process().children(recursive=True)]
     return time.process_time() + sum(times.user + times.system for times in workers)
 
 
 def random_images(num: int) -> LabeledImages:
-    """As many of each class."""
+    """Return random images, the same number of each class."""
     return LabeledImages(
         torch.randint(0, 256, (num, *SHAPE), dtype=torch.uint8), torch.arange(num) % NUM_CLASSES
     )
 
 
 def input_alone(num_images: int, context: LearningContext) -> Comparison:
-    """Batches as a network gets them."""
+    """Compare the batches that a network receives, without training."""
     data = random_images(num_images)
     batches = BalancedBatches(data.labels, BATCH_SIZE, partial(context.stream, "batches"))
     loader = plain_loader(PlainImages(data, CHANGES, num_views=1), BATCH_SIZE, context.device)
@@ -172,7 +172,7 @@ def input_alone(num_images: int, context: LearningContext) -> Comparison:
 
 
 def teacher_training(num_images: int, context: LearningContext) -> Comparison:
-    """An epoch of the extractor's training."""
+    """Compare an epoch of the extractor's training."""
     data = random_images(num_images)
     extractor, plain_extractor = (
         build_backbone(TEACHER.backbone, SHAPE).to(context.device) for _ in range(2)
@@ -189,7 +189,7 @@ def teacher_training(num_images: int, context: LearningContext) -> Comparison:
 
 
 def student_training(num_images: int, context: LearningContext) -> Comparison:
-    """An epoch of distillation from a teacher."""
+    """Compare an epoch of distillation from a teacher."""
     data = random_images(num_images)
     brief = TEACHER.model_copy(update={"num_views": 1})
     teacher = learn_teacher_task(None, random_images(BATCH_SIZE), brief, context)
@@ -217,7 +217,9 @@ def _untrained_student(teacher: TeacherModel, device: torch.device) -> AnyNetwor
 
 
 def convolution_peak(device: torch.device) -> float:
-    """The most FLOP/s of a forward pass through a 3x3 convolution from 256 to 256 channels."""
+    """Return the peak FLOP/s of a forward pass through a 3x3 convolution from 256 to 256
+    channels.
+    """
     layer = nn.Conv2d(256, 256, 3, padding=1).to(device, memory_format=torch.channels_last)
     images = torch.randn(16, 256, 32, 32, device=device).contiguous(
         memory_format=torch.channels_last
@@ -235,7 +237,7 @@ def convolution_peak(device: torch.device) -> float:
 
 
 def operations_per_image() -> float:
-    """FLOP of a training step of the teacher's extractor, forwards and backwards."""
+    """Return the FLOP of a training step of the teacher's extractor, forward and backward."""
     extractor = build_backbone(TEACHER.backbone, SHAPE)
     with FlopCounterMode(display=False) as counter:
         functional.mse_loss(
@@ -245,7 +247,7 @@ def operations_per_image() -> float:
 
 
 def main() -> None:
-    """Measures all three and prints ratios of seconds, the plain way's by ours."""
+    """Measure all three, and print ratios of seconds: plain ÷ ours."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

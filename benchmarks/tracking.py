@@ -1,15 +1,15 @@
-"""What tracking costs, and what becomes of the numbers when the server dies.
+"""Measure the cost of tracking, and check that no metrics are lost when the server dies.
 
     .venv/bin/python benchmarks/tracking.py            about 25 minutes on 2 cores
     .venv/bin/python benchmarks/tracking.py --quick    some 5 minutes
 
-One experiment in process with one thread, tracked by nothing, in a SQLite file, on an MLflow
-server, and on a server that is killed in the middle of the run and started again 60 seconds later.
-Every turn has a process of its own. Each of the first three has two turns, in the order A B C C B
-A: a machine that is now faster and now slower is so for all. Wall time is that of the whole run,
-from the opened tracker to the closed one with everything delivered; of tracking it includes the
-packaged models, and leaves out importing MLflow, which is told beside it. What the outage costs the
-learning is in the worker-seconds.
+One experiment runs in process with one thread: untracked, tracked in a SQLite file, on an MLflow
+server, and on a server that is killed in the middle of the run and restarted 60 seconds later.
+Every turn is a new process. Each of the first three has two turns, in the order A B C C B A, so
+that changes in the machine's speed affect all of them. Wall time is that of the whole run, from
+opening the tracker to closing it with everything delivered. It includes packaging the models and
+excludes importing MLflow, which is printed separately. Worker-seconds show what the outage costs
+the training.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pathlib import Path
 
 from measuring import EXPERIMENT, IN_PROCESS, print_figures
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests' real servers
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests start real servers
 
 from orchestrator.config import load_experiment
 from orchestrator.pipelines.run.run import run
@@ -55,14 +55,14 @@ SETTINGS = [*IN_PROCESS, "execution.num_threads=1"]
 
 @dataclass(frozen=True)
 class Turn:
-    """One run.
+    """The measurements of one run.
 
     Attributes:
-        wall_seconds: Of the whole run.
-        import_seconds: Of importing what it needs, MLflow among it.
-        worker_seconds: Spent in stages.
-        run_id: MLflow's.
-        points: Name and step of every metric point, where nothing else took them.
+        wall_seconds: Seconds of the whole run.
+        import_seconds: Seconds to import everything it needs, including MLflow.
+        worker_seconds: Seconds in stages.
+        run_id: MLflow's run id.
+        points: Name and step of every metric point, if the run was not tracked.
     """
 
     wall_seconds: float
@@ -73,20 +73,20 @@ class Turn:
 
 
 class NotingTracker(NullTracker):
-    """Keeps nothing but which points there were."""
+    """Tracker that only records which points were logged."""
 
     def __init__(self) -> None:
-        """Has noted nothing."""
+        """Start without points."""
         super().__init__()
         self.noted: list[tuple[str, int]] = []
 
     def log_points(self, points: Sequence[MetricPoint]) -> None:
-        """Notes name and step."""
+        """Record names and steps."""
         self.noted += [(point.name, point.step) for point in points]
 
 
 def main() -> None:
-    """Measures all, and prints wall time ÷ that without tracking."""
+    """Measure all turns, and print wall time ÷ that without tracking."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -179,7 +179,7 @@ def _outage(server: MlflowServer, after_seconds: float, seconds: float) -> None:
 
 
 def _num_wrong(uri: str, turn: Turn, expected: Turn) -> int:
-    """Points that are not there, are there twice, or stand in another order."""
+    """Return the number of points that are missing, duplicated or out of order."""
     from mlflow import MlflowClient  # noqa: PLC0415
 
     client = MlflowClient(uri)

@@ -1,15 +1,14 @@
-"""What a trial costs beside its stages: a sweep against the documented pattern of Ray, one trial at
-a time.
+"""Measure the overhead of a trial: a sweep against Ray's documented pattern, one trial at a time.
 
     .venv/bin/python benchmarks/trial_overhead.py            about 8 minutes on 2 cores
     .venv/bin/python benchmarks/trial_overhead.py --quick    under 3 minutes
 
 The documented pattern is a function trainable of Ray Tune that launches a `TorchTrainer` of one
-worker for its trial, which hands its reports on with `TuneReportCallback`. Both sides compute the
-same stages, which are made very cheap, with one thread, on the same kind of cluster; no two trials
-have a stage in common. Overhead is the wall clock from the first trial's start to the last one's
-end, less what workers spend in stages, divided by the number of trials. Ours is a whole sweep:
-sampler, ledger, and MLflow with a run for each trial; the pattern has none of these.
+worker for its trial; the trainer forwards its reports with `TuneReportCallback`. Both sides compute
+the same very cheap stages with one thread, on the same kind of cluster; no two trials share a
+stage. Overhead is wall time from the first trial's start to the last one's end, less the time that
+workers spend in stages, divided by the number of trials. Our side is a whole sweep with sampler,
+ledger, and an MLflow run for each trial; the pattern has none of these.
 """
 
 from __future__ import annotations
@@ -47,35 +46,37 @@ WORKLOADS = {"full": (24, 12), "quick": (6, 2)}
 
 @dataclass
 class Span:
-    """From the first trial's start to the last one's end."""
+    """The time from the first trial's start to the last one's end."""
 
     first: float = 0.0
     last: float = 0.0
 
     def started(self) -> None:
-        """A trial starts."""
+        """Record that a trial starts."""
         self.first = self.first or time.perf_counter()
 
     def ended(self) -> None:
-        """A trial ends."""
+        """Record that a trial ends."""
         self.last = time.perf_counter()
 
     @property
     def seconds(self) -> float:
-        """How long it was."""
+        """Return the span's length."""
         return self.last - self.first
 
 
 class Clock(SilentSweepListener):
-    """Notes when the trials of a sweep start and end, and what their stages take."""
+    """Listener that records when the trials of a sweep start and end, and the time of their
+    stages.
+    """
 
     def __init__(self) -> None:
-        """Nothing has happened yet."""
+        """Start without events."""
         self.span = Span()
         self.stage_seconds = 0.0
 
     def trial_changed(self, trial: LedgerTrial) -> None:
-        """Takes note of it."""
+        """Record a change of a trial."""
         if trial.status is TrialStatus.RUNNING:
             self.span.started()
             return
@@ -90,7 +91,7 @@ class Clock(SilentSweepListener):
 
 
 def search_space_of(num_trials: int) -> SearchSpace:
-    """Every trial has a teacher of its own, from the first stage on."""
+    """Return a search space in which every trial has its own teacher, from the first stage on."""
     values = {
         "name": "trial overhead",
         "parameters": {
@@ -104,7 +105,7 @@ def search_space_of(num_trials: int) -> SearchSpace:
 
 
 def digits(folder: Path, name: str) -> Experiment:
-    """Cheap stages, in a store and with an MLflow database of their own."""
+    """Return an experiment of cheap stages with its own store and MLflow database."""
     places = [f"store.uri={folder / name / 'store'}", f"tracking.uri=sqlite:///{folder}/{name}.db"]
     return load_experiment(EXPERIMENT, [*CHEAP, *places])
 
@@ -113,7 +114,7 @@ def digits(folder: Path, name: str) -> Experiment:
 
 
 def learn(config: dict[str, Any]) -> None:
-    """On the worker: learns all stages of a trial, and reports after each task."""
+    """Train all stages of a trial on the worker, and report after each task."""
     import torch  # noqa: PLC0415 - only the worker needs it
     from ray import train  # noqa: PLC0415
 
@@ -137,7 +138,7 @@ def learn(config: dict[str, Any]) -> None:
 
 
 def launch(config: dict[str, Any]) -> None:
-    """In the trial: a trainer for it."""
+    """Launch a trainer for the trial."""
     from ray import train  # noqa: PLC0415 - as above
     from ray.train.torch import TorchTrainer  # noqa: PLC0415
     from ray.tune.integration.ray_train import TuneReportCallback  # noqa: PLC0415
@@ -153,7 +154,7 @@ def launch(config: dict[str, Any]) -> None:
 
 
 def nested(experiments: Sequence[Experiment], folder: Path) -> tuple[Span, float]:
-    """All trials in the documented way. Returns their span, and what their stages have taken."""
+    """Run all trials in the documented way; return their span and the seconds of their stages."""
     from ray import tune  # noqa: PLC0415 - as above
 
     from orchestrator.distributed.cluster import cluster  # noqa: PLC0415
@@ -191,18 +192,18 @@ def nested(experiments: Sequence[Experiment], folder: Path) -> tuple[Span, float
 
 
 def print_side(name: str, span: Span, stage_seconds: float, num_trials: int) -> float:
-    """Shows a side, and returns its overhead per trial."""
+    """Print a side, and return its overhead per trial."""
     overhead = (span.seconds - stage_seconds) / num_trials
     print(
         f"{name:20} {num_trials:3} trials in {span.seconds:6.1f} s, {stage_seconds:6.1f} s of them"
-        f" in stages: {overhead:6.2f} s beside them for each trial",
+        f" in stages: {overhead:6.2f} s of overhead per trial",
         flush=True,
     )
     return overhead
 
 
 def main() -> None:
-    """Measures both sides, and prints the ratio of what they cost beside the stages."""
+    """Measure both sides, and print the ratio of their overheads."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -227,7 +228,7 @@ def main() -> None:
         )
         reference = print_side("a trainer per trial", span, stage_seconds, num_nested)
     print(
-        f"\nbeside its stages a trial costs {reference / ours:.1f} times less than with a trainer"
+        f"\nthe overhead of a trial is {reference / ours:.1f} times smaller than with a trainer"
         " of its own"
     )
     print_figures(

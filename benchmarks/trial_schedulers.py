@@ -1,13 +1,13 @@
-"""What it saves to stop the worse trials early, and what it costs: a sweep with ASHA against the
-same sweep without.
+"""Measure what stopping the worse trials early saves and costs: a sweep with ASHA against the same
+sweep without.
 
     .venv/bin/python benchmarks/trial_schedulers.py            about 12 minutes on 2 cores
     .venv/bin/python benchmarks/trial_schedulers.py --quick    under 3 minutes
 
-Both sweeps are search_spaces/everything.yaml on digits with fewer epochs, each with a store of its
-own. They are drawn at random, so that both have the same configurations under the same numbers.
-ASHA's rungs are tasks: what leads after two need not lead after five, and the difference of the
-best objectives says what that costs.
+Both sweeps are search_spaces/everything.yaml on digits with fewer epochs, each with its own store.
+Trials are drawn at random, so that both sweeps have the same configurations under the same numbers.
+ASHA's rungs are tasks. The leader after two tasks need not lead after five; the difference of the
+best objectives shows what that costs.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ WORKLOADS = {
 def swept(
     trial_scheduler: TrialSchedulerConfig, num_trials: int, overrides: list[str], folder: Path
 ) -> dict[str, Any]:
-    """The sweep's summary."""
+    """Run the sweep, and return its summary."""
     update = {
         "searcher": RandomSearchConfig(),
         "trial_scheduler": trial_scheduler,
@@ -73,7 +73,7 @@ def swept(
 
 
 def main() -> None:
-    """Sweeps with and without, and prints what is saved."""
+    """Sweep with and without ASHA, and print the saving."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,11 +1,11 @@
-"""One worker and two on the teacher lane: the same accuracy, and how much faster.
+"""Compare one worker with two on the teacher lane: equal accuracy, and the speed-up.
 
     .venv/bin/python benchmarks/workers.py            seeds 0, 1, 2; about 10 minutes on 2 cores
     .venv/bin/python benchmarks/workers.py --quick    one seed, few epochs: under 3 minutes
 
-The global batch is the same for any number of workers: each sees its share, gradients are averaged.
-Every worker has one CPU and one thread. Only teacher stages are computed; throughput is the inverse
-of the seconds they take.
+The global batch is the same for any number of workers: each worker takes its share, and gradients
+are averaged. Every worker has one CPU and one thread. Only teacher stages are computed; throughput
+is the inverse of their seconds.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ WORKLOADS = {
     "full": ["teacher.training.epochs=30"],
     "quick": ["teacher.training.epochs=6", "teacher.refinement.epochs=3"],
 }
-# beside two teachers' CPUs there is little left for the student lane, which has nothing to do here
+# the CPUs of two teacher workers leave little for the student lane, which is idle here
 SMALL_REST = [
     "execution.teacher.num_cpus_per_worker=0.99",
     "execution.student.num_cpus_per_worker=0.01",
@@ -32,7 +32,7 @@ SMALL_REST = [
 
 
 def main() -> None:
-    """Measures both for every seed, and prints the ratio of their speed and the difference of their
+    """Measure both for every seed, and print the ratio of their speed and the difference of their
     accuracy.
     """
     parser = argparse.ArgumentParser(
