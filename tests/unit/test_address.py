@@ -1,4 +1,4 @@
-"""No form of an address shows its secret, and one without a secret stays as it is."""
+"""Secrets in addresses are hidden in every form; addresses without secrets stay unchanged."""
 
 import json
 import pickle
@@ -26,7 +26,7 @@ from orchestrator.masking import (
     with_secrets,
 )
 
-# No part of it occurs in any text of this project or of a library.
+# Neither half occurs in any text of this project or of a library.
 CANARY = "QZX7CANARY9KWV"
 HALVES = ("QZX7CANARY", "CANARY9KWV")
 SCHEMES = ("http", "https", "s3", "gs", "postgresql+psycopg", "mysql", "ftp", "file", "memory")
@@ -34,7 +34,7 @@ SCHEMES = ("http", "https", "s3", "gs", "postgresql+psycopg", "mysql", "ftp", "f
 
 @st.composite
 def secrets(draw: st.DrawFn) -> str:
-    """The canary with any character between its halves and after them, except a blank."""
+    """Draw the canary with any characters except blanks between its halves."""
     between = draw(st.text(st.characters(codec="utf-8", exclude_categories=("Z", "C")), max_size=3))
     return f"{HALVES[0]}{between}{HALVES[1]}"
 
@@ -81,7 +81,7 @@ def test_no_raw_password_is_shown(scheme: str, secret: str) -> None:
 
 @given(st.sampled_from(SCHEMES), secrets())
 def test_no_text_of_a_library_shows_a_piece_of_a_secret(scheme: str, secret: str) -> None:
-    """However a library has cut and quoted the address."""
+    """Whatever piece of the address a library quotes."""
     text = f"{scheme}://me:{secret}@host/x"
     forms = (text, secret, urllib.parse.quote(secret), urllib.parse.unquote(secret), repr(text))
     said = "|".join([*forms, *secret.split("/"), *secret.split("@"), json.dumps(text)])
@@ -123,13 +123,13 @@ def test_addresses_are_found_in_texts(text: str, expected: str) -> None:
     assert masked(text) == expected
 
 
-def test_an_address_that_may_be_read_in_two_ways_shows_its_scheme_alone() -> None:
+def test_an_ambiguous_address_shows_only_its_scheme() -> None:
     assert shown("http://me:pass@word/x@host/y") == "http://***"
     assert shown("s3://AK:a/b@bucket/x") == "s3://***"
     assert shown("s3://AK:forgotten/bucket") == "s3://AK:***"
 
 
-def test_a_place_is_the_same_under_every_secret_and_another_place_is_not() -> None:
+def test_places_compare_equal_whatever_their_secrets() -> None:
     assert is_same_place("http://me:one@host/x", "http://you:two@host/x")
     assert is_same_place("http://TOKEN@host/x?token=a", "http://host/x")
     assert is_same_place("http://***@host/x?token=***", "http://host/x")
@@ -147,17 +147,17 @@ def test_a_place_is_the_same_under_every_secret_and_another_place_is_not() -> No
         ("s3://me:pw@b/x?token=***", "s3://me:pw@b/x"),
     ],
 )
-def test_placeholders_of_secrets_are_left_out_on_reading(written: str, read: str) -> None:
+def test_placeholders_of_secrets_are_removed_on_reading(written: str, read: str) -> None:
     assert Address(written).without_placeholders() == read
 
 
 @pytest.mark.parametrize("written", ["s3://***", "http://host:***"])
-def test_a_place_that_was_hidden_with_its_secret_is_asked_for(written: str) -> None:
+def test_an_address_whose_place_was_hidden_is_rejected(written: str) -> None:
     with pytest.raises(ValueError, match="give the address again"):
         Address(written).without_placeholders()
 
 
-def test_user_and_password_are_decoded_for_whoever_opens_the_address() -> None:
+def test_user_and_password_are_decoded_on_access() -> None:
     address = Address("s3://AK%41:a%2Fb%40c@bucket/x?region=eu%2Dwest")
     assert (address.user, address.password, address.place) == ("AKA", "a/b@c", "bucket/x")
     assert address.options == {"region": "eu-west"}
@@ -175,7 +175,7 @@ def test_where_a_secret_belongs_depends_on_the_scheme() -> None:
 RAW = f"me:{HALVES[0]}/{HALVES[1]}@host"
 
 
-def test_the_errors_of_real_libraries_are_hidden() -> None:
+def test_secrets_in_errors_of_real_libraries_are_hidden() -> None:
     problems = []
     for text, read in (
         (f"s3://{RAW}/x", fs.FileSystem.from_uri),
@@ -194,13 +194,13 @@ def test_the_errors_of_real_libraries_are_hidden() -> None:
     assert not [said for said, text in problems if has_canary(hide(said, text))]
 
 
-def test_an_error_that_crosses_a_process_border_has_no_secret_in_its_pickle() -> None:
+def test_an_error_that_crosses_a_process_border_pickles_no_secret() -> None:
     error = UserInputError(f"http://me:{CANARY}@h is away", f"s3://{CANARY}@b", "wait")
     assert not has_canary(str(pickle.dumps(error)))
     assert str(pickle.loads(pickle.dumps(error))) == str(error)  # noqa: S301 - our own
 
 
-def test_an_override_that_is_wrong_is_named_without_its_secret(tmp_path: Path) -> None:
+def test_an_invalid_override_is_named_without_its_secret(tmp_path: Path) -> None:
     file = tmp_path / "x.yaml"
     file.touch()
     for override in (

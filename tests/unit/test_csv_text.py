@@ -1,4 +1,4 @@
-"""CSV that a spreadsheet only shows, and that comes back as it was."""
+"""CSV cells survive a round trip, and no spreadsheet evaluates one as a formula."""
 
 import csv
 import io
@@ -27,7 +27,7 @@ PLAIN = ("cat", "", "a=b", "'quoted'", " =1", "-1.5", "+3", "-1e-5", "1,5", 'a "
 
 
 @pytest.mark.parametrize("text", [*FORMULAS, *PLAIN, *(f"'{it}" for it in FORMULAS), "''=1"])
-def test_every_text_comes_back_as_it_was(text: str) -> None:
+def test_every_text_survives_a_round_trip(text: str) -> None:
     assert csv_rows(csv_text([["a", "b"], [text, 1.5]])) == [{"a": text, "b": "1.5"}]
 
 
@@ -35,7 +35,7 @@ def cells(text: str) -> list[str]:
     return [cell for row in csv.reader(io.StringIO(text, newline="")) for cell in row]
 
 
-def test_what_a_spreadsheet_would_compute_begins_with_an_apostrophe_and_nothing_else_does() -> None:
+def test_only_cells_that_a_spreadsheet_would_evaluate_get_an_apostrophe() -> None:
     assert cells(csv_text([FORMULAS])) == [f"'{it}" for it in FORMULAS]
     assert cells(csv_text([[*PLAIN, -1.5, None, 3]])) == [*PLAIN, "-1.5", "", "3"]
 

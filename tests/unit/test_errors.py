@@ -1,4 +1,4 @@
-"""Errors cross process borders and decide the exit code."""
+"""Errors cross process borders and determine the exit code."""
 
 import pickle
 import re
@@ -29,7 +29,7 @@ def test_every_error_pickles_and_keeps_its_text_and_exit_code(
     assert copy.is_retryable == error.is_retryable
 
 
-def test_every_error_stands_in_one_file_and_in_its_drawing() -> None:
+def test_every_error_is_defined_in_one_file_and_drawn_in_its_docstring() -> None:
     file = Path(str(errors.__file__))
     bases = "|".join(re.findall(r"^class (\w+)", file.read_text(encoding="utf-8"), re.MULTILINE))
     derived = re.compile(rf"^class \w+\((?:{bases})\)", re.MULTILINE)
@@ -43,11 +43,11 @@ def test_every_error_stands_in_one_file_and_in_its_drawing() -> None:
     )
 
 
-def test_an_error_without_place_and_advice_is_just_what_is_wrong() -> None:
+def test_an_error_without_place_and_advice_shows_only_its_message() -> None:
     assert str(OrchestratorError("is wrong")) == "is wrong"
 
 
-def test_exit_codes_and_whether_a_retry_can_help_are_the_contracts() -> None:
+def test_exit_codes_and_retryability_match_the_contract() -> None:
     assert {
         c.__name__: (c.exit_code, c.is_retryable)
         for c in all_error_classes()

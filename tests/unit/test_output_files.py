@@ -1,9 +1,9 @@
-"""Frozen surface: a renamed file breaks scripts, and reports of runs that are tracked already."""
+"""Frozen surface: renaming a file breaks scripts, and reports of runs that are already tracked."""
 
 from orchestrator import output_files
 
 
-def test_files_and_folders_of_outputs_are_called_these() -> None:
+def test_names_of_output_files_and_folders_are_frozen() -> None:
     assert {
         value for key, value in vars(output_files).items() if key.endswith(("_FILE", "_FOLDER"))
     } == {
@@ -36,7 +36,7 @@ def test_files_and_folders_of_outputs_are_called_these() -> None:
     assert output_files.seed_summary_file(7) == "summary-seed-7.json"
 
 
-def test_only_the_summary_of_one_seed_is_taken_for_one() -> None:
+def test_only_a_one_seed_summary_counts_as_one() -> None:
     assert output_files.is_seed_summary_file(output_files.seed_summary_file(12))
     for name in ("summary.json", "summary-seed-.json", "summary-seed-1.json.tmp", "summary-seed-1"):
         assert not output_files.is_seed_summary_file(name)

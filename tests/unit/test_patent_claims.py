@@ -1,8 +1,8 @@
 """Each mechanism of the two patents, as METHOD.md describes them: every test fails when its
 mechanism is switched off.
 
-Patent A claims 9 to 16 are claims 1 to 8 as an apparatus. The apparatus is the command line: it is
-tested as such, run from end to end, in tests/integration.
+Patent A claims 9 to 16 are claims 1 to 8 as an apparatus. The apparatus is the command line;
+tests/integration tests it end to end.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ from orchestrator.training.reports import EpochReport
 OLD, NEW = range(3), range(3, 6)
 DIMENSIONS = 32
 TEMPERATURE = 4.0
-# of six classes; where all works it is about 0.95, and 0.17 where nothing does
+# accuracy on six classes: about 0.95 when everything works, 0.17 when nothing does
 WELL_ABOVE_CHANCE = 0.7
 AS_THEY_ARE = ImageAugmentationConfig(
     rotation_degrees=0, scale_fraction=0, shift_fraction=0, noise=0
@@ -125,8 +125,8 @@ def _student_config(**changes: object) -> StudentConfig:
         "classifier_weight": 1.0,
         "prototype_weight": 1.0,
         "mixture_weight": 0.5,
-        # what would hide a mechanism behind another is off: each is measured by itself in
-        # benchmarks/methods.py
+        # switch off what would mask another mechanism; benchmarks/methods.py measures each by
+        # itself
         "anchor_weight": 0.0,
         "augmentation_strength": 1.0,
         "consolidation": 1.0,
@@ -151,7 +151,7 @@ def _context(
 
 @dataclass(frozen=True, repr=False)
 class Course:
-    """Digits in two tasks, and the models that learned them."""
+    """Digits in two tasks, and the models trained on them."""
 
     train: dict[range, LabeledImages]
     test: dict[range, LabeledImages]
@@ -161,7 +161,7 @@ class Course:
     def second_teacher(
         self, images: ImageAugmentationConfig = VARIED, **changes: object
     ) -> TeacherModel:
-        """The second task taught once more, with something changed."""
+        """Train the teacher's second task again with some settings changed."""
         return learn_teacher_task(
             self.teachers[0],
             self.train[NEW],
@@ -175,7 +175,7 @@ class Course:
         reports: list[EpochReport] | None = None,
         **changes: object,
     ) -> StudentModel:
-        """The second task distilled once more, with something changed."""
+        """Distil the second task again with some settings changed."""
         context = _context("student[1]", images, reports)
         return learn_student_task(
             self.students[0], self.teachers[1], self.train[NEW], _student_config(**changes), context
@@ -218,7 +218,7 @@ class Call:
 
 
 def _spy(monkeypatch: pytest.MonkeyPatch, place: str) -> list[Call]:
-    """Records the calls of a function, which works as ever."""
+    """Record the calls of a function without changing its behaviour."""
     original = resolve_name(place)
     signature, calls = inspect.signature(original), list[Call]()
 
@@ -233,7 +233,7 @@ def _spy(monkeypatch: pytest.MonkeyPatch, place: str) -> list[Call]:
 
 @contextmanager
 def _images_read() -> Iterator[set[bytes]]:
-    """Collects every image that any feature extractor is given."""
+    """Collect every image that any feature extractor receives."""
     seen: set[bytes] = set()
 
     def note(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -260,7 +260,7 @@ def _same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 
 def _tensors_in(value: object) -> Iterator[Tensor]:
-    """Every tensor that can be reached from a model."""
+    """Return every tensor reachable from a model."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, nn.Module):
@@ -330,7 +330,7 @@ def test_claim_a1_old_data_is_never_read_again(course: Course) -> None:
         )
     assert frozen == new
     assert fine_tuned == distilled == new | exemplars
-    assert old & distilled == exemplars  # and so the look-out would have seen any old image
+    assert old & distilled == exemplars  # shows that the spy would have caught any old image
 
     with _images_read() as without_restraint:
         predict(course.teachers[1].network, course.train[OLD].images)
@@ -339,7 +339,7 @@ def test_claim_a1_old_data_is_never_read_again(course: Course) -> None:
 
 def test_claim_a1_new_data_is_embedded_in_the_space_of_the_old_prototypes(course: Course) -> None:
     """New samples and old prototypes are points of one joint embedding space: the nearest prototype
-    tells old and new apart.
+    distinguishes old classes from new ones.
     """
     before, now = course.teachers
     with torch.no_grad():
@@ -358,8 +358,7 @@ def test_claim_a1_new_data_is_embedded_in_the_space_of_the_old_prototypes(course
         > WELL_ABOVE_CHANCE
     )
 
-    # switched off: old prototypes left where the previous task had them are not where their classes
-    # lie now, which is the mean of their samples
+    # switched off: prototypes left at the previous task's positions are not at the new class means
     for label in OLD:
         samples = _embeddings(
             now, course.train[OLD].images[course.train[OLD].labels == label]
@@ -389,7 +388,7 @@ def test_claim_a1_the_memory_follows_when_the_space_changes(
     learned_in, lives_in = spaces[0].result, model.space
     assert not torch.allclose(learned_in.whitening, lives_in.whitening, rtol=1e-3)
 
-    # back to where the features differ, and from there into the space after the task
+    # map back to feature space, where the features differ, and from there into the new space
     in_features = drawn[0].result.double() @ torch.linalg.inv(learned_in.whitening.double())
     torch.testing.assert_close(
         model.vectors.double(), in_features @ lives_in.whitening.double(), rtol=1e-3, atol=1e-3
@@ -443,7 +442,7 @@ def test_claim_a2_the_model_is_extractor_then_embedding_module_then_classifier(
             assert torch.equal(network(images).logits, network.classifier(embeddings))
         assert embeddings.shape == (len(images), DIMENSIONS)
         assert network.classifier.num_classes == num_classes
-        # switched off: without its embedding module the network says something else
+        # switched off: without its embedding module the network predicts differently
         swapped = copy.deepcopy(network)
         swapped.embedding.load_state_dict(
             {name: 0 * value for name, value in network.embedding.state_dict().items()}
@@ -473,7 +472,7 @@ def test_claim_a3_the_prototype_is_the_sample_nearest_the_mean_of_its_class(cour
             ]
             assert distances[row] == pytest.approx(min(distances), rel=1e-4)
             chosen.append(row)
-    assert len(set(chosen)) > 1  # no fixed position would do
+    assert len(set(chosen)) > 1  # a fixed position would not pass
 
 
 # --- patent A, claims 4 and 5: adaptive prototype augmentation ------------------------------------
@@ -498,7 +497,9 @@ class Surroundings:
         )
 
     def limits(self, radius: float) -> Tensor:
-        """The range, from its definition: so many root mean square lengths of the class's draws."""
+        """Return the limits by definition: `radius` root mean square lengths of the class's
+        draws.
+        """
         return radius * self.drawn.square().sum(dim=2).mean(dim=1).sqrt()
 
 
@@ -524,9 +525,7 @@ def test_claim_a4_augmented_prototypes_stay_within_range_of_their_prototype(
     far = surroundings.vectors(radius=radius, learning_rate=2.0, diversity_weight=5.0)
     lengths, limits = far.norm(dim=2), surroundings.limits(radius)[:, None]
     assert (lengths <= limits * (1 + 1e-5)).all()
-    assert (
-        lengths >= limits * 0.999
-    ).any()  # the range is in use: it holds back some of the vectors
+    assert (lengths >= limits * 0.999).any()  # the limit is active for some of the vectors
 
 
 def test_claim_a4_without_its_range_the_optimisation_leaves_it(
@@ -542,7 +541,7 @@ def test_claim_a4_without_its_range_the_optimisation_leaves_it(
 
 
 def test_claim_a4_the_range_is_a_matter_of_configuration(course: Course) -> None:
-    """`radius` reaches the vectors of the teacher: a quarter of the range, vectors at most a
+    """`radius` reaches the teacher's vectors: a quarter of the radius makes vectors at most a
     quarter as long.
     """
     narrow, wide = (
@@ -555,7 +554,7 @@ def test_claim_a4_the_range_is_a_matter_of_configuration(course: Course) -> None
 
 
 class _Counting(nn.Module):
-    """A classifier that counts how often it is asked."""
+    """Classifier that counts its calls."""
 
     def __init__(self, classifier: nn.Module) -> None:
         super().__init__()
@@ -571,8 +570,8 @@ class _Counting(nn.Module):
 def test_claim_a5_vectors_receive_their_gradient_through_the_old_classifier(
     surroundings: Surroundings,
 ) -> None:
-    """The loss of the vectors is what the old task's classifier says of prototype + vector; that
-    classifier does not change.
+    """The loss of the vectors is the old task's classifier at prototype + vector; that classifier
+    does not change.
     """
     config = VECTORS.model_copy(
         update={"margin": 1.5, "separation_weight": 0.0, "diversity_weight": 0.0}
@@ -598,7 +597,7 @@ def test_claim_a5_vectors_receive_their_gradient_through_the_old_classifier(
     )
     assert kept < lost
 
-    # switched off: a classifier that says the same of every point teaches nothing
+    # switched off: a classifier that is constant everywhere gives no gradient
     indifferent = _Counting(nn.Sequential(nn.Linear(DIMENSIONS, len(OLD))))
     for parameter in indifferent.parameters():
         nn.init.zeros_(parameter)
@@ -622,8 +621,8 @@ def test_claim_a5_the_old_classifier_knows_the_old_classes_only(
 def test_claim_a5_vectors_change_with_a_learning_rate_of_their_own(
     surroundings: Surroundings,
 ) -> None:
-    """The larger their learning rate the further the vectors go in the same number of steps; 0
-    leaves them as drawn.
+    """In the same number of steps, a larger learning rate moves the vectors further; 0 leaves them
+    as drawn.
     """
 
     def distance(learning_rate: float) -> float:
@@ -639,10 +638,8 @@ def test_claim_a5_vectors_change_with_a_learning_rate_of_their_own(
 
 
 def test_claim_a5_the_networks_learning_rate_does_not_move_the_vectors(course: Course) -> None:
-    """The vectors' learning rate is theirs alone: that of the network leaves them as they are,
-    their own changes them.
-    """
-    # a lead of 2 in cosine is out of reach: there is always something to be gained
+    """Only the vectors' own learning rate moves them; the network's learning rate does not."""
+    # a lead of 2 in cosine is out of reach, so the gradient never vanishes
     ambitious = VECTORS.model_copy(update={"margin": 2.0})
     vectors = course.second_teacher(augmentation=ambitious).vectors
     faster = RefinementConfig(epochs=4, batch_size=32, learning_rate=0.02, weight_decay=0.0)
@@ -657,7 +654,7 @@ def test_claim_a5_vectors_keep_away_from_the_new_classes(surroundings: Surroundi
     """Augmented prototypes that are closer to new images than to their own prototype move away
     from the new images.
     """
-    # new images in the middle of the augmented points, where keeping away takes doing
+    # new images in the middle of the augmented points, where keeping away is hard
     crowded = (surroundings.old.prototypes[:, None] + 0.7 * surroundings.random()).flatten(0, 1)[
         ::2
     ]
@@ -679,7 +676,7 @@ def test_claim_a5_vectors_keep_away_from_the_new_classes(surroundings: Surroundi
 
 
 def test_claim_a5_the_vectors_of_a_class_keep_apart(surroundings: Surroundings) -> None:
-    """K vectors stand for K different places around the prototype: they do not collapse into one
+    """K vectors represent K different places around the prototype: they do not collapse into one
     point.
     """
 
@@ -692,11 +689,11 @@ def test_claim_a5_the_vectors_of_a_class_keep_apart(surroundings: Surroundings) 
         "margin": 1.5,
         "separation_weight": 0.0,
         "num_steps": 60,
-    }  # "as confident as possible" collapses them
+    }  # maximising confidence alone collapses them
     apart = nearest_other(surroundings.vectors(diversity_weight=5.0, **wishes))
     assert apart > 2 * nearest_other(surroundings.vectors(diversity_weight=0.0, **wishes))
 
-    # draws that all but coincide
+    # draws that nearly coincide
     drawn = surroundings.drawn
     together = replace(surroundings, drawn=drawn[:, :1] + 0.05 * drawn)
     assert nearest_other(together.vectors(diversity_weight=5.0)) > 5 * nearest_other(
@@ -721,7 +718,7 @@ def test_claim_a6_new_data_and_augmented_prototypes_are_learned_together_in_bala
     assert calls
     for call in calls:
         shares = torch.bincount(call.arguments["labels"], minlength=NEW.stop)
-        assert int(shares.max() - shares.min()) <= 2  # 32 places for 6 classes, in turns
+        assert int(shares.max() - shares.min()) <= 2  # 32 places for 6 classes, in rotation
 
     # switched off: a batch in plain random order is not balanced
     labels = torch.cat(
@@ -775,7 +772,7 @@ class Material:
 
     @torch.no_grad()
     def forces(self, head: Head) -> float:
-        """Push and pull that are still needed for the new data, by the margins of `JOINT`."""
+        """Return the push and pull that the new data still need, by the margins of `JOINT`."""
         means, features = self.data.statistics.means, self.data.new[0]
         embeddings, centres = (head.embedding.embed_normalized(x) for x in (features, means))
         push, pull = push_pull(embeddings, self.data.new_labels, centres, JOINT)
@@ -783,8 +780,8 @@ class Material:
 
     @torch.no_grad()
     def distances(self, head: Head) -> tuple[Tensor, Tensor]:
-        """Distances of new images to the centres of all other classes, old and new, and to that of
-        their own.
+        """Return the distances of new images to the centres of all other classes, old and new, and
+        to their own.
         """
         means, features = self.data.statistics.means, self.data.new[0]
         embeddings, centres = (
@@ -812,8 +809,8 @@ def material(course: Course) -> Material:
 
 
 def test_claim_a7_training_pulls_the_samples_of_a_class_together(material: Material) -> None:
-    """Samples are pulled to the centre of their class; without a weight nothing does."""
-    pulling = {"pull_margin": 0.0, "keep_weight": 0.0}  # none is near enough
+    """Samples are pulled to the centre of their class; with weight 0 they are not."""
+    pulling = {"pull_margin": 0.0, "keep_weight": 0.0}  # no sample is near enough yet
     before, pulled, idle = (
         float(material.distances(head)[1].mean())
         for head in (
@@ -827,14 +824,14 @@ def test_claim_a7_training_pulls_the_samples_of_a_class_together(material: Mater
 
 
 def test_claim_a7_training_pushes_different_classes_apart(material: Material) -> None:
-    """Samples are pushed away from the centres of all other classes, old and new; without a weight
-    nothing does.
+    """Samples are pushed away from the centres of all other classes, old and new; with weight 0
+    they are not.
     """
     pushing = {
         "pull_margin": 1.2,
         "push_margin": 1.5,
         "keep_weight": 0.0,
-    }  # nothing within 1.2 of its centre is pulled
+    }  # within 1.2 of its centre no sample is pulled
     before, pushed, idle = (
         float((pushing["push_margin"] - material.distances(head)[0]).clamp_min(0).square().mean())
         for head in (
@@ -842,15 +839,13 @@ def test_claim_a7_training_pushes_different_classes_apart(material: Material) ->
             material.refined(weight=20.0, **pushing),
             material.refined(weight=0.0, **pushing),
         )
-    )  # what the distances lack
+    )  # distance missing to the margin
     assert pushed < 0.5 * before
     assert pushed < 0.5 * idle
 
 
-def test_claim_a7_what_is_left_to_push_and_pull_falls_in_training(material: Material) -> None:
-    """Both forces together, as the loss measures them, fall in training, and further than without
-    them.
-    """
+def test_claim_a7_the_remaining_push_and_pull_falls_in_training(material: Material) -> None:
+    """The sum of both losses falls in training, and further than without them."""
     left = material.forces(material.refined(weight=5.0, keep_weight=0.0))
     assert left < 0.7 * material.forces(material.start)
     assert left < 0.7 * material.forces(material.refined(weight=0.0, keep_weight=0.0))
@@ -859,8 +854,8 @@ def test_claim_a7_what_is_left_to_push_and_pull_falls_in_training(material: Mate
 def test_claim_a7_training_keeps_the_embedding_close_to_the_previous_one(
     material: Material,
 ) -> None:
-    """The further the embedding would move from where old prototypes and new data were, the more it
-    is held back.
+    """The further the embedding would move from the positions of old prototypes and new data, the
+    more it is held back.
     """
 
     def moved(head: Head) -> float:
@@ -876,8 +871,8 @@ def test_claim_a7_training_keeps_the_embedding_close_to_the_previous_one(
 
 
 def _changes(before: TeacherModel, after: TeacherModel) -> set[str]:
-    """Return the parts that learned something: the classifier by its residuals, the embedding
-    module by its adapter.
+    """Return the parts that were trained: the classifier by its residuals, the embedding module by
+    its adapter.
     """
     learned = {
         "extractor": (before.network.extractor.state_dict(), after.network.extractor.state_dict()),
@@ -903,7 +898,7 @@ def test_claim_a7_embedding_module_and_classifier_learn_and_the_extractor_does_n
     """
     monkeypatch.setattr(
         "orchestrator.methods.dual_teacher.teacher.gated_refinement.best_strength", lambda *_: 1.0
-    )  # follow all of what is learned
+    )  # make the closed form follow the training completely
     assert _changes(course.teachers[0], course.second_teacher()) == {"embedding", "classifier"}
     option = FineTunedExtractorConfig(learning_rate_fraction=0.1, distillation_weight=1.0)
     assert _changes(course.teachers[0], course.second_teacher(extractor=option)) == {
@@ -911,7 +906,7 @@ def test_claim_a7_embedding_module_and_classifier_learn_and_the_extractor_does_n
         "embedding",
         "classifier",
     }
-    # switched off: without this training neither changes
+    # switched off: without this training neither part changes
     monkeypatch.setattr(
         "orchestrator.methods.dual_teacher.teacher.gated_refinement.refine", lambda *_: None
     )
@@ -919,7 +914,7 @@ def test_claim_a7_embedding_module_and_classifier_learn_and_the_extractor_does_n
 
 
 def test_claim_a7_learning_a_task_leaves_the_previous_teacher_as_it_was(course: Course) -> None:
-    """The old task's model is what the new one starts from and is judged by: it does not change."""
+    """The old task's model initialises and judges the new one; it does not change."""
     before = _state(course.teachers[0].network)
     course.second_teacher(
         extractor=FineTunedExtractorConfig(learning_rate_fraction=1.0, distillation_weight=0.0)
@@ -928,7 +923,7 @@ def test_claim_a7_learning_a_task_leaves_the_previous_teacher_as_it_was(course: 
 
 
 def test_the_taught_teacher_classifies_old_and_new_classes(course: Course) -> None:
-    """All of it together: after the second task both the old and the new classes are known."""
+    """All steps together: after the second task both the old and the new classes are recognised."""
     for classes in (OLD, NEW):
         assert (
             _accuracy(
@@ -960,12 +955,12 @@ def test_claim_a8_the_students_embedding_approaches_the_teachers(course: Course)
 
 
 def test_claim_a8_both_embeddings_lie_in_one_space(course: Course) -> None:
-    """The student's module maps into the teacher's space: one model's classifier can be read with
-    the other's embedding.
+    """The student's module maps into the teacher's space: either model's classifier accepts the
+    other's embedding.
     """
     images, labels = course.test[NEW].images, course.test[NEW].labels
     classifier = course.teachers[1].network.classifier
-    # one that was never taught the embedding, not even in the first task
+    # a student that was never taught the embedding, not even in the first task
     never = _student_config(embedding_weight=0.0)
     untaught = learn_student_task(
         None, course.teachers[1], course.train[NEW], never, _context("student[1]")
@@ -989,7 +984,7 @@ def test_claim_a8_the_student_follows_the_space_to_the_next_task(
     course.second_student()
     with torch.no_grad():
         moved = starts[0].result.embedding(starts[0].result.extractor(images))
-    # the map between the spaces, found from the teacher's own points: least squares with a constant
+    # the map between the spaces, fitted to the teacher's own points: least squares with a constant
     features = normalized_features(course.teachers[1].network.extractor, images)
     old, new = (
         features @ space.basis @ space.whitening - space.offset
@@ -1019,7 +1014,7 @@ def test_claim_a8_the_students_distribution_approaches_the_teachers(course: Cour
         answers = soften(predict(student.network, images), TEMPERATURE)
         return 1 - float(kdr(answers, wanted, labels, "jensen_shannon").mean())
 
-    # switched off in two ways: no classifier teacher, or one whose word has no weight
+    # switched off in two ways: no classifier teacher, or one with weight 0
     assert difference(taught) < 0.8 * difference(course.second_student(classifier_weight=0.0))
     assert difference(taught) < 0.8 * difference(
         course.second_student(transfer=FixedTransferConfig(ratio=0.0))
@@ -1048,7 +1043,7 @@ def test_claim_a8_augmented_prototypes_train_the_students_classifier(course: Cou
 def test_claim_a8_the_student_learns_from_new_data_and_one_exemplar_a_class_in_balance(
     course: Course, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """New images and one old exemplar a class, every class with the same share of a batch."""
+    """Batches hold new images and one old exemplar a class, with equal shares for all classes."""
     calls = _spy(monkeypatch, "orchestrator.methods.dual_teacher.student.objective.transfer_loss")
     course.second_student(training=TrainingConfig(epochs=1, batch_size=30))
     for call in calls:
@@ -1059,7 +1054,7 @@ def test_claim_a8_the_student_learns_from_new_data_and_one_exemplar_a_class_in_b
 def test_claim_a8_distilling_leaves_the_teacher_and_the_previous_student_as_they_were(
     course: Course,
 ) -> None:
-    """The teachers are read, not trained."""
+    """Teachers are read and never trained."""
     networks: list[nn.Module] = [course.teachers[1].network, course.students[0].network]
     before = [_state(network) for network in networks]
     course.second_student(training=TrainingConfig(epochs=1))
@@ -1068,7 +1063,7 @@ def test_claim_a8_distilling_leaves_the_teacher_and_the_previous_student_as_they
     )
 
 
-def test_claim_a8_the_teacher_is_asked_in_evaluation_mode(course: Course) -> None:
+def test_claim_a8_the_teacher_runs_in_evaluation_mode(course: Course) -> None:
     """The teacher's output does not depend on the batch, as it would with layers in training mode
     (batch norm, dropout).
     """
@@ -1130,7 +1125,7 @@ class Batch:
 
 @pytest.fixture(scope="module")
 def observe(course: Course) -> Callable[..., list[Batch]]:
-    """Distils the second task and gives the values of patent B of every batch."""
+    """Distil the second task and return the values of patent B for every batch."""
 
     def observed(**changes: object) -> list[Batch]:
         with pytest.MonkeyPatch.context() as monkeypatch:
@@ -1191,7 +1186,7 @@ def test_step_b1_the_teachers_knowledge_is_the_softmax_of_its_softened_logits(
 def test_step_b1_the_teachers_logits_are_the_continually_taught_teachers(
     course: Course, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The knowledge is that of the first model after this task, over all seen classes."""
+    """STK comes from the first model after this task, over all seen classes."""
     calls = _spy(monkeypatch, "orchestrator.methods.dual_teacher.student.objective.transfer_loss")
     course.second_student(AS_THEY_ARE, training=TrainingConfig(epochs=1, batch_size=32))
     data = torch.cat([course.teachers[1].memory.exemplars[: len(OLD)], course.train[NEW].images])
@@ -1264,7 +1259,7 @@ def test_step_b5_tssr_is_selected_from_kdr_and_tstr(
 def test_steps_b3_to_b6_hold_for_a_single_sample(
     rule: TransferRule, observe: Callable[..., list[Batch]]
 ) -> None:
-    """Each sample has its own KDR, is selected its own TSSR, and learns its own mixture."""
+    """Each sample has its own KDR, its own TSSR, and its own target."""
     for batch in observe(transfer=rule, training=TrainingConfig(epochs=1), temperature=1.0):
         assert isinstance(batch.ratio, Tensor)
         of_one = [
@@ -1287,8 +1282,8 @@ def test_steps_b3_to_b6_hold_for_a_single_sample(
 def test_steps_b3_and_b5_a_label_that_the_teacher_believes_is_learned_from_the_answer(
     observe: Callable[..., list[Batch]],
 ) -> None:
-    """KDR with the real answer is a probability, not a cosine: labels here are right, and so TSSR
-    is small; of labels that are wrong by construction it is large.
+    """KDR with the real answer is a probability, not a cosine: TSSR is small for right labels and
+    large for labels that are wrong by construction.
     """
     rule = PerSampleTransferConfig()
     for batch in observe(transfer=rule, training=TrainingConfig(epochs=1)):
@@ -1314,7 +1309,7 @@ def test_step_b6_the_student_learns_the_mixture_of_the_teachers_knowledge_and_th
         )
         cross_entropy = -(target * batch.student.log()).sum(dim=1).mean()
         entropy = -(torch.xlogy(batch.teacher, batch.teacher)).sum(dim=1).mean()
-        # up to the teacher's entropy, which no gradient sees
+        # up to the teacher's entropy, which has no gradient
         torch.testing.assert_close(
             batch.loss, cross_entropy - batch.ratio * entropy, rtol=1e-3, atol=1e-4
         )
@@ -1323,8 +1318,8 @@ def test_step_b6_the_student_learns_the_mixture_of_the_teachers_knowledge_and_th
 
 
 def test_step_b6_the_ratio_decides_whom_the_student_resembles(course: Course) -> None:
-    """With TSSR 1 the student comes to say what the teacher says; with TSSR 0 it only learns the
-    answers.
+    """With TSSR 1 the student learns to predict what the teacher predicts; with TSSR 0 it learns
+    only the answers.
     """
     images = course.test[NEW].images
     wanted = soften(predict(course.teachers[1].network, images), TEMPERATURE)

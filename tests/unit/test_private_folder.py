@@ -1,4 +1,6 @@
-"""The folder of one user in the temporary folder of all, and what killed processes leave there."""
+"""The user's private folder in the shared temporary folder, and the cleanup after killed
+processes.
+"""
 
 import signal
 import subprocess
@@ -35,7 +37,7 @@ def test_it_is_open_to_its_owner_alone(temporary: Path) -> None:
     assert private_folder().stat().st_mode & 0o777 == 0o700
 
 
-def test_a_link_in_its_place_is_refused(temporary: Path) -> None:
+def test_a_link_in_the_folders_place_is_refused(temporary: Path) -> None:
     target = temporary / "target"
     target.mkdir()
     private_folder().rmdir()
@@ -44,16 +46,14 @@ def test_a_link_in_its_place_is_refused(temporary: Path) -> None:
         private_folder()
 
 
-def test_a_scratch_folder_is_gone_afterwards() -> None:
+def test_a_scratch_folder_is_removed_after_use() -> None:
     with scratch_folder("champion") as folder:
         (folder / "file").touch()
         assert folder.stat().st_mode & 0o777 == 0o700
     assert [*private_folder().iterdir()] == []
 
 
-def test_what_a_killed_process_leaves_is_cleared_by_the_next_and_that_of_a_living_one_stays() -> (
-    None
-):
+def test_scratch_folders_of_killed_processes_are_removed_and_those_of_living_ones_kept() -> None:
     holders = [
         subprocess.Popen([sys.executable, "-c", HOLD], stdout=subprocess.PIPE, text=True)
         for _ in range(2)
@@ -75,7 +75,7 @@ def test_what_a_killed_process_leaves_is_cleared_by_the_next_and_that_of_a_livin
             (holder.stdout or sys.stdin).close()
 
 
-def test_what_is_not_a_scratch_folder_stays() -> None:
+def test_files_other_than_scratch_folders_are_kept() -> None:
     file = private_folder() / "tracking-0123456789abcdef.lock"
     file.touch()
     with scratch_folder("champion"):

@@ -17,8 +17,8 @@ from orchestrator.whole_files import write_whole
 KEY = "a" * 64
 
 
-def test_a_link_that_waits_for_a_report_is_replaced_and_not_followed(tmp_path: Path) -> None:
-    """At the name itself, and at the temporary name that was always the same."""
+def test_a_planted_link_is_replaced_by_a_report_and_not_followed(tmp_path: Path) -> None:
+    """At the target name, and at the temporary name, which used to be predictable."""
     precious = tmp_path / "precious"
     precious.write_text("keep")
     for name in ("report.html", ".report.html.tmp"):
@@ -29,7 +29,7 @@ def test_a_link_that_waits_for_a_report_is_replaced_and_not_followed(tmp_path: P
     assert (tmp_path / "report.html").read_text() == "new"
 
 
-def test_a_link_that_waits_for_a_picture_is_replaced_and_not_followed(tmp_path: Path) -> None:
+def test_a_planted_link_is_replaced_by_a_picture_and_not_followed(tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.write_text("keep")
     (tmp_path / "x.png").symlink_to(precious)
@@ -38,7 +38,7 @@ def test_a_link_that_waits_for_a_picture_is_replaced_and_not_followed(tmp_path: 
     assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_nothing_but_the_file_is_left_and_what_a_killed_process_left_goes(tmp_path: Path) -> None:
+def test_only_the_file_remains_and_stale_temporary_files_are_removed(tmp_path: Path) -> None:
     stale, fresh, other = (
         tmp_path / f".{name}.{16 * digit}.tmp"
         for name, digit in (("a[1].csv", "0"), ("a[1].csv", "1"), ("b.csv", "2"))
@@ -52,7 +52,7 @@ def test_nothing_but_the_file_is_left_and_what_a_killed_process_left_goes(tmp_pa
     assert (tmp_path / "a[1].csv").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_no_temporary_file(tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
     with pytest.raises(OSError, match="directory"):
         write_whole(tmp_path / "x", "content")

@@ -49,8 +49,8 @@ def test_backward_transfer_and_plasticity_of_the_matrix_worked_by_hand() -> None
     assert plasticity(R) == pytest.approx(0.9)
 
 
-def test_forgetting_looks_at_the_best_earlier_row_not_the_first() -> None:
-    # task 0 was best after task 1: 0.9 - 0.6, where first minus last would give -0.1
+def test_forgetting_compares_with_the_best_earlier_row_not_the_first() -> None:
+    # task 0 was best after task 1: 0.9 - 0.6; first minus last would give -0.1
     assert forgetting_of_task([[0.5], [0.9, 1.0], [0.6, 1.0, 1.0]], 2, 0) == pytest.approx(0.3)
 
 
@@ -63,7 +63,7 @@ def test_forgetting_is_negative_when_a_task_improves() -> None:
     assert backward_transfer([[0.5], [0.75, 0.5]]) == 0.25
 
 
-def test_a_single_task_has_nothing_to_forget() -> None:
+def test_a_single_task_has_no_forgetting() -> None:
     matrix = [[0.8]]
     assert (last_accuracy(matrix), average_incremental_accuracy(matrix), plasticity(matrix)) == (
         0.8,
@@ -89,7 +89,7 @@ def test_every_metric_stays_within_its_bounds(matrix: tuple[list[float], ...]) -
 
 
 @given(matrices)
-def test_forgetting_is_never_less_than_what_backward_transfer_lost(
+def test_forgetting_is_at_least_the_loss_in_backward_transfer(
     matrix: tuple[list[float], ...],
 ) -> None:
     # the best earlier accuracy is at least the first one
@@ -97,7 +97,7 @@ def test_forgetting_is_never_less_than_what_backward_transfer_lost(
 
 
 @given(matrices)
-def test_metrics_leave_the_matrix_as_it_was(matrix: tuple[list[float], ...]) -> None:
+def test_metrics_do_not_change_the_matrix(matrix: tuple[list[float], ...]) -> None:
     before = [list(row) for row in matrix]
     for measure in (
         last_accuracy,

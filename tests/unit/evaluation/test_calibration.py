@@ -1,4 +1,4 @@
-"""Temperature scaling: the factor under which the given labels are most probable."""
+"""Temperature scaling: the factor that makes the given labels most probable."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ def test_likelihoods_are_those_of_the_scaled_softmax() -> None:
     found = log_likelihoods(torch.from_numpy(logits), torch.tensor([1, 1])).numpy()
     assert found.shape == (2, 17)
     for column, factor in ((0, 1 / 8), (6, 1.0), (8, 2.0), (16, 32.0)):
-        # of two classes: 1 / (1 + exp(difference))
+        # for two classes: 1 / (1 + exp(difference))
         expected = -np.log1p(np.exp(-factor * (logits[:, 1] - logits[:, 0])))
         np.testing.assert_allclose(found[:, column], expected, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("factor", [0.25, 1.0, 4.0])
-def test_the_factor_that_labels_were_drawn_with_is_found_again(factor: float) -> None:
+def test_the_factor_that_generated_the_labels_is_recovered(factor: float) -> None:
     random = np.random.default_rng(0)
     logits = random.normal(size=(20_000, 4))
     powers = np.exp(factor * logits)
@@ -31,7 +31,7 @@ def test_the_factor_that_labels_were_drawn_with_is_found_again(factor: float) ->
     assert likeliest_factor(likelihoods)[1] == pytest.approx(factor)
 
 
-def test_parts_that_are_put_together_give_the_factor_of_the_whole() -> None:
+def test_summed_parts_give_the_factor_of_the_whole() -> None:
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(60, 3, generator=generator)
     labels = torch.randint(3, (60,), generator=generator)

@@ -1,4 +1,4 @@
-"""Of how many images a model is sure, class by class."""
+"""The number of images that a model is sure of, class by class."""
 
 import torch
 
@@ -9,7 +9,7 @@ def logits(*probabilities: tuple[float, ...]) -> torch.Tensor:
     return torch.tensor(probabilities).log()
 
 
-def test_images_count_for_the_class_that_is_most_probable() -> None:
+def test_images_count_for_the_most_probable_class() -> None:
     found = certainty_of(logits((0.95, 0.03, 0.02), (0.5, 0.3, 0.2), (0.04, 0.92, 0.04)))
     assert found.assigned.tolist() == [2, 1, 0]
     assert found.sure.tolist() == [1, 1, 0]

@@ -16,14 +16,14 @@ def test_sample_and_task_accuracy_differ_with_unequal_tasks() -> None:
     assert sum(found.by_task) / 2 == 0.375
 
 
-def test_tasks_of_one_size_have_the_samples_accuracy_as_their_mean() -> None:
+def test_with_equal_task_sizes_the_mean_over_tasks_is_the_sample_accuracy() -> None:
     labels = torch.arange(6)
     found = accuracies(torch.tensor([0, 1, 2, 0, 0, 0]), labels, [range(3), range(3, 6)])
     assert found.by_task == [1.0, 0.0]
     assert found.over_samples == 0.5
 
 
-def test_an_error_counts_where_the_sample_belongs_not_where_it_was_put() -> None:
+def test_an_error_counts_for_the_true_class_not_the_predicted_one() -> None:
     found = accuracies(torch.tensor([0, 0]), torch.tensor([0, 1]), [range(1), range(1, 2)])
     assert found.by_task == [1.0, 0.0]
 

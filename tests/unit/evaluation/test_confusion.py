@@ -1,4 +1,4 @@
-"""Answers counted by class, against a case worked by hand, and their file."""
+"""Predictions counted by class, against a case worked by hand, and their file."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from orchestrator.evaluation.confusion import (
 )
 
 NAMES = ["cat", "=dog", "emu"]
-# cat: 2 of 3 right, once as dog; dog: 0 of 2 right, both as emu; emu: 1 of 1
+# cat: 2 of 3 correct, one predicted as dog; dog: 0 of 2, both as emu; emu: 1 of 1
 LABELS, ANSWERS = [0, 0, 0, 1, 1, 2], [0, 1, 0, 2, 2, 2]
 
 
@@ -19,7 +19,7 @@ def rows(most: int = 10) -> list[Confusion]:
     return count_confusions((2, "student"), LABELS, ANSWERS, NAMES, most)
 
 
-def test_right_answers_of_each_class_come_first_then_the_most_frequent_confusions() -> None:
+def test_correct_predictions_of_each_class_come_first_then_the_most_frequent_confusions() -> None:
     assert rows() == [
         Confusion(2, "student", "cat", "cat", 2, 3),
         Confusion(2, "student", "=dog", "=dog", 0, 2),
@@ -29,7 +29,7 @@ def test_right_answers_of_each_class_come_first_then_the_most_frequent_confusion
     ]
 
 
-def test_the_file_gives_accuracies_back_and_the_worst_confusion_first() -> None:
+def test_accuracies_survive_the_file_and_the_worst_confusion_comes_first() -> None:
     answers = from_csv(as_csv(rows()))[2]["student"]
     assert [answers.accuracy(name) for name in (*NAMES, "fox")] == [2 / 3, 0.0, 1.0, None]
     assert [(it.label, it.predicted) for it in answers.wrong] == [("=dog", "emu"), ("cat", "=dog")]
@@ -39,7 +39,7 @@ def test_the_file_gives_accuracies_back_and_the_worst_confusion_first() -> None:
         from_csv("a,b\n1,2\n")
 
 
-def test_confusions_that_are_left_out_are_known_to_be_and_accuracies_stay_exact() -> None:
+def test_truncated_confusions_are_known_to_be_and_accuracies_stay_exact() -> None:
     answers = from_csv(as_csv(rows(most=1)))[2]["student"]
     assert not answers.is_complete
     assert len(answers.wrong) == 1

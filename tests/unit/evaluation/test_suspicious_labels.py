@@ -1,4 +1,4 @@
-"""`suspicious_labels.csv`: what is written is read again, whatever classes and files are called."""
+"""`suspicious_labels.csv` survives a round trip, whatever the names of classes and files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ODD = SuspiciousLabel(
 PLAIN = SuspiciousLabel(12, "", "0", 0.5, "1", 0.25, "0", 0.75)
 
 
-def test_what_is_written_is_read_again() -> None:
+def test_written_rows_are_read_back() -> None:
     assert from_csv(as_csv([ODD, PLAIN])) == [ODD, PLAIN]
     assert from_csv(as_csv([])) == []
 
@@ -32,6 +32,6 @@ def test_the_columns_are_those_of_the_contract() -> None:
     }
 
 
-def test_columns_of_a_later_version_are_left_out() -> None:
+def test_columns_of_a_later_version_are_ignored() -> None:
     head, line = as_csv([PLAIN]).splitlines()
     assert from_csv(f"{head},task\n{line},3\n") == [PLAIN]

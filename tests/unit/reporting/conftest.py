@@ -1,4 +1,4 @@
-"""Runs as values, made up so that every number in a report can be worked out by hand."""
+"""Runs as values, constructed so that every number in a report can be worked out by hand."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -42,8 +42,8 @@ def summary_of(teacher: list[list[float]], student: list[list[float]]) -> dict[s
 
 @pytest.fixture
 def new_run() -> Callable[..., TrackedRun]:
-    """A run with an id of one repeated letter; other settings by dotted path, other fields by
-    name.
+    """Return a function that makes a run whose id repeats one letter; settings by dotted path,
+    other fields by name.
     """
 
     def make(

@@ -110,13 +110,13 @@ def test_a_rate_is_written_with_its_interval() -> None:
     assert rate_text({"count": 0, "total": 0}) == "–"
 
 
-def test_a_replay_is_called_by_what_is_its_own() -> None:
+def test_a_replay_is_named_by_what_distinguishes_it() -> None:
     assert replay_name(CONTENT["replays"][0], CONTENT) == "order 2 1, 20.0 % wrong labels, gate.x=1"
     by_date = {"order": [0, 1], "share": 0, "setting": ""}
     assert replay_name(by_date, CONTENT) == "by date"
 
 
-def test_the_page_shows_every_tick_and_unknown_outcomes_as_well() -> None:
+def test_the_page_shows_every_tick_and_unknown_outcomes() -> None:
     html = backtest_report(CONTENT)
     assert "&lt;0&gt;, 1" in html
     assert "why &amp; how" in html

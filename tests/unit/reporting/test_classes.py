@@ -1,4 +1,4 @@
-"""Single classes in reports: worked out by hand for two tasks of two classes each."""
+"""Results by class in reports, worked out by hand for two tasks of two classes each."""
 
 from collections.abc import Callable
 
@@ -17,13 +17,13 @@ CLASSES = ["class 0a", "class 0b", "class 1a", "class 1b"]
 
 
 def counted(learned: int, role: Role, answers: dict[str, str]) -> list[Confusion]:
-    """Rows of answers given as places: `{"0": "0012"}` are four images of the first class."""
+    """Return rows of predictions written as digits: `{"0": "0012"}` is four images of class 0."""
     pairs = [(int(label), int(it)) for label, given in answers.items() for it in given]
     labels, predictions = zip(*pairs, strict=True)
     return count_confusions((learned, role), labels, predictions, CLASSES, 100)
 
 
-# after both tasks the student takes 3 of 4 images of class 0a for class 1b, and one of 1a for 0b
+# after both tasks the student predicts class 1b for 3 of 4 images of 0a, and 0b for one of 1a
 STUDENT_AT_THE_END = {"0": "0333", "1": "1111", "2": "2221", "3": "3333"}
 ROWS = [
     *counted(1, "student", {"0": "0000", "1": "1110"}),
@@ -37,7 +37,9 @@ def recorded(new_run: NewRun, rows: list[Confusion], letter: str = "a") -> Track
     return new_run(letter, files={output_files.CONFUSION_FILE: as_csv(rows)})
 
 
-def test_the_worst_confusion_and_the_least_known_class_come_first(new_run: NewRun) -> None:
+def test_the_most_frequent_confusion_and_the_least_accurate_class_come_first(
+    new_run: NewRun,
+) -> None:
     section = classes_section(recorded(new_run, ROWS))
     assert section is not None
     assert [(it.label, it.predicted, it.ages, it.worst_share) for it in section.pairs] == [
@@ -57,7 +59,7 @@ def test_the_worst_confusion_and_the_least_known_class_come_first(new_run: NewRu
     )
 
 
-def test_a_report_names_what_is_taken_for_what(new_run: NewRun) -> None:
+def test_a_report_names_the_confused_classes(new_run: NewRun) -> None:
     text = text_of(run_report(recorded(new_run, ROWS)))
     assert "class 0a class 1b old as new 25.0 1 of 4 75.0 3 of 4" in text
     assert "class 1a class 0b new as old 0.0 25.0 1 of 4" in text
@@ -65,7 +67,7 @@ def test_a_report_names_what_is_taken_for_what(new_run: NewRun) -> None:
     assert "class 0a 25.0 75.0 class 0b 100.0" in text, "the student's matrix"
 
 
-def test_of_many_classes_the_worst_are_shown_and_no_matrix(new_run: NewRun) -> None:
+def test_with_many_classes_only_the_worst_are_shown_and_no_matrix(new_run: NewRun) -> None:
     names = [f"breed {number}" for number in range(300)]
     labels = [label for label in range(300) for _ in range(2)]
     wrong = [(label + place) % 300 for place, label in enumerate(labels)]
@@ -78,14 +80,14 @@ def test_of_many_classes_the_worst_are_shown_and_no_matrix(new_run: NewRun) -> N
     assert "Confusion matrices" not in text
 
 
-def test_a_run_of_an_earlier_release_says_that_classes_are_not_recorded(new_run: NewRun) -> None:
+def test_a_run_of_an_earlier_release_reports_that_classes_are_not_recorded(new_run: NewRun) -> None:
     said = "Answers by class are not recorded. Trials of sweeps"
     assert said in text_of(run_report(new_run()))
     damaged = new_run(files={output_files.CONFUSION_FILE: "tasks_learned,model\n1,teacher\n"})
     assert said in text_of(run_report(damaged))
 
 
-def test_a_comparison_says_which_classes_moved(new_run: NewRun) -> None:
+def test_a_comparison_names_the_classes_that_changed(new_run: NewRun) -> None:
     better = STUDENT_AT_THE_END | {"0": "0003", "3": "3332"}
     runs = [
         recorded(new_run, ROWS),

@@ -16,9 +16,7 @@ def changed(**values: object) -> dict[str, str]:
     )
 
 
-def test_the_defaults_differ_in_nothing_from_themselves_wherever_they_are_computed_and_kept() -> (
-    None
-):
+def test_the_defaults_do_not_differ_from_themselves_whatever_name_seed_and_store() -> None:
     assert unlike_defaults(flatten(Experiment())) == []
     assert unlike_defaults(changed(data__max_memory_gib=4)) == []
     assert (
@@ -29,13 +27,13 @@ def test_the_defaults_differ_in_nothing_from_themselves_wherever_they_are_comput
     )
 
 
-def test_what_was_chosen_stands_beside_its_default() -> None:
+def test_a_changed_setting_is_shown_with_its_default() -> None:
     assert unlike_defaults(changed(teacher__training__epochs=3)) == [
         Setting("teacher.training.epochs", ("3", flatten(Experiment())["teacher.training.epochs"]))
     ]
 
 
-def test_differences_are_only_what_is_not_the_same_everywhere() -> None:
+def test_differences_are_the_settings_that_are_not_equal_in_all_runs() -> None:
     found = differences([{"a": "1", "b": "2"}, {"a": "1", "b": "3"}, {"a": "1", "c": "4"}])
     assert [(setting.path, setting.values) for setting in found] == [
         ("b", ("2", "3", "–")),
@@ -44,7 +42,7 @@ def test_differences_are_only_what_is_not_the_same_everywhere() -> None:
     assert [found[0].is_other(place) for place in range(3)] == [False, True, True]
 
 
-def test_configurations_are_the_same_whatever_their_seed_and_places() -> None:
+def test_configurations_are_equal_whatever_their_seed_and_paths() -> None:
     assert same_but_for_the_seed(
         changed(seed=1, tracking__experiment="x")
     ) == same_but_for_the_seed(changed(seed=2))

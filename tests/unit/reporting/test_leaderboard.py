@@ -6,7 +6,7 @@ from orchestrator.reporting.leaderboard import leaderboard_csv
 from tests.unit.figures.sweeps import KIND, PROGRESS, RATE, TRIALS
 
 
-def test_the_leaderboard_is_best_first_and_gives_back_every_value() -> None:
+def test_the_leaderboard_is_best_first_and_keeps_every_value() -> None:
     trials = [
         *TRIALS,
         TrialRow(

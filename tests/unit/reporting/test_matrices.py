@@ -10,7 +10,7 @@ def cells_of(rows: list[list[Cell | None]]) -> list[Cell]:
     return [cell for row in rows for cell in row if cell is not None]
 
 
-def test_above_the_diagonal_there_is_nothing() -> None:
+def test_cells_above_the_diagonal_are_empty() -> None:
     cells = accuracy_cells([[1.0], [0.5, 0.25]])
     assert [[cell and cell.text for cell in row] for row in cells] == [
         ["100.0", None],
@@ -19,7 +19,7 @@ def test_above_the_diagonal_there_is_nothing() -> None:
     assert accuracy_cells([]) == []
 
 
-def test_a_difference_is_in_points_as_far_as_both_matrices_go() -> None:
+def test_a_difference_is_in_points_for_the_rows_that_both_matrices_have() -> None:
     cells = difference_cells([[1.0], [0.5, 0.25]], [[0.9], [0.5, 0.5], [0.1, 0.2, 0.3]])
     assert [[cell and cell.text for cell in row] for row in cells] == [
         ["+10.0", None],

@@ -1,4 +1,4 @@
-"""Charts of what monitoring saw."""
+"""Charts of monitoring results."""
 
 import re
 from dataclasses import replace
@@ -13,11 +13,11 @@ QUIET = MonitoringPoint(1, 0.95, 0.96, 0.05, 0.05, 0.1)
 LOUD = MonitoringPoint(2, 0.6, 0.96, 0.5, 0.05, 0.4)
 
 
-def test_where_nothing_was_looked_at_there_is_no_chart() -> None:
+def test_without_monitoring_points_there_is_no_chart() -> None:
     assert monitoring_charts([]) == []
 
 
-def test_agreement_far_images_and_drift_are_drawn_over_the_looks() -> None:
+def test_agreement_far_images_and_drift_are_drawn_over_the_monitoring_points() -> None:
     agreement, far = monitoring_charts([QUIET, LOUD])
     for label in ("New images", "Held-out images"):
         assert label in agreement.drawing
@@ -27,7 +27,7 @@ def test_agreement_far_images_and_drift_are_drawn_over_the_looks() -> None:
     assert later.drawing != far.drawing
 
 
-def test_the_history_of_a_retraining_has_them() -> None:
+def test_the_history_page_of_a_retraining_has_the_charts() -> None:
     group = ChartGroup("Unlabeled", "", monitoring_charts([QUIET, LOUD]))
     without = history_page(History("house"), NOW)
     page = history_page(History("house"), NOW, more_charts=[group])

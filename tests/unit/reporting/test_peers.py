@@ -27,7 +27,7 @@ def finetuned(new_run: NewRun, letter: str, seed: str, last: float) -> TrackedRu
     )
 
 
-def test_a_run_alone_has_no_table(new_run: NewRun) -> None:
+def test_a_run_without_peers_has_no_table(new_run: NewRun) -> None:
     run = new_run()
     assert peer_rows(run, [run]) == []
 
@@ -60,7 +60,7 @@ def test_two_configurations_of_another_method_have_two_names(new_run: NewRun) ->
     ]
 
 
-def test_a_quite_different_configuration_and_other_classes_are_no_peers(new_run: NewRun) -> None:
+def test_a_very_different_configuration_and_other_classes_are_no_peers(new_run: NewRun) -> None:
     far = new_run(
         "b",
         {
@@ -85,7 +85,7 @@ def test_other_methods_come_before_ablations_and_small_changes_before_larger_one
     }
 
 
-def test_of_one_seed_computed_twice_the_newest_counts_but_the_reported_run_wins(
+def test_of_two_runs_of_one_seed_the_newest_counts_except_for_the_reported_run(
     new_run: NewRun,
 ) -> None:
     run = new_run()
@@ -99,16 +99,14 @@ def test_of_one_seed_computed_twice_the_newest_counts_but_the_reported_run_wins(
 
 
 @pytest.mark.parametrize("status", ["KILLED", "RUNNING"])
-def test_a_reported_run_that_has_not_finished_is_no_seed_of_the_mean(
-    new_run: NewRun, status: str
-) -> None:
+def test_an_unfinished_reported_run_is_not_part_of_the_mean(new_run: NewRun, status: str) -> None:
     left = metrics(0.1, 0.1, 0.1, 0.1, 0.1, 0.1)  # killed while it wrote its files
     killed = new_run("a", {"seed": "7"}, summary=None, status=status, metrics=left)
     own, _ = peer_rows(killed, [new_run("b"), finetuned(new_run, "c", "0", 0.2)])
     assert (own.seeds, own.numbers[0]) == ("0 (this run has not finished)", "85.0")
 
 
-def test_a_finished_run_wins_over_a_killed_one_of_its_seed(new_run: NewRun) -> None:
+def test_a_finished_run_is_preferred_to_a_killed_one_of_the_same_seed(new_run: NewRun) -> None:
     killed = new_run("a", summary=None, status="KILLED")
     own, *_ = peer_rows(killed, [new_run("b")])
     assert own.seeds == "0 (this run has not finished)"

@@ -23,11 +23,11 @@ def test_a_fraction_is_shown_in_percent_with_one_digit(fraction: float | None, t
 @pytest.mark.parametrize(
     ("difference", "text"), [(0.012, "+1.2"), (-0.25, "−25.0"), (0.0004, "0.0"), (-0.0004, "0.0")]
 )
-def test_a_difference_has_its_sign_unless_it_is_nothing(difference: float, text: str) -> None:
+def test_a_difference_has_its_sign_unless_it_is_zero(difference: float, text: str) -> None:
     assert signed_points(difference) == text
 
 
-def test_the_deviation_is_that_of_a_sample() -> None:
+def test_the_standard_deviation_is_that_of_a_sample() -> None:
     assert mean_and_deviation([0.9, 1.0]) == "95.0 ± 7.1"  # sqrt(2 * 5²) = 7.07
     assert mean_and_deviation([0.9]) == "90.0"
     assert mean_and_deviation([]) == "–"
@@ -47,7 +47,7 @@ def test_a_short_count_has_three_or_four_digits(number: int, text: str) -> None:
     assert short_count(number) == text
 
 
-def test_long_fractions_of_a_setting_are_cut_and_all_else_stays() -> None:
+def test_long_fractions_in_settings_are_cut_and_all_else_stays() -> None:
     assert short_numbers("[0.53544699304, 1, 0.25, 'v1.2']") == "[0.53545, 1, 0.25, 'v1.2']"
     assert short_numbers("1.23456789e-05") == "1.2346e-05"
 

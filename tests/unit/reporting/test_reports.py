@@ -1,6 +1,4 @@
-"""Whole pages from values: what stands on them for runs that have finished, go on, have failed, or
-differ.
-"""
+"""Whole pages from values, for runs that are finished, running or failed, and for comparisons."""
 
 import re
 import subprocess
@@ -49,7 +47,7 @@ def test_a_finished_run_shows_both_models_side_by_side(new_run: NewRun) -> None:
     assert "Every setting has its default value." in text
 
 
-def test_what_users_have_named_is_escaped(new_run: NewRun) -> None:
+def test_texts_of_users_are_escaped(new_run: NewRun) -> None:
     run = new_run(
         name=EVIL,
         experiment=EVIL,
@@ -62,7 +60,9 @@ def test_what_users_have_named_is_escaped(new_run: NewRun) -> None:
     text_of(comparison([run, new_run("b", {"teacher.training.epochs": EVIL})]))
 
 
-def test_a_failed_run_without_a_number_says_why_and_what_was_to_be_run(new_run: NewRun) -> None:
+def test_a_failed_run_without_results_shows_the_reason_and_its_configuration(
+    new_run: NewRun,
+) -> None:
     run = new_run(
         summary=None,
         status="FAILED",
@@ -76,13 +76,13 @@ def test_a_failed_run_without_a_number_says_why_and_what_was_to_be_run(new_run: 
     assert "teacher.training.epochs 3" in text
 
 
-def test_a_running_one_shows_the_rows_that_have_come_whole(new_run: NewRun) -> None:
+def test_a_running_run_shows_its_complete_rows(new_run: NewRun) -> None:
     histories = {
         "teacher_accuracy/task_00": [(1, 1.0), (2, 0.5), (3, 0.4)],
         "teacher_accuracy/task_01": [
             (2, 0.7),
             (3, 0.4),
-        ],  # the third task's own accuracy is still under way
+        ],  # the third task's own accuracy is not logged yet
         "teacher_training/loss": [(1, 2.0), (2, 1.0)],
     }
     run = new_run(summary=None, status="RUNNING", ended=None, histories=histories)
@@ -94,12 +94,12 @@ def test_a_running_one_shows_the_rows_that_have_come_whole(new_run: NewRun) -> N
     assert "Training the teacher" in text
 
 
-def test_a_run_that_has_not_even_begun_has_a_page(new_run: NewRun) -> None:
+def test_a_run_that_has_not_started_has_a_page(new_run: NewRun) -> None:
     empty = TrackedRun("a" * 32, "bare", "x", "1", "SCHEDULED", None, None)
     assert "? scheduled" in text_of(run_report(empty))
 
 
-def test_histories_of_accuracies_are_needed_only_without_a_summary(new_run: NewRun) -> None:
+def test_accuracy_histories_are_needed_only_without_a_summary(new_run: NewRun) -> None:
     metrics = {"student_accuracy/task_00": 0.5, "student/accuracy": 0.5}
     assert "student_accuracy/task_00" not in needed_histories(new_run(metrics=metrics))
     needed = needed_histories(new_run(summary=None, metrics=metrics))
@@ -107,7 +107,7 @@ def test_histories_of_accuracies_are_needed_only_without_a_summary(new_run: NewR
     assert "student/accuracy" not in needed
 
 
-def test_one_task_is_a_report_as_well(new_run: NewRun) -> None:
+def test_one_task_is_enough_for_a_report(new_run: NewRun) -> None:
     histories = {f"{role}_accuracy/task_00": [(1, 0.75)] for role in ROLES}
     text = text_of(run_report(new_run(summary=None, histories=histories)))
     assert "Last accuracy mean over all tasks, at the end 75.0 75.0" in text
@@ -149,7 +149,7 @@ def test_a_run_whose_student_inherits_shows_every_cut_and_marks_its_own(new_run:
 # --- several --------------------------------------------------------------------------------------
 
 
-def test_a_comparison_begins_with_what_was_different(new_run: NewRun) -> None:
+def test_a_comparison_begins_with_the_differences_in_settings(new_run: NewRun) -> None:
     first = new_run("a")
     other = new_run(
         "b",
@@ -182,7 +182,7 @@ def test_less_forgetting_is_better_and_less_accuracy_is_worse(new_run: NewRun) -
     assert '<span class="worse">−17.5</span>' in html, "last accuracy 75.0 became 57.5"
 
 
-def test_what_cannot_be_compared_is_said_on_top(new_run: NewRun) -> None:
+def test_warnings_about_incomparable_runs_come_first(new_run: NewRun) -> None:
     runs = [
         new_run("a"),
         new_run(
@@ -202,11 +202,11 @@ def test_what_cannot_be_compared_is_said_on_top(new_run: NewRun) -> None:
     assert "Not finished: B (KILLED)" in top
 
 
-def test_runs_that_fit_together_have_no_warning(new_run: NewRun) -> None:
+def test_comparable_runs_have_no_warning(new_run: NewRun) -> None:
     assert 'class="notice"' not in comparison([new_run("a"), new_run("b")])
 
 
-def test_another_order_of_classes_is_said(new_run: NewRun) -> None:
+def test_a_different_class_order_is_reported(new_run: NewRun) -> None:
     assert "The class order differs" in text_of(
         comparison([new_run("a"), new_run("b", {"scenario.class_order": "7"})])
     )
@@ -221,7 +221,7 @@ def test_a_run_without_numbers_keeps_its_letter(new_run: NewRun) -> None:
 
 
 @pytest.mark.parametrize("num_runs", [2, 30])
-def test_equal_matrices_are_said_to_be_equal(new_run: NewRun, num_runs: int) -> None:
+def test_equal_matrices_are_reported_as_equal(new_run: NewRun, num_runs: int) -> None:
     text = text_of(
         comparison(
             [new_run(letter) for letter in "0123456789abcdefghijklmnopqrstuvwxyz"[:num_runs]]
@@ -232,7 +232,7 @@ def test_equal_matrices_are_said_to_be_equal(new_run: NewRun, num_runs: int) -> 
 
 
 def as_histories(matrix: list[list[float]]) -> dict[str, list[tuple[int, float]]]:
-    """The metrics that a run with this matrix of both models has logged."""
+    """Return the metric histories that a run with this matrix for both models has logged."""
     return {
         f"{role}_accuracy/task_{task:02}": [
             (row + 1, matrix[row][task]) for row in range(task, len(matrix))

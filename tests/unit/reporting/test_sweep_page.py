@@ -1,4 +1,4 @@
-"""The page of a sweep in one file: its data, its scripts, its size."""
+"""The sweep page as one file: its data, its scripts, its size."""
 
 import base64
 import hashlib
@@ -78,7 +78,7 @@ ROWS = [
 ]
 
 
-def test_what_users_have_named_cannot_leave_the_data(
+def test_texts_of_users_cannot_break_out_of_the_data(
     facts: Callable[[list[TrialRow]], SweepFacts],
 ) -> None:
     html = sweep_report(facts(ROWS))
@@ -95,13 +95,13 @@ def test_the_data_are_plain_json_with_the_best_trial_first(
     assert data["numFinished"] == 3
     assert data["objectives"][0]["values"] == [0.9, 0.7, 0.5, None]
     assert data["objectives"][0]["texts"] == ["90.0 %", "70.0 %", "50.0 %", "–"]
-    # neither a missing value nor infinity is a number of JSON
+    # JSON has neither missing values nor infinity
     assert data["parameters"][1]["values"] == [0.25, None, 0.1, None]
     assert data["trials"]["curve"][0] == [0.5, None]
     assert [axis["unset"] for axis in data["axes"]][-1] == "unfinished"
 
 
-def test_of_several_objectives_the_front_comes_first_each_in_its_unit(
+def test_with_several_objectives_the_front_comes_first_each_value_in_its_unit(
     facts: Callable[[list[TrialRow]], SweepFacts],
 ) -> None:
     metrics = {"student/last_accuracy": "max", "student/bytes": "min"}
@@ -170,9 +170,9 @@ def test_a_thousand_trials_fit_into_one_and_a_half_megabytes(
     assert "300 of 1200 trials" in html
 
 
-def test_the_library_is_the_one_that_its_recipe_makes_and_comes_with_its_licenses() -> None:
+def test_the_library_matches_its_build_recipe_and_ships_its_licenses() -> None:
     library = SCRIPTS / "echarts" / "echarts.min.js"
-    # anyone who rebuilds it (entry.js there) changes this digest
+    # rebuilding the library (entry.js there) changes this digest
     digest = "8e8000dd049cf696867dfebe16df5884115698e0abc7fd3a173e08ae1fb93b2d"
     assert hashlib.sha256(library.read_bytes()).hexdigest() == digest
     notice = (ROOT / "NOTICE").read_text()

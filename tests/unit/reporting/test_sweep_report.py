@@ -94,7 +94,7 @@ def text_of(html: str) -> str:
     )
 
 
-def test_the_trials_runs_tell_what_the_summary_would_have(
+def test_the_trials_runs_give_the_same_summary_as_the_file(
     sweep: TrackedRun, trials: list[TrackedRun]
 ) -> None:
     summary = summary_of_trials(sweep, trials, SPACE)
@@ -102,7 +102,7 @@ def test_the_trials_runs_tell_what_the_summary_would_have(
         (0, "finished", 0.5),
         (1, "finished", 0.75),
         (2, "failed", None),
-        (3, "stopped", None),  # what it had reached belongs to fewer tasks
+        (3, "stopped", None),  # its value so far belongs to fewer tasks
     ]
     assert summary["best"] == {
         "trial": 1,
@@ -113,7 +113,7 @@ def test_the_trials_runs_tell_what_the_summary_would_have(
     assert summary["metric"] == "1 * student/last_accuracy - 0.5 * student/forgetting"
 
 
-def test_a_front_is_told_by_the_trials_runs_also_while_the_sweep_goes_on(
+def test_a_front_is_computed_from_the_trials_runs_also_while_the_sweep_runs(
     sweep: TrackedRun, trials: list[TrackedRun]
 ) -> None:
     metrics = {"student/last_accuracy": "max", "student/num_parameters": "min"}
@@ -136,13 +136,13 @@ def test_a_front_is_told_by_the_trials_runs_also_while_the_sweep_goes_on(
     assert "The front has 2 trials" in text
     assert "The search space has no rule that chooses one of them" in text
     assert "75.0 %" in text
-    # one that was begun by a version that logged one number
+    # a sweep started by a version that logged one number
     earlier = summary_of_trials(sweep, trials, space)
     assert earlier["front"] == []
     assert "The front has 0 trials" in text_of(sweep_report(facts(sweep, earlier, space)))
 
 
-def test_without_a_search_space_the_parameters_are_what_differs(
+def test_without_a_search_space_the_parameters_are_the_settings_that_differ(
     sweep: TrackedRun, trials: list[TrackedRun]
 ) -> None:
     summary = summary_of_trials(sweep, trials, {})
@@ -154,7 +154,7 @@ def test_without_a_search_space_the_parameters_are_what_differs(
     ]
 
 
-def test_the_smallest_is_best_where_that_is_asked_for() -> None:
+def test_the_smallest_value_is_best_when_minimising() -> None:
     rows = [
         {"trial": number, "status": "finished", "value": value}
         for number, value in enumerate((0.3, 0.1, 0.1))
@@ -163,7 +163,7 @@ def test_the_smallest_is_best_where_that_is_asked_for() -> None:
     assert [row["trial"] for row in best_trials({"mode": "max", "trials": rows})] == [0, 1, 2]
 
 
-def test_the_page_tells_the_best_the_space_the_failures_and_what_sharing_saved(
+def test_the_page_shows_the_best_trial_the_space_the_failures_and_the_saving_by_sharing(
     sweep: TrackedRun, trials: list[TrackedRun]
 ) -> None:
     text = text_of(sweep_report(facts(sweep, summary_of_trials(sweep, trials, SPACE), SPACE)))
@@ -180,13 +180,13 @@ def test_the_page_tells_the_best_the_space_the_failures_and_what_sharing_saved(
     assert "best.yaml, the complete experiment name: best" in text
 
 
-def test_a_sweep_that_was_killed_at_once_has_a_page(sweep: TrackedRun) -> None:
+def test_a_sweep_that_was_killed_at_its_start_has_a_page(sweep: TrackedRun) -> None:
     text = text_of(sweep_report(facts(sweep, summary_of_trials(sweep, [], {}), {})))
     assert "No trial has finished" in text
     assert "This sweep ended before its search space was stored" in text
 
 
-def test_all_trials_but_the_best_twenty_are_folded(
+def test_all_but_the_best_twenty_trials_are_folded(
     sweep: TrackedRun, trials: list[TrackedRun]
 ) -> None:
     summary = summary_of_trials(sweep, trials, SPACE)

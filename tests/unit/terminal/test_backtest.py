@@ -86,7 +86,7 @@ def text_of(console: Console) -> str:
     return console.file.getvalue()
 
 
-def test_a_tick_is_a_line_with_its_place_and_the_time_left(
+def test_a_tick_is_one_line_with_its_number_and_the_time_left(
     shown: tuple[TerminalBacktestListener, Lines, Console],
 ) -> None:
     listener, lines, _ = shown
@@ -102,7 +102,7 @@ def test_a_tick_is_a_line_with_its_place_and_the_time_left(
     ]
 
 
-def test_people_see_every_tick_and_the_errors_as_tables(
+def test_the_text_output_shows_every_tick_and_the_errors_as_tables(
     shown: tuple[TerminalBacktestListener, Lines, Console],
 ) -> None:
     listener, lines, console = shown
@@ -121,7 +121,7 @@ def test_people_see_every_tick_and_the_errors_as_tables(
     assert lines.written == ["backtest out/backtest.json", "report   out/backtest.html"]
 
 
-def test_programs_read_the_errors_as_lines(
+def test_the_json_output_has_the_errors_as_lines(
     shown: tuple[TerminalBacktestListener, Lines, Console], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")

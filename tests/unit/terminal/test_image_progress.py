@@ -19,13 +19,13 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """A clock that stands still until it is moved."""
+    """Return a clock that advances only when told to."""
     made = Clock()
     monkeypatch.setattr(image_progress, "time", made)
     return made
 
 
-def test_without_a_terminal_a_line_every_ten_seconds_says_what_is_left(
+def test_without_a_terminal_a_line_every_ten_seconds_shows_the_progress(
     clock: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     progress = ImageProgress(Console(file=io.StringIO()), "decoding")
@@ -38,7 +38,7 @@ def test_without_a_terminal_a_line_every_ten_seconds_says_what_is_left(
     ]
 
 
-def test_short_work_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_short_work_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     progress = ImageProgress(Console(file=io.StringIO()), "decoding")
     for done in range(1, 4):
         progress(done, 3)

@@ -1,4 +1,4 @@
-"""In a pod every line is JSON with the same fields; elsewhere it is for people."""
+"""In a pod every line is JSON with the same fields; elsewhere it is plain text."""
 
 import json
 import os
@@ -63,7 +63,7 @@ def test_progress_warnings_and_tracebacks_are_one_object_a_line() -> None:
     assert "deprecated" in trouble[2]["message"]
 
 
-def test_in_a_terminal_warnings_are_still_seen_when_libraries_have_set_up_logging() -> None:
+def test_in_a_terminal_warnings_stay_visible_after_libraries_set_up_logging() -> None:
     code = (
         "import logging; from orchestrator.terminal.lines import log_as_text; log_as_text(); import"
         " mlflow.pytorch\nlogging.getLogger('orchestrator.stages').warning('seen once')"
@@ -74,7 +74,7 @@ def test_in_a_terminal_warnings_are_still_seen_when_libraries_have_set_up_loggin
     assert (answer.stdout, answer.stderr) == ("", "seen once\n")
 
 
-def test_errors_of_the_command_are_one_object(tmp_path: Path) -> None:
+def test_an_error_of_the_command_is_one_object(tmp_path: Path) -> None:
     answer = in_a_pod("-m", "orchestrator", "run", str(tmp_path / "nonesuch.yaml"))
     [line] = objects(answer.stderr)
     assert (answer.returncode, answer.stdout, line["level"], set(line)) == (2, "", "error", FIELDS)
@@ -91,7 +91,9 @@ def test_yaml_stays_yaml_in_a_pod() -> None:
 
 
 @pytest.mark.slow
-def test_a_run_says_run_task_and_stage(tiny_experiment: "Experiment", tmp_path: Path) -> None:
+def test_lines_of_a_run_name_run_task_and_stage(
+    tiny_experiment: "Experiment", tmp_path: Path
+) -> None:
     file = tmp_path / "tiny.yaml"
     values = tiny_experiment.model_dump(mode="json") | {"store": {"uri": str(tmp_path / "store")}}
     file.write_text(yaml.safe_dump(values))

@@ -1,4 +1,4 @@
-"""Accuracies are shown to people in percent, with one decimal."""
+"""Text output shows accuracies in percent, with one decimal."""
 
 import logging
 from dataclasses import replace
@@ -52,7 +52,7 @@ def test_a_sweep_shows_its_objective_in_percent(
         caplog.clear()
 
 
-def test_several_objectives_are_shown_in_their_units_with_the_front_and_the_choice(
+def test_several_objectives_show_their_units_the_front_and_the_choice(
     capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -77,7 +77,7 @@ def test_several_objectives_are_shown_in_their_units_with_the_front_and_the_choi
     assert "front: trials 3" in logged
 
 
-def test_a_run_in_a_pod_ends_with_percent(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_run_in_a_pod_ends_with_percentages(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     measures = {
         "last_accuracy": 0.87993,

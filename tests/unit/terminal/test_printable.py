@@ -1,4 +1,4 @@
-"""No text of others reaches a terminal as a command."""
+"""Control sequences in foreign text never reach the terminal."""
 
 import io
 import logging
@@ -15,13 +15,13 @@ HOSTILE = "red\x1b[31m \x9b2J \x07\r\x08 \u202egnp.exe \ud800 \x7f"
 SHOWN = r"red\x1b[31m \x9b2J \x07\r\x08 \u202egnp.exe \ud800 \x7f"
 
 
-def test_commands_are_written_out_and_text_stays() -> None:
+def test_control_sequences_are_escaped_and_text_stays() -> None:
     assert printable(HOSTILE) == SHOWN
     plain = "Zürich 猫 🐈 \N{RIGHT-TO-LEFT MARK}\n\ttable"
     assert printable(plain) == plain
 
 
-def test_lines_and_logs_show_no_command(capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_and_logs_contain_no_control_sequences(capsys: pytest.CaptureFixture[str]) -> None:
     before = [*logging.getLogger().handlers]
     try:
         log_as_text()
@@ -38,8 +38,8 @@ def test_lines_and_logs_show_no_command(capsys: pytest.CaptureFixture[str]) -> N
     assert captured.err.splitlines() == [SHOWN]
 
 
-def test_tables_show_no_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where Rich writes commands of its own: on a terminal."""
+def test_tables_contain_no_control_sequences(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also on a terminal, where Rich writes control sequences of its own."""
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stdout", stream)
     table = Table(title=HOSTILE, caption=HOSTILE)

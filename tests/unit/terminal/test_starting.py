@@ -1,4 +1,4 @@
-"""The first lines show ids, direct links, and that Ray starts."""
+"""The first lines show ids and direct links, and announce the start of Ray."""
 
 import logging
 from collections.abc import Callable
@@ -41,7 +41,7 @@ Said = Callable[[], str]
 
 @pytest.fixture
 def said(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Said:
-    """Returns what was printed for a person or logged for a program since the last call."""
+    """Return a function that reads all text printed or logged since its last call."""
     caplog.set_level(logging.INFO)
 
     def take() -> str:
@@ -72,7 +72,7 @@ def test_a_sweep_names_its_id_and_page_when_it_starts(said: Said) -> None:
         assert ON_SERVER in said()
 
 
-def test_it_is_said_that_ray_starts(said: Said) -> None:
+def test_the_start_of_ray_is_announced(said: Said) -> None:
     for listener in (
         TerminalRunListener(new_console()),
         JsonRunListener(),
@@ -85,7 +85,7 @@ def test_it_is_said_that_ray_starts(said: Said) -> None:
         assert "Ray      joins the cluster ray.example:6379" in said()
 
 
-def test_ray_is_announced_before_it_starts_and_not_where_nothing_is_left(
+def test_ray_is_announced_before_it_starts_and_not_if_no_stage_is_left(
     tiny_experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     happened: list[str | None] = []

@@ -13,7 +13,7 @@ def test_rows_begin_with_the_champions_worst_class(history: History) -> None:
     table = class_table(history, "student")
     assert table is not None
     assert [version.student for version in table.versions] == [1, 2, 3, 4]
-    # the rejected version knows classes 6 and 7, the champion does not: by its own numbers
+    # sorted by the champion's accuracies; only the rejected version knows classes 6 and 7
     assert [row.name for row in table.rows] == [f"class {label}" for label in range(7, -1, -1)]
     texts = [cell.text if cell else "" for cell in table.rows[-3].cells]
     assert (table.rows[-3].name, texts) == ("class 2", ["", "80.0", "80.0", "80.0"])
@@ -34,7 +34,7 @@ def test_a_class_without_held_out_images_has_an_empty_cell(history: History) -> 
     assert [cell.text if cell else "" for cell in row.cells] == ["100.0", "100.0", ""]
 
 
-def test_of_a_thousand_classes_the_best_are_counted(
+def test_of_a_thousand_classes_the_best_are_only_counted(
     history: History, new_version: Callable[..., Version]
 ) -> None:
     many = new_version(
@@ -50,7 +50,7 @@ def test_of_a_thousand_classes_the_best_are_counted(
     assert (len(table.rows), table.num_more, table.least_hidden) == (200, 800, 0.2)
 
 
-def test_versions_without_recorded_classes_are_left_out(history: History) -> None:
+def test_versions_without_recorded_classes_are_skipped(history: History) -> None:
     none = [replace(version, class_accuracies=None) for version in history.versions]
     assert class_table(replace(history, versions=none, champion=none[2]), "student") is None
     some = [*none[:2], history.versions[2]]
@@ -69,7 +69,7 @@ def test_at_most_the_last_twelve_champions_are_columns(new_version: Callable[...
 
 def test_the_spread_is_of_champions_only(history: History) -> None:
     median, _, worst = spread_lines(history, "student")
-    # by hand: right in 10 - n of 10, with 2, 4 and 6 classes
+    # by hand: 10 - n of 10 images are correct, with 2, 4 and 6 classes
     assert [*worst.points] == [(1, 0.9), (2, 0.7), (3, 0.5)]
     assert [(student, round(value, 3)) for student, value in median.points] == [
         (1, 0.95),

@@ -13,7 +13,7 @@ from tests.made_up_history import NOW, OLD_ACCURACY, days_ago
 from tests.page_text import EVIL, text_of
 
 
-def test_the_page_begins_with_the_champion_and_what_needs_a_person(history: History) -> None:
+def test_the_page_begins_with_the_champion_and_what_needs_attention(history: History) -> None:
     text = text_of(history_page(history, NOW))
     places = [
         text.index(words)
@@ -32,7 +32,7 @@ def test_the_page_begins_with_the_champion_and_what_needs_a_person(history: Hist
     assert places == sorted(places)
 
 
-def test_every_version_has_its_numbers_its_decision_and_its_verdicts(history: History) -> None:
+def test_every_version_shows_its_numbers_its_decision_and_its_verdicts(history: History) -> None:
     text = text_of(history_page(history, NOW))
     assert (
         "4 24 Nov 2026 rejected 8 95.0 93.0 the gate student: forgetting 31.0 %, at most 20.0 %"
@@ -61,7 +61,7 @@ def test_verdicts_of_earlier_releases_are_shown_as_they_are(
     assert "Accuracy by class" not in text
 
 
-def test_what_users_and_others_wrote_is_escaped(new_version: Callable[..., Version]) -> None:
+def test_texts_of_users_and_others_are_escaped(new_version: Callable[..., Version]) -> None:
     version = new_version(
         1,
         1,
@@ -111,7 +111,7 @@ def test_links_lead_to_mlflow(new_version: Callable[..., Version]) -> None:
     assert "run in MLflow" in text_of(html, links=["http://mlflow:5000/"])
 
 
-def test_further_charts_have_a_section_of_their_own(history: History) -> None:
+def test_additional_charts_have_their_own_section(history: History) -> None:
     chart = line_chart("Agreement", [Line("Agreement", [(1, 0.9), (2, 0.8)])], "tick")
     assert chart is not None
     group = ChartGroup("Between ticks", "Of images without labels.", [chart])

@@ -20,7 +20,7 @@ from tests.made_up_history import NOW, days_ago
 NewVersion = Callable[..., Version]
 
 
-def test_the_champion_is_told_in_two_sentences(history: History) -> None:
+def test_the_champion_is_described_in_two_sentences(history: History) -> None:
     who, knows = champion_sentences(history)
     assert who == (
         "Version 3 of the student, with version 13 of the teacher, has been the champion since"
@@ -32,7 +32,7 @@ def test_the_champion_is_told_in_two_sentences(history: History) -> None:
     )
 
 
-def test_the_last_30_days_are_what_was_registered_in_them(history: History) -> None:
+def test_the_summary_of_30_days_counts_versions_registered_in_them(history: History) -> None:
     text = " ".join(recent_sentences(history, NOW))
     assert text.startswith("2 versions were trained: 1 became champion, 1 was rejected.")
     assert "The new champions learned from 60 new images in 1 file." in text
@@ -43,7 +43,7 @@ def test_the_last_30_days_are_what_was_registered_in_them(history: History) -> N
     ) in text
 
 
-def test_a_quiet_month_says_since_when(history: History) -> None:
+def test_a_month_without_versions_names_the_last_one(history: History) -> None:
     later = NOW + timedelta(days=60)
     text = " ".join(recent_sentences(history, later))
     assert (
@@ -54,7 +54,7 @@ def test_a_quiet_month_says_since_when(history: History) -> None:
     assert recent_events(history, later) == []
 
 
-def test_events_are_the_newest_first_and_successions_are_not_repeated(history: History) -> None:
+def test_events_are_newest_first_and_successions_are_not_repeated(history: History) -> None:
     followed = replace(
         history.versions[1],
         events=[*history.versions[1].events, VersionEvent(days_ago(20), "previous", "followed")],
@@ -67,7 +67,7 @@ def test_events_are_the_newest_first_and_successions_are_not_repeated(history: H
     ]
 
 
-def test_who_approved_is_said_from_then_on(new_version: NewVersion) -> None:
+def test_the_approver_is_named_after_the_champion_is_replaced(new_version: NewVersion) -> None:
     life = [
         VersionEvent(days_ago(9), "asked", "not enough images", "gate"),
         VersionEvent(days_ago(8), "champion", "checked by hand", "anna"),
@@ -79,7 +79,7 @@ def test_who_approved_is_said_from_then_on(new_version: NewVersion) -> None:
     assert "promoted by anna." in champion_sentences(history)[0]
 
 
-def test_a_rollback_makes_two_reigns_of_one_version(new_version: NewVersion) -> None:
+def test_after_a_rollback_a_version_reigns_twice(new_version: NewVersion) -> None:
     old = new_version(
         1,
         10,
@@ -103,11 +103,11 @@ def test_a_rollback_makes_two_reigns_of_one_version(new_version: NewVersion) -> 
 # --- what needs a person --------------------------------------------------------------------------
 
 
-def test_nothing_needs_a_person_where_nothing_is_open(history: History) -> None:
+def test_nothing_needs_attention_when_nothing_is_open(history: History) -> None:
     assert needs(history) == []
 
 
-def test_who_is_asked_comes_before_refused_files_and_what_is_held_last(
+def test_questions_come_before_refused_files_and_held_versions_last(
     history: History, new_version: NewVersion
 ) -> None:
     open_ones = [
@@ -136,7 +136,7 @@ def test_who_is_asked_comes_before_refused_files_and_what_is_held_last(
     assert found[3].endswith("warned: nothing has arrived for 9 days.")
 
 
-def test_a_failed_tick_and_a_missing_champion_need_a_person(history: History) -> None:
+def test_a_failed_tick_and_a_missing_champion_need_attention(history: History) -> None:
     tick = TickRecord(days_ago(1), "failed", "/data/incoming is no folder")
     found = needs(replace(history, champion=None, last_tick=tick))
     assert "No version has the alias “champion”" in found[0]
@@ -146,6 +146,6 @@ def test_a_failed_tick_and_a_missing_champion_need_a_person(history: History) ->
 @pytest.mark.parametrize(
     ("hours", "words"), [(0.5, "less than an hour ago"), (1.5, "1 hour ago"), (49, "2 days ago")]
 )
-def test_the_age_of_the_last_tick_is_said(history: History, hours: float, words: str) -> None:
+def test_the_age_of_the_last_tick_is_stated(history: History, hours: float, words: str) -> None:
     tick = TickRecord(NOW - timedelta(hours=hours), "nothing_to_do", "")
     assert f"{words}: nothing to do." in recent_sentences(replace(history, last_tick=tick), NOW)[-1]

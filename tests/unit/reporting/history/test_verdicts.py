@@ -1,4 +1,4 @@
-"""Verdicts of the gate as people read them."""
+"""Verdicts of the gate as text."""
 
 from dataclasses import replace
 
@@ -31,19 +31,19 @@ def test_a_difference_keeps_its_sign() -> None:
         ({"condition": "agreement of student and teacher", "value": 0.87993}, "88.0 %"),
     ],
 )
-def test_what_is_no_share_is_not_in_percent(row: dict[str, object], words: str) -> None:
+def test_values_that_are_no_share_are_not_in_percent(row: dict[str, object], words: str) -> None:
     [reported] = conditions_of([row])
     shown = verdict_row(reported)
     assert (shown.measured, shown.bound, shown.bar) == (words, "", "")
 
 
-def test_how_many_images_would_decide_is_said() -> None:
+def test_the_number_of_images_that_would_decide_is_stated() -> None:
     unknown = replace(OLD_ACCURACY, verdict="not enough images", more_images=2100)
     assert verdict_row(unknown).images == "160; about 2,100 more images needed to decide"
     assert verdict_row(OLD_ACCURACY).images == "160"
 
 
-def test_the_bar_has_interval_value_and_bound_in_their_order() -> None:
+def test_the_bar_shows_interval_value_and_bound_in_order() -> None:
     bar = str(verdict_row(OLD_ACCURACY).bar)
     # by hand: 95.02 to 99.11 over 108 points from 6; 96 is at 6 + 108 · 0.98 / 4.09
     assert 'x1="6.0" x2="114.0"' in bar
@@ -60,7 +60,7 @@ def test_the_bar_has_interval_value_and_bound_in_their_order() -> None:
         ("postponed", "postponed", ""),
     ],
 )
-def test_a_verdict_has_a_sign_beside_its_colour(verdict: str, shown: str, kind: str) -> None:
+def test_a_verdict_has_a_symbol_besides_its_colour(verdict: str, shown: str, kind: str) -> None:
     row = verdict_row(replace(OLD_ACCURACY, verdict=verdict))
     assert (row.verdict, row.kind) == (shown, kind)
 
@@ -87,6 +87,6 @@ def test_conditions_are_read_from_the_registry_and_from_a_summary() -> None:
 
 
 @pytest.mark.parametrize("rows", [[{}], ["text"], {"a": 1}, [{"value": "much"}]])
-def test_what_is_no_condition_is_an_error(rows: object) -> None:
+def test_an_unknown_condition_is_an_error(rows: object) -> None:
     with pytest.raises(ValueError, match=r"condition|float"):
         conditions_of(rows)  # type: ignore[arg-type]
