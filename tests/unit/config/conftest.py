@@ -1,4 +1,4 @@
-"""The file that the tests of reading an experiment write."""
+"""The experiment file that the loader tests write."""
 
 from pathlib import Path
 

@@ -16,7 +16,7 @@ def load(file: Path, text: str, *overrides: str) -> Experiment:
 
 
 def message(file: Path, text: str, *overrides: str) -> str:
-    """Return the error about a file that cannot be loaded."""
+    """Return the error message for a file that cannot be loaded."""
     with pytest.raises(ConfigError) as error:
         load(file, text, *overrides)
     assert error.value.exit_code == 2

@@ -7,13 +7,13 @@ from orchestrator.config.validation import validated
 from orchestrator.errors import ConfigError
 
 
-def test_shares_come_once_and_in_order_as_the_command_line_has_them() -> None:
+def test_shares_are_deduplicated_and_sorted_as_on_the_command_line() -> None:
     config = BacktestConfig.model_validate({"folder": "/past", "wrong_labels": "1, 0.05,0.2,0.05"})
     assert config.wrong_labels == (0.05, 0.2, 1.0)
 
 
 @pytest.mark.parametrize("shares", ["0", "0.2,1.5", "-0.1", "many", "", "0.1,,0.2"])
-def test_a_share_that_is_none_is_rejected(shares: str) -> None:
+def test_a_share_outside_0_to_1_is_rejected(shares: str) -> None:
     with pytest.raises(ConfigError, match=r"--backtest: wrong_labels\[\d\] = "):
         validated(BacktestConfig, {"folder": "/past", "wrong_labels": shares}, "--backtest")
 
@@ -35,6 +35,6 @@ def test_every_value_of_what_if_is_an_override() -> None:
         ("experiment.seed=1,2", "not a setting of the gate"),
     ],
 )
-def test_what_if_takes_values_of_gate_and_reactions_alone(text: str, message: str) -> None:
+def test_what_if_accepts_only_settings_of_gate_and_reactions(text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         alternatives([text])

@@ -1,4 +1,4 @@
-"""A cluster configuration that cannot work is refused when it is read."""
+"""A cluster configuration that cannot work is rejected on reading."""
 
 from pathlib import Path
 
@@ -62,7 +62,9 @@ def test_every_field_has_a_default() -> None:
         ("limits: {max_retrys: 1}", "did you mean limits.max_retries"),
     ],
 )
-def test_what_cannot_work_is_refused_with_the_path(text: str, said: str, tmp_path: Path) -> None:
+def test_an_impossible_value_is_rejected_with_its_path(
+    text: str, said: str, tmp_path: Path
+) -> None:
     file = tmp_path / "cluster.yaml"
     file.write_text(text)
     with pytest.raises(ConfigError, match=said) as error:
@@ -78,5 +80,5 @@ def test_what_cannot_work_is_refused_with_the_path(text: str, said: str, tmp_pat
         "orchestrator@sha256:" + "0" * 64,
     ],
 )
-def test_an_image_that_stays_the_same_is_taken(image: str) -> None:
+def test_an_immutable_image_is_accepted(image: str) -> None:
     assert ClusterConfig(image=image).image == image

@@ -1,4 +1,4 @@
-"""An experiment that was written down is complete, reads back equal, and has no password."""
+"""A saved experiment is complete, reads back equal, and holds no password."""
 
 import re
 from pathlib import Path
@@ -78,7 +78,7 @@ experiments = st.fixed_dictionaries(
 
 
 @given(experiments)
-def test_an_experiment_that_was_written_down_reads_back_equal(
+def test_a_saved_experiment_reads_back_equal(
     tmp_path_factory: pytest.TempPathFactory, values: dict[str, Any]
 ) -> None:
     experiment = Experiment.model_validate(values)
@@ -87,7 +87,7 @@ def test_an_experiment_that_was_written_down_reads_back_equal(
     assert load_experiment(file) == experiment
 
 
-def test_what_is_written_down_is_complete(tmp_path: Path) -> None:
+def test_a_saved_experiment_is_complete(tmp_path: Path) -> None:
     text = dump_experiment(
         Experiment(
             student=Experiment().student.model_copy(
@@ -106,7 +106,7 @@ def test_what_is_written_down_is_complete(tmp_path: Path) -> None:
         assert line in text
 
 
-def test_what_is_written_down_has_no_secret_and_takes_it_from_the_environment() -> None:
+def test_a_saved_experiment_has_no_secret_and_takes_it_from_the_environment() -> None:
     values = {
         "store": {"uri": "s3://KEY:SECRET@bucket/x?region=eu&token=T"},
         "tracking": {"uri": "http://TOKEN@host"},
@@ -119,7 +119,7 @@ def test_what_is_written_down_has_no_secret_and_takes_it_from_the_environment() 
     assert again.tracking.uri == "http://host"
 
 
-def test_a_configuration_that_is_printed_has_no_secret() -> None:
+def test_a_printed_configuration_has_no_secret() -> None:
     values = {"store": {"uri": "s3://KEY:SECRET@bucket/x"}}
     assert "SECRET" not in f"{Experiment.model_validate(values)!r}"
     with pytest.raises(ValidationError) as refused:
@@ -127,7 +127,7 @@ def test_a_configuration_that_is_printed_has_no_secret() -> None:
     assert "SECRET" not in str(refused.value)
 
 
-def test_an_address_whose_place_was_hidden_is_asked_for_again() -> None:
+def test_an_address_whose_place_was_hidden_is_rejected() -> None:
     kept = values_to_keep(Experiment.model_validate({"store": {"uri": "s3://KEY:A/B@bucket"}}))
     assert kept["store"]["uri"] == "s3://***"
     with pytest.raises(ValidationError, match="give the address again"):
@@ -138,8 +138,7 @@ def test_an_address_whose_place_was_hidden_is_asked_for_again() -> None:
 def test_flattened_keys_and_values_are_acceptable_to_mlflow(values: dict[str, Any]) -> None:
     flat = flatten(Experiment.model_validate(values))
     for key, value in flat.items():
-        # mlflow/utils/validation.py; a colon is refused on Windows, and so are "." and ".." as
-        # parts of a path
+        # mlflow/utils/validation.py; Windows rejects a colon, and "." or ".." as parts of a path
         assert re.fullmatch(r"[/\w.\- ]{1,250}", key)
         assert not set(key.split("/")) & {"", ".", ".."}
         assert isinstance(value, str)

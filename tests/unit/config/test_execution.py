@@ -9,7 +9,7 @@ from orchestrator.config import Experiment
 from orchestrator.config.execution import LaneConfig, RayConfig
 
 
-def test_a_number_of_workers_is_its_own_range() -> None:
+def test_a_single_number_of_workers_is_a_range() -> None:
     assert (
         LaneConfig(num_train_workers=3).min_train_workers,
         LaneConfig(num_train_workers=3).max_train_workers,
@@ -18,7 +18,7 @@ def test_a_number_of_workers_is_its_own_range() -> None:
     assert (elastic.min_train_workers, elastic.max_train_workers) == (2, 5)
 
 
-def test_resources_of_a_worker_have_rays_names() -> None:
+def test_resources_of_a_worker_use_rays_names() -> None:
     lane = LaneConfig(
         num_cpus_per_worker=2, num_gpus_per_worker=0.5, custom_resources_per_worker={"disk": 1}
     )
@@ -42,18 +42,18 @@ def test_resources_of_a_worker_have_rays_names() -> None:
     ],
     ids=["descending range", "GPU as custom resource", "no worker", "no CPU"],
 )
-def test_a_lane_that_cannot_be_is_refused_with_advice(lane: dict[str, Any], message: str) -> None:
+def test_an_impossible_lane_is_rejected_with_advice(lane: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         LaneConfig.model_validate(lane)
 
 
 @pytest.mark.parametrize("address", ["auto", "10.0.0.1:6379", "head.cluster.local:6379"])
-def test_an_address_is_that_of_a_clusters_head(address: str) -> None:
+def test_an_address_names_a_clusters_head(address: str) -> None:
     assert RayConfig(address=address).address == address
 
 
 @pytest.mark.parametrize("address", ["", "ray://10.0.0.1:10001", "10.0.0.1", "10.0.0.1:port"])
-def test_what_is_no_address_of_a_head_is_refused(address: str) -> None:
+def test_an_address_that_is_no_head_is_rejected(address: str) -> None:
     with pytest.raises(ValidationError):
         RayConfig(address=address)
 

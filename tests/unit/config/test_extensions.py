@@ -1,5 +1,5 @@
 """Extensions of other distributions: found by their entry points, validated like built-in kinds,
-part of the stage keys, and missed or broken with one clear error.
+part of the stage keys, and reported in one clear error if missing or broken.
 """
 
 import json
@@ -89,7 +89,7 @@ def test_a_rule_is_validated_dumped_and_selects_like_a_built_in_one(
     assert [found.kind for found in extensions_in(experiment)] == ["square"]
 
 
-def test_another_version_or_format_changes_the_keys_of_what_reads_the_extension_alone(
+def test_a_new_version_or_format_changes_only_the_keys_that_read_the_extension(
     site: Path, tmp_path: Path
 ) -> None:
     entry = {RULES: {"square": "square_rule:Rule"}}
@@ -106,7 +106,7 @@ def test_another_version_or_format_changes_the_keys_of_what_reads_the_extension_
     assert keys(tmp_path)["student[0]"] not in (first["student[0]"], second["student[0]"])
 
 
-def test_a_setting_out_of_range_or_misspelt_is_said_where_it_stands(
+def test_an_invalid_or_misspelt_setting_is_reported_with_its_path(
     site: Path, tmp_path: Path
 ) -> None:
     install(site, {RULES: {"square": "square_rule:Rule"}}, {"square_rule": RULE})
@@ -116,7 +116,7 @@ def test_a_setting_out_of_range_or_misspelt_is_said_where_it_stands(
         load_experiment(rule_file(tmp_path), ["student.transfer.powr=1"])
 
 
-def test_without_the_distribution_its_kind_is_unknown_and_the_error_says_what_to_do(
+def test_without_the_distribution_the_error_says_what_to_install(
     tmp_path: Path,
 ) -> None:
     with pytest.raises(ConfigError, match=r"'square' is not known.*install the package"):
@@ -151,7 +151,7 @@ def test_a_broken_extension_is_named_with_its_distribution_and_the_reason(
     assert words in listed.problem
 
 
-def test_two_distributions_with_one_kind_are_an_error_and_a_built_in_kind_is_kept(
+def test_two_distributions_with_one_kind_are_an_error_and_the_built_in_kind_wins(
     site: Path, tmp_path: Path
 ) -> None:
     entries = {RULES: {"square": "square_rule:Rule", "fixed": "square_rule:Rule"}}
@@ -164,7 +164,7 @@ def test_two_distributions_with_one_kind_are_an_error_and_a_built_in_kind_is_kep
 
 
 @pytest.mark.parametrize("ratio", ["2.0", "float('nan')", "'half'", "-0.1"])
-def test_a_ratio_that_is_no_share_is_said_with_the_values_that_it_came_from(
+def test_a_ratio_outside_0_to_1_is_reported_with_its_inputs(
     ratio: str, site: Path, tmp_path: Path
 ) -> None:
     wrong = RULE.replace("1 - tstr**self.power", ratio)
@@ -175,9 +175,7 @@ def test_a_ratio_that_is_no_share_is_said_with_the_values_that_it_came_from(
         rule.checked_tssr(0.5, 0.1)
 
 
-def test_a_broken_extension_is_nobodys_business_who_chose_another_kind(
-    site: Path, tmp_path: Path
-) -> None:
+def test_a_broken_extension_does_not_affect_other_kinds(site: Path, tmp_path: Path) -> None:
     install(site, {RULES: {"broken": "nonesuch:Rule"}}, {})
     file = tmp_path / "space.yaml"
     file.write_text(
@@ -187,7 +185,7 @@ def test_a_broken_extension_is_nobodys_business_who_chose_another_kind(
     assert load_search_space(file).name == "space"
 
 
-def test_a_method_that_lacks_a_part_of_the_protocol_is_an_error_that_names_the_part(
+def test_a_method_that_lacks_a_part_of_the_protocol_is_an_error_naming_that_part(
     site: Path,
 ) -> None:
     install(site, {"orchestrator.methods": {"bare": "bare_method:Rule"}}, {"bare_method": METHOD})
@@ -195,7 +193,7 @@ def test_a_method_that_lacks_a_part_of_the_protocol_is_an_error_that_names_the_p
         method_of(Experiment.model_validate({"method": {"kind": "bare"}}))
 
 
-def test_plugins_lists_what_cannot_be_used_with_the_reason(site: Path) -> None:
+def test_plugins_lists_unusable_extensions_with_the_reason(site: Path) -> None:
     entries = {RULES: {"square": "square_rule:Rule", "fixed": "square_rule:Rule"}}
     bad_default = RULE.replace("default=2.0", "default_factory=lambda: 1 / 0")
     install(site, entries, {"square_rule": RULE})
@@ -208,7 +206,7 @@ def test_plugins_lists_what_cannot_be_used_with_the_reason(site: Path) -> None:
     assert json.dumps([it.as_json() for it in found.values()])
 
 
-def test_kinds_are_listed_without_importing_what_offers_them(site: Path) -> None:
+def test_kinds_are_listed_without_importing_their_modules(site: Path) -> None:
     install(site, {RULES: {"square": "square_rule:Rule"}}, {"square_rule": "import nonesuch"})
     annotation = type(Experiment().student).model_fields["transfer"].annotation
     assert set(variant_kinds(annotation)) == {

@@ -1,5 +1,5 @@
-"""Every file gives a configuration, or an error that says what to change; never a hang, a
-traceback, or excessive memory.
+"""Every file gives a configuration, or an error that names the fix; never a hang, a traceback, or
+excessive memory.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[3]
 NUM_EXAMPLES = 80
 LONGEST_LINE = 5000
 
-# Values as YAML text, for a place in a file that is valid otherwise.
+# Values as YAML text, inserted at one place of a valid file.
 SNIPPETS = (
     "9" * 5000,
     "0x" + "f" * 5000,
@@ -140,7 +140,7 @@ def loaded(load: Callable[[Path], object], path: Path) -> object | None:
 
 
 def read_override(path: Path) -> object:
-    """The file's text after `--set teacher.num_views=`, and as a path."""
+    """Use the file's text after `--set teacher.num_views=`, and as a path."""
     text = path.read_text()
     loaded(lambda path: load_experiment(DIGITS, [text]), path)
     return load_experiment(DIGITS, [f"teacher.num_views={text}", f"data.kind={text}"])
@@ -158,7 +158,7 @@ LOADERS: dict[str, Callable[[Path], object]] = {
 
 
 def trees(kind: str) -> list[Any]:
-    """Valid files of a kind, complete, as JSON values."""
+    """Draw valid, complete files of a kind as JSON values."""
     experiments = [ROOT / "experiments" / name for name in ("digits.yaml", "cifar100.yaml")]
     retrainings = [ROOT / "experiments" / "retraining_digits.yaml"]
     spaces = sorted((ROOT / "search_spaces").glob("*.yaml"))
@@ -174,7 +174,7 @@ def trees(kind: str) -> list[Any]:
 
 
 def places(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401 - JSON values
-    """The paths of all values of a tree."""
+    """Yield the paths of all values of a tree."""
     if path:
         yield path
     keys = tree if isinstance(tree, dict) else range(len(tree)) if isinstance(tree, list) else ()
@@ -183,7 +183,7 @@ def places(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]: 
 
 
 def text_with(tree: Any, path: tuple[Any, ...], snippet: str) -> str:  # noqa: ANN401 - JSON values
-    """The tree as YAML text, with other text at one place."""
+    """Return the tree as YAML text, with other text at one place."""
     changed = json.loads(json.dumps(tree))
     node = changed
     for key in path[:-1]:
@@ -207,7 +207,7 @@ PLAIN = st.recursive(
 
 @st.composite
 def spoilt(draw: st.DrawFn, kind: str) -> str:
-    """A valid file with something else at one of its places."""
+    """Draw a valid file with another value at one of its places."""
     tree, paths = draw(st.sampled_from(TREES[kind]))
     snippet = draw(st.sampled_from(SNIPPETS) | PLAIN.map(json.dumps))
     return text_with(tree, draw(st.sampled_from(paths)), snippet)
@@ -225,7 +225,7 @@ TEXTS = {
 
 
 @pytest.mark.parametrize("kind", LOADERS)
-def test_any_file_is_a_configuration_or_a_mistake_that_is_said(kind: str, tmp_path: Path) -> None:
+def test_any_file_is_a_configuration_or_a_reported_error(kind: str, tmp_path: Path) -> None:
     file, load = tmp_path / "file.yaml", LOADERS[kind]
     texts = [*TEXTS.values(), *([spoilt(kind)] if TREES[kind] else [])]
     num, began = [0, 0], time.process_time()
@@ -249,8 +249,8 @@ def test_any_file_is_a_configuration_or_a_mistake_that_is_said(kind: str, tmp_pa
 
 
 @pytest.mark.parametrize("kind", [kind for kind in LOADERS if TREES[kind] and kind != "any"])
-def test_every_value_may_be_any_of_the_hostile_ones(kind: str, tmp_path: Path) -> None:
-    """Each place once, each hostile value in turn."""
+def test_every_hostile_value_at_every_place_is_handled(kind: str, tmp_path: Path) -> None:
+    """Every place is tested once, and so is every hostile value."""
     file, num, began = tmp_path / "file.yaml", 0, time.process_time()
     for tree, paths in TREES[kind]:
         for path in paths:
@@ -261,14 +261,14 @@ def test_every_value_may_be_any_of_the_hostile_ones(kind: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"\0", b"a: \x1b[31m", b"\xef\xbb\xbfname: a"])
-def test_bytes_that_are_no_text_are_said(content: bytes, tmp_path: Path) -> None:
+def test_bytes_that_are_no_text_are_reported(content: bytes, tmp_path: Path) -> None:
     file = tmp_path / "file.yaml"
     file.write_bytes(content)
     loaded(load_experiment, file)
 
 
 @pytest.mark.parametrize("name", ["a\0b", "x" * 5000, "\udcff.yaml"])
-def test_a_path_that_is_none_is_said(name: str, tmp_path: Path) -> None:
+def test_an_invalid_path_is_reported(name: str, tmp_path: Path) -> None:
     assert loaded(load_experiment, tmp_path / name) is None
     retraining = tmp_path / "retraining.yaml"
     retraining.write_text(json.dumps({"experiment": name, "source": {"path": "x"}}))
@@ -310,8 +310,8 @@ print(time.process_time() - began, int(peak.split()[1]) / 1024)
 
 @pytest.mark.parametrize("name", LARGE)
 def test_a_large_file_takes_little_time_and_memory(name: str, tmp_path: Path) -> None:
-    """Before, some of these took minutes, or all memory; the bounds are far above what they take
-    now, a second and 200 MB, as other machines are slower.
+    """Some of these once took minutes or all memory. They now take a second and 200 MB; the limits
+    are far above that, for slower machines.
     """
     file = tmp_path / "file.yaml"
     file.write_text(LARGE[name])
@@ -333,7 +333,7 @@ def test_an_endless_file_is_not_read_to_its_end() -> None:
 # --- large, and meant -----------------------------------------------------------------------------
 
 
-def test_what_large_projects_need_is_loaded(tmp_path: Path) -> None:
+def test_sizes_that_large_projects_need_are_accepted(tmp_path: Path) -> None:
     file = tmp_path / "file.yaml"
     large = {
         "scenario": {
@@ -354,7 +354,7 @@ def test_what_large_projects_need_is_loaded(tmp_path: Path) -> None:
 
 # --- numbers --------------------------------------------------------------------------------------
 
-# Checked by their own validators, or literals.
+# Limited by their own validators, or by literals.
 OTHERWISE_BOUNDED = {
     "ScenarioConfig.class_order",
     "ScenarioConfig.tasks",  # labels

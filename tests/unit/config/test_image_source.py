@@ -1,4 +1,6 @@
-"""Configurations of image sources, including those of other distributions, describe themselves."""
+"""Configurations of image sources, including those of other distributions, describe their
+origin.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -43,7 +45,9 @@ def source(name: str, **values: object) -> DataConfig:
         ("arrivals", "/data/in", "/data/in"),
     ],
 )
-def test_a_half_comes_from_an_address_or_from_code(name: str, train: object, test: object) -> None:
+def test_each_half_comes_from_an_address_or_from_code(
+    name: str, train: object, test: object
+) -> None:
     assert (source(name).origin("train"), source(name).origin("test")) == (train, test)
 
 
@@ -57,14 +61,12 @@ def test_a_half_comes_from_an_address_or_from_code(name: str, train: object, tes
         ("arrivals", {"path": "/data/in"}),
     ],
 )
-def test_every_path_that_must_be_reached_is_named_by_its_field(
-    name: str, places: dict[str, str]
-) -> None:
+def test_every_required_path_is_named_by_its_field(name: str, places: dict[str, str]) -> None:
     assert source(name).places == places
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_images_have_the_size_and_channels_that_are_set(name: str) -> None:
+def test_images_have_the_configured_size_and_channels(name: str) -> None:
     if name == "digits":
         assert source(name).shape == (1, 8, 8)
     else:
@@ -75,7 +77,7 @@ def test_images_have_the_size_and_channels_that_are_set(name: str) -> None:
     ("test", "reserved"),
     [("/data/val", "/data"), ("/other/val", "/data/train"), (None, "/data/train")],
 )
-def test_no_file_may_be_written_between_images(test: str | None, reserved: str) -> None:
+def test_the_folder_of_the_images_is_reserved(test: str | None, reserved: str) -> None:
     assert source("image_folder", test=test).reserved_folder == Path(reserved)
 
 
@@ -101,7 +103,7 @@ def unlabeled(**settings: object) -> UnlabeledConfig:
         ({"kind": "labeled", "source": {"kind": "digits"}}, {}, DIGITS),
     ],
 )
-def test_images_without_labels_say_where_they_come_from(
+def test_images_without_labels_name_their_places_and_origin(
     settings: dict[str, Any], places: dict[str, str], origin: object
 ) -> None:
     assert (unlabeled(**settings).places, unlabeled(**settings).origin) == (places, origin)
@@ -118,13 +120,13 @@ def test_a_wrong_setting_of_a_labeled_source_is_named_by_its_key(tmp_path: Path)
     assert said in str(error.value)
 
 
-def test_images_without_labels_have_none_of_their_own() -> None:
+def test_a_source_of_images_without_labels_cannot_have_unlabelled_images_itself() -> None:
     camera = {"kind": "parquet", "path": "/camera"}
     with pytest.raises(ValidationError, match="cannot have unlabelled images itself"):
         unlabeled(kind="labeled", source={"kind": "digits", "unlabeled": camera})
 
 
-def test_an_experiment_with_them_reads_back_equal_wherever_that_is(
+def test_an_experiment_with_images_without_labels_reads_back_equal_from_any_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -158,7 +160,7 @@ def experiment(**settings: object) -> Experiment:
 
 
 @pytest.mark.usefixtures("site")
-def test_an_installed_kind_is_chosen_by_its_name_and_has_the_settings_of_any_source() -> None:
+def test_an_installed_kind_is_chosen_by_name_and_has_the_settings_of_every_source() -> None:
     data = experiment(max_memory_gib=1, validation_fraction=0.5, image_size=16).data
     assert isinstance(data, ImageSourceExtension)
     assert type(data).__name__ == "NpzConfig"
@@ -168,7 +170,7 @@ def test_an_installed_kind_is_chosen_by_its_name_and_has_the_settings_of_any_sou
 
 
 @pytest.mark.usefixtures("site")
-def test_a_wrong_setting_of_it_is_named_by_its_key(tmp_path: Path) -> None:
+def test_an_invalid_setting_of_an_installed_kind_is_named_by_its_key(tmp_path: Path) -> None:
     file = tmp_path / "experiment.yaml"
     file.write_text("data: {kind: npz, train: /pets.npz, image_size: 4, trian: x}")
     with pytest.raises(ConfigError) as error:
@@ -184,7 +186,9 @@ def test_an_installed_kind_can_give_images_without_labels() -> None:
 
 
 @pytest.mark.usefixtures("site")
-def test_an_experiment_with_it_reads_back_equal_and_is_flat_for_mlflow(tmp_path: Path) -> None:
+def test_an_experiment_with_an_installed_kind_reads_back_equal_and_flattens_for_mlflow(
+    tmp_path: Path,
+) -> None:
     file = tmp_path / "experiment.yaml"
     file.write_text(dump_experiment(experiment(test="/test.npz")))
     assert load_experiment(file) == experiment(test="/test.npz")
@@ -192,12 +196,12 @@ def test_an_experiment_with_it_reads_back_equal_and_is_flat_for_mlflow(tmp_path:
 
 
 @pytest.mark.usefixtures("site")
-def test_a_place_of_each_half_is_its_origin() -> None:
+def test_the_place_of_each_half_is_its_origin() -> None:
     data = experiment(test="/test.npz").data
     assert (data.origin("train"), data.origin("test")) == ("/pets.npz", "/test.npz")
 
 
-def test_without_places_its_origin_is_its_entry_point(
+def test_without_places_the_origin_is_the_entry_point(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(tmp_path / "site")
@@ -213,12 +217,14 @@ def test_without_places_its_origin_is_its_entry_point(
     assert data.origin("train") == FunctionOrigin("noise", "noise_images")
 
 
-def test_a_kind_that_is_not_installed_is_refused() -> None:
+def test_a_kind_that_is_not_installed_is_rejected() -> None:
     with pytest.raises(ValidationError, match="'npz' found using 'kind' does not match any"):
         experiment()
 
 
-def test_a_built_in_kind_cannot_be_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_built_in_kind_cannot_be_overridden(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.syspath_prepend(tmp_path / "site")
     offered = {"orchestrator.image_sources": {"digits": "npz_images:NpzSource"}}
     install(tmp_path / "site", offered, {})

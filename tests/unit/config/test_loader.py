@@ -1,4 +1,4 @@
-"""Telling the kinds of files apart, and what the command line adds to a search space."""
+"""Kinds of files are distinguished, and the command line can complete a search space."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -26,14 +26,14 @@ SMALLEST = {
 @pytest.mark.parametrize(
     ("text", "kind"), [("name: digits", Experiment), (yaml.safe_dump(SMALLEST), SearchSpace)]
 )
-def test_parameters_tell_a_search_space_from_an_experiment(
+def test_parameters_distinguish_a_search_space_from_an_experiment(
     file: Path, text: str, kind: type
 ) -> None:
     file.write_text(text, encoding="utf-8")
     assert isinstance(load_any(file), kind)
 
 
-def test_a_wrong_file_is_told_as_what_it_is(file: Path) -> None:
+def test_an_error_in_a_file_matches_the_files_kind(file: Path) -> None:
     file.write_text(
         "parameters: {student.temprature: {kind: uniform, low: 1, high: 2}}\nname:"
         " x\nnum_trials: 1",
@@ -52,7 +52,7 @@ def test_a_wrong_file_is_told_as_what_it_is(file: Path) -> None:
         load_any(file)
 
 
-def test_a_search_space_without_a_name_has_its_files(tmp_path: Path) -> None:
+def test_a_search_space_without_a_name_is_named_after_its_file(tmp_path: Path) -> None:
     file = tmp_path / "margins.yaml"
     file.write_text(
         "num_trials: 1\nparameters: {student.temperature: {kind: uniform, low: 1, high: 4}}\n"
@@ -60,7 +60,7 @@ def test_a_search_space_without_a_name_has_its_files(tmp_path: Path) -> None:
     assert load_search_space(file).name == "margins"
 
 
-def test_a_number_of_trials_from_outside_wins_also_where_the_file_has_none(tmp_path: Path) -> None:
+def test_num_trials_of_the_command_line_wins_even_if_the_file_has_none(tmp_path: Path) -> None:
     file = tmp_path / "open.yaml"
     file.write_text(
         "searcher: random\nparameters: {student.temperature: {kind: uniform, low: 1, high: 4}}\n"
@@ -98,7 +98,7 @@ RETRAINING = "source: {path: incoming}"
         ),
     ],
 )
-def test_a_file_of_another_kind_is_refused_as_what_it_is(
+def test_a_file_of_another_kind_is_rejected_and_its_kind_is_named(
     file: Path, load: Callable[[Path], object], text: str, message: str
 ) -> None:
     file.write_text(text, encoding="utf-8")
@@ -107,7 +107,7 @@ def test_a_file_of_another_kind_is_refused_as_what_it_is(
     assert str(refused.value) == f"{file}: {message.replace('FILE', str(file))}"
 
 
-def test_an_empty_file_is_of_no_kind(file: Path) -> None:
+def test_an_empty_file_is_rejected(file: Path) -> None:
     file.write_text("# nothing yet\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="is empty; write what differs from the defaults"):
         load_any(file)

@@ -40,7 +40,7 @@ def problem(values: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("model", ALL_MODELS)
-def test_every_field_has_a_sentence_of_description(model: type[BaseModel]) -> None:
+def test_every_field_has_a_description(model: type[BaseModel]) -> None:
     undescribed = [
         name
         for name, field in model.model_fields.items()
@@ -50,12 +50,12 @@ def test_every_field_has_a_sentence_of_description(model: type[BaseModel]) -> No
 
 
 @pytest.mark.parametrize("model", ALL_MODELS)
-def test_every_model_is_frozen_and_knows_no_extra_keys(model: type[BaseModel]) -> None:
+def test_every_model_is_frozen_and_rejects_extra_keys(model: type[BaseModel]) -> None:
     assert model.model_config["frozen"] is True
     assert model.model_config["extra"] == "forbid"
 
 
-def test_an_experiment_cannot_be_changed() -> None:
+def test_an_experiment_is_immutable() -> None:
     experiment = Experiment()
     with pytest.raises(ValidationError, match="frozen"):
         experiment.seed = 1  # type: ignore[misc] # that is the test
@@ -82,7 +82,9 @@ def test_an_experiment_cannot_be_changed() -> None:
     ],
     ids=["grows with similarity", "grows with progress", "too few rows", "too few columns"],
 )
-def test_a_wrong_transfer_table_is_said_cell_by_cell(ratios: list[list[float]], said: str) -> None:
+def test_an_invalid_transfer_table_is_reported_cell_by_cell(
+    ratios: list[list[float]], said: str
+) -> None:
     transfer = {
         "kind": "threshold",
         "similarity_thresholds": [0.5],
@@ -120,7 +122,9 @@ THREE_BY_THREE = {"similarity_thresholds": (0.5, 0.8), "progress_thresholds": (0
 
 
 @given(st.lists(st.lists(st.floats(0, 1), min_size=3, max_size=3), min_size=3, max_size=3))
-def test_a_table_is_accepted_exactly_if_it_falls_along_both_axes(ratios: list[list[float]]) -> None:
+def test_a_table_is_accepted_exactly_if_it_decreases_along_both_axes(
+    ratios: list[list[float]],
+) -> None:
     falls = all(ratios[i][j] >= ratios[i + 1][j] for i in range(2) for j in range(3)) and all(
         ratios[i][j] >= ratios[i][j + 1] for i in range(3) for j in range(2)
     )
@@ -224,7 +228,7 @@ def test_image_augmentation_can_be_scaled_by_any_strength(
     assert 0 <= scaled.scale_fraction < 1
 
 
-def test_scaled_image_augmentation_goes_that_many_times_as_far() -> None:
+def test_scaled_image_augmentation_is_proportionally_stronger() -> None:
     once = ImageAugmentationConfig(
         rotation_degrees=10,
         scale_fraction=0.1,
@@ -246,7 +250,7 @@ def test_scaled_image_augmentation_goes_that_many_times_as_far() -> None:
 # --- paths ----------------------------------------------------------------------------------------
 
 
-def test_relative_paths_and_sqlite_files_are_absolute_when_read(
+def test_relative_paths_and_sqlite_files_become_absolute_on_reading(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -272,7 +276,7 @@ def test_relative_paths_and_sqlite_files_are_absolute_when_read(
     assert experiment.tracking.uri == f"sqlite:///{here}/runs/mlflow.db"
 
 
-def test_default_paths_are_below_the_folder_in_which_the_experiment_is_read(
+def test_default_paths_are_below_the_current_folder_at_reading(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -283,7 +287,7 @@ def test_default_paths_are_below_the_folder_in_which_the_experiment_is_read(
     assert experiment.tracking.uri == f"sqlite:///{here}/mlflow.db"
 
 
-def test_a_home_folder_is_resolved(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_home_folder_is_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/somebody")
     experiment = Experiment.model_validate(
         {"store": {"uri": "~/store"}, "data": {"cache_dir": "~/cache"}}
@@ -295,10 +299,10 @@ def test_a_home_folder_is_resolved(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "uri", ["http://host:5000", "sqlite:////absolute/mlflow.db", "postgresql://host/runs"]
 )
-def test_other_tracking_addresses_stay_as_they_are(uri: str) -> None:
+def test_other_tracking_addresses_are_unchanged(uri: str) -> None:
     assert Experiment.model_validate({"tracking": {"uri": uri}}).tracking.uri == uri
 
 
 @pytest.mark.parametrize("uri", ["s3://bucket/store", "gs://bucket/store", "/absolute/store"])
-def test_other_store_addresses_stay_as_they_are(uri: str) -> None:
+def test_other_store_addresses_are_unchanged(uri: str) -> None:
     assert Experiment.model_validate({"store": {"uri": uri}}).store.uri == uri

@@ -1,4 +1,4 @@
-"""Metrics that a sweep may optimise, and how their sum is written."""
+"""Metrics that a sweep may optimise, and the text of their weighted sum."""
 
 import pytest
 
@@ -20,11 +20,11 @@ from orchestrator.config.objective import METRICS, metric_text, parse_bound, uni
     ],
     ids=["name", "weights", "negative first"],
 )
-def test_what_is_made_best_is_told_as_a_sum(metric: str | dict[str, float], text: str) -> None:
+def test_a_metric_is_written_as_a_weighted_sum(metric: str | dict[str, float], text: str) -> None:
     assert metric_text(metric) == text
 
 
-def test_metrics_are_these() -> None:
+def test_the_set_of_metrics_is_frozen() -> None:
     measures = ("last_accuracy", "average_incremental_accuracy", "forgetting", "backward_transfer")
     costs = ("num_parameters", "multiply_adds", "latency_ms", "bytes")
     of_roles = {f"{role}/{name}" for role in ("teacher", "student") for name in (*measures, *costs)}
@@ -46,7 +46,7 @@ def test_metrics_are_these() -> None:
         ("objective", "fraction"),
     ],
 )
-def test_a_metric_has_the_unit_of_what_it_counts(metric: str, unit: str) -> None:
+def test_a_metric_has_the_unit_of_its_quantity(metric: str, unit: str) -> None:
     assert unit_of(metric) == unit
 
 

@@ -38,7 +38,7 @@ def test_an_override_sets_any_value(file: Path, override: str, path: str, expect
     assert value_at(load(file, text, override), path) == expected
 
 
-def test_an_override_reaches_below_keys_that_the_file_leaves_out_or_empty(file: Path) -> None:
+def test_an_override_creates_keys_that_the_file_omits_or_leaves_empty(file: Path) -> None:
     assert load(file, "teacher:\n", "teacher.training.epochs=3").teacher.training.epochs == 3
 
 
@@ -46,7 +46,7 @@ def test_the_last_override_of_a_key_wins(file: Path) -> None:
     assert load(file, "seed: 1", "seed=2", "seed=3").seed == 3
 
 
-def test_an_override_leaves_its_neighbours_as_the_file_has_them(file: Path) -> None:
+def test_an_override_does_not_change_neighbouring_keys(file: Path) -> None:
     training = load(
         file, "teacher: {training: {epochs: 7}}", "teacher.training.batch_size=8"
     ).teacher.training
@@ -54,7 +54,7 @@ def test_an_override_leaves_its_neighbours_as_the_file_has_them(file: Path) -> N
 
 
 @pytest.mark.parametrize("override", ["seed", "=3", "a..b=1", ".seed=1", "seed.=1"])
-def test_an_override_of_another_form_is_refused_with_an_example(file: Path, override: str) -> None:
+def test_a_malformed_override_is_rejected_with_an_example(file: Path, override: str) -> None:
     assert f"--set {override}: is not of the form a.b=value; for example --set " in message(
         file, "", override
     )
@@ -77,14 +77,14 @@ def test_an_override_of_another_form_is_refused_with_an_example(file: Path, over
         ("seed={", "the value '{' is not valid YAML"),
     ],
 )
-def test_a_wrong_override_is_named_in_the_message(file: Path, override: str, said: str) -> None:
+def test_an_invalid_override_is_named_in_the_message(file: Path, override: str, said: str) -> None:
     text = message(file, "", override)
     assert f"--set {override}" in text
     assert said in text
 
 
 @pytest.mark.parametrize("value", ["[1]", "{a: 1}", "3", "null"])
-def test_a_kind_that_is_no_text_is_refused(file: Path, value: str) -> None:
+def test_a_kind_that_is_no_text_is_rejected(file: Path, value: str) -> None:
     assert "method.kind" in message(file, "", f"method.kind={value}")
 
 
@@ -94,7 +94,7 @@ def test_choosing_another_kind_drops_the_files_keys_of_the_old_kind(file: Path) 
     assert chosen.model_dump() == {"kind": "random", "num_vectors": 5, "radius": 2.0}
 
 
-def test_choosing_another_kind_than_the_default_drops_the_defaults_keys_too(file: Path) -> None:
+def test_choosing_a_kind_other_than_the_default_drops_the_defaults_keys_too(file: Path) -> None:
     assert (
         load(
             file, "teacher: {augmentation: {margin: 0.3}}", "teacher.augmentation.kind=none"
@@ -127,7 +127,7 @@ def test_reading_does_not_change_the_file(file: Path) -> None:
 # --- values of a trial ----------------------------------------------------------------------------
 
 
-def test_values_are_set_whatever_their_order_and_leave_the_base_as_it_was() -> None:
+def test_the_order_of_values_does_not_matter_and_the_base_is_unchanged() -> None:
     base = {"teacher": {"augmentation": {"kind": "adaptive", "margin": 0.3, "radius": 2.0}}}
     values = {
         "teacher.augmentation.num_vectors": 5,
@@ -157,14 +157,14 @@ def test_values_are_set_in_an_experiment() -> None:
     assert with_values(experiment, {}) == experiment
 
 
-def test_a_whole_mapping_comes_before_what_is_inside_it() -> None:
+def test_a_whole_mapping_is_set_before_values_inside_it() -> None:
     experiment = with_values(
         {}, {"student.transfer.ratio": 0.25, "student.transfer": {"kind": "fixed", "ratio": 0.5}}
     )
     assert experiment.student.transfer.model_dump()["ratio"] == 0.25
 
 
-def test_a_wrong_value_or_path_is_said_without_a_file() -> None:
+def test_an_invalid_value_or_path_is_reported_without_a_file() -> None:
     with pytest.raises(ConfigError) as error:
         with_values({}, {"student.temperature": -1})
     assert str(error.value).startswith("student.temperature = -1: input should be greater than 0")
@@ -172,7 +172,7 @@ def test_a_wrong_value_or_path_is_said_without_a_file() -> None:
         with_values({}, {"studnt.temperature": 1})
 
 
-def test_keys_of_the_users_own_are_no_unknown_keys() -> None:
+def test_user_defined_keys_are_not_unknown_keys() -> None:
     lane = with_values(
         {}, {"execution.teacher.custom_resources_per_worker.tpu": 2}
     ).execution.model_dump()["teacher"]

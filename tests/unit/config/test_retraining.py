@@ -17,14 +17,14 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_experiment_is_a_file_beside_it_or_stands_inside(file: Path) -> None:
+def test_the_experiment_is_a_separate_file_or_inline(file: Path) -> None:
     loaded = load_retraining(file)
     assert (loaded.name, loaded.experiment.seed) == ("shop", 3)
     file.write_text("experiment: {name: inside}\nsource: {path: arrivals}\n")
     assert load_retraining(file).name == "inside"
 
 
-def test_overrides_reach_both(file: Path) -> None:
+def test_overrides_reach_retraining_and_experiment(file: Path) -> None:
     loaded = load_retraining(
         file, ["experiment.seed=5", "source.path=/data", "gate.min_new_accuracy=0.9"]
     )
@@ -47,7 +47,7 @@ def test_overrides_reach_both(file: Path) -> None:
         ("lease.heartbeat_seconds=40", "expires_seconds = 60 is less than two heartbeats"),
     ],
 )
-def test_mistakes_are_named_with_their_place(file: Path, override: str, said: str) -> None:
+def test_errors_are_reported_with_their_place(file: Path, override: str, said: str) -> None:
     with pytest.raises(ConfigError) as error:
         load_retraining(file, [override])
     assert said in str(error.value)
@@ -60,13 +60,13 @@ def test_a_missing_experiment_file_is_named(file: Path) -> None:
         load_retraining(file)
 
 
-def test_the_journal_lies_beside_the_stage_store(file: Path) -> None:
+def test_the_journal_is_next_to_the_stage_store(file: Path) -> None:
     assert (
         load_retraining(file, ["experiment.store.uri=/stages"]).journal_uri == "/stages/retraining"
     )
     assert load_retraining(file, ["lease.uri=/journal"]).journal_uri == "/journal"
 
 
-def test_what_stands_after_a_question_mark_stays_at_the_end() -> None:
+def test_a_query_stays_at_the_end_of_an_address() -> None:
     assert below("s3://bucket/a/?region=x", "b", "c") == "s3://bucket/a/b/c?region=x"
     assert below("/a?b", "c") == "/a?b/c"

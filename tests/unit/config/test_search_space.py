@@ -43,7 +43,7 @@ def distribution(**fields: object) -> dict[str, Any]:
 # --- what a file means ----------------------------------------------------------------------------
 
 
-def test_what_a_file_leaves_out_has_a_default(file: Path) -> None:
+def test_omitted_fields_have_defaults(file: Path) -> None:
     space = load(file)
     assert (space.mode, space.split, space.seeds, space.constraints) == (
         "max",
@@ -63,7 +63,7 @@ def test_a_weighted_metric_has_its_weights(file: Path) -> None:
     }
 
 
-def test_a_search_space_comes_back_from_json_as_it_was(file: Path) -> None:
+def test_a_search_space_survives_a_round_trip_through_json(file: Path) -> None:
     space = load(
         file,
         metric={"student/last_accuracy": 1, "student/forgetting": -0.5},
@@ -85,7 +85,7 @@ def test_a_search_space_comes_back_from_json_as_it_was(file: Path) -> None:
     assert space.warm_start == Path.cwd() / "out" / "earlier"
 
 
-def test_a_kind_alone_stands_for_a_mapping_with_that_kind(tmp_path: Path) -> None:
+def test_a_kind_alone_is_short_for_a_mapping_with_that_kind(tmp_path: Path) -> None:
     file = tmp_path / "short.yaml"
     file.write_text(
         "searcher: grid\ntrial_scheduler: asha\nparameters: {student.temperature: {kind: choice,"
@@ -102,7 +102,7 @@ def test_a_kind_alone_stands_for_a_mapping_with_that_kind(tmp_path: Path) -> Non
 SEVERAL = {"student/last_accuracy": "max", "worker_seconds": "min"}
 
 
-def test_the_first_of_several_metrics_is_the_one_number_and_all_come_back(file: Path) -> None:
+def test_the_first_of_several_metrics_is_the_single_metric_and_all_read_back(file: Path) -> None:
     space = load(
         file, metrics=SEVERAL, choose={"worker_seconds": "<= 1e3", "best": "student/last_accuracy"}
     )
@@ -295,7 +295,7 @@ def test_the_first_of_several_metrics_is_the_one_number_and_all_come_back(file: 
         ),
     ],
 )
-def test_a_wrong_file_is_said_with_file_path_and_value(
+def test_an_invalid_file_is_reported_with_file_path_and_value(
     file: Path, changes: dict[str, Any], said: str
 ) -> None:
     text = message(file, **changes)
@@ -304,7 +304,7 @@ def test_a_wrong_file_is_said_with_file_path_and_value(
     assert "\n" not in text
 
 
-def test_a_date_that_is_no_text_is_refused(file: Path) -> None:
+def test_a_date_that_is_no_text_is_rejected(file: Path) -> None:
     file.write_text(
         "name: a\nnum_trials: 1\nparameters: {data.augmentation.noise: {kind: choice, values:"
         " [2024-01-01]}}",
@@ -314,13 +314,13 @@ def test_a_date_that_is_no_text_is_refused(file: Path) -> None:
         load_search_space(file)
 
 
-def test_every_wrong_path_is_said_at_once_each_with_the_file(file: Path) -> None:
+def test_all_invalid_paths_are_reported_at_once_each_with_the_file(file: Path) -> None:
     said = message(file, parameters={"sed": UNIFORM, "studnt.temperature": UNIFORM}).splitlines()
     assert [line.split(" ")[2] for line in said] == ["sed", "studnt"]
     assert all(line.startswith(f"{file}: parameters: ") for line in said)
 
 
-def test_conditions_in_a_circle_are_said_with_the_circle(file: Path) -> None:
+def test_circular_conditions_are_reported_with_the_circle(file: Path) -> None:
     circle = {
         "student.temperature": UNIFORM | {"when": {"student.transfer.kind": "fixed"}},
         "student.transfer": {
@@ -335,7 +335,7 @@ def test_conditions_in_a_circle_are_said_with_the_circle(file: Path) -> None:
     )
 
 
-def test_a_parameter_comes_after_what_it_depends_on_and_else_in_the_files_order(file: Path) -> None:
+def test_a_parameter_follows_its_condition_and_otherwise_the_files_order(file: Path) -> None:
     space = load(
         file,
         parameters={

@@ -17,7 +17,7 @@ def no_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ORCHESTRATOR_STORAGE", raising=False)
 
 
-def test_studies_are_beside_a_store_of_this_machine_and_else_in_the_working_folder(
+def test_studies_are_next_to_a_local_store_and_otherwise_in_the_working_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -28,7 +28,7 @@ def test_studies_are_beside_a_store_of_this_machine_and_else_in_the_working_fold
     assert elsewhere == f"sqlite:///{tmp_path}/.orchestrator/studies.db"
 
 
-def test_the_file_comes_before_the_variable_and_that_before_the_default(
+def test_the_file_overrides_the_variable_which_overrides_the_default(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -46,7 +46,9 @@ def test_the_file_comes_before_the_variable_and_that_before_the_default(
         ("postgresql://me:hunter2@host/mlflow", "is MLflow's own database"),
     ],
 )
-def test_what_cannot_hold_studies_is_refused_without_a_password(storage: str, said: str) -> None:
+def test_an_unusable_storage_is_rejected_without_showing_its_password(
+    storage: str, said: str
+) -> None:
     with pytest.raises(ValueError, match=said) as raised:
         experiment_with("/data/store", uri="postgresql://other@host/mlflow", storage=storage)
     assert "hunter2" not in str(raised.value).partition("[type=")[0]

@@ -1,4 +1,4 @@
-"""Messages about wrong keys and values: they name file, key path and the nearest right thing."""
+"""Messages about invalid keys and values name file, key path and the nearest valid key or value."""
 
 from pathlib import Path
 
@@ -32,13 +32,13 @@ from tests.unit.config.experiment_files import load, message, value_at
         ),
     ],
 )
-def test_an_unknown_key_is_named_with_file_and_path_and_the_nearest_is_suggested(
+def test_an_unknown_key_is_named_with_file_and_path_and_the_nearest_key(
     file: Path, text: str, unknown: str, nearest: str
 ) -> None:
     assert message(file, text) == f"{file}: {unknown} is not a known key; did you mean {nearest}?"
 
 
-def test_an_unknown_key_with_nothing_near_lists_what_is_known(file: Path) -> None:
+def test_an_unknown_key_without_a_near_match_lists_the_known_keys(file: Path) -> None:
     assert (
         message(file, "execution: {kind: in_process, qqq: 1}")
         == f"{file}: execution.qqq is not a known key; known here: kind, num_threads, device"
@@ -98,14 +98,16 @@ def test_a_key_of_another_variant_is_unknown(file: Path) -> None:
         ),
     ],
 )
-def test_a_wrong_value_is_said_with_file_path_and_value(file: Path, text: str, start: str) -> None:
+def test_an_invalid_value_is_reported_with_file_path_and_value(
+    file: Path, text: str, start: str
+) -> None:
     said = message(file, text)
     assert said.startswith(f"{file}: {start}")
     assert "\n" not in said
 
 
 @pytest.mark.parametrize("value", ["abc", "[1.5]", "{a: 1}"])
-def test_a_wrong_class_order_is_one_error_without_names_of_types(file: Path, value: str) -> None:
+def test_an_invalid_class_order_is_one_error_without_names_of_types(file: Path, value: str) -> None:
     said = message(file, f"scenario: {{class_order: {value}}}")
     assert said.startswith(f"{file}: scenario.class_order")
     assert "\n" not in said
@@ -139,11 +141,11 @@ def test_a_wrong_class_order_is_one_error_without_names_of_types(file: Path, val
         ),
     ],
 )
-def test_a_value_that_would_pass_for_another_is_refused(file: Path, text: str, said: str) -> None:
+def test_a_value_of_another_type_is_not_converted(file: Path, text: str, said: str) -> None:
     assert message(file, text).startswith(f"{file}: {said}")
 
 
-def test_truth_values_are_taken_where_they_are_meant(file: Path) -> None:
+def test_booleans_are_accepted_where_they_are_expected(file: Path) -> None:
     values = "download: yes, options: {balanced: true}, augmentation: {horizontal_flip: yes}"
     file.write_text(f"data: {{kind: torchvision, name: EMNIST, root: a, {values}}}")
     data = load_experiment(file).data
@@ -155,7 +157,7 @@ def test_truth_values_are_taken_where_they_are_meant(file: Path) -> None:
     )
 
 
-def test_every_wrong_value_of_a_file_is_said_at_once(file: Path) -> None:
+def test_all_invalid_values_of_a_file_are_reported_at_once(file: Path) -> None:
     said = message(file, "seed: x\nteacher: {num_views: y}\nstudnt: {}")
     assert [line.split(" ")[1] for line in said.splitlines()] == [
         "seed",
@@ -171,7 +173,7 @@ def test_an_unknown_kind_suggests_the_nearest(file: Path) -> None:
     )
 
 
-def test_an_unknown_kind_with_nothing_near_lists_the_choices(file: Path) -> None:
+def test_an_unknown_kind_without_a_near_match_lists_the_choices(file: Path) -> None:
     said = message(file, "teacher: {spread: {kind: qqq}}")
     assert (
         "teacher.spread.kind = 'qqq' is not known; choose one of 'observed', 'shared', 'scalar',"

@@ -25,12 +25,12 @@ def test_a_missing_file_suggests_the_nearest_name(tmp_path: Path) -> None:
     )
 
 
-def test_a_missing_file_with_nothing_near_says_to_check_the_path(tmp_path: Path) -> None:
+def test_a_missing_file_without_a_near_match_suggests_checking_the_path(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere/x\.yaml: no such file; check the path"):
         load_experiment(tmp_path / "nowhere" / "x.yaml")
 
 
-def test_what_is_no_text_file_cannot_be_read(tmp_path: Path) -> None:
+def test_a_file_that_is_no_text_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00name")
     for path in (tmp_path, tmp_path / "binary.yaml"):
         with pytest.raises(ConfigError, match="cannot be read") as error:
@@ -50,25 +50,25 @@ def test_what_is_no_text_file_cannot_be_read(tmp_path: Path) -> None:
     ],
     ids=["unclosed list", "tab", "key twice", "nested key twice", "unknown alias", "python object"],
 )
-def test_invalid_yaml_is_said_with_file_and_line(file: Path, text: str, line: int) -> None:
+def test_invalid_yaml_is_reported_with_file_and_line(file: Path, text: str, line: int) -> None:
     assert message(file, text).startswith(f"{file}: is not valid YAML: line {line}, ")
 
 
 @pytest.mark.parametrize("value", ["2024-13-45", "0b_", "[" * 3000])
-def test_a_value_that_yaml_cannot_read_is_said(file: Path, value: str) -> None:
+def test_a_value_that_yaml_cannot_parse_is_reported(file: Path, value: str) -> None:
     assert message(file, f"name: {value}").startswith(f"{file}: is not valid YAML: ")
     file.write_text("name: good")
     with pytest.raises(ConfigError, match="is not valid YAML; quote it"):
         load_experiment(file, [f"name={value}"])
 
 
-def test_a_key_that_stands_twice_is_named(file: Path) -> None:
+def test_a_duplicate_key_is_named(file: Path) -> None:
     assert "duplicate key 'epochs' in a mapping" in message(
         file, "teacher: {training: {epochs: 1, epochs: 2}}"
     )
 
 
-def test_a_file_that_holds_no_mapping_is_said(file: Path) -> None:
+def test_a_file_without_a_mapping_is_reported(file: Path) -> None:
     assert "holds a list, not a mapping" in message(file, "- name: digits")
 
 

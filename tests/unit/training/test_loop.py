@@ -1,4 +1,4 @@
-"""The one epoch loop: it minimises, reports every epoch, and stops when the loss is no number."""
+"""The one epoch loop: it minimises, reports every epoch, and stops at a non-finite loss."""
 
 from collections.abc import Callable
 from functools import partial
@@ -23,7 +23,7 @@ LABELS = torch.tensor([0, 0, 0, 1, 1, 1])
 
 
 class Problem:
-    """Draws one number to 3; remembers the reports it received."""
+    """Problem that pulls one number towards 3 and records the reports it receives."""
 
     def __init__(self, batch_size: int = 2) -> None:
         self.parameter = nn.Parameter(torch.zeros(()))
@@ -58,7 +58,7 @@ def test_training_minimises_the_loss() -> None:
     assert problem.parameter.item() == pytest.approx(3, abs=0.05)
 
 
-def test_weight_decay_holds_the_parameter_back() -> None:
+def test_weight_decay_shrinks_the_parameter() -> None:
     free, held = Problem(), Problem()
     free.train(epochs=60, learning_rate=0.5, weight_decay=0)
     held.train(epochs=60, learning_rate=0.5, weight_decay=1)
@@ -78,7 +78,7 @@ def test_every_epoch_is_reported_with_the_means_of_its_batches() -> None:
     assert [report.metrics["loss"] for report in problem.reports] == pytest.approx(means)
 
 
-def test_parts_that_are_tensors_are_reported_like_numbers() -> None:
+def test_tensor_parts_are_reported_like_numbers() -> None:
     problem = Problem()
 
     def loss(rows: Tensor, step: Step) -> LossOutput:
@@ -114,7 +114,7 @@ def test_steps_count_over_all_epochs_and_progress_stays_below_one() -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_loss_that_is_no_finite_number_is_an_error_with_stage_and_advice(value: float) -> None:
+def test_a_non_finite_loss_is_an_error_with_stage_and_advice(value: float) -> None:
     problem = Problem()
 
     def loss(rows: Tensor, step: Step) -> LossOutput:
@@ -160,7 +160,7 @@ NETWORKS = [plain_network, network_with_batch_norm, network_with_dropout]
 
 
 class Training:
-    """A training of noisy points whose epochs can be interrupted; every attempt starts from a new
+    """A training on noisy points whose epochs can be interrupted; every attempt starts with a new
     network and a new store object.
     """
 
@@ -208,7 +208,7 @@ def equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 @pytest.mark.parametrize("build", NETWORKS)
 @pytest.mark.parametrize("epoch", range(1, NUM_EPOCHS + 1))
-def test_a_training_that_goes_on_ends_bit_for_bit_as_if_nothing_had_happened(
+def test_a_resumed_training_ends_bit_for_bit_like_an_uninterrupted_one(
     tmp_path: Path, build: Callable[[], nn.Module], epoch: int
 ) -> None:
     expected, reports = Training(tmp_path / "uninterrupted", build).run()
@@ -218,12 +218,12 @@ def test_a_training_that_goes_on_ends_bit_for_bit_as_if_nothing_had_happened(
     found, received = training.run()
     assert equal(found, expected)
     assert received == reports
-    # 6 rows in batches of 2, and no step twice
+    # 6 rows in batches of 2, and no step is repeated
     assert training.num_steps == 3 * NUM_EPOCHS
 
 
-def test_layers_that_draw_by_themselves_do_it_from_the_seed(tmp_path: Path) -> None:
-    """Dropout asks torch's global generator, which is another one in each process."""
+def test_layers_that_draw_from_torchs_generator_follow_the_seed(tmp_path: Path) -> None:
+    """Dropout draws from torch's global generator, which differs between processes."""
     found = []
     for global_seed in (1, 2):
         torch.manual_seed(global_seed)
@@ -235,7 +235,7 @@ def test_layers_that_draw_by_themselves_do_it_from_the_seed(tmp_path: Path) -> N
     assert equal(*found)
 
 
-def test_a_training_may_be_interrupted_in_every_epoch(tmp_path: Path) -> None:
+def test_a_training_may_be_interrupted_in_any_epoch(tmp_path: Path) -> None:
     expected, reports = Training(tmp_path / "uninterrupted", network_with_batch_norm).run()
     training = Training(tmp_path / "interrupted", network_with_batch_norm)
     for epoch in range(1, NUM_EPOCHS):
@@ -246,7 +246,7 @@ def test_a_training_may_be_interrupted_in_every_epoch(tmp_path: Path) -> None:
     assert received == reports
 
 
-def test_a_finished_phase_is_not_trained_again_and_another_one_is(tmp_path: Path) -> None:
+def test_a_finished_phase_is_not_trained_again_but_another_phase_is(tmp_path: Path) -> None:
     training = Training(tmp_path, plain_network)
     first, reports = training.run("extractor")
     done = training.num_steps

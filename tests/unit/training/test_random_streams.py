@@ -1,4 +1,4 @@
-"""Random streams: each belongs to a seed, a stage and a purpose, and to nothing else."""
+"""Random streams depend on a seed, a stage and a purpose, and on nothing else."""
 
 import torch
 from hypothesis import given
@@ -12,7 +12,7 @@ def draw(generator: torch.Generator) -> list[float]:
     return [float(value) for value in torch.rand(4, generator=generator)]
 
 
-def test_equal_contexts_draw_the_same_numbers_and_any_difference_others() -> None:
+def test_equal_contexts_draw_equal_numbers_and_different_contexts_different_ones() -> None:
     contexts = [
         LearningContext(0, "teacher[0]"),
         LearningContext(1, "teacher[0]"),
@@ -28,7 +28,7 @@ def test_equal_contexts_draw_the_same_numbers_and_any_difference_others() -> Non
     assert len({tuple(numbers) for numbers in [*drawn, *others]}) == 6
 
 
-def test_a_stream_does_not_depend_on_what_was_drawn_before() -> None:
+def test_a_stream_does_not_depend_on_earlier_draws() -> None:
     context = LearningContext(0, "teacher[0]")
     first = draw(context.stream("views"))
     draw(context.stream("batches"))
@@ -39,7 +39,7 @@ def test_a_stream_does_not_depend_on_what_was_drawn_before() -> None:
 @given(
     st.integers(0, 2**63 - 1), st.lists(st.one_of(st.text(max_size=5), st.integers()), max_size=3)
 )
-def test_derived_seeds_are_what_torch_takes(seed: int, purpose: list[str | int]) -> None:
+def test_torch_accepts_derived_seeds(seed: int, purpose: list[str | int]) -> None:
     derived = derive_seed(seed, *purpose)
     assert 0 <= derived < 2**63
     assert stream(seed, *purpose).initial_seed() == derived
@@ -50,7 +50,7 @@ def test_purposes_cannot_be_confused_by_joining_their_texts() -> None:
     assert derive_seed(0, "1") != derive_seed(0, 1)
 
 
-def test_modules_are_initialised_by_the_seed_and_the_callers_generator_stays_as_it_was() -> None:
+def test_modules_are_initialised_by_the_seed_without_changing_the_callers_generator() -> None:
     before = torch.get_rng_state()
     weights = []
     for seed in (0, 0, 1):

@@ -1,4 +1,4 @@
-"""Learning on several ranks: two real processes end with what one ends with alone."""
+"""Training on several ranks: two real processes reach the result of one."""
 
 from __future__ import annotations
 
@@ -62,7 +62,9 @@ def network(*, normalized: bool = False) -> nn.Module:
 def trained(
     module: nn.Module, batch_size: int, context: LearningContext, breaks_off_in: int | None = None
 ) -> State:
-    """The module's state after three epochs on 21 points of three classes, of which one is rare."""
+    """Return the module's state after three epochs on 21 points of three classes, one of them
+    rare.
+    """
     labels = torch.tensor([0] * 10 + [1] * 8 + [2] * 3)
     points = torch.randn(len(labels), 5, generator=context.stream("points")) + labels[:, None]
 
@@ -90,8 +92,8 @@ def losses_reported(context: LearningContext) -> list[float]:
 
 
 def broken_off_and_resumed(context: LearningContext, folder: Path) -> State:
-    """Every rank has a store of its own, as if it looked too early: only the first one's has
-    checkpoints.
+    """Interrupt a training and resume it. Every rank has its own store, as if it looked too early:
+    only the first rank's store has checkpoints.
     """
     store = StageStore(str(folder / f"store of {context.ranks.index}"))
     context = replace(context, checkpoints=StoreCheckpoints(store, "key"))
@@ -123,7 +125,7 @@ def features_and_statistics(context: LearningContext, num_views: int, num_images
 
 
 def learned(kind: str, context: LearningContext) -> State:
-    """The network of a method after two tasks of two classes each."""
+    """Return a method's network after two tasks of two classes each."""
     training = {"epochs": 1, "batch_size": 3}
     teacher = {"backbone": {"kind": "small_cnn_tiny"}, "training": training, "num_views": 1}
     experiment = Experiment.model_validate({"method": {"kind": kind}, "teacher": teacher})
@@ -205,7 +207,7 @@ def equal(one: State, other: State) -> bool:
 # --- one rank -------------------------------------------------------------------------------------
 
 
-def test_alone_every_operation_is_the_identity() -> None:
+def test_on_a_single_rank_every_operation_is_the_identity() -> None:
     rows, module = torch.arange(10.0).view(5, 2), network(normalized=True)
     before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
     assert ALONE.is_first
@@ -229,17 +231,17 @@ def test_every_rank_gets_all_rows_back_in_order(together: list[dict[str, Any]], 
         assert torch.equal(rank["gathered"][case], expected)
 
 
-def test_the_mean_weighs_each_ranks_number_by_its_part(together: list[dict[str, Any]]) -> None:
-    # a quarter of the whole at 3, three quarters at 6
+def test_the_mean_weights_each_ranks_number_by_its_share(together: list[dict[str, Any]]) -> None:
+    # the first rank has a quarter of the rows and the value 3, the second three quarters and 6
     assert [rank["mean"] for rank in together] == [5.25, 5.25]
 
 
-def test_every_rank_has_what_the_first_one_found(together: list[dict[str, Any]]) -> None:
+def test_every_rank_gets_the_first_ranks_result(together: list[dict[str, Any]]) -> None:
     assert [rank["from first"] for rank in together] == [{"found by": 0}, {"found by": 0}]
 
 
 @pytest.mark.parametrize("case", range(len(BATCH_SIZES)), ids=map(str, BATCH_SIZES))
-def test_training_on_two_ranks_ends_with_the_weights_of_one(
+def test_training_on_two_ranks_gives_the_weights_of_one_rank(
     together: list[dict[str, Any]], alone: dict[str, Any], case: int
 ) -> None:
     assert not equal(alone["trained"][case], dict(network().state_dict()))
@@ -248,18 +250,18 @@ def test_training_on_two_ranks_ends_with_the_weights_of_one(
 
 
 @pytest.mark.parametrize("what", ["with batch norm", "resumed", *METHODS])
-def test_ranks_end_with_one_and_the_same_state(together: list[dict[str, Any]], what: str) -> None:
+def test_all_ranks_end_with_the_same_state(together: list[dict[str, Any]], what: str) -> None:
     first, second = together
     assert equal(first[what], second[what])
 
 
-def test_all_ranks_go_on_from_the_first_ones_checkpoint(together: list[dict[str, Any]]) -> None:
-    # 7 is the batch size of the training that was broken off
+def test_all_ranks_resume_from_the_first_ranks_checkpoint(together: list[dict[str, Any]]) -> None:
+    # 7 is the batch size of the interrupted training
     for rank in together:
         assert equal(rank["resumed"], rank["trained"][BATCH_SIZES.index(7)])
 
 
-def test_the_first_rank_alone_tells_and_tells_the_means_over_all(
+def test_only_the_first_rank_reports_and_it_reports_the_means_over_all_ranks(
     together: list[dict[str, Any]], alone: dict[str, Any]
 ) -> None:
     first, second = together
@@ -269,7 +271,7 @@ def test_the_first_rank_alone_tells_and_tells_the_means_over_all(
 
 
 @pytest.mark.parametrize("case", range(len(VIEWS_AND_IMAGES)), ids=map(str, VIEWS_AND_IMAGES))
-def test_features_and_class_statistics_are_those_of_one_rank(
+def test_features_and_class_statistics_equal_those_of_one_rank(
     together: list[dict[str, Any]], alone: dict[str, Any], case: int
 ) -> None:
     for rank in together:
@@ -277,7 +279,7 @@ def test_features_and_class_statistics_are_those_of_one_rank(
     assert equal(together[0]["features"][case], together[1]["features"][case])
 
 
-def test_ranks_draw_differently_for_their_own_rows_and_alike_for_all(
+def test_ranks_draw_differently_for_their_own_rows_and_equally_for_shared_values(
     together: list[dict[str, Any]], alone: dict[str, Any]
 ) -> None:
     first, second = together

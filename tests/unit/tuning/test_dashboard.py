@@ -8,7 +8,7 @@ from orchestrator.terminal.ui import Sweeps, show_ui
 from orchestrator.tuning.dashboard import has_studies, study_path
 
 
-def test_without_the_extra_one_line_says_how_to_install_it(
+def test_without_the_extra_one_line_explains_how_to_install_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     find_spec = importlib.util.find_spec
@@ -26,7 +26,7 @@ def test_without_the_extra_one_line_says_how_to_install_it(
     assert capsys.readouterr().out == ""
 
 
-def test_a_file_that_is_missing_or_empty_has_no_studies(tmp_path: Path) -> None:
+def test_a_missing_or_empty_file_has_no_studies(tmp_path: Path) -> None:
     storage = f"sqlite:///{tmp_path}/studies.db"
     assert not has_studies(storage)
     (tmp_path / "studies.db").touch()

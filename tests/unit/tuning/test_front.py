@@ -1,4 +1,4 @@
-"""The front of several objectives: what nothing dominates, and the trial that a rule chooses."""
+"""The front of several objectives: the non-dominated trials, and the trial that a rule chooses."""
 
 from collections.abc import Sequence
 from itertools import product
@@ -14,7 +14,7 @@ from orchestrator.tuning.ledger import LedgerTrial
 from orchestrator.tuning.trial_status import TrialStatus
 
 ACCURACY, SIZE = "student/last_accuracy", "student/num_parameters"
-# two alike in the front, one dominated, one worse than another in one objective alone
+# two equal points in the front, one dominated point, one that is worse in one objective only
 POINTS = [(0.9, 300), (0.8, 100), (0.8, 100), (0.7, 200), (0.9, 400), (0.95, 900)]
 
 
@@ -46,11 +46,11 @@ def numbers(trials: list[LedgerTrial]) -> list[int]:
     return [trial.number for trial in trials]
 
 
-def test_the_front_is_what_nothing_dominates_the_first_objective_ordering_it() -> None:
+def test_the_front_is_the_non_dominated_trials_ordered_by_the_first_objective() -> None:
     assert numbers(front_of(trials_of(POINTS), space_of())) == [5, 0, 1, 2]
 
 
-def test_the_front_is_what_comparing_all_pairs_gives() -> None:
+def test_the_front_equals_the_result_of_comparing_all_pairs() -> None:
     values = [
         {"a": a, "b": b, "c": c}
         for a, b, c in product(range(4), (3, 1, 2), (0, 2))
@@ -67,7 +67,7 @@ def test_the_front_is_what_comparing_all_pairs_gives() -> None:
     assert 0 < sum(expected) < len(expected)
 
 
-def test_an_unfinished_trial_and_one_without_a_number_are_in_no_front() -> None:
+def test_unfinished_trials_and_trials_without_a_number_are_in_no_front() -> None:
     running = LedgerTrial(7, Configuration({}, {}), "run", value=None)
     nan = LedgerTrial(
         8, Configuration({}, {}), "run", value=1.0, values={ACCURACY: 1.0, SIZE: float("nan")}
@@ -94,7 +94,7 @@ def test_a_rule_chooses_the_best_of_the_front_within_its_bounds(
     assert (found and found.number) == expected
 
 
-def test_of_one_objective_the_front_is_the_best_trial() -> None:
+def test_with_one_objective_the_front_is_the_best_trial() -> None:
     space = space_of(metrics=None, metric=SIZE, mode="min")
     trials = trials_of([(0.9, 300), (0.8, 100)])
     trials = [LedgerTrial(it.number, it.configuration, "", value=it.values[SIZE]) for it in trials]

@@ -20,7 +20,7 @@ DISTRIBUTIONS = {
 
 
 def finished(number_of_trials: int) -> list[FrozenTrial]:
-    """Return trials of which one parameter decides, and one is there every fifth time."""
+    """Return trials in which one parameter decides, and one is present in every fifth trial."""
     chance, trials = random.Random(1), []  # noqa: S311 - draws, no secrets
     for number in range(number_of_trials):
         params: dict[str, Any] = {
@@ -40,7 +40,7 @@ def finished(number_of_trials: int) -> list[FrozenTrial]:
     return trials
 
 
-def test_what_did_not_vary_is_not_listed_and_the_rest_sums_to_1() -> None:
+def test_constant_parameters_are_not_listed_and_the_rest_sums_to_1() -> None:
     found = importances_of(finished(40), MAXIMIZE)
     assert set(found) == {"decides", "does.nothing", "table", "sometimes"}
     assert sum(one.share for one in found.values()) == pytest.approx(1)
@@ -48,14 +48,14 @@ def test_what_did_not_vary_is_not_listed_and_the_rest_sums_to_1() -> None:
 
 
 @pytest.mark.parametrize("num_trials", [4, 12])
-def test_an_interval_holds_its_share_and_no_more_than_is_possible(num_trials: int) -> None:
+def test_an_interval_contains_its_share_and_stays_within_0_and_1(num_trials: int) -> None:
     for one in importances_of(finished(num_trials), MAXIMIZE).values():
         assert 0 <= one.low <= one.share <= one.high <= 1
 
 
-def test_more_trials_are_surer() -> None:
+def test_more_trials_give_narrower_intervals() -> None:
     few, many = (importances_of(finished(number), MAXIMIZE) for number in (12, 120))
     ranges = [found["decides"].high - found["decides"].low for found in (few, many)]
     assert ranges[1] < ranges[0] / 2
-    # what decides is told from what does nothing
+    # the decisive parameter is separated from the irrelevant one
     assert many["decides"].low > many["does.nothing"].high

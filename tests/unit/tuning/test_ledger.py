@@ -1,4 +1,4 @@
-"""The ledger: what is read back, what a killed writer leaves, and who may write."""
+"""The ledger: reading back, recovery after a killed writer, and exclusive writing."""
 
 import json
 import time
@@ -41,7 +41,7 @@ def test_a_missing_ledger_is_empty(path: Path) -> None:
     assert not path.parent.exists()
 
 
-def test_what_was_written_is_read_back_and_the_newest_line_of_a_trial_counts(path: Path) -> None:
+def test_written_trials_are_read_back_and_the_newest_line_of_a_trial_counts(path: Path) -> None:
     finished = LedgerTrial(
         1,
         CONFIGURATION,
@@ -73,7 +73,7 @@ def test_the_newest_header_counts(path: Path) -> None:
     assert Ledger(path).header == wider
 
 
-def test_every_cut_of_the_file_reads_as_the_lines_that_are_whole(path: Path) -> None:
+def test_a_truncated_file_reads_as_its_complete_lines(path: Path) -> None:
     written(path, trial_of(0), trial_of(1, TrialStatus.FINISHED))
     content = path.read_bytes()
     ends = [index + 1 for index, byte in enumerate(content) if byte == ord("\n")]
@@ -84,7 +84,7 @@ def test_every_cut_of_the_file_reads_as_the_lines_that_are_whole(path: Path) -> 
 
 
 @pytest.mark.parametrize("lost", [1, 20])
-def test_a_line_that_a_killed_writer_has_not_finished_is_cut_off_before_the_next(
+def test_an_incomplete_line_of_a_killed_writer_is_removed_before_the_next(
     path: Path, lost: int
 ) -> None:
     written(path, trial_of(0), trial_of(1))
@@ -110,7 +110,7 @@ def test_two_processes_cannot_write_at_the_same_time(path: Path) -> None:
         pass
 
 
-def test_what_another_process_has_written_in_between_is_not_cut_off(path: Path) -> None:
+def test_lines_written_by_another_process_meanwhile_are_kept(path: Path) -> None:
     written(path, trial_of(0))
     late = Ledger(path)
     other = Ledger(path)
@@ -124,7 +124,7 @@ def test_what_another_process_has_written_in_between_is_not_cut_off(path: Path) 
 @pytest.mark.parametrize(
     "line", ["no json", "{}", '{"trial": {"number": 0}}', '{"sweep": {"id": 1}}', "[1]", "7"]
 )
-def test_a_file_that_is_no_ledger_is_refused_with_the_line(path: Path, line: str) -> None:
+def test_a_file_that_is_no_ledger_is_rejected_with_the_line(path: Path, line: str) -> None:
     written(path, trial_of(0))
     with path.open("a") as file:
         file.write(f"{line}\n")
@@ -132,14 +132,14 @@ def test_a_file_that_is_no_ledger_is_refused_with_the_line(path: Path, line: str
         Ledger(path)
 
 
-def test_bytes_that_are_no_text_are_said(path: Path) -> None:
+def test_bytes_that_are_no_text_are_reported(path: Path) -> None:
     written(path)
     path.write_bytes(b"\xff\xfe\n")
     with pytest.raises(StorageUnavailableError, match="cannot be read"):
         Ledger(path)
 
 
-def test_a_folder_that_cannot_be_made_is_worth_a_retry(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_a_retryable_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(StorageUnavailableError, match="cannot be written"),
@@ -159,7 +159,7 @@ def test_a_folder_that_cannot_be_made_is_worth_a_retry(tmp_path: Path) -> None:
         (TrialStatus.FAILED, True, True),
     ],
 )
-def test_a_resumed_sweep_goes_on_with_what_is_open(
+def test_a_resumed_sweep_continues_the_open_trials(
     status: TrialStatus, is_retryable: bool, expected: bool
 ) -> None:
     assert trial_of(0, status, is_retryable=is_retryable).is_open is expected
@@ -170,7 +170,7 @@ def fail_later() -> None:
     raise ZeroDivisionError
 
 
-def test_the_time_of_all_starts_adds_up_also_of_those_that_failed(path: Path) -> None:
+def test_the_time_of_all_starts_adds_up_including_failed_ones(path: Path) -> None:
     written(path)
     first = Ledger(path)
     with first.writing(), pytest.raises(ZeroDivisionError), first.timing():

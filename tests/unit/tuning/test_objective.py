@@ -1,6 +1,4 @@
-"""The number that a sweep makes large: from the right role's matrix, weighted, of the right
-images.
-"""
+"""The objective of a sweep: weighted metrics from the right role's matrix on the right images."""
 
 import pytest
 
@@ -13,7 +11,7 @@ from orchestrator.tuning.objective import MEASURE_FUNCTIONS, Objective
 STUDENT = [[0.8], [0.6, 1.0], [0.5, 0.7, 0.9]]
 TEACHER = [[1.0], [1.0, 1.0], [1.0, 1.0, 1.0]]
 MATRICES: dict[Role, list[list[float]]] = {"teacher": TEACHER, "student": STUDENT}
-# by hand: the means of the rows; 0.8 -> 0.5 and 1.0 -> 0.7 are lost
+# by hand: the means of the rows; tasks fall from 0.8 to 0.5 and from 1.0 to 0.7
 ACCURACY = (0.8 + 0.8 + 0.7) / 3
 FORGETTING = (0.3 + 0.3) / 2
 
@@ -28,7 +26,7 @@ def objective_of(**fields: object) -> Objective:
     return Objective.of(SearchSpace.model_validate(values))
 
 
-def test_without_a_metric_it_is_the_students_average_incremental_accuracy_on_validation() -> None:
+def test_the_default_is_the_students_average_incremental_accuracy_on_validation() -> None:
     objective = objective_of()
     assert objective.split is Split.VALIDATION
     assert objective.value(MATRICES) == pytest.approx(ACCURACY)
@@ -56,7 +54,7 @@ def test_each_metric_is_read_from_its_own_roles_matrix(metric: str, expected: fl
     assert objective_of(metric=metric).value(MATRICES) == pytest.approx(expected)
 
 
-def test_after_one_task_nothing_is_forgotten() -> None:
+def test_after_one_task_forgetting_is_zero() -> None:
     assert (
         objective_of(metric="student/forgetting").value({"teacher": [[1.0]], "student": [[0.4]]})
         == 0

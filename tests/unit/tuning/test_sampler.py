@@ -53,7 +53,7 @@ TABLE = {
         "high": 1,
     }
 }
-SEEDS = range(3)  # whether searching helps is a matter of luck for each alone
+SEEDS = range(3)  # a single seed may be lucky or unlucky
 VIEWS = {"teacher.num_views": {"kind": "int_uniform", "low": 1, "high": 4}}
 
 
@@ -82,7 +82,9 @@ def asked(sampler: Sampler) -> Configuration:
 
 
 def quality(configuration: Configuration) -> float:
-    """Best at the ratio 0.75 and with full consolidation; `linear` is worse throughout."""
+    """Return a score that is best at ratio 0.75 and full consolidation; `linear` is worse
+    throughout.
+    """
     found = configuration.parameters
     start = (
         -abs(found["student.transfer.ratio"] - 0.75) if "student.transfer.ratio" in found else -1.0
@@ -104,7 +106,7 @@ def tuned(space: Space, number: int) -> tuple[Sampler, list[tuple[Configuration,
 
 
 @pytest.mark.parametrize("searcher", ["random", "optuna"])
-def test_equal_seeds_and_results_give_equal_configurations_and_other_seeds_others(
+def test_equal_seeds_and_results_give_equal_configurations_and_other_seeds_different_ones(
     searcher: str,
 ) -> None:
     first, second, other = (
@@ -121,7 +123,7 @@ def test_equal_seeds_give_equal_configurations_in_another_process() -> None:
         "print([c.parameters for c, _ in tuned(space_of(CONDITIONAL, 'optuna', 3), 15)[1]])"
     )
     folder = str(__file__).rpartition("/")[0]
-    # sets and dictionaries of text are in another order there
+    # sets and dictionaries of text have another order there
     hash_seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
     answer = subprocess.run(
         [sys.executable, "-c", code, folder],
@@ -139,7 +141,7 @@ def _paths() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("searcher", ["random", "optuna"])
-def test_a_resumed_search_does_not_draw_the_same_again(searcher: str) -> None:
+def test_a_resumed_search_does_not_repeat_its_draws(searcher: str) -> None:
     _, told = tuned(space_of(CONDITIONAL, searcher), 8)
     resumed = Sampler(space_of(CONDITIONAL, searcher), told)
     again = [asked(resumed) for _ in range(8)]
@@ -158,7 +160,7 @@ def test_a_resumed_random_search_draws_what_an_undisturbed_one_draws(known: list
 
 
 @pytest.mark.parametrize("searcher", ["random", "optuna"])
-def test_a_small_space_is_tried_out_before_anything_comes_again(searcher: str) -> None:
+def test_a_small_space_is_exhausted_before_a_configuration_repeats(searcher: str) -> None:
     sampler = Sampler(space_of(VIEWS, searcher))
     views = []
     for _ in range(6):
@@ -182,12 +184,12 @@ def test_the_estimator_finds_better_configurations_than_chance(mode: str, sign: 
             sampler.tell(configuration, sign * values[-1])
         return sum(values[20:]) / 20
 
-    # 0.2 to 0.6 for single seeds
+    # the gain is 0.2 to 0.6 for single seeds
     gains = [best_of_the_last("optuna", seed) - best_of_the_last("random", seed) for seed in SEEDS]
     assert fmean(gains) > 0.15
 
 
-def test_where_chance_finds_a_valid_configuration_the_estimator_does_not_get_stuck() -> None:
+def test_the_estimator_does_not_get_stuck_where_random_draws_find_a_valid_configuration() -> None:
     constraint = "teacher.joint_embedding.push_margin > teacher.joint_embedding.pull_margin + 1.5"
     sampler = Sampler(space_of(MARGINS, "optuna", constraints=[constraint]))
     for _ in range(30):
@@ -195,7 +197,7 @@ def test_where_chance_finds_a_valid_configuration_the_estimator_does_not_get_stu
         sampler.tell(configuration, configuration.parameters["teacher.joint_embedding.pull_margin"])
 
 
-def test_running_trials_count_so_that_configurations_asked_at_once_differ() -> None:
+def test_running_trials_count_so_that_concurrent_configurations_differ() -> None:
     sampler, _ = tuned(space_of(CONDITIONAL, "optuna"), 12)
     at_once = [asked(sampler) for _ in range(4)]
     assert len({str(configuration) for configuration in at_once}) == 4
@@ -220,7 +222,9 @@ def test_only_valid_configurations_are_proposed(searcher: str) -> None:
 
 
 @pytest.mark.parametrize("searcher", ["random", "optuna"])
-def test_a_space_in_which_nothing_is_valid_is_an_error_with_the_last_reason(searcher: str) -> None:
+def test_a_space_without_a_valid_configuration_is_an_error_with_the_last_reason(
+    searcher: str,
+) -> None:
     sampler = Sampler(
         space_of(MARGINS, searcher, constraints=["teacher.joint_embedding.push_margin > 3"])
     )
@@ -231,7 +235,7 @@ def test_a_space_in_which_nothing_is_valid_is_an_error_with_the_last_reason(sear
         sampler.ask()
 
 
-def test_failed_trials_and_values_that_are_no_numbers_teach_nothing() -> None:
+def test_failed_trials_and_non_finite_values_are_ignored() -> None:
     sampler = Sampler(space_of(TEMPERATURE, "optuna"))
     for value in (None, float("nan"), float("inf"), None, None):
         sampler.tell(asked(sampler), value)
@@ -239,7 +243,7 @@ def test_failed_trials_and_values_that_are_no_numbers_teach_nothing() -> None:
     assert asked(sampler).parameters
 
 
-def test_searching_says_nothing_and_warns_of_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+def test_searching_prints_no_messages_or_warnings(capfd: pytest.CaptureFixture[str]) -> None:
     sampler, _ = tuned(space_of(CONDITIONAL | TEMPERATURE, "optuna"), 12)
     sampler.importances()
     assert capfd.readouterr() == ("", "")
@@ -248,7 +252,7 @@ def test_searching_says_nothing_and_warns_of_nothing(capfd: pytest.CaptureFixtur
 # --- history --------------------------------------------------------------------------------------
 
 
-def test_an_earlier_sweep_teaches_the_estimator_from_the_first_trial_on() -> None:
+def test_an_earlier_sweep_informs_the_estimator_from_the_first_trial() -> None:
     gains = []
     for seed in SEEDS:
         _, told = tuned(space_of(CONDITIONAL, "random", seed), 40)
@@ -258,11 +262,11 @@ def test_an_earlier_sweep_teaches_the_estimator_from_the_first_trial_on() -> Non
             for sampler in (Sampler(space, told), Sampler(space))
         )
         gains.append(warm - cold)
-    # 0.2 to 0.7 for single seeds
+    # the gain is 0.2 to 0.7 for single seeds
     assert fmean(gains) > 0.15
 
 
-def test_history_outside_the_space_or_of_another_meaning_is_left_out() -> None:
+def test_history_outside_the_space_or_of_another_distribution_is_ignored() -> None:
     bell = {"student.anchor_weight": {"kind": "normal", "mean": 3, "sd": 1}}
     told = [(asked(sampler), 0.5) for sampler in [Sampler(space_of(TEMPERATURE))] for _ in range(5)]
     assert len(Sampler(space_of(TEMPERATURE), told).importances()) == 1
@@ -275,7 +279,7 @@ def test_history_outside_the_space_or_of_another_meaning_is_left_out() -> None:
     assert Sampler(space_of(moved), bells).importances() == {}
 
 
-def test_a_configuration_that_was_not_asked_for_can_be_told() -> None:
+def test_results_of_configurations_from_elsewhere_are_accepted() -> None:
     space = space_of(TEMPERATURE, "optuna")
     source, sampler = Sampler(space_of(TEMPERATURE, "random", 9)), Sampler(space)
     for _ in range(6):
@@ -286,7 +290,7 @@ def test_a_configuration_that_was_not_asked_for_can_be_told() -> None:
 # --- grids ----------------------------------------------------------------------------------------
 
 
-def test_a_grid_ends_and_skips_what_the_history_has() -> None:
+def test_a_grid_ends_and_skips_configurations_of_the_history() -> None:
     sampler = Sampler(space_of(VIEWS, "grid"))
     first = [asked(sampler) for _ in range(2)]
     assert [configuration.parameters["teacher.num_views"] for configuration in first] == [1, 2]
@@ -299,7 +303,7 @@ def test_a_grid_ends_and_skips_what_the_history_has() -> None:
 # --- population-based training --------------------------------------------------------------------
 
 
-def test_a_variation_is_a_fifth_more_or_less_within_the_range() -> None:
+def test_a_variation_changes_a_number_by_a_fifth_within_its_range() -> None:
     sampler = Sampler(
         space_of(TEMPERATURE, trial_scheduler={"kind": "pbt", "resample_probability": 0})
     )
@@ -329,7 +333,7 @@ def test_a_variation_of_a_choice_is_its_neighbour_and_of_an_integer_the_next_ste
     assert {parameters["teacher.num_views"] for parameters in found} == {1, 3}
 
 
-def test_a_variation_that_changes_the_kind_has_the_keys_of_the_new_one() -> None:
+def test_a_variation_that_changes_the_kind_has_the_keys_of_the_new_kind() -> None:
     sampler, told = tuned(space_of(CONDITIONAL, trial_scheduler={"kind": "pbt"}), 5)
     found = [
         sampler.perturbed(configuration, chance_of(seed))
@@ -356,7 +360,7 @@ def test_a_variation_that_changes_the_kind_has_the_keys_of_the_new_one() -> None
     }
 
 
-def test_variations_are_valid_differ_and_follow_their_seed() -> None:
+def test_variations_are_valid_different_and_seeded() -> None:
     constraints = [
         "teacher.joint_embedding.push_margin > teacher.joint_embedding.pull_margin + 0.1"
     ]
@@ -374,7 +378,7 @@ def test_variations_are_valid_differ_and_follow_their_seed() -> None:
         assert sampler.perturbed(configuration, chance_of(seed)) == near
 
 
-def test_where_there_is_no_other_configuration_a_variation_is_the_same() -> None:
+def test_without_another_configuration_a_variation_is_unchanged() -> None:
     sampler = Sampler(space_of({"student.temperature": {"kind": "choice", "values": [2]}}))
     configuration = asked(sampler)
     assert sampler.perturbed(configuration, chance_of(0)) == configuration
@@ -383,7 +387,7 @@ def test_where_there_is_no_other_configuration_a_variation_is_the_same() -> None
 # --- importances ----------------------------------------------------------------------------------
 
 
-def test_what_decides_is_most_important_and_importances_add_up_to_1() -> None:
+def test_the_decisive_parameter_is_most_important_and_importances_sum_to_1() -> None:
     sampler = Sampler(space_of(TEMPERATURE | VIEWS | TABLE))
     for _ in range(60):
         configuration = asked(sampler)
@@ -400,7 +404,7 @@ def test_what_decides_is_most_important_and_importances_add_up_to_1() -> None:
     assert sum(shares) == pytest.approx(1)
 
 
-def test_parameters_that_are_not_always_there_have_an_importance() -> None:
+def test_conditional_parameters_have_an_importance() -> None:
     sampler, _ = tuned(space_of(CONDITIONAL), 40)
     assert set(sampler.importances()) == set(CONDITIONAL)
     assert sampler.importances()["student.transfer.ratio"].share > 0

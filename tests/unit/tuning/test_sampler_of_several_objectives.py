@@ -42,7 +42,7 @@ def space_of(sampler: str, seed: int = 0) -> Space:
 
 
 def objectives(configuration: Configuration) -> list[float]:
-    """Both best at a floor of 0.1; the rate trades one for the other."""
+    """Return two objectives that are best at a floor of 0.1; the rate trades one for the other."""
     found = configuration.parameters
     return [found[RATE] - 3 * (found[FLOOR] - 0.1), found[RATE] + 3 * (found[FLOOR] - 0.1)]
 
@@ -58,11 +58,11 @@ def searched(space: Space, num: int) -> list[Configuration]:
 
 
 @pytest.mark.parametrize(("sampler", "num_more"), [("tpe", 24), ("nsga2", 24), ("gp", 3)])
-def test_a_sampler_comes_nearer_to_the_front_with_time_and_says_nothing(
+def test_a_sampler_approaches_the_front_over_time_and_prints_nothing(
     sampler: str, num_more: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     early, late = [], []
-    for seed in range(1 if sampler == "gp" else 3):  # a Gaussian process costs a second a trial
+    for seed in range(1 if sampler == "gp" else 3):  # a Gaussian process takes a second per trial
         found = searched(space_of(sampler, seed), STARTUP + num_more)
         floors = [it.parameters[FLOOR] for it in found]
         early += floors[:STARTUP]
@@ -78,7 +78,7 @@ def test_equal_seeds_and_results_give_equal_configurations(sampler: str) -> None
     assert searched(space_of(sampler), num) == searched(space_of(sampler), num)
 
 
-def test_a_resumed_genetic_search_goes_on_with_the_generation_that_the_ledger_implies() -> None:
+def test_a_resumed_genetic_search_continues_with_the_generation_implied_by_the_ledger() -> None:
     space = space_of("nsga2")
     told = [(it, objectives(it)) for it in searched(space, 2 * STARTUP)]
     resumed = Sampler(space, told)
@@ -88,7 +88,7 @@ def test_a_resumed_genetic_search_goes_on_with_the_generation_that_the_ledger_im
     assert {*generations[2 * STARTUP :]} == {2}
 
 
-def test_a_failed_trial_and_one_without_all_numbers_teach_nothing() -> None:
+def test_failed_trials_and_trials_without_all_numbers_are_ignored() -> None:
     space = space_of("tpe")
     told = [(it, objectives(it)) for it in searched(space, 5)]
     broken = [(told[0][0], None), (told[1][0], [0.5, float("nan")]), (told[2][0], [0.5])]

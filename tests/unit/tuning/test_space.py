@@ -1,5 +1,5 @@
-"""A search space on an experiment: every point of it is what the language says, and wrong spaces
-are refused.
+"""A search space on an experiment: every point follows the search-space language, and invalid
+spaces are rejected.
 """
 
 import json
@@ -123,7 +123,7 @@ def only(parameters: list[Configuration], path: str) -> list[Any]:
 
 
 @given(st.data())
-def test_a_configuration_keeps_the_promises_of_its_distributions(data: st.DataObject) -> None:
+def test_a_configuration_obeys_its_distributions(data: st.DataObject) -> None:
     configuration = WHOLE.configuration_of(WHOLE.draw(from_data(data)))
     if configuration is None:
         return
@@ -144,7 +144,7 @@ def test_a_configuration_keeps_the_promises_of_its_distributions(data: st.DataOb
 
 
 @given(st.data())
-def test_only_the_keys_of_the_drawn_kind_are_there(data: st.DataObject) -> None:
+def test_only_the_keys_of_the_drawn_kind_are_present(data: st.DataObject) -> None:
     configuration = WHOLE.configuration_of(WHOLE.draw(from_data(data)))
     if configuration is not None:
         names = {
@@ -161,7 +161,7 @@ def test_only_the_keys_of_the_drawn_kind_are_there(data: st.DataObject) -> None:
 
 
 @given(st.data())
-def test_draws_come_back_from_json_as_the_same_configuration_in_the_same_space(
+def test_draws_restored_from_json_give_the_same_configuration(
     data: st.DataObject,
 ) -> None:
     configuration = WHOLE.configuration_of(WHOLE.draw(from_data(data)))
@@ -194,7 +194,7 @@ def test_variations_stay_in_their_dimension(data: st.DataObject) -> None:
         assert lies_in(dimension, drawn_at_random(dimension, chance))
 
 
-def test_what_is_refused_is_no_configuration() -> None:
+def test_a_rejected_point_gives_no_configuration() -> None:
     draws = {PULL: 0.5, PUSH: 0.55}
     space = space_of({PULL: EVERYTHING[PULL], PUSH: EVERYTHING[PUSH]})
     assert space.configuration_of(draws) == Configuration(draws, draws)
@@ -202,10 +202,10 @@ def test_what_is_refused_is_no_configuration() -> None:
         {PULL: EVERYTHING[PULL], PUSH: EVERYTHING[PUSH]}, constraints=[CONSTRAINT]
     )
     assert constrained.configuration_of(draws) is None
-    assert space.configuration_of({PULL: 0.6, PUSH: 0.55}) is None  # the experiment refuses it
+    assert space.configuration_of({PULL: 0.6, PUSH: 0.55}) is None  # the experiment rejects it
 
 
-def test_numbers_that_do_not_ascend_strictly_are_refused() -> None:
+def test_numbers_that_do_not_strictly_ascend_are_rejected() -> None:
     space = space_of(
         {
             "student.transfer.similarity_thresholds": (
@@ -245,7 +245,7 @@ def test_a_falling_table_is_its_first_cell_less_the_drops_and_never_below_low() 
     assert low.parameters[name][2] == [0.375, 0.3125, 0.25]
 
 
-def test_a_bell_has_its_mean_and_its_standard_deviation() -> None:
+def test_a_normal_distribution_has_its_mean_and_standard_deviation() -> None:
     values = only(
         at_random(
             space_of({"student.anchor_weight": {"kind": "normal", "mean": 10, "sd": 2}}), 500
@@ -264,7 +264,7 @@ def test_half_of_a_logarithmic_range_lies_below_its_geometric_mean() -> None:
 # --- conditions -----------------------------------------------------------------------------------
 
 
-def test_a_condition_may_look_at_the_experiment() -> None:
+def test_a_condition_may_refer_to_the_experiment() -> None:
     parameters = {
         "student.temperature": UNIFORM | {"low": 0.5, "when": {"student.transfer.kind": "fixed"}}
     }
@@ -273,7 +273,7 @@ def test_a_condition_may_look_at_the_experiment() -> None:
     assert space_of(parameters).draw(lambda *_: 0.75) == {}
 
 
-def test_a_condition_may_look_inside_a_mapping_that_varies() -> None:
+def test_a_condition_may_refer_to_a_key_inside_a_varying_mapping() -> None:
     transfers = [{"kind": "linear"}, {"kind": "fixed", "ratio": 0.5}]
     space = space_of(
         {
@@ -295,7 +295,7 @@ def test_a_condition_may_look_inside_a_mapping_that_varies() -> None:
     )
 
 
-def test_a_parameter_that_is_not_there_meets_no_condition() -> None:
+def test_an_absent_parameter_meets_no_condition() -> None:
     space = space_of(
         {
             "teacher.num_views": {
@@ -313,7 +313,7 @@ def test_a_parameter_that_is_not_there_meets_no_condition() -> None:
     assert at_random(space, 1)[0].parameters == {}
 
 
-def test_a_constraint_on_what_the_variant_does_not_have_counts_for_nothing() -> None:
+def test_a_constraint_on_fields_that_the_variant_lacks_is_ignored() -> None:
     space = space_of(
         {
             "student.transfer.kind": KIND,
@@ -331,7 +331,7 @@ def test_a_constraint_on_what_the_variant_does_not_have_counts_for_nothing() -> 
 # --- changed spaces -------------------------------------------------------------------------------
 
 
-def test_a_wider_space_contains_what_was_drawn_before() -> None:
+def test_a_wider_space_contains_earlier_draws() -> None:
     narrow = {
         **EVERYTHING,
         "student.temperature": {"kind": "log_uniform", "low": 2, "high": 4},
@@ -370,7 +370,7 @@ def test_a_wider_space_contains_what_was_drawn_before() -> None:
         ({"student.temperature": 2.0, "student.transfer.kind": "fixed"}, "active and missing"),
     ],
 )
-def test_what_lies_outside_is_not_contained(draws: dict[str, Any], why: str) -> None:
+def test_draws_outside_the_space_are_not_contained(draws: dict[str, Any], why: str) -> None:
     space = space_of(
         {
             name: EVERYTHING[name]
@@ -381,7 +381,7 @@ def test_what_lies_outside_is_not_contained(draws: dict[str, Any], why: str) -> 
     assert not space.contains(draws), why
 
 
-def test_what_lies_between_two_steps_is_not_contained() -> None:
+def test_values_between_two_steps_are_not_contained() -> None:
     space = space_of(
         {name: EVERYTHING[name] for name in ("student.consolidation", "teacher.num_views")}
     )
@@ -400,7 +400,7 @@ def grid(parameters: dict[str, Any], constraints: Sequence[str] = ()) -> list[di
     ]
 
 
-def test_a_grid_is_every_combination_the_last_parameter_fastest() -> None:
+def test_a_grid_is_every_combination_and_the_last_parameter_varies_fastest() -> None:
     parameters = {
         "teacher.num_views": {"kind": "int_uniform", "low": 1, "high": 8, "step": 3},
         "student.consolidation": {
@@ -414,7 +414,7 @@ def test_a_grid_is_every_combination_the_last_parameter_fastest() -> None:
     assert [tuple(point.values()) for point in grid(parameters)] == expected
 
 
-def test_a_grid_has_conditional_parameters_only_where_they_are_there() -> None:
+def test_a_grid_has_conditional_parameters_only_where_they_apply() -> None:
     ratios = {"kind": "choice", "values": [0.25, 0.75], "when": {"student.transfer.kind": "fixed"}}
     assert grid(
         {
@@ -428,7 +428,7 @@ def test_a_grid_has_conditional_parameters_only_where_they_are_there() -> None:
     ]
 
 
-def test_a_grid_leaves_out_what_is_refused_and_says_when_that_is_all() -> None:
+def test_a_grid_skips_rejected_points_and_reports_an_empty_grid() -> None:
     margins = {
         PULL: {"kind": "choice", "values": [0.5, 1.0]},
         PUSH: {"kind": "choice", "values": [0.75, 1.5]},
@@ -464,7 +464,7 @@ def test_a_validation_metric_needs_validation_images() -> None:
     assert on_test.contains({"student.temperature": 2.0})
 
 
-def test_a_parameter_of_another_variant_than_the_experiments_is_refused_with_both() -> None:
+def test_a_parameter_of_a_variant_that_the_experiment_lacks_is_rejected_with_both() -> None:
     with pytest.raises(ConfigError) as error:
         space_of({"student.transfer.ratio": UNIFORM})
     assert (
@@ -488,7 +488,7 @@ def test_a_parameter_of_one_variant_needs_a_condition_when_the_variant_varies() 
     assert always_fixed.contains({"student.transfer.kind": "fixed", "student.transfer.ratio": 0.5})
 
 
-def test_a_condition_of_a_condition_counts_too() -> None:
+def test_a_condition_applies_transitively() -> None:
     space = space_of(
         {
             "student.transfer.kind": KIND,

@@ -1,4 +1,4 @@
-"""A sweep's study in an Optuna storage says what its ledger says, and never holds the sweep up."""
+"""A sweep's study in an Optuna storage mirrors its ledger and never delays the sweep."""
 
 import logging
 from collections.abc import Iterable
@@ -58,7 +58,7 @@ def followed(identity: StudyIdentity, states: Iterable[LedgerTrial]) -> None:
     writer.close()
 
 
-def test_a_trial_is_seen_from_its_beginning_to_its_end(tmp_path: Path) -> None:
+def test_a_trial_is_visible_from_start_to_end(tmp_path: Path) -> None:
     storage = in_file(tmp_path)
     identity = identity_of(storage)
     followed(identity, [RUNNING, replace(RUNNING, curve=[0.5])])
@@ -107,7 +107,7 @@ def test_a_killed_and_resumed_sweep_is_one_study_and_its_trial_one_trial(tmp_pat
     assert [it.state for it in study.trials] == [TrialState.COMPLETE]
 
 
-def test_a_study_is_written_anew_when_a_choice_is_new(tmp_path: Path) -> None:
+def test_a_study_is_rewritten_when_a_choice_is_added(tmp_path: Path) -> None:
     storage = in_file(tmp_path)
     followed(identity_of(storage), [FINISHED])
     wider = {TEMPERATURE: {"kind": "choice", "values": [1, 2, 4]}}
@@ -141,13 +141,13 @@ def test_two_sweeps_at_once_share_a_storage(tmp_path: Path) -> None:
     assert [len(study.trials) for study in studies_in(storage)] == [5, 5]
 
 
-def test_a_storage_that_is_away_holds_nothing_up_and_gets_all_when_it_is_back(
+def test_an_unreachable_storage_delays_nothing_and_receives_all_when_it_returns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(study_writer, "LONGEST_PAUSE_SECONDS", 0.05)
     monkeypatch.setattr(study_writer, "FIRST_PAUSE_SECONDS", 0.05)
     folder = tmp_path / "away"
-    folder.touch()  # where the folder should be
+    folder.touch()  # a file blocks the folder
     identity = identity_of(in_file(folder))
     writer = StudyWriter(identity)
     writer.note(RUNNING)
@@ -163,7 +163,7 @@ def test_a_storage_that_is_away_holds_nothing_up_and_gets_all_when_it_is_back(
     ]
 
 
-def test_what_was_not_written_by_the_end_is_said_without_the_password(
+def test_unwritten_trials_are_reported_at_the_end_without_the_password(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "orchestrator")
@@ -184,7 +184,7 @@ def earlier_sweep(folder: Path, experiment: Experiment) -> Ledger:
     return ledger
 
 
-def test_an_earlier_sweep_is_imported_from_its_ledger_as_often_as_one_likes(tmp_path: Path) -> None:
+def test_an_earlier_sweep_can_be_imported_repeatedly_from_its_ledger(tmp_path: Path) -> None:
     experiment = Experiment.model_validate({"store": {"uri": str(tmp_path / "store")}})
     earlier_sweep(tmp_path, experiment)
     for _ in range(2):
@@ -195,7 +195,7 @@ def test_an_earlier_sweep_is_imported_from_its_ledger_as_often_as_one_likes(tmp_
         assert [it.values for it in study.trials] == [[0.9]]
 
 
-def test_an_import_says_what_is_missing(tmp_path: Path) -> None:
+def test_an_import_reports_a_missing_sweep(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no sweep"):
         import_sweep(tmp_path)
     earlier_sweep(tmp_path, Experiment())

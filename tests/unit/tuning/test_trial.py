@@ -1,6 +1,4 @@
-"""One trial in this process: the numbers of the stages it learns, seed by seed, and what it reports
-as its cost.
-"""
+"""One trial in this process: objective per seed, events, and reported cost."""
 
 from pathlib import Path
 from statistics import fmean
@@ -48,7 +46,7 @@ def reports(seeds: list[Experiment]) -> list[TaskReport]:
     return [trial.learn_next_task() for _ in range(NUM_TASKS)]
 
 
-def test_it_reports_after_every_task_and_says_which_is_the_last(reports: list[TaskReport]) -> None:
+def test_a_trial_reports_after_every_task_and_marks_the_last(reports: list[TaskReport]) -> None:
     assert [(report.tasks_learned, report.num_tasks, report.is_last) for report in reports] == [
         (1, 3, False),
         (2, 3, False),
@@ -56,7 +54,7 @@ def test_it_reports_after_every_task_and_says_which_is_the_last(reports: list[Ta
     ]
 
 
-def test_the_last_students_size_was_known_before(
+def test_the_final_students_size_matches_the_prediction(
     reports: list[TaskReport], seeds: list[Experiment]
 ) -> None:
     preparation, work = Preparation(), prepare_work(seeds[0])
@@ -66,7 +64,7 @@ def test_the_last_students_size_was_known_before(
         assert work.evaluation_of(work.final_stages[role]).num_parameters == foreseen
 
 
-def test_the_objective_is_the_mean_over_the_seeds_of_what_is_stored(
+def test_the_objective_is_the_mean_of_the_stored_accuracies_over_the_seeds(
     reports: list[TaskReport], seeds: list[Experiment]
 ) -> None:
     for task, report in enumerate(reports):
@@ -79,7 +77,7 @@ def test_the_objective_is_the_mean_over_the_seeds_of_what_is_stored(
         assert report.objective == pytest.approx(fmean(last_accuracies))
 
 
-def test_events_of_each_seed_are_its_own_stages_and_epochs_in_their_order(
+def test_events_of_each_seed_are_its_own_stages_and_epochs_in_order(
     reports: list[TaskReport],
 ) -> None:
     for task, report in enumerate(reports):
@@ -98,14 +96,14 @@ def test_events_of_each_seed_are_its_own_stages_and_epochs_in_their_order(
         assert epochs == [0, 0, 1, 1]
 
 
-def test_it_counts_what_it_has_computed_and_what_that_has_cost(reports: list[TaskReport]) -> None:
+def test_a_report_counts_computed_stages_and_their_cost(reports: list[TaskReport]) -> None:
     assert [(report.stages_computed, report.stages_cached) for report in reports] == [
         (4, 0)
     ] * NUM_TASKS
     assert all(0 < report.worker_seconds <= report.seconds for report in reports)
 
 
-def test_the_same_configuration_once_more_finds_everything_and_costs_nothing(
+def test_repeating_a_configuration_finds_every_stage_and_costs_nothing(
     reports: list[TaskReport], seeds: list[Experiment]
 ) -> None:
     trial = trial_of(seeds)
@@ -116,7 +114,7 @@ def test_the_same_configuration_once_more_finds_everything_and_costs_nothing(
     ] == [(0, 4, 0)] * NUM_TASKS
 
 
-def test_another_temperature_shares_the_teacher_only(
+def test_another_temperature_shares_only_the_teacher(
     reports: list[TaskReport], seeds: list[Experiment]
 ) -> None:
     values = seeds[0].model_dump()
@@ -126,14 +124,14 @@ def test_another_temperature_shares_the_teacher_only(
 
 
 @pytest.mark.parametrize("execution", ["in process", "in lanes"])
-def test_a_backbone_that_cannot_work_is_an_error_of_the_configuration(
+def test_an_impossible_backbone_is_a_configuration_error(
     seeds: list[Experiment], execution: str
 ) -> None:
     values = seeds[0].model_dump()
     values["student"]["backbone"] = {
         "kind": "torchvision",
         "name": "alexnet",
-    }  # pools 8x8 images away
+    }  # pools 8x8 images down to nothing
     experiments = [Experiment.model_validate(values)]
     with pytest.raises(
         ConfigError,
@@ -157,7 +155,7 @@ def test_a_report_of_lanes_has_the_events_of_its_task_however_far_ahead_the_teac
     def teacher_first(
         work: Work, execution: RayConfig, listener: StageListener, claims: str
     ) -> None:
-        """Compute here, in the most uneven order that lanes allow."""
+        """Compute in this process, in the most uneven order that lanes allow."""
         runner = StageRunner(work, torch.device("cpu"), listener)
         for stage in sorted(work.stages, key=lambda stage: ROLES.index(stage.role)):
             runner.obtain(stage)
@@ -176,7 +174,7 @@ def test_a_report_of_lanes_has_the_events_of_its_task_however_far_ahead_the_teac
     assert sum(report.stages_cached for report in in_lanes) == 2 * 2 * NUM_TASKS
 
 
-def test_reports_that_follow_each_other_are_one_with_the_sums_and_the_newest_objective(
+def test_merged_reports_have_summed_costs_and_the_newest_objective(
     reports: list[TaskReport],
 ) -> None:
     one = reports[0].followed_by(reports[1:])
