@@ -1,4 +1,4 @@
-"""Epoch checkpoints in the stage store: bit for bit what was saved, or nothing."""
+"""Epoch checkpoints in the stage store: restored bit for bit, or not at all."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def restored(checkpoints: EpochCheckpoints, phase: str = "student") -> EpochChec
     return checkpoint
 
 
-def test_a_checkpoint_comes_back_bit_for_bit(checkpoints: StoreCheckpoints) -> None:
+def test_a_checkpoint_is_restored_bit_for_bit(checkpoints: StoreCheckpoints) -> None:
     saved = Halfway(num_steps=4).checkpoint()
     checkpoints.save("student", saved)
     found = restored(checkpoints)
@@ -91,7 +91,7 @@ def test_a_checkpoint_comes_back_bit_for_bit(checkpoints: StoreCheckpoints) -> N
             assert torch.equal(found.optimizer["state"][parameter][quantity], tensor)
 
 
-def test_optimiser_and_learning_rate_go_on_from_it_as_if_nothing_had_happened(
+def test_optimiser_and_learning_rate_resume_as_if_uninterrupted(
     checkpoints: StoreCheckpoints,
 ) -> None:
     expected, found = Halfway(num_steps=4), Halfway(num_steps=0)
@@ -108,7 +108,7 @@ def test_optimiser_and_learning_rate_go_on_from_it_as_if_nothing_had_happened(
         assert torch.equal(found.network.state_dict()[name], tensor)
 
 
-def test_each_phase_and_each_stage_has_its_own_and_only_the_newest_is_kept(
+def test_each_phase_and_each_stage_keeps_only_its_newest_checkpoint(
     checkpoints: StoreCheckpoints, store: StageStore
 ) -> None:
     older, newer = (Halfway(num_steps).checkpoint() for num_steps in (1, 2))
@@ -122,7 +122,7 @@ def test_each_phase_and_each_stage_has_its_own_and_only_the_newest_is_kept(
 
 
 @pytest.mark.parametrize("damage", ["tensors", "manifest"])
-def test_a_damaged_checkpoint_is_not_used_and_the_next_one_takes_its_place(
+def test_a_damaged_checkpoint_is_not_used_and_the_next_one_replaces_it(
     checkpoints: StoreCheckpoints, store: StageStore, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     checkpoints.save("student", Halfway(num_steps=1).checkpoint())
@@ -141,7 +141,7 @@ def test_a_damaged_checkpoint_is_not_used_and_the_next_one_takes_its_place(
     assert len(list(folder.iterdir())) == 2
 
 
-def test_a_store_that_cannot_be_written_costs_the_checkpoint_and_not_the_training(
+def test_an_unwritable_store_loses_the_checkpoint_but_not_the_training(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").touch()
@@ -152,7 +152,7 @@ def test_a_store_that_cannot_be_written_costs_the_checkpoint_and_not_the_trainin
     assert "epoch 2 of student has no checkpoint" in caplog.text
 
 
-def test_nobodys_checkpoints_keep_nothing() -> None:
+def test_the_null_checkpoints_keep_nothing() -> None:
     nothing = NoCheckpoints()
     nothing.save("student", Halfway(num_steps=1).checkpoint())
     assert nothing.restore("student") is None

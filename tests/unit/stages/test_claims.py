@@ -1,4 +1,4 @@
-"""Single flight: a key has one holder, is always released, and many ranks claim it as one."""
+"""Single flight: a key has one holder, is always released, and several ranks claim it as one."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ def interrupted(claims: ThreadClaims, error: BaseException) -> None:
 # --- one process ----------------------------------------------------------------------------------
 
 
-def test_a_run_alone_waits_for_nobody_not_even_for_itself() -> None:
+def test_a_single_run_never_waits_not_even_for_itself() -> None:
     with holding(NO_CLAIMS, "key"), holding(NO_CLAIMS, "key"):
         pass
 
 
-def test_a_key_is_held_by_one_at_a_time_and_another_key_meanwhile_by_another_one() -> None:
+def test_a_key_has_one_holder_at_a_time_and_keys_are_independent() -> None:
     claims = ThreadClaims()
     has_entered, may_leave = Event(), Event()
     order: list[str] = []
@@ -96,15 +96,15 @@ def test_an_error_leaves_no_claim_behind(error: BaseException) -> None:
     assert claims.held == {}
 
 
-def test_every_claim_has_a_token_of_its_own() -> None:
+def test_every_claim_has_its_own_token() -> None:
     claims = ThreadClaims()
     for _ in range(3):
         interrupted(claims, ValueError())
     assert len(claims.tokens) == 3
 
 
-def test_who_is_interrupted_while_waiting_withdraws() -> None:
-    """Its claim may have been granted unnoticed; releasing it by its token frees the key."""
+def test_a_claim_is_released_if_its_waiter_is_interrupted() -> None:
+    """The claim may have been granted unnoticed; releasing it by its token frees the key."""
 
     class LostAnswer(ThreadClaims):
         def try_hold(self, key: str, token: str, patience_seconds: float) -> bool:
@@ -122,7 +122,7 @@ def test_who_is_interrupted_while_waiting_withdraws() -> None:
 
 
 class BusyForThreeRounds(ThreadClaims):
-    """Someone else holds the key for three rounds."""
+    """Claims that another holder occupies for three rounds."""
 
     def try_hold(self, key: str, token: str, patience_seconds: float) -> bool:
         self.tokens.append(token)
@@ -146,7 +146,7 @@ def be_one_of_the_ranks(index: int, folder: Path) -> None:
     distributed.destroy_process_group()
 
 
-def test_the_first_rank_alone_claims_and_all_enter_when_it_does(tmp_path: Path) -> None:
+def test_only_the_first_rank_claims_and_all_ranks_enter_with_it(tmp_path: Path) -> None:
     processes = [
         subprocess.Popen([sys.executable, __file__, str(index), str(tmp_path)])
         for index in range(NUM_RANKS)

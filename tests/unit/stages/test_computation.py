@@ -49,7 +49,7 @@ def equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_the_same_stage_gives_the_same_weights_whatever_was_drawn_before(
+def test_a_stage_gives_the_same_weights_whatever_was_drawn_before(
     setting: Setting, teacher: Model
 ) -> None:
     torch.manual_seed(123)
@@ -61,7 +61,7 @@ def test_another_seed_gives_other_weights(setting: Setting, teacher: Model) -> N
     assert not equal(weights(setting.compute(0, Upstream(None), seed=1)), weights(teacher))
 
 
-def test_a_stage_leaves_torchs_generator_and_its_upstream_as_they_were(
+def test_a_stage_does_not_change_torchs_generator_or_its_upstream(
     setting: Setting, teacher: Model
 ) -> None:
     state, upstream = torch.get_rng_state(), weights(teacher)
@@ -75,7 +75,7 @@ def test_a_stage_leaves_torchs_generator_and_its_upstream_as_they_were(
 
 
 @pytest.mark.parametrize("method", COMPARISON_METHODS)
-def test_a_comparison_methods_stages_are_pure_too(setting: Setting, method: str) -> None:
+def test_stages_of_comparison_methods_are_pure_too(setting: Setting, method: str) -> None:
     experiment = Experiment.model_validate(
         {**setting.experiment.model_dump(), "method": small(method)}
     )
@@ -93,17 +93,17 @@ def test_a_comparison_methods_stages_are_pure_too(setting: Setting, method: str)
 
 # --- devices --------------------------------------------------------------------------------------
 
-# What has to wait until a GPU has computed everything before it.
+# Operations that wait until a GPU has finished everything before them.
 WAITS = {
     *("item", "tolist", "numpy", "cpu", "__bool__", "__float__", "__int__", "__index__"),
     *("nonzero", "masked_select", "unique", "equal", "allclose"),
 }
-# These masks choose among row numbers, which are on the CPU on every machine.
+# These masks select row numbers, which are on the CPU on every machine.
 ROW_NUMBERS = {"refinement.py"}
 
 
 class Waits(TorchFunctionMode):
-    """Notes every wait for a GPU, as it would be where tensors are on one."""
+    """Mode that records every operation that would wait for a GPU if its tensors were there."""
 
     def __init__(self, found: list[str]) -> None:
         super().__init__()
@@ -157,8 +157,7 @@ def test_no_training_step_waits_for_the_device(
         values["student"]["transfer"] = {"kind": kind}
         student = setting._replace(experiment=Experiment.model_validate(values))
         student.compute(1, Upstream(None, teacher))
-        # a transfer rule works with numbers, so that each of the student's steps waits for them
-        # once
+        # a transfer rule works with numbers, so that each of the student's steps waits once
         assert len(found) == len(steps) > 0
         assert {it.split(":")[0] for it in found} == {wait}
 

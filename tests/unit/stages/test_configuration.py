@@ -1,5 +1,5 @@
-"""A stage's key holds each field of the configuration that its learning reads, and no other: found
-out by watching it learn.
+"""A stage's key holds exactly the configuration fields that its training reads; the test records
+the reads.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ _WITHOUT_VIEWS = {
     for name in ImageAugmentationConfig.model_fields
 }
 _OFF = "everything switched off"
-# What may be in a key unread, and why: with these values of other fields nothing comes of it.
+# Fields that a key may hold unread, and why: under these other values they have no effect.
 UNREAD: dict[tuple[str, str, str], dict[str, str]] = {
     ("dual_teacher", "another kind of everything", "teacher[1]"): {
         "teacher.spread.rank": (
@@ -149,14 +149,14 @@ UNREAD: dict[tuple[str, str, str], dict[str, str]] = {
 
 
 class Watched(NamedTuple):
-    """Fields that the training of one stage has read, and those that its key includes."""
+    """Fields that the training of one stage has read, and those that its key holds."""
 
     read: set[str]
     listed: set[str]
 
 
 def watch(experiment: Experiment) -> dict[str, Watched]:
-    """Both roles' first and second stage, each learned once."""
+    """Train each role's first and second stage once, and record their reads."""
     work = prepare_work(experiment)
     stages = {stage.key: stage for stage in work.stages}
     models: dict[str, Model] = {}
@@ -193,12 +193,12 @@ def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def without_kinds(paths: set[str]) -> set[str]:
-    """Remove `kind`: code mostly checks the class of a variant, without reading a field."""
+    """Remove `kind`: code usually checks the class of a variant and reads no field."""
     return {path for path in paths if path.rpartition(".")[2] != "kind"}
 
 
 def merged(one: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Both together, group by group; a group that names its kind is a new one."""
+    """Merge mappings group by group; a group that names its kind replaces the old one."""
     inner = {
         name: merged(one[name], change)
         for name, change in changes.items()
@@ -229,25 +229,25 @@ def setting(request: pytest.FixtureRequest) -> tuple[str, str]:
 def watched(tiny_experiment: Experiment, setting: tuple[str, str]) -> dict[str, Watched]:
     method, variant = setting
     plain = merged(tiny_experiment.model_dump(mode="json"), VARIANTS[variant])
-    # few images: what is read does not depend on how many there are
+    # few images: the reads do not depend on the number of images
     plain = merged(plain, {"method": small(method), "data": {"validation_fraction": 0.9}})
     return watch(Experiment.model_validate(plain))
 
 
-def test_what_a_stage_reads_is_in_its_key(watched: dict[str, Watched]) -> None:
+def test_every_field_that_a_stage_reads_is_in_its_key(watched: dict[str, Watched]) -> None:
     assert {name: stage.read - stage.listed for name, stage in watched.items()} == {
         name: set() for name in watched
     }
 
 
-def test_what_is_in_a_stages_key_is_read_by_it(
+def test_every_field_in_a_stages_key_is_read(
     watched: dict[str, Watched], setting: tuple[str, str]
 ) -> None:
     unread = {name: without_kinds(stage.listed - stage.read) for name, stage in watched.items()}
     assert unread == {name: set(UNREAD.get((*setting, name), {})) for name in watched}
 
 
-def test_reads_are_noted_also_through_copies_but_not_when_pydantic_looks(
+def test_reads_through_copies_are_recorded_but_not_those_of_pydantic(
     tiny_experiment: Experiment,
 ) -> None:
     experiment = Experiment.model_validate(tiny_experiment.model_dump())

@@ -1,5 +1,5 @@
-"""Costs noted beside the artifacts of a remote store, and what a listing of it sees. A folder that
-pyarrow takes for no local disk stands for object storage.
+"""Costs noted next to the artifacts of a remote store, and listings of such a store. A folder that
+pyarrow does not recognise as a local disk represents object storage.
 """
 
 from pathlib import Path
@@ -42,7 +42,7 @@ def remote(tmp_path: Path) -> StageStore:
     return store
 
 
-def test_the_newest_costs_of_a_remote_store_are_kept_and_tell_what_stages_cost(
+def test_a_remote_store_keeps_the_newest_costs_and_estimates_stages_from_them(
     remote: StageStore,
 ) -> None:
     assert noted_costs(remote) is None
@@ -55,14 +55,14 @@ def test_the_newest_costs_of_a_remote_store_are_kept_and_tell_what_stages_cost(
     assert {it.num_image_passes for it in found} == {20}
 
 
-def test_a_local_store_keeps_its_costs_in_its_manifests_alone(tmp_path: Path) -> None:
+def test_a_local_store_keeps_its_costs_only_in_its_manifests(tmp_path: Path) -> None:
     store = StageStore(str(tmp_path))
     note_cost(store, _values(1.0))
     assert noted_costs(store) is None
     assert not list(tmp_path.iterdir())
 
 
-def test_a_damaged_note_is_no_note_and_is_replaced(remote: StageStore) -> None:
+def test_a_damaged_note_is_ignored_and_replaced(remote: StageStore) -> None:
     remote.write_file("costs.json", b"{torn")
     assert noted_costs(remote) is None
     note_cost(remote, _values(1.0))
@@ -73,7 +73,7 @@ def test_only_keys_with_an_artifact_are_stored(remote: StageStore) -> None:
     assert remote.stored([A, B, A]) == {A}
 
 
-def test_a_listing_sees_what_the_folders_hold_and_what_has_changed_since(
+def test_a_listing_matches_the_folders_and_detects_later_changes(
     remote: StageStore, tmp_path: Path
 ) -> None:
     remote.save_progress(B, "student", Artifact({"weights": torch.zeros(3)}, {}))

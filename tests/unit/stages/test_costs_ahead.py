@@ -1,4 +1,4 @@
-"""The cost of networks is known before training, and agrees with that of trained ones."""
+"""The cost of networks is predicted before training and equals that of trained ones."""
 
 import itertools
 from pathlib import Path
@@ -50,7 +50,7 @@ INHERITED = {
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.kind)
-def test_a_network_that_has_learned_is_as_large_as_was_foreseen(method: Config) -> None:
+def test_a_trained_network_has_the_predicted_size(method: Config) -> None:
     labels = torch.arange(CLASSES).repeat_interleave(4)
     size = (len(labels), 1, 8, 8)
     noise = torch.randint(0, 256, size, generator=torch.Generator().manual_seed(0))
@@ -88,7 +88,7 @@ def test_multiply_adds_are_half_the_operations_that_torch_counts(
         assert 2 * found == counter.get_total_flops()
 
 
-def test_a_latency_is_measured_once_for_each_architecture_and_kept_in_the_store(
+def test_a_latency_is_measured_once_per_architecture_and_kept_in_the_store(
     tiny_experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     experiment = with_values(tiny_experiment, {"store.uri": str(tmp_path)})
@@ -105,7 +105,7 @@ def test_a_latency_is_measured_once_for_each_architecture_and_kept_in_the_store(
     assert {values["machine"] for values in found if values} == {machine_name()}
 
 
-def test_costs_are_told_for_both_roles_and_bytes_are_those_of_single_precision(
+def test_costs_are_given_for_both_roles_and_bytes_are_those_of_single_precision(
     tiny_experiment: Experiment, tmp_path: Path
 ) -> None:
     experiment = with_values(tiny_experiment, {"store.uri": str(tmp_path)})
@@ -117,7 +117,7 @@ def test_costs_are_told_for_both_roles_and_bytes_are_those_of_single_precision(
         assert 0 <= counters < 100  # batch normalisation counts its batches in eight bytes
 
 
-def test_a_method_that_foresees_no_network_is_refused(
+def test_a_method_that_predicts_no_network_is_rejected(
     tiny_experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(costs_ahead, "method_of", lambda _: object())

@@ -1,5 +1,5 @@
-"""Entries of the store whose checksums fit, and that are yet not what they should be: damaged, and
-computed again; never a traceback, never a path outside of the store.
+"""Entries of the store with valid checksums and invalid content: treated as corrupt and computed
+again; never a traceback, never a path outside the store.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ KEY = "a" * 64
 
 
 def craft(folder: Path, manifest: object, tensors: dict[str, Tensor] | None = None) -> None:
-    """Write an entry as the store does, with whatever manifest."""
+    """Write an entry as the store does, with the given manifest."""
     content = safetensors.torch.save(tensors or {})
     digest = hashlib.sha256(content).hexdigest()
     folder.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ def craft(folder: Path, manifest: object, tensors: dict[str, Tensor] | None = No
         {"sha256": "a\u0000", "values": {}},
     ],
 )
-def test_a_manifest_that_is_none_is_moved_aside(manifest: object, tmp_path: Path) -> None:
+def test_an_invalid_manifest_is_moved_aside(manifest: object, tmp_path: Path) -> None:
     store = StageStore(str(tmp_path / "store"))
     folder = tmp_path / "store" / KEY
     (tmp_path / "secret.safetensors").write_bytes(safetensors.torch.save({}))
@@ -84,7 +84,7 @@ WRONG: dict[str, tuple[dict[str, Tensor], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_an_entry_of_other_content_is_computed_again(
+def test_an_entry_with_invalid_content_is_computed_again(
     wrong: str, tiny_experiment: Experiment, caplog: pytest.LogCaptureFixture
 ) -> None:
     work = computed(tiny_experiment)
@@ -100,8 +100,12 @@ def test_an_entry_of_other_content_is_computed_again(
     assert "is corrupt" in caplog.text
 
 
-def test_a_model_that_cannot_be_built_is_for_the_next_run(tiny_experiment: Experiment) -> None:
-    """A stage builds on it: so it is moved aside, and the same command computes it again."""
+def test_a_model_that_cannot_be_built_is_computed_again_by_the_next_run(
+    tiny_experiment: Experiment,
+) -> None:
+    """Later stages build on the model: it is moved aside, and the same command computes it
+    again.
+    """
     work = computed(tiny_experiment)
     teacher = work.stages[0]
     artifact = work.artifact_of(teacher)
@@ -123,7 +127,7 @@ def test_a_model_that_cannot_be_built_is_for_the_next_run(tiny_experiment: Exper
         ({"optimizer.x.y": torch.zeros(1)}, {"parameter_groups": [], "reports": []}),
     ],
 )
-def test_a_checkpoint_of_other_content_is_not_used(
+def test_a_checkpoint_with_invalid_content_is_not_used(
     tensors: dict[str, Tensor], values: dict[str, Any], tmp_path: Path
 ) -> None:
     store = StageStore(str(tmp_path))

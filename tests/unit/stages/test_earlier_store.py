@@ -1,5 +1,5 @@
-"""Artifacts that version 0.1 stored are read: its models answer as then. Stages get other keys
-since, for they compute something else.
+"""Artifacts of version 0.1 are readable, and their models predict as before. Stage keys have
+changed since, because stages compute something else.
 """
 
 import json
@@ -25,7 +25,7 @@ KEYS = json.loads((KEPT / "keys.json").read_text())
 
 
 @pytest.mark.parametrize("method", EXPECTED)
-def test_models_of_version_0_1_predict_as_then(method: str, tmp_path: Path) -> None:
+def test_models_of_version_0_1_predict_as_before(method: str, tmp_path: Path) -> None:
     shutil.copytree(KEPT / "stages", tmp_path / "store")
     overrides = [
         f"method.kind={method}",
@@ -51,7 +51,7 @@ def test_models_of_version_0_1_predict_as_then(method: str, tmp_path: Path) -> N
         assert again == pytest.approx(row, abs=0.02), "more than rounding of another processor"
 
 
-def test_a_refinement_of_version_0_1_is_refused_clearly() -> None:
+def test_a_refinement_of_version_0_1_is_rejected_with_a_clear_message() -> None:
     embedding = "network.embedding"
     tensors = {
         f"{embedding}.whitening": torch.eye(3),

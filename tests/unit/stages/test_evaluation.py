@@ -1,5 +1,5 @@
-"""A model's evaluation: accuracies that a count by hand confirms, and the same after its way
-through the store.
+"""A model's evaluation: accuracies match a count by hand, also after a round trip through the
+store.
 """
 
 from pathlib import Path
@@ -24,8 +24,8 @@ from orchestrator.stages.store import StageStore
 
 
 class FirstPixel(nn.Module):
-    """One feature: the brightness of the first pixel; the parameter only says on which device it
-    works.
+    """Extractor with one feature, the brightness of the first pixel; its parameter only determines
+    the device.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class FirstPixel(nn.Module):
 
 @pytest.fixture
 def model() -> NetworkModel:
-    """Says class 0 below a brightness of 0.5, and class 1 from there on."""
+    """Return a model that predicts class 0 below a brightness of 0.5, and class 1 from there on."""
     classifier = LinearClassifier(
         torch.tensor([[-1.0, 1.0, 0.0, 0.0]]), torch.tensor([0.5, -0.5, -9.0, -9.0])
     )
@@ -54,8 +54,8 @@ def model() -> NetworkModel:
 def scenario_of(
     folder: Path, test_pixels: list[list[int]], validation_fraction: float = 0.0
 ) -> Scenario:
-    """Two classes a task; ten black training images a class, and test images of the given
-    brightness.
+    """Return a scenario of two classes a task, with ten black training images a class and test
+    images of the given brightness.
     """
     labels = [str(c) for c, pixels in enumerate(test_pixels) for _ in range(10 + len(pixels))]
     pixels = [value for of_class in test_pixels for value in [0] * 10 + of_class]
@@ -76,16 +76,16 @@ def stage_of(scenario: Scenario, task: int) -> Stage:
     return Stage("teacher", scenario.tasks[task], "d" * 64, ())
 
 
-def test_a_row_has_the_accuracy_on_every_seen_task_and_the_sample_accuracy_is_over_all(
+def test_a_row_has_the_accuracy_on_every_seen_task_and_sample_accuracy_covers_all_images(
     tmp_path: Path, model: NetworkModel
 ) -> None:
-    # task 0: class 0 right 2 of 3, class 1 right 1 of 2; task 1: none of its 3 images can be right
+    # task 0: class 0 correct 2 of 3, class 1 correct 1 of 2; task 1: its 3 images cannot be correct
     scenario = scenario_of(tmp_path, [[0, 10, 255], [200, 0], [0], [0, 255]])
     evaluation = evaluate(model, stage_of(scenario, 1), scenario)
     assert evaluation.rows == {Split.TEST: [pytest.approx(3 / 5), 0.0]}
     assert evaluation.sample_accuracy == pytest.approx(3 / 8)
     assert evaluation.predictions.tolist() == [0, 0, 1, 1, 0, 0, 0, 1]
-    # the one of the extractor, four weights and four biases
+    # the extractor's one parameter, four weights and four biases
     assert evaluation.num_parameters == 9
     assert evaluation.details == {}
     assert evaluate(model, stage_of(scenario, 0), scenario).rows == {
@@ -93,10 +93,10 @@ def test_a_row_has_the_accuracy_on_every_seen_task_and_the_sample_accuracy_is_ov
     }
 
 
-def test_validation_images_have_a_row_of_their_own_and_the_predictions_are_of_test_images(
+def test_validation_images_have_their_own_row_and_predictions_are_of_test_images(
     tmp_path: Path, model: NetworkModel
 ) -> None:
-    # all training images are black: half of those set aside are of class 0
+    # all training images are black: half of the validation images are of class 0
     scenario = scenario_of(tmp_path, [[255], [255]], validation_fraction=0.2)
     evaluation = evaluate(model, stage_of(scenario, 0), scenario)
     assert evaluation.rows == {Split.VALIDATION: [0.5], Split.TEST: [0.5]}
@@ -104,7 +104,7 @@ def test_validation_images_have_a_row_of_their_own_and_the_predictions_are_of_te
 
 
 @pytest.mark.parametrize("details", [{}, {"refinement_strength": 0.25, "rounds": 3.0}])
-def test_an_evaluation_is_the_same_after_its_way_through_the_store(
+def test_an_evaluation_survives_a_round_trip_through_the_store(
     tmp_path: Path, details: dict[str, float]
 ) -> None:
     saved = Evaluation(

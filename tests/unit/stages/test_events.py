@@ -1,4 +1,4 @@
-"""Events of stages cross as JSON and are the same on the other side."""
+"""Events of stages survive a round trip through JSON."""
 
 import json
 
@@ -24,7 +24,7 @@ EVENTS: list[StageEvent] = [
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=repr)
-def test_an_event_is_the_same_after_its_way_as_json(event: StageEvent) -> None:
+def test_an_event_survives_a_round_trip_through_json(event: StageEvent) -> None:
     arrived = event_from_json(json.loads(json.dumps(event_as_json(event))))
     assert arrived == event
     assert type(arrived) is type(event)
@@ -52,6 +52,6 @@ def test_the_names_in_the_json_are_frozen() -> None:
     ]
 
 
-def test_an_event_of_no_known_kind_is_an_error() -> None:
+def test_an_event_of_an_unknown_kind_is_an_error() -> None:
     with pytest.raises(KeyError, match="StageForgotten"):
         event_from_json({"event": "StageForgotten", "stage": "teacher[0]"})

@@ -1,4 +1,4 @@
-"""Runs measure size and work of extractors once for each architecture; plans read them."""
+"""Runs measure size and work of extractors once per architecture; plans read the stored values."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +28,7 @@ def store(tmp_path: Path) -> StageStore:
 
 @pytest.fixture
 def built() -> Iterator[list[object]]:
-    """Collect the configurations of the backbones that are built."""
+    """Collect the configurations of all backbones that are built."""
     configurations: list[object] = []
 
     def noting(config: object, *shape: object) -> object:
@@ -39,7 +39,7 @@ def built() -> Iterator[list[object]]:
         yield configurations
 
 
-def test_what_is_stored_is_what_is_measured_and_nothing_is_built_again(
+def test_stored_values_equal_measured_ones_and_nothing_is_built_again(
     tiny_experiment: Experiment, scenario: Scenario, store: StageStore, built: list[object]
 ) -> None:
     experiment = tiny_experiment
@@ -56,7 +56,7 @@ def test_what_is_stored_is_what_is_measured_and_nothing_is_built_again(
     assert not built
 
 
-def test_another_architecture_or_other_code_is_measured_again(
+def test_another_architecture_or_changed_code_is_measured_again(
     tiny_experiment: Experiment,
     scenario: Scenario,
     store: StageStore,

@@ -1,5 +1,5 @@
-"""Tables of features: computed once for each class, the same as the extractor itself gives, and
-read by every role that can use them.
+"""Tables of features: computed once per class, equal to the extractor's own output, and read by
+every role that can use them.
 """
 
 import os
@@ -29,7 +29,7 @@ NUM_VIEWS = 2
 
 @pytest.fixture
 def experiment(pretrained_experiment: Experiment) -> Experiment:
-    """Digits, with a teacher whose extractor is pre-trained."""
+    """Return an experiment on digits whose teacher has a pre-trained extractor."""
     return pretrained_experiment
 
 
@@ -47,7 +47,7 @@ def computed(
 
 @pytest.fixture(scope="module")
 def founded(shared_pretrained_experiment: Experiment) -> Work:
-    """The teacher has been learned."""
+    """Return an experiment's work after training its teacher."""
     return computed(shared_pretrained_experiment, ("teacher",))[0]
 
 
@@ -58,7 +58,7 @@ def tables_of(work: Work) -> FeatureTables:
     return FeatureTables(work.experiment, work.scenario, work.store, context)
 
 
-def test_each_classs_features_are_computed_once_for_all_tasks_and_roles(
+def test_features_of_each_class_are_computed_once_for_all_tasks_and_roles(
     experiment: Experiment,
 ) -> None:
     work, events = computed(experiment)
@@ -79,7 +79,7 @@ def test_each_classs_features_are_computed_once_for_all_tasks_and_roles(
     ],
     ids=["another margin", "another class order", "another method"],
 )
-def test_whoever_needs_the_same_features_finds_them(
+def test_experiments_that_need_the_same_features_share_them(
     founded: Work, changes: dict[str, object]
 ) -> None:
     work, events = computed(with_values(founded.experiment, changes), ("teacher",))
@@ -92,7 +92,7 @@ def test_whoever_needs_the_same_features_finds_them(
     [{"seed": 1}, {"data.augmentation.noise": 0.2}, {"teacher.backbone.input_size": 48}],
     ids=str,
 )
-def test_other_views_other_images_or_another_extractor_are_other_features(
+def test_other_views_images_or_extractors_give_other_feature_keys(
     experiment: Experiment, changes: dict[str, object]
 ) -> None:
     one, other = (
@@ -116,10 +116,10 @@ def test_other_weights_in_the_same_file_give_other_keys(
     assert not set(keys[0]) & set(keys[1])
 
 
-def test_where_the_weights_lie_is_in_no_key(
+def test_the_location_of_the_weights_is_in_no_key(
     experiment: Experiment, pretrained_weights: Path, tmp_path: Path
 ) -> None:
-    """Machines that share a store may keep them in other places."""
+    """Machines that share a store may keep the weights in different places."""
     elsewhere = with_values(
         experiment,
         {
@@ -133,7 +133,7 @@ def test_where_the_weights_lie_is_in_no_key(
     assert tables_of(one).key_of(Split.TRAIN, 0) == tables_of(other).key_of(Split.TRAIN, 0)
 
 
-def test_features_in_a_table_are_those_of_the_images_and_of_their_views(founded: Work) -> None:
+def test_a_table_holds_the_features_of_images_and_of_their_views(founded: Work) -> None:
     work, experiment, tables = founded, founded.experiment, tables_of(founded)
     tables.obtain(
         [(split, c) for c in range(4) for split in Split],
@@ -151,12 +151,12 @@ def test_features_in_a_table_are_those_of_the_images_and_of_their_views(founded:
             *(context.vary(images, generator) for _ in range(experiment.teacher.num_views)),
         ]
         for features, view in zip(views.all_views(), seen, strict=True):
-            expected = extract_features(extractor, view).half()  # as tables hold them
+            expected = extract_features(extractor, view).half()  # at the precision of a table
             torch.testing.assert_close(features, expected, rtol=2e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_an_evaluation_by_features_is_that_of_the_images(founded: Work, method: str) -> None:
+def test_an_evaluation_by_features_equals_that_by_images(founded: Work, method: str) -> None:
     chosen = {f"method.{name}": value for name, value in small(method).items()}
     work, _ = computed(with_values(founded.experiment, chosen), ("teacher",))
     last = [stage for stage in work.stages if stage.role == "teacher"][-1]
@@ -167,10 +167,10 @@ def test_an_evaluation_by_features_is_that_of_the_images(founded: Work, method: 
     evaluation: Evaluation = work.evaluation_of(last)
     assert (
         evaluation.predictions == predictions
-    ).double().mean() > 0.99  # a tie may fall either way
+    ).double().mean() > 0.99  # a tie may be broken either way
 
 
-def test_a_stage_does_not_keep_the_weights_that_are_known_already(founded: Work) -> None:
+def test_a_stage_does_not_store_pre_trained_weights(founded: Work) -> None:
     work, artifact = founded, founded.artifact_of(founded.stages[0])
     assert not [name for name in artifact.tensors if "extractor" in name]
     model = work.model_from(artifact, work.stages[0], torch.device("cpu"))
@@ -181,9 +181,7 @@ def test_a_stage_does_not_keep_the_weights_that_are_known_already(founded: Work)
     )
 
 
-def test_images_that_lie_on_disk_give_the_same_stages(
-    experiment: Experiment, tmp_path: Path
-) -> None:
+def test_images_on_disk_give_the_same_stages(experiment: Experiment, tmp_path: Path) -> None:
     in_memory, _ = computed(experiment)
     on_disk, _ = computed(
         with_values(
@@ -213,7 +211,7 @@ def test_a_damaged_table_is_computed_again(
     assert tables.views([0])[0].clean.isfinite().all()
 
 
-def test_a_run_that_finds_all_its_stages_keeps_their_tables_from_growing_old(
+def test_a_run_that_finds_all_its_stages_refreshes_the_age_of_their_tables(
     experiment: Experiment,
 ) -> None:
     work, _ = computed(experiment)
@@ -230,7 +228,7 @@ def test_a_pre_trained_extractor_needs_weights(experiment: Experiment) -> None:
         with_values(experiment, {"teacher.backbone.weights": None})
 
 
-def test_a_misspelt_network_is_what_is_said_also_where_it_has_weights(
+def test_a_misspelt_network_is_reported_even_if_it_has_weights(
     experiment: Experiment,
 ) -> None:
     with pytest.raises(
@@ -255,7 +253,7 @@ def test_a_misspelt_network_is_what_is_said_also_where_it_has_weights(
     ],
     ids=["missing", "empty", "text", "binary"],
 )
-def test_weights_that_cannot_be_had_are_one_clear_error(
+def test_unavailable_weights_are_one_clear_error(
     experiment: Experiment, tmp_path: Path, suffix: str, content: bytes | None, why: str
 ) -> None:
     file = tmp_path / f"nonesuch.{suffix}"

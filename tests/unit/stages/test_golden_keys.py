@@ -1,7 +1,7 @@
-"""Stage keys stay as they are: a store that was filled before a refactoring serves after it.
+"""Stage keys are frozen: a store filled before a refactoring remains valid after it.
 
-`golden_keys.json` was written before methods moved into rooms of their own. A key may change only
-with the format number of its kind of stage; then write the file again:
+`golden_keys.json` was written before methods moved into their own packages. A key may change only
+with the format number of its kind of stage; then regenerate the file:
 `.venv/bin/python tests/unit/stages/test_golden_keys.py`.
 """
 
@@ -36,7 +36,7 @@ VARIANTS = {
 
 
 def experiments() -> dict[str, Experiment]:
-    """Every shipped experiment under every method, and parts of the default one switched."""
+    """Return every shipped experiment under every method, and variants of the default one."""
     found = {}
     for file in EXPERIMENTS:
         if file.name.startswith("retraining_"):
@@ -52,7 +52,9 @@ def experiments() -> dict[str, Experiment]:
 
 
 def tiny_table(folder: Path, order: int | tuple[int | str, ...]) -> ImageTable:
-    """Two training images and a test image of each class, all made from the row's number."""
+    """Return a table of two training images and one test image per class, generated from row
+    numbers.
+    """
     names = [f"class {c}" for c in range(20)] if isinstance(order, int) else list(order)
     labels = [str(name) for name in names for _ in range(3)]
     pixels = np.arange(len(labels) * 12) % 251
@@ -62,7 +64,9 @@ def tiny_table(folder: Path, order: int | tuple[int | str, ...]) -> ImageTable:
 
 
 def keys_of(experiment: Experiment, scenario: Scenario, store: StageStore) -> dict[str, str]:
-    """The keys of all stages, of the last evaluations, and of one table of features a split."""
+    """Return the keys of all stages, of the last evaluations, and of one table of features per
+    split.
+    """
     stages = stage_graph(experiment, scenario)
     found = {stage.name: stage.key for stage in stages}
     found |= {f"{it.name} judged": evaluation_key(it, scenario) for it in stages[-2:]}
@@ -90,7 +94,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
 
 
 @pytest.mark.parametrize("name", json.loads(GOLDEN.read_text()) if GOLDEN.exists() else [])
-def test_the_keys_of_every_shipped_experiment_stay(
+def test_the_keys_of_every_shipped_experiment_are_unchanged(
     name: str, keys: dict[str, dict[str, str]]
 ) -> None:
     assert keys[name] == json.loads(GOLDEN.read_text())[name]

@@ -1,4 +1,4 @@
-"""A stage's key holds all that determines its result, and nothing else."""
+"""A stage's key holds everything that determines its result, and nothing else."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,9 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> ImageTable:
 
 
 def small_table(folder: Path, change: int | None = None) -> ImageTable:
-    """Eight classes of four training images and one test image each; every pixel tells the row."""
+    """Return a table of eight classes with four training images and one test image each; every
+    pixel holds its row number.
+    """
     labels = [str(row // 5) for row in range(40)]
     images = np.repeat(np.arange(40, dtype=np.uint8), 4).reshape(-1, 1, 2, 2)
     if change is not None:
@@ -55,7 +57,7 @@ def test_each_tasks_teacher_comes_before_its_student(table: ImageTable) -> None:
     ]
 
 
-def test_keys_are_the_same_each_time_and_all_different(table: ImageTable) -> None:
+def test_keys_are_reproducible_and_distinct(table: ImageTable) -> None:
     assert keys(table) == keys(table)
     assert len(set(keys(table).values())) == 8
     assert all(len(key) == 64 for key in keys(table).values())
@@ -73,7 +75,7 @@ def test_keys_are_the_same_each_time_and_all_different(table: ImageTable) -> Non
     ],
     ids=["seed", "image augmentation", "teacher", "backbone", "method", "class order"],
 )
-def test_what_every_stage_reads_changes_every_key(
+def test_a_setting_that_every_stage_reads_changes_every_key(
     table: ImageTable, changes: dict[str, Any]
 ) -> None:
     assert changed(keys(table), keys(table, **changes)) == ALL
@@ -130,13 +132,13 @@ def test_test_images_change_no_key(table: ImageTable, tmp_path: Path) -> None:
     assert changed(keys(table), keys(small_table(tmp_path, change=4))) == set()
 
 
-def test_more_tasks_leave_the_keys_of_the_first_ones(table: ImageTable) -> None:
+def test_more_tasks_do_not_change_the_keys_of_the_first_ones(table: ImageTable) -> None:
     fewer = keys(table, scenario={"class_order": list(range(6))})
     assert fewer.items() < keys(table).items()
 
 
 @pytest.mark.parametrize("method", COMPARISON_METHODS)
-def test_a_comparison_methods_two_networks_know_nothing_of_each_other(
+def test_the_two_networks_of_a_comparison_method_are_independent(
     table: ImageTable, method: str
 ) -> None:
     before = keys(table, method={"kind": method})
@@ -149,7 +151,7 @@ def test_a_comparison_methods_two_networks_know_nothing_of_each_other(
     ) == of_role("student")
 
 
-def test_what_only_distillation_reads_changes_no_comparison_methods_key(table: ImageTable) -> None:
+def test_distillation_settings_change_no_key_of_a_comparison_method(table: ImageTable) -> None:
     method = {"kind": "finetuning"}
     assert (
         changed(
@@ -159,7 +161,7 @@ def test_what_only_distillation_reads_changes_no_comparison_methods_key(table: I
     )
 
 
-def test_the_key_follows_the_parameters_of_the_method(table: ImageTable) -> None:
+def test_the_key_depends_on_the_parameters_of_the_method(table: ImageTable) -> None:
     weak, strong = ({"kind": "analytic", "ridge": ridge} for ridge in (0.01, 1.0))
     assert changed(keys(table, method=weak), keys(table, method=strong)) == ALL
 
@@ -176,7 +178,7 @@ def test_the_key_follows_the_parameters_of_the_method(table: ImageTable) -> None
         ("fecam", set()),
     ],
 )
-def test_the_joint_embeddings_size_is_in_the_keys_of_the_methods_that_have_one(
+def test_the_joint_embeddings_size_is_in_the_keys_of_methods_that_have_one(
     table: ImageTable, method: str, expected: set[str]
 ) -> None:
     chosen = {"kind": method}
@@ -197,7 +199,7 @@ def test_the_joint_embeddings_size_is_in_the_keys_of_the_methods_that_have_one(
         ("nearest_class_mean", set()),
     ],
 )
-def test_a_comparison_methods_student_follows_its_own_training_only_where_it_trains(
+def test_a_comparison_methods_student_key_has_its_training_only_if_it_is_trained(
     table: ImageTable, method: str, expected: set[str]
 ) -> None:
     chosen = {"kind": method}
@@ -210,7 +212,7 @@ def test_a_comparison_methods_student_follows_its_own_training_only_where_it_tra
     )
 
 
-def test_what_learns_from_scratch_builds_on_no_stage_and_all_others_on_the_task_before(
+def test_joint_training_builds_on_no_stage_and_other_methods_on_the_previous_task(
     table: ImageTable,
 ) -> None:
     def upstream(method: str) -> list[tuple[str, ...]]:

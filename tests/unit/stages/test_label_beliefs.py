@@ -50,7 +50,7 @@ def test_the_last_model_of_a_role_judges_every_training_image(finished: Work, ro
     model = finished.model_from(finished.artifact_of(stage), stage, CPU)
     logits = predict(model.network, data.images)
     assert torch.equal(found.answers, logits.argmax(dim=1))
-    # under one factor for all: the odds of a label against the best class are powers of each other
+    # one factor for all: for some factor, the softmax gives the stored belief of every label
     given = logits.gather(1, data.labels[:, None])[:, 0]
     factors = [2 ** (step / 2) for step in range(-6, 11)]
     believed = [torch.softmax(logits * factor, dim=1) for factor in factors]
@@ -62,7 +62,7 @@ def test_the_last_model_of_a_role_judges_every_training_image(finished: Work, ro
     assert len(given) == len(found.believed)
 
 
-def test_only_the_last_models_judge(finished: Work) -> None:
+def test_only_the_last_models_judge_labels(finished: Work) -> None:
     stored = [
         stage.name
         for stage in finished.stages
@@ -71,7 +71,7 @@ def test_only_the_last_models_judge(finished: Work) -> None:
     assert stored == ["teacher[1]", "student[1]"]
 
 
-def test_nobody_judges_where_it_is_not_asked_for(copied: Work) -> None:
+def test_labels_are_not_judged_unless_requested(copied: Work) -> None:
     quiet = replace(copied, judges_labels=False, store=StageStore(f"{copied.store.root}-other"))
     shutil.copytree(copied.store.root, quiet.store.root)
     for stage in quiet.stages[-2:]:
@@ -82,7 +82,7 @@ def test_nobody_judges_where_it_is_not_asked_for(copied: Work) -> None:
             quiet.beliefs_of(stage)
 
 
-def test_what_is_stored_is_not_judged_again_and_what_is_missing_is(
+def test_stored_beliefs_are_not_computed_again_and_missing_ones_are(
     copied: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage = copied.stages[-1]
@@ -103,10 +103,10 @@ def test_what_is_stored_is_not_judged_again_and_what_is_missing_is(
     assert torch.equal(copied.beliefs_of(stage).believed, before.believed)
 
 
-def test_features_in_tables_spare_a_look_at_the_images(
+def test_with_feature_tables_no_image_is_predicted_again(
     pretrained_experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those of a student that inherits stand at the beginning of the teacher's."""
+    """The inherited student's features are the first columns of the teacher's."""
     inherits = {
         "teacher.backbone.features": {"kind": "stages"},
         "student.backbone": {"kind": "inherited", "until": "stage2"},
@@ -127,7 +127,7 @@ def test_features_in_tables_spare_a_look_at_the_images(
         assert torch.equal(work.beliefs_of(stage).believed, before.believed)
 
 
-def test_images_of_tasks_that_were_learned_earlier_are_not_judged(finished: Work) -> None:
+def test_images_of_previously_learned_tasks_are_not_judged(finished: Work) -> None:
     assert list(classes_believed(finished.scenario)) == [0, 1, 2, 3]
     later = replace(finished.scenario, num_learned_tasks=1)
     assert list(classes_believed(later)) == [2, 3]

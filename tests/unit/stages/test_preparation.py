@@ -1,4 +1,4 @@
-"""Trials share prepared data if, and only if, their data settings are equal."""
+"""Trials share prepared data if and only if their data settings are equal."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def on_folder(experiment: Experiment, folder: Path, cache: Path) -> Experiment:
 
 
 @pytest.mark.parametrize("path", OTHER_CHANGES)
-def test_experiments_that_differ_in_nothing_of_the_data_share_a_scenario(
+def test_experiments_with_equal_data_settings_share_a_scenario(
     tiny_experiment: Experiment, path: str
 ) -> None:
     preparation = Preparation()
@@ -72,7 +72,7 @@ def test_experiments_that_differ_in_nothing_of_the_data_share_a_scenario(
 
 
 @pytest.mark.parametrize("path", DATA_CHANGES)
-def test_experiments_that_differ_in_the_data_or_the_seed_do_not(
+def test_experiments_with_other_data_settings_or_seeds_do_not_share_a_scenario(
     tiny_experiment: Experiment, path: str
 ) -> None:
     preparation = Preparation()
@@ -97,7 +97,7 @@ def test_seeds_and_splits_share_the_images(tiny_experiment: Experiment) -> None:
 
 
 @pytest.mark.parametrize("source", ["digits", "image folder"])
-def test_preparing_data_reads_no_field_that_is_not_in_its_key(
+def test_preparing_data_reads_only_fields_of_its_key(
     tiny_experiment: Experiment, tmp_path: Path, source: str
 ) -> None:
     experiment = (
@@ -118,7 +118,7 @@ def test_preparing_data_reads_no_field_that_is_not_in_its_key(
 
 
 @pytest.mark.parametrize("path", ["data.test_fraction", "data.split_seed", "data.cache_dir"])
-def test_images_are_loaded_again_where_their_settings_differ(
+def test_images_are_loaded_again_if_their_settings_differ(
     tiny_experiment: Experiment, tmp_path: Path, path: str
 ) -> None:
     value = str(tmp_path) if path == "data.cache_dir" else DATA_CHANGES[path]
@@ -129,7 +129,7 @@ def test_images_are_loaded_again_where_their_settings_differ(
     assert tables[0].path != tables[1].path
 
 
-def test_only_the_scenarios_that_were_used_last_are_kept(tiny_experiment: Experiment) -> None:
+def test_only_the_most_recently_used_scenarios_are_kept(tiny_experiment: Experiment) -> None:
     preparation = Preparation(max_scenarios=2)
     seeds = [with_values(tiny_experiment, {"seed": seed}) for seed in range(3)]
     first, second = (preparation.scenario_of(seeds[number]) for number in (0, 1))
@@ -150,7 +150,7 @@ def test_backbones_are_checked_once_unless_they_differ(
 
     monkeypatch.setattr("orchestrator.stages.backbones.check_backbones", noting)
     preparation = Preparation()
-    unusable = {"kind": "torchvision", "name": "alexnet"}  # pools 8x8 images away
+    unusable = {"kind": "torchvision", "name": "alexnet"}  # pools 8x8 images down to nothing
     for changes in (
         {"student.backbone": {"kind": "small_cnn"}},
         {"student.backbone": {"kind": "small_cnn"}, "student.temperature": 2.5, "seed": 1},
@@ -164,9 +164,7 @@ def test_backbones_are_checked_once_unless_they_differ(
             preparation.check_backbones(work)
 
 
-def test_what_could_not_be_prepared_is_tried_again(
-    tiny_experiment: Experiment, tmp_path: Path
-) -> None:
+def test_a_failed_preparation_is_tried_again(tiny_experiment: Experiment, tmp_path: Path) -> None:
     experiment = on_folder(tiny_experiment, tmp_path / "images", tmp_path / "cache")
     preparation = Preparation()
     with pytest.raises(DataError):

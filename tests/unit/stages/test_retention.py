@@ -49,7 +49,7 @@ def store(root: Path) -> StageStore:
 
 
 def _aged(path: Path, age: timedelta) -> None:
-    """Gives a file, or a folder with all that is in it, an age."""
+    """Set the age of a file, or of a folder with everything in it."""
     for each in (*path.rglob("*"), path):
         os.utime(each, ((NOW - age).timestamp(),) * 2)
 
@@ -82,7 +82,7 @@ def _removed(parts: Sequence[StorePart]) -> set[tuple[Kind, str]]:
 # --- stages ---------------------------------------------------------------------------------------
 
 
-def test_a_stage_goes_when_its_manifest_is_older_than_the_days(store: StageStore) -> None:
+def test_a_stage_is_removed_when_its_manifest_is_older_than_the_limit(store: StageStore) -> None:
     old, young = _stored(store, A, 30 * DAY + SECOND), _stored(store, B, 30 * DAY - SECOND)
     assert _removed(clean_up(store, RULE)) == {(Kind.STAGES, str(old))}
     assert not old.exists()
@@ -90,28 +90,30 @@ def test_a_stage_goes_when_its_manifest_is_older_than_the_days(store: StageStore
     assert store.load(B) is not None
 
 
-def test_a_stage_whose_manifest_is_new_stays_however_old_its_tensors_are(store: StageStore) -> None:
+def test_a_stage_with_a_new_manifest_is_kept_however_old_its_tensors_are(store: StageStore) -> None:
     folder = _stored(store, A, 400 * DAY)
     _aged(folder / "manifest.json", DAY)
     assert _removed(clean_up(store, RULE)) == set()
     assert store.load(A) is not None
 
 
-def test_a_needed_stage_stays_whatever_its_age(store: StageStore) -> None:
+def test_a_needed_stage_is_kept_whatever_its_age(store: StageStore) -> None:
     needed, other = _stored(store, A, 4000 * DAY), _stored(store, B, 4000 * DAY)
     clean_up(store, RetentionRule(NOW, 30 * DAY, frozenset({A})))
     assert needed.exists()
     assert not other.exists()
 
 
-def test_zero_days_still_spare_what_is_younger_than_an_hour(store: StageStore) -> None:
+def test_zero_days_still_keep_parts_younger_than_an_hour(store: StageStore) -> None:
     young, old = _stored(store, A, HOUR - SECOND), _stored(store, B, HOUR + SECOND)
     clean_up(store, RetentionRule(NOW, timedelta(0)))
     assert young.exists()
     assert not old.exists()
 
 
-def test_a_dry_run_judges_the_same_and_removes_nothing(store: StageStore, root: Path) -> None:
+def test_a_dry_run_reports_the_same_parts_and_removes_nothing(
+    store: StageStore, root: Path
+) -> None:
     _stored(store, A, 31 * DAY)
     _begun(store, B, 31 * DAY)
     _file(root / ".tmp-1", DAY)
@@ -124,7 +126,7 @@ def test_a_dry_run_judges_the_same_and_removes_nothing(store: StageStore, root: 
     assert clean_up(store, RULE) == dry
 
 
-def test_a_part_counts_all_its_files(store: StageStore) -> None:
+def test_a_part_includes_all_its_files(store: StageStore) -> None:
     folder = _stored(store, A, DAY)
     [part] = clean_up(store, RULE)
     assert part == StorePart(
@@ -132,7 +134,7 @@ def test_a_part_counts_all_its_files(store: StageStore) -> None:
     )
 
 
-def test_a_stage_loses_its_manifest_first_so_that_no_reader_meets_half_of_it(
+def test_a_stages_manifest_is_removed_first_so_that_no_reader_finds_half_a_stage(
     store: StageStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = _stored(store, A, 31 * DAY)
@@ -156,14 +158,14 @@ def test_a_stage_loses_its_manifest_first_so_that_no_reader_meets_half_of_it(
 # --- epoch checkpoints ----------------------------------------------------------------------------
 
 
-def test_checkpoints_go_when_untouched_for_the_days(store: StageStore) -> None:
+def test_checkpoints_untouched_for_the_limit_are_removed(store: StageStore) -> None:
     old, young = _begun(store, A, 31 * DAY), _begun(store, B, 29 * DAY)
     assert _removed(clean_up(store, RULE)) == {(Kind.CHECKPOINTS, str(old))}
     assert not store.has_progress(A)
     assert young.exists()
 
 
-def test_checkpoints_are_as_young_as_their_newest_file(store: StageStore) -> None:
+def test_checkpoints_are_as_old_as_their_newest_file(store: StageStore) -> None:
     folder = _begun(store, A, 31 * DAY)
     store.save_progress(A, "another phase", _artifact())
     _aged(folder / "another phase", DAY)
@@ -171,14 +173,14 @@ def test_checkpoints_are_as_young_as_their_newest_file(store: StageStore) -> Non
     assert store.load_progress(A, "student") is not None
 
 
-def test_checkpoints_of_a_stored_stage_go_at_once(store: StageStore) -> None:
+def test_checkpoints_of_a_stored_stage_are_removed_at_once(store: StageStore) -> None:
     _stored(store, A, DAY)
     folder = _begun(store, A, SECOND)
     assert _removed(clean_up(store, RULE)) == {(Kind.CHECKPOINTS, str(folder))}
     assert store.load(A) is not None
 
 
-def test_checkpoints_of_a_needed_stage_stay_until_it_is_stored(store: StageStore) -> None:
+def test_checkpoints_of_a_needed_stage_are_kept_until_it_is_stored(store: StageStore) -> None:
     rule = RetentionRule(NOW, 30 * DAY, frozenset({A}))
     _begun(store, A, 400 * DAY)
     clean_up(store, rule)
@@ -195,7 +197,7 @@ def test_checkpoints_of_a_needed_stage_stay_until_it_is_stored(store: StageStore
     "name", ["damaged-12ab34cd.json", f".tmp-{'1' * 32}-manifest.json", TENSORS]
 )
 @pytest.mark.parametrize("folder", [A, f"progress/{A}/student"])
-def test_leftovers_go_when_they_are_older_than_an_hour(
+def test_leftovers_older_than_an_hour_are_removed(
     store: StageStore, root: Path, folder: str, name: str
 ) -> None:
     (_stored if folder == A else _begun)(store, A, DAY)
@@ -209,7 +211,7 @@ def test_leftovers_go_when_they_are_older_than_an_hour(
     assert leftover.exists()
 
 
-def test_tensors_without_any_manifest_go_with_their_folder_after_an_hour(
+def test_tensors_without_a_manifest_are_removed_with_their_folder_after_an_hour(
     store: StageStore, root: Path
 ) -> None:
     tensors = _file(root / A / TENSORS, HOUR - SECOND)
@@ -220,7 +222,7 @@ def test_tensors_without_any_manifest_go_with_their_folder_after_an_hour(
     assert not tensors.parent.exists()
 
 
-def test_a_probe_for_writing_that_was_left_in_the_root_goes_after_an_hour(
+def test_a_leftover_write_probe_in_the_root_is_removed_after_an_hour(
     store: StageStore, root: Path
 ) -> None:
     old, young = _file(root / ".tmp-old", HOUR + SECOND), _file(root / ".tmp-young", HOUR - SECOND)
@@ -228,9 +230,7 @@ def test_a_probe_for_writing_that_was_left_in_the_root_goes_after_an_hour(
     assert (old.exists(), young.exists()) == (False, True)
 
 
-def test_folders_of_ray_go_when_nothing_was_written_in_them_for_a_week(
-    store: StageStore, root: Path
-) -> None:
+def test_ray_folders_without_writes_for_a_week_are_removed(store: StageStore, root: Path) -> None:
     old, young = (
         _file(root / "ray" / "teacher-1" / "x", 7 * DAY + SECOND),
         _file(root / "ray" / "student-1" / "x", 7 * DAY - SECOND),
@@ -240,7 +240,7 @@ def test_folders_of_ray_go_when_nothing_was_written_in_them_for_a_week(
     assert young.exists()
 
 
-def test_outputs_of_jobs_go_when_nothing_was_written_for_as_long_as_stages_may_lie_unused(
+def test_job_outputs_without_writes_for_the_retention_of_stages_are_removed(
     store: StageStore, root: Path
 ) -> None:
     old = _file(root / JOBS_FOLDER / "run-digits-1" / "summary.json", 30 * DAY + SECOND)
@@ -254,7 +254,7 @@ def test_outputs_of_jobs_go_when_nothing_was_written_for_as_long_as_stages_may_l
 # --- what is not ours, and what is not there ------------------------------------------------------
 
 
-def test_what_does_not_look_like_ours_is_never_touched(store: StageStore, root: Path) -> None:
+def test_foreign_files_are_never_touched(store: StageStore, root: Path) -> None:
     foreign = [
         _file(root / name, 4000 * DAY)
         for name in (
@@ -274,7 +274,7 @@ def test_what_does_not_look_like_ours_is_never_touched(store: StageStore, root: 
     assert all(file.exists() for file in foreign)
 
 
-def test_an_empty_store_and_none_at_all_have_no_parts(store: StageStore, root: Path) -> None:
+def test_an_empty_store_and_a_missing_one_have_no_parts(store: StageStore, root: Path) -> None:
     assert not exists(store)
     assert clean_up(store, RULE) == []
     assert not root.exists()
@@ -291,7 +291,7 @@ def test_a_store_that_cannot_be_read_is_a_retryable_error(store: StageStore, roo
     assert raised.value.where == str(root)
 
 
-def test_any_filesystem_of_pyarrow_will_do(store: StageStore, root: Path) -> None:
+def test_any_filesystem_of_pyarrow_is_supported(store: StageStore, root: Path) -> None:
     _stored(store, A, 31 * DAY)
     _stored(store, B, DAY)
     _begun(store, C, 31 * DAY)
@@ -304,7 +304,7 @@ def test_any_filesystem_of_pyarrow_will_do(store: StageStore, root: Path) -> Non
     assert [path.name for path in root.iterdir() if path.name != "progress"] == [B]
 
 
-def test_what_has_no_known_age_stays() -> None:
+def test_a_part_of_unknown_age_is_kept() -> None:
     assert not RULE.is_unused(A, None)
     assert not RULE.is_older(None, timedelta(0))
 
@@ -312,7 +312,7 @@ def test_what_has_no_known_age_stays() -> None:
 # --- keys -----------------------------------------------------------------------------------------
 
 
-def test_the_newest_keys_come_first_and_no_more_than_asked_for(
+def test_the_newest_keys_come_first_up_to_the_requested_number(
     store: StageStore, root: Path
 ) -> None:
     for key, age in ((A, 2 * DAY), (B, DAY), (C, 3 * DAY)):

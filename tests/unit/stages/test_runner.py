@@ -1,5 +1,5 @@
-"""One way through the code for any stage: found, or learned, evaluated and stored; and never
-learned twice.
+"""One code path for every stage: found in the store, or trained, evaluated and stored; never
+trained twice.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ TEACHER, STUDENT, NEXT_TEACHER, NEXT_STUDENT = range(4)
 
 
 def small(experiment: Experiment) -> Experiment:
-    """Small networks, few images, two epochs in every phase."""
+    """Return the experiment with small networks, few images, and two epochs in every phase."""
     values = experiment.model_dump(mode="json")
     values["data"]["validation_fraction"] = 0.8
     values["teacher"] |= {"backbone": {"kind": "small_cnn_tiny"}}
@@ -62,7 +62,9 @@ def small(experiment: Experiment) -> Experiment:
 
 @pytest.fixture(scope="module")
 def finished(tiny_experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Work:
-    """Two tasks' stages, learned without interruption; tests that change the store take a copy."""
+    """Return the stages of two tasks after uninterrupted training; tests that change the store take
+    a copy.
+    """
     work = prepare_work(small(tiny_experiment))
     work = replace(work, store=StageStore(str(tmp_path_factory.mktemp("finished"))))
     obtain(work, *range(4))
@@ -82,7 +84,7 @@ def empty(finished: Work, tmp_path: Path) -> Work:
 
 @pytest.fixture
 def no_learning(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fail if anything is trained without need."""
+    """Fail if anything is trained."""
 
     def learns(*_: object) -> Model:
         msg = "a stage was learned again"
@@ -110,7 +112,7 @@ def obtain(
 
 
 def obtain_until(work: Work, index: int, phase: str, epoch: int) -> None:
-    """As far as the end of one epoch, where the process is interrupted."""
+    """Compute a stage until the end of one epoch, where the process is interrupted."""
 
     def interrupt(event: StageEvent) -> None:
         if isinstance(event, EpochFinished) and (event.report.phase, event.report.epoch) == (
@@ -171,7 +173,9 @@ def damage(work: Work, key: str) -> None:
 
 
 @pytest.mark.usefixtures("no_learning")
-def test_a_stored_stage_is_not_learned_again_and_its_epochs_are_told_again(finished: Work) -> None:
+def test_a_stored_stage_is_not_trained_again_and_its_epochs_are_reported_again(
+    finished: Work,
+) -> None:
     assert summary(obtain(finished, TEACHER, STUDENT)) == [
         "teacher[0] started",
         *(
@@ -187,7 +191,7 @@ def test_a_stored_stage_is_not_learned_again_and_its_epochs_are_told_again(finis
     ]
 
 
-def test_a_cached_stages_reports_are_those_of_its_learning(empty: Work) -> None:
+def test_a_cached_stage_reports_the_same_as_its_training(empty: Work) -> None:
     learned, cached = (obtain(empty, TEACHER) for _ in range(2))
     assert learned[:-1] == cached[:-1]
     assert [
@@ -195,7 +199,7 @@ def test_a_cached_stages_reports_are_those_of_its_learning(empty: Work) -> None:
     ] == [False, True]
 
 
-def test_a_finished_stage_has_no_progress_and_says_what_it_cost(finished: Work) -> None:
+def test_a_finished_stage_has_no_progress_and_records_its_cost(finished: Work) -> None:
     for stage in finished.stages[:4]:
         assert finished.is_stored(stage)
         assert not finished.store.has_progress(stage.key)
@@ -207,7 +211,7 @@ def test_a_finished_stage_has_no_progress_and_says_what_it_cost(finished: Work) 
 
 
 @pytest.mark.parametrize("index", [TEACHER, STUDENT, NEXT_TEACHER, NEXT_STUDENT])
-def test_a_damaged_artifact_is_learned_again_to_the_same_weights(
+def test_a_damaged_artifact_is_trained_again_to_the_same_weights(
     finished: Work, copied: Work, index: int
 ) -> None:
     damage(copied, copied.stages[index].key)
@@ -217,7 +221,7 @@ def test_a_damaged_artifact_is_learned_again_to_the_same_weights(
     assert_same_model(copied, finished, index)
 
 
-def test_a_stage_whose_upstream_is_gone_says_what_to_do(copied: Work) -> None:
+def test_a_missing_upstream_stage_is_an_error_with_the_next_step(copied: Work) -> None:
     shutil.rmtree(copied.store.path(copied.stages[NEXT_TEACHER].key))
     shutil.rmtree(copied.store.path(copied.stages[TEACHER].key))
     with pytest.raises(
@@ -243,7 +247,7 @@ def test_a_stage_whose_upstream_is_gone_says_what_to_do(copied: Work) -> None:
         (NEXT_STUDENT, "student", 1),
     ],
 )
-def test_an_interrupted_stage_goes_on_and_ends_with_the_same_weights(
+def test_an_interrupted_stage_resumes_and_ends_with_the_same_weights(
     finished: Work, copied: Work, index: int, phase: str, epoch: int
 ) -> None:
     stage = copied.stages[index]
@@ -262,8 +266,8 @@ def test_an_interrupted_stage_goes_on_and_ends_with_the_same_weights(
     ]
 
 
-def test_a_stage_goes_on_from_its_progress_and_does_not_begin_again(copied: Work) -> None:
-    """Progress of other weights shows in the result: it has been used."""
+def test_a_stage_resumes_from_its_progress_instead_of_starting_over(copied: Work) -> None:
+    """The test shifts the weights of the progress; the shift shows in the result."""
     stage = copied.stages[STUDENT]
     before = tensors_of(copied, STUDENT)
     shutil.rmtree(copied.store.path(stage.key))
@@ -281,7 +285,7 @@ def test_a_stage_goes_on_from_its_progress_and_does_not_begin_again(copied: Work
     )
 
 
-def test_damaged_progress_is_not_used_and_the_weights_are_the_same(
+def test_damaged_progress_is_ignored_and_the_weights_are_the_same(
     finished: Work, copied: Work
 ) -> None:
     stage = copied.stages[STUDENT]
@@ -326,11 +330,11 @@ def test_a_lost_evaluation_is_computed_again_from_the_stored_model(
 
 
 @pytest.mark.usefixtures("no_learning")
-def test_other_test_images_are_judged_anew_without_learning(copied: Work, tmp_path: Path) -> None:
+def test_changed_test_images_are_evaluated_without_training(copied: Work, tmp_path: Path) -> None:
     before = {stage.name: copied.evaluation_of(stage) for stage in copied.stages[:4]}
     other = with_inverted_images(copied, Split.TEST, 2, tmp_path)
     assert [stage.key for stage in other.stages] == [stage.key for stage in copied.stages]
-    # class 2 arrives in task 1: nothing changes before
+    # class 2 arrives in task 1: earlier evaluations stay valid
     assert [other.is_stored(stage) for stage in other.stages[:4]] == [True, True, False, False]
     events = obtain(other, *range(4))
     assert [event.cached for event in events if isinstance(event, StageFinished)] == [True] * 4
@@ -344,7 +348,7 @@ def test_other_test_images_are_judged_anew_without_learning(copied: Work, tmp_pa
 
 
 def with_inverted_images(work: Work, split: Split, c: int, folder: Path) -> Work:
-    """The same work on a table in which one class's images of one split are negatives."""
+    """Return the same work on a table in which one class's images of one split are inverted."""
     table, experiment = work.scenario.table, work.experiment
     images = table.images.copy()
     rows = work.scenario.indices[split][c]
@@ -362,9 +366,7 @@ def with_inverted_images(work: Work, split: Split, c: int, folder: Path) -> Work
 
 
 class Contested:
-    """Claims that are held by others at first, for as long as `others` do something; notes what is
-    held and released.
-    """
+    """Claims that others hold at first while `others` runs; records held and released keys."""
 
     def __init__(self, others: Callable[[], object] = lambda: None) -> None:
         self._others = others
@@ -386,7 +388,7 @@ class Contested:
 
 @pytest.fixture
 def let_hours_pass(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """A clock that can be put forward by three hours."""
+    """Return a function that advances the clock by three hours."""
     real, offset = time.perf_counter, [0.0]
     monkeypatch.setattr(time, "perf_counter", lambda: real() + offset[0])
 
@@ -397,7 +399,7 @@ def let_hours_pass(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize("index", [TEACHER, NEXT_STUDENT])
-def test_who_waits_while_another_one_computes_the_stage_does_not_compute_it(
+def test_a_stage_computed_by_another_process_meanwhile_is_not_computed_again(
     finished: Work, empty: Work, monkeypatch: pytest.MonkeyPatch, index: int
 ) -> None:
     def others() -> None:
@@ -423,7 +425,7 @@ def test_the_claim_is_held_until_the_stage_and_its_evaluation_are_stored(empty: 
     assert claims.held == claims.released == [stage.key]
 
 
-def test_waiting_for_a_claim_is_no_work(
+def test_waiting_for_a_claim_does_not_count_as_work(
     empty: Work, finished: Work, let_hours_pass: Callable[[], None]
 ) -> None:
     learned = obtain(empty, TEACHER, claims=Contested(let_hours_pass))[-1]
@@ -441,14 +443,14 @@ def test_waiting_for_a_claim_is_no_work(
     assert 0 < found.seconds < 3600
 
 
-def test_what_is_stored_is_not_claimed(finished: Work) -> None:
+def test_stored_stages_are_not_claimed(finished: Work) -> None:
     claims = Contested(lambda: pytest.fail("claimed"))
     obtain(finished, *range(4), claims=claims)
     assert claims.held == claims.released == []
 
 
 @pytest.mark.usefixtures("no_learning")
-def test_a_missing_evaluation_is_made_under_the_claim_of_its_stage(copied: Work) -> None:
+def test_a_missing_evaluation_is_computed_under_the_claim_of_its_stage(copied: Work) -> None:
     stage = copied.stages[STUDENT]
     shutil.rmtree(copied.store.path(evaluation_key(stage, copied.scenario)))
     claims = Contested()
@@ -482,7 +484,7 @@ def different(work: Work, other: Work) -> set[str]:
 @pytest.mark.parametrize(
     "transfer", [{"kind": "fixed"}, {"similarity": "cosine"}, {"similarity_thresholds": [0.8, 0.9]}]
 )
-def test_another_transfer_ratio_learns_no_teacher_again(
+def test_another_transfer_ratio_trains_no_teacher_again(
     copied: Work, transfer: dict[str, object]
 ) -> None:
     values = copied.experiment.model_dump(mode="json")
@@ -499,7 +501,7 @@ def test_another_transfer_ratio_learns_no_teacher_again(
 
 
 @pytest.mark.parametrize("split", [Split.TRAIN, Split.TEST])
-def test_a_later_tasks_images_change_nothing_before_it(
+def test_images_of_a_later_task_change_no_earlier_stage(
     finished: Work, tmp_path: Path, split: Split
 ) -> None:
     # class 4 arrives in task 2

@@ -15,7 +15,7 @@ def not_again() -> Artifact:
     raise AssertionError("computed again")
 
 
-def test_the_same_content_is_computed_once(tmp_path: Path) -> None:
+def test_equal_content_is_computed_once(tmp_path: Path) -> None:
     content = {"features by": "a", "images": "b"}
     SharedInStore(StageStore(str(tmp_path))).obtain(content, artifact)
     found = SharedInStore(StageStore(str(tmp_path))).obtain(content, not_again)
@@ -24,7 +24,7 @@ def test_the_same_content_is_computed_once(tmp_path: Path) -> None:
     assert found.values["seconds"] == 1
 
 
-def test_other_content_is_something_else(tmp_path: Path) -> None:
+def test_different_content_has_a_different_key(tmp_path: Path) -> None:
     shared = SharedInStore(StageStore(str(tmp_path)))
     shared.obtain({"images": "a"}, artifact)
     found = shared.obtain({"images": "b"}, lambda: Artifact({"values": torch.zeros(1)}))

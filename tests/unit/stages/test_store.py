@@ -34,7 +34,7 @@ def _artifact() -> Artifact:
     return Artifact(tensors, {"epochs": [{"loss": 0.5}]})
 
 
-def test_what_was_saved_is_loaded_bit_for_bit(store: StageStore) -> None:
+def test_a_saved_artifact_is_loaded_bit_for_bit(store: StageStore) -> None:
     store.save(KEY, _artifact())
     loaded = store.load(KEY)
     assert loaded is not None
@@ -49,9 +49,7 @@ def test_an_unknown_key_loads_nothing(store: StageStore) -> None:
     assert store.load(KEY) is None
 
 
-def test_an_address_with_scheme_and_a_path_reach_the_same_store(
-    store: StageStore, tmp_path: Path
-) -> None:
+def test_a_path_and_its_file_address_are_the_same_store(store: StageStore, tmp_path: Path) -> None:
     store.save(KEY, _artifact())
     assert StageStore(f"file://{tmp_path / 'store'}").load(KEY) is not None
 
@@ -101,12 +99,12 @@ def test_a_store_that_cannot_be_written_is_a_retryable_error(tmp_path: Path) -> 
     assert raised.value.exit_code == 3
 
 
-def test_an_address_of_no_known_kind_is_the_users_error() -> None:
+def test_an_address_of_an_unknown_kind_is_a_user_error() -> None:
     with pytest.raises(UserInputError, match=r"store\.uri"):
         StageStore("nosuch://bucket/folder")
 
 
-def test_the_plain_values_are_read_without_the_tensors(store: StageStore, tmp_path: Path) -> None:
+def test_plain_values_are_read_without_the_tensors(store: StageStore, tmp_path: Path) -> None:
     assert store.values_of(KEY) is None
     store.save(KEY, _artifact())
     next((tmp_path / "store" / KEY).glob("*.safetensors")).unlink()
@@ -134,7 +132,7 @@ def test_progress_is_the_newest_of_each_phase_until_it_is_cleared(store: StageSt
     assert store.load_progress(KEY, "extractor") is None
 
 
-def test_clearing_progress_leaves_that_of_other_stages_and_what_is_finished(
+def test_clearing_progress_keeps_other_stages_progress_and_finished_artifacts(
     store: StageStore,
 ) -> None:
     other = "b" * 64
@@ -147,7 +145,7 @@ def test_clearing_progress_leaves_that_of_other_stages_and_what_is_finished(
 
 
 @pytest.mark.parametrize("attempt", range(5))
-def test_two_writers_of_one_key_leave_one_whole_artifact_and_nothing_else(
+def test_two_writers_of_one_key_leave_exactly_one_complete_artifact(
     store: StageStore, tmp_path: Path, attempt: int
 ) -> None:
     start = Barrier(2)
@@ -168,7 +166,7 @@ def test_two_writers_of_one_key_leave_one_whole_artifact_and_nothing_else(
     assert not any(name.startswith(".tmp-") for name in names)
 
 
-def test_a_writer_whose_temporary_file_another_one_sweeps_writes_it_again(
+def test_a_writer_rewrites_a_temporary_file_that_another_writer_removed(
     store: StageStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write = ArtifactFiles.write
@@ -187,7 +185,7 @@ def test_a_writer_whose_temporary_file_another_one_sweeps_writes_it_again(
     assert len(list((tmp_path / "store" / KEY).iterdir())) == 2
 
 
-def test_what_an_interrupted_writer_has_left_is_swept_by_the_next_one(
+def test_leftovers_of_an_interrupted_writer_are_removed_by_the_next_one(
     store: StageStore, tmp_path: Path
 ) -> None:
     folder = tmp_path / "store" / KEY
@@ -199,7 +197,7 @@ def test_what_an_interrupted_writer_has_left_is_swept_by_the_next_one(
 
 @pytest.mark.parametrize("full_from", [1, 2], ids=["tensors", "manifest"])
 @pytest.mark.parametrize("kind", ["finished", "progress"])
-def test_a_full_disk_is_a_retryable_error_and_leaves_no_half_file(
+def test_a_full_disk_is_a_retryable_error_and_leaves_no_partial_file(
     store: StageStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_from: int, kind: str
 ) -> None:
     write = ArtifactFiles.write
@@ -234,7 +232,7 @@ def test_a_full_disk_is_a_retryable_error_and_leaves_no_half_file(
     assert (store.load(KEY) or store.load_progress(KEY, "extractor")) is not None
 
 
-def test_a_store_that_answers_leaves_no_trace_of_the_question(
+def test_checking_that_a_store_is_writable_leaves_no_file(
     store: StageStore, tmp_path: Path
 ) -> None:
     store.check_writable()

@@ -1,5 +1,5 @@
-"""Images without labels in stages: who learns from them, what is computed of them once, and of
-which the last teacher is sure.
+"""Images without labels in stages: which stages learn from them, which values are computed once,
+and how many of them the last teacher is sure of.
 """
 
 from pathlib import Path
@@ -43,7 +43,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[LearningInputs]:
 
 
 def inheriting(experiment: Experiment, **changes: object) -> Experiment:
-    """With a student that learns from them."""
+    """Return the experiment with an inherited student, which learns from images without labels."""
     backbone = {"kind": "inherited", "until": "stage1"}
     return with_values(experiment, {"student.backbone": backbone, **changes})
 
@@ -68,7 +68,7 @@ def keys_of(experiment: Experiment, role: str) -> list[str]:
 # --- keys -----------------------------------------------------------------------------------------
 
 
-def test_the_stages_that_learn_from_them_have_them_in_their_keys_and_no_others(
+def test_only_stages_that_learn_from_images_without_labels_have_them_in_their_keys(
     tiny_experiment: Experiment, camera: str, tmp_path: Path
 ) -> None:
     other = str(write_unlabeled(tmp_path / "other.parquet", noise(NUM_IMAGES, seed=1)))
@@ -83,7 +83,7 @@ def test_the_stages_that_learn_from_them_have_them_in_their_keys_and_no_others(
     assert keys_of(without, "teacher") == keys_of(one, "teacher") == keys_of(two, "teacher")
 
 
-def test_where_they_lie_is_in_no_key(
+def test_the_location_of_images_without_labels_is_in_no_key(
     tiny_experiment: Experiment, camera: str, tmp_path: Path
 ) -> None:
     moved = str(write_unlabeled(tmp_path / "moved" / "again.parquet", noise(NUM_IMAGES)))
@@ -96,7 +96,7 @@ def test_where_they_lie_is_in_no_key(
     [{"method.kind": "analytic"}, {"student.backbone.kind": "small_cnn_tiny"}],
     ids=["another method", "a student with weights of its own"],
 )
-def test_where_no_stage_learns_from_them_they_are_never_read(
+def test_if_no_stage_learns_from_images_without_labels_they_are_never_read(
     tiny_experiment: Experiment, changes: dict[str, object]
 ) -> None:
     baseline = with_values(tiny_experiment, changes)
@@ -108,7 +108,7 @@ def test_where_no_stage_learns_from_them_they_are_never_read(
     ]
 
 
-def test_only_the_last_teacher_is_judged_anew_with_them(
+def test_images_without_labels_change_only_the_last_teachers_evaluation(
     tiny_experiment: Experiment, camera: str
 ) -> None:
     without, with_them = (
@@ -127,7 +127,7 @@ def test_only_the_last_teacher_is_judged_anew_with_them(
 # --- learning -------------------------------------------------------------------------------------
 
 
-def test_every_task_of_a_student_gets_all_of_them_and_a_teacher_none(
+def test_every_task_of_a_student_gets_all_images_without_labels_and_a_teacher_none(
     tiny_experiment: Experiment, camera: str, seen: list[LearningInputs], tmp_path: Path
 ) -> None:
     experiment = with_camera(tiny_experiment, camera, **{"store.uri": str(tmp_path / "store")})
@@ -142,7 +142,7 @@ def test_every_task_of_a_student_gets_all_of_them_and_a_teacher_none(
         assert inputs.unlabeled_views is None, "the extractor is not pre-trained"
 
 
-def test_their_features_are_computed_once_part_by_part(
+def test_features_of_images_without_labels_are_computed_once_part_by_part(
     pretrained_experiment: Experiment,
     camera: str,
     seen: list[LearningInputs],
@@ -172,7 +172,7 @@ def test_their_features_are_computed_once_part_by_part(
     assert work.scenario.unlabeled is not None
 
 
-def test_features_of_what_is_left_out_are_nobodys(
+def test_excluded_images_without_labels_have_no_features(
     pretrained_experiment: Experiment,
     seen: list[LearningInputs],
     tmp_path: Path,
@@ -198,7 +198,7 @@ def test_features_of_what_is_left_out_are_nobodys(
 
 
 @pytest.mark.parametrize("fixture", ["tiny_experiment", "pretrained_experiment"])
-def test_the_last_teachers_evaluation_counts_of_which_images_it_is_sure(
+def test_the_last_teachers_evaluation_counts_the_images_that_it_is_sure_of(
     fixture: str,
     request: pytest.FixtureRequest,
     camera: str,
@@ -228,7 +228,7 @@ def test_the_last_teachers_evaluation_counts_of_which_images_it_is_sure(
         assert certainty.sure[c] == (ours & (probabilities[:, c] >= 0.9)).sum()
 
 
-def test_stages_of_before_are_found_and_only_the_last_teacher_looks_at_the_images(
+def test_earlier_stages_are_reused_and_only_the_last_teacher_is_evaluated_again(
     tiny_experiment: Experiment, camera: str, tmp_path: Path, seen: list[LearningInputs]
 ) -> None:
     experiment = inheriting(tiny_experiment, **{"store.uri": str(tmp_path / "store")})

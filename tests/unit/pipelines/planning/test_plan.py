@@ -1,6 +1,4 @@
-"""The arithmetic of a plan: cases worked by hand, and epochs compared with what stages really
-do.
-"""
+"""The arithmetic of a plan: cases worked by hand, and epochs compared with those of real stages."""
 
 from __future__ import annotations
 
@@ -46,7 +44,7 @@ from tests.every_method import METHODS, small
 
 @pytest.fixture(autouse=True)
 def _environment_stays() -> Iterator[None]:
-    """Preparing for Ray sets variables of this process."""
+    """Restore environment variables, which preparing for Ray sets."""
     with patch.dict(os.environ):
         yield
 
@@ -68,7 +66,9 @@ def _planned(
 
 
 def _chain(teacher: Sequence[float | None], student: Sequence[float | None]) -> list[PlannedStage]:
-    """teacher[t] after teacher[t-1]; student[t] after student[t-1] and teacher[t]."""
+    """Return a graph with teacher[t] after teacher[t-1], and student[t] after student[t-1] and
+    teacher[t].
+    """
     stages = []
     for task, (of_teacher, of_student) in enumerate(zip(teacher, student, strict=True)):
         before = task - 1
@@ -99,13 +99,13 @@ def _chain(teacher: Sequence[float | None], student: Sequence[float | None]) -> 
         ((0,), (0,), 0),
     ],
 )
-def test_the_lanes_work_at_the_same_time_and_a_student_waits_for_its_teacher(
+def test_the_lanes_run_in_parallel_and_a_student_waits_for_its_teacher(
     teacher: Sequence[float], student: Sequence[float], expected: float
 ) -> None:
     assert critical_path_seconds(_chain(teacher, student)) == expected
 
 
-def test_stages_of_one_lane_follow_one_another_even_when_neither_builds_on_the_other() -> None:
+def test_stages_of_one_lane_run_in_sequence_even_if_independent() -> None:
     assert (
         critical_path_seconds(
             [_planned("teacher", 0, 4), _planned("teacher", 1, 4), _planned("student", 0, 3)]
@@ -114,18 +114,18 @@ def test_stages_of_one_lane_follow_one_another_even_when_neither_builds_on_the_o
     )
 
 
-def test_workers_share_a_stages_work() -> None:
+def test_workers_share_the_work_of_a_stage() -> None:
     planned = PlannedStage(_planned("teacher", 0, 1).stage, StageState.TO_COMPUTE, 1, 1, 4, 20.0)
     assert planned.seconds == 5.0
     assert critical_path_seconds([planned]) == 5.0
 
 
-def test_one_stage_without_an_estimate_leaves_the_whole_without() -> None:
+def test_one_stage_without_an_estimate_leaves_the_plan_without_one() -> None:
     assert critical_path_seconds(_chain((1, None), (1, 1))) is None
 
 
 def test_the_cost_of_a_role_is_the_median_over_its_measured_image_passes() -> None:
-    tiny = [Measurement("teacher", 2, 4.0)] * 4  # as a run of one image a class leaves them
+    tiny = [Measurement("teacher", 2, 4.0)] * 4  # as a run with one image a class leaves them
     assert rates([Measurement("teacher", 1000, 20.0), *tiny]) == {"teacher": Rate(0.02)}
     measured = [
         Measurement("teacher", 10, 20.0),
@@ -139,7 +139,7 @@ def test_the_cost_of_a_role_is_the_median_over_its_measured_image_passes() -> No
     assert rates([]) == {}
 
 
-def test_a_rate_of_another_network_is_scaled_by_its_multiply_adds_and_said_to_be_unsure() -> None:
+def test_a_rate_of_another_network_is_scaled_by_its_multiply_adds_and_marked_uncertain() -> None:
     digits = Measurement("teacher", 100, 1.0, multiply_adds=1000)
     photographs: dict[Kind, int | None] = {"teacher": 100_000}
     assert rates([digits], photographs) == {"teacher": Rate(1.0, 10.0)}
@@ -154,7 +154,7 @@ def test_a_rate_of_another_network_is_scaled_by_its_multiply_adds_and_said_to_be
     assert rates([digits, earlier], {"teacher": None})["teacher"].worker_seconds == 0.01
 
 
-def test_a_stage_without_epochs_passes_once_over_its_images() -> None:
+def test_a_stage_without_epochs_passes_its_images_once() -> None:
     assert [num_image_passes(epochs, 7) for epochs in (0, 1, 3)] == [7, 7, 21]
 
 
@@ -191,7 +191,7 @@ def test_a_stage_has_as_many_epochs_as_it_will_report(
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_stage_learns_from_its_new_classes_and_joint_training_from_all(
+def test_a_stage_learns_its_new_classes_and_joint_training_all_classes(
     tiny_experiment: Experiment, method: str
 ) -> None:
     work = prepare_work(_with(tiny_experiment, method=small(method)))
@@ -283,7 +283,7 @@ def test_a_table_of_features_measures_its_worker_seconds_and_its_images(tmp_path
         "a table of an older version",
     ],
 )
-def test_what_measures_nothing_is_passed_over(tmp_path: Path, values: dict[str, Any]) -> None:
+def test_manifests_without_measurements_are_skipped(tmp_path: Path, values: dict[str, Any]) -> None:
     assert _measured(tmp_path, values) == []
 
 
@@ -310,8 +310,8 @@ def _fresh(
 def _plan_with_measured_stages(
     tiny_experiment: Experiment, tmp_path: Path, execution: dict[str, Any]
 ) -> Plan:
-    """A teacher costs 0.1 s an image and epoch, a student 0.01 s: measured elsewhere, as the store
-    tells.
+    """Return a plan whose store says that a teacher costs 0.1 s an image and epoch, and a student
+    0.01 s.
     """
     experiment, store = _fresh(tiny_experiment, tmp_path, execution)
     store.save("1" * 64, Artifact({}, _stage_values("teacher[7]", 20.0, num_images=100)))
@@ -367,7 +367,7 @@ def test_without_a_measured_stage_of_a_role_there_is_no_estimate(
     assert made.wall_seconds is None
 
 
-def test_a_stored_stage_costs_nothing_and_a_begun_one_counts_whole(
+def test_a_stored_stage_costs_nothing_and_a_started_one_counts_in_full(
     tiny_experiment: Experiment, tmp_path: Path
 ) -> None:
     experiment, store = _fresh(tiny_experiment, tmp_path, {"kind": "in_process"})
@@ -382,7 +382,7 @@ def test_a_stored_stage_costs_nothing_and_a_begun_one_counts_whole(
     assert made.stages[1].seconds == pytest.approx(2 * made.stages[1].num_images * 0.01)
 
 
-def test_lanes_that_do_not_fit_this_machine_are_said_not_raised(
+def test_lanes_that_do_not_fit_this_machine_are_reported_not_raised(
     tiny_experiment: Experiment, tmp_path: Path
 ) -> None:
     experiment, _ = _fresh(
@@ -397,7 +397,7 @@ def test_lanes_that_do_not_fit_this_machine_are_said_not_raised(
     )
 
 
-def test_a_cluster_elsewhere_is_not_asked(tiny_experiment: Experiment, tmp_path: Path) -> None:
+def test_a_remote_cluster_is_not_contacted(tiny_experiment: Experiment, tmp_path: Path) -> None:
     execution = {"kind": "ray", "address": "127.0.0.1:1", "teacher": {"num_cpus_per_worker": 5000}}
     made = plan(_fresh(tiny_experiment, tmp_path, execution)[0])
     assert (made.available, made.shortage) == ({}, "")
@@ -409,7 +409,7 @@ def test_a_plan_writes_nothing_into_the_store(tiny_experiment: Experiment, tmp_p
     assert newest_keys(store, MAX_MANIFESTS) == []
 
 
-def test_what_a_real_stage_stores_is_what_a_plan_reads(
+def test_a_plan_reads_the_measurements_that_a_real_stage_stores(
     tiny_experiment: Experiment, tmp_path: Path
 ) -> None:
     experiment, store = _fresh(tiny_experiment, tmp_path, {"kind": "in_process"})
@@ -430,7 +430,7 @@ def test_what_a_real_stage_stores_is_what_a_plan_reads(
 # --- tables of features ---------------------------------------------------------------------------
 
 
-def test_tables_are_counted_once_with_the_stage_that_needs_them_first_until_they_are_stored(
+def test_tables_are_counted_once_with_the_first_stage_that_needs_them_until_stored(
     pretrained_experiment: Experiment,
 ) -> None:
     made = plan(pretrained_experiment)
@@ -466,7 +466,7 @@ def test_tables_are_counted_once_with_the_stage_that_needs_them_first_until_they
     assert (another_margin.num_unseen_images, another_margin.kinds_without_estimate) == (0, [])
 
 
-def test_what_is_left_to_look_at_is_estimated_from_what_has_been_looked_at(
+def test_images_without_features_are_estimated_from_measured_tables(
     pretrained_experiment: Experiment,
 ) -> None:
     work = prepare_work(pretrained_experiment)
@@ -482,7 +482,7 @@ def test_what_is_left_to_look_at_is_estimated_from_what_has_been_looked_at(
     )
 
 
-def test_a_stored_stage_whose_evaluation_is_missing_has_to_look_at_what_it_is_judged_by(
+def test_a_stored_stage_without_evaluation_needs_tables_of_its_evaluation_images(
     pretrained_experiment: Experiment,
 ) -> None:
     work = prepare_work(pretrained_experiment)
@@ -499,7 +499,7 @@ def test_a_stored_stage_whose_evaluation_is_missing_has_to_look_at_what_it_is_ju
     assert plan(pretrained_experiment).stages[0].tables == []
 
 
-def test_what_the_extractor_costs_is_told_by_its_tables_and_not_by_the_stage(
+def test_the_cost_of_the_extractor_is_counted_for_its_tables_and_not_for_the_stage(
     pretrained_experiment: Experiment,
 ) -> None:
     work, clock, delay = prepare_work(pretrained_experiment), time.perf_counter, [0.0]

@@ -1,4 +1,4 @@
-"""The cuts of the teacher's backbone in `plan`, and the size and pace of its tables of features."""
+"""The cuts of the teacher's backbone in `plan`, and size and speed of its tables of features."""
 
 import re
 import subprocess
@@ -24,7 +24,7 @@ Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def inheriting(tiny_experiment: Experiment, tmp_path: Path) -> Experiment:
-    """The teacher's backbone is small_cnn, of three stages."""
+    """Return an experiment whose teacher's backbone is small_cnn, with three stages."""
     changes = {"student.backbone": {"kind": "inherited", "until": "stage2"}}
     return with_values(tiny_experiment, {**changes, "store.uri": str(tmp_path / "store")})
 
@@ -34,7 +34,7 @@ def _line(lines: list[str], begin: str) -> str:
     return line
 
 
-def test_a_plan_says_what_the_student_inherits_and_how_to_see_the_other_cuts(
+def test_a_plan_shows_what_the_student_inherits_and_how_to_list_the_other_cuts(
     inheriting: Experiment,
 ) -> None:
     made = plan(inheriting)
@@ -46,14 +46,14 @@ def test_a_plan_says_what_the_student_inherits_and_how_to_see_the_other_cuts(
     )
 
 
-def test_both_looks_of_a_mirrored_backbone_are_said(inheriting: Experiment) -> None:
+def test_both_passes_of_a_mirrored_backbone_are_counted(inheriting: Experiment) -> None:
     made = plan(with_values(inheriting, {"teacher.backbone.mirrored": True}))
     assert "626.7 k multiply-adds per image (21.0 %), in two passes;" in _line(
         plan_lines(made), "student"
     )
 
 
-def test_a_student_with_layers_of_its_own_has_no_cuts_unless_they_are_asked_for(
+def test_a_student_with_its_own_layers_shows_no_cuts_unless_requested(
     tiny_experiment: Experiment, tmp_path: Path
 ) -> None:
     experiment = with_values(tiny_experiment, {"store.uri": str(tmp_path)})
@@ -123,11 +123,11 @@ def test_a_backbone_without_stages_is_an_error_that_names_the_teacher(
 # --- tables of features ---------------------------------------------------------------------------
 
 
-def test_tables_of_features_have_a_size_and_once_measured_a_pace(
+def test_tables_of_features_have_a_size_and_a_speed_once_measured(
     pretrained_experiment: Experiment,
 ) -> None:
     made = plan(pretrained_experiment)
-    # mobilenet_v3_small gives 1,024 features; two bytes each
+    # mobilenet_v3_small has 1,024 features; two bytes each
     assert made.features_bytes == made.num_unseen_images * 1024 * 2
     assert _line(plan_lines(made), "features").endswith(
         f"{size(made.features_bytes)} of tables in half precision"

@@ -1,5 +1,5 @@
-"""The arithmetic of a sweep's plan: cases worked by hand, and counts compared with the stages that
-trials really have.
+"""The arithmetic of a sweep's plan: cases worked by hand, and counts compared with the stages of
+real trials.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ NUM_TASKS = 3  # of the tiny experiment
 
 @pytest.fixture
 def experiment(tiny_experiment: Experiment, tmp_path: Path) -> Iterator[Experiment]:
-    with patch.dict(os.environ):  # preparing for Ray sets variables of this process
+    with patch.dict(os.environ):  # restore environment variables, which preparing for Ray sets
         yield _with(tiny_experiment, store={"uri": f"{tmp_path}/store"})
 
 
@@ -72,8 +72,8 @@ def _stage(
     teachers: str | None = None,
     workers: int = 1,
 ) -> PlannedStage:
-    """Of one of several chains of stages; a student learns from the teachers of its own chain or
-    another.
+    """Return a stage of one of several chains; a student may learn from another chain's
+    teachers.
     """
     before = (f"{chain} {role}{task - 1}",) if task else ()
     upstream = (*before, f"{teachers or chain} teacher{task}") if role == "student" else before
@@ -86,7 +86,7 @@ def _stage(
 def _trial(
     teacher: Sequence[float], student: Sequence[float], students: str, teachers: str = "t"
 ) -> list[list[PlannedStage]]:
-    """One seed: each task's teacher, then its student."""
+    """Return the stages of one seed: each task's teacher, then its student."""
     stages: list[PlannedStage] = []
     for task, (of_teacher, of_student) in enumerate(zip(teacher, student, strict=True)):
         stages += [
@@ -112,40 +112,40 @@ PAIR = [_trial([4], [3], "a"), _trial([4], [2], "b")]
     [
         # a: teacher 0-4, student 4-7; b waits for the teacher, student 4-6
         (2, set(), True, SweepCost(3, 9, 7)),
-        # both learn the teacher: a ends after 7, b after 6
+        # both train the teacher: a ends after 7, b after 6
         (2, set(), False, SweepCost(4, 13, 7)),
         # one after another
         (1, set(), True, SweepCost(3, 9, 9)),
         (1, set(), False, SweepCost(4, 13, 13)),
-        # only the students are left
+        # only the students remain
         (2, {"t teacher0"}, True, SweepCost(2, 5, 3)),
         (2, {"t teacher0", "a student0", "b student0"}, True, SweepCost(0, 0, 0)),
-        # how many fit is not known, or none
+        # the number of concurrent trials is unknown, or zero
         (None, set(), True, SweepCost(3, 9, None)),
         (0, set(), True, SweepCost(3, 9, None)),
     ],
 )
-def test_a_stage_is_computed_once_or_by_each_trial(
+def test_a_stage_is_computed_once_with_sharing_or_by_each_trial_without(
     num_at_once: int | None, stored: set[str], is_shared: bool, expected: SweepCost
 ) -> None:
     assert sweep_cost(PAIR, _room(num_at_once), stored, is_shared) == expected
 
 
-def test_a_table_of_features_is_made_once_and_others_wait_for_it() -> None:
+def test_a_table_of_features_is_computed_once_and_other_trials_wait_for_it() -> None:
     def trial(name: str, learning: float) -> list[list[PlannedStage]]:
         [[teacher, student]] = _trial([learning], [1], f"student of {name}", f"teacher of {name}")
         return [[replace(teacher, tables=[PlannedTable("table", 100, 10.0)]), student]]
 
-    # a: table 0-10, teacher 10-11, student 11-12; b waits for a stage that makes the table, until
-    # 11: teacher 11-13, student 13-14
+    # a: table 0-10, teacher 10-11, student 11-12; b waits until 11 for the stage that computes the
+    # table: teacher 11-13, student 13-14
     trials = [trial("a", 1), trial("b", 2)]
     assert sweep_cost(trials, _room(2)) == SweepCost(4, 15, 14)
     assert sweep_cost(trials, _room(2), {"table"}) == SweepCost(4, 5, 3)
     assert sweep_cost(trials, _room(2), is_shared=False) == SweepCost(4, 25, 13)
 
 
-def test_a_trial_begins_where_another_has_ended() -> None:
-    # 0-2, 0-3, and the third in the place of the first: 2-6
+def test_a_trial_starts_when_another_ends() -> None:
+    # 0-2, 0-3, and the third in the slot of the first: 2-6
     trials = [
         _trial([0], [seconds], f"student of {seconds}", f"teacher of {seconds}")
         for seconds in (2, 3, 4)
@@ -153,16 +153,14 @@ def test_a_trial_begins_where_another_has_ended() -> None:
     assert sweep_cost(trials, _room(2)).wall_seconds == 6
 
 
-def test_a_trial_waits_for_a_stage_that_another_is_computing_and_not_for_one_that_is_there() -> (
-    None
-):
+def test_a_trial_waits_for_a_stage_in_progress_and_not_for_a_stored_one() -> None:
     # a: teacher 0-2, student 2-3, teacher 3-5, student 5-6; b waits until 2, student 2-9, finds the
     # second teacher, student 9-10
     trials = [_trial([2, 2], [1, 1], "a"), _trial([2, 2], [7, 1], "b")]
     assert sweep_cost(trials, _room(2)) == SweepCost(6, 14, 10)
 
 
-def test_workers_share_a_stages_work() -> None:
+def test_workers_share_the_work_of_a_stage() -> None:
     assert sweep_cost([[[_stage("teacher", 0, 5.0, "t", workers=4)]]], _room(1)) == SweepCost(
         1, 20.0, 5.0
     )
@@ -171,7 +169,7 @@ def test_workers_share_a_stages_work() -> None:
 @pytest.mark.parametrize(
     ("teacher", "student"), [((5, 2, 2), (3, 3, 3)), ((5, 5, 5), (1, 1, 1)), ((1, 9, 1), (4, 1, 7))]
 )
-def test_a_trial_in_lanes_takes_as_long_as_a_run_and_its_seeds_follow_one_another(
+def test_a_trial_in_lanes_takes_as_long_as_a_run_and_its_seeds_run_in_sequence(
     teacher: Sequence[float], student: Sequence[float]
 ) -> None:
     [first], [second] = _trial(teacher, student, "a"), _trial(teacher, student, "b", "u")
@@ -182,9 +180,9 @@ def test_a_trial_in_lanes_takes_as_long_as_a_run_and_its_seeds_follow_one_anothe
     assert sweep_cost([[first]], _room(1)).wall_seconds == sum(teacher) + sum(student)
 
 
-def test_a_trial_in_one_process_learns_a_task_with_every_seed_before_the_next() -> None:
-    # seed 0: 0-2, seed 1: 2-4, seed 0: 4-6, …; the other trial needs just the first stage of seed
-    # 1, and ends at 4 + 1; the third takes its place: 5-15
+def test_a_trial_in_one_process_trains_each_task_with_every_seed_before_the_next() -> None:
+    # seed 0: 0-2, seed 1: 2-4, seed 0: 4-6, …; the other trial needs only the first stage of seed
+    # 1, and ends at 4 + 1; the third takes its slot: 5-15
     seeds: TrialStages = [
         [_stage("teacher", task, 2, f"seed {seed}") for task in range(3)] for seed in range(2)
     ]
@@ -193,7 +191,7 @@ def test_a_trial_in_one_process_learns_a_task_with_every_seed_before_the_next() 
     assert sweep_cost([seeds, other, third], _room(2)) == SweepCost(8, 12 + 1 + 10, 15)
 
 
-def test_nothing_is_estimated_while_a_stage_to_compute_has_no_cost() -> None:
+def test_without_the_cost_of_a_pending_stage_there_is_no_estimate() -> None:
     trials = [[[_stage("teacher", 0, 3, "t"), _stage("student", 0, None, "t")]]]
     assert sweep_cost(trials, _room(1)) == SweepCost(2, None, None)
     assert sweep_cost(trials, _room(1), {"t student0"}) == SweepCost(1, 3, 3)
@@ -205,8 +203,8 @@ def test_nothing_is_estimated_while_a_stage_to_compute_has_no_cost() -> None:
 def _keys_of_trials(
     search_space: SearchSpace, experiment: Experiment, folder: Path
 ) -> list[list[str]]:
-    """The stages of the trials that a sweep would really start, of which some come to an end in
-    between.
+    """Return the stages of the trials that a sweep would really start, some of which finish
+    meanwhile.
     """
     setting = SweepSetting(search_space, experiment, Space(search_space, experiment), folder)
     trials = SweepTrials(
@@ -254,7 +252,7 @@ def _keys_of_trials(
     ],
     ids=["random", "random, seeds", "methods", "first of a grid", "constrained grid"],
 )
-def test_the_planned_stages_are_those_of_the_trials_that_the_sweep_starts(
+def test_planned_stages_are_those_of_the_trials_that_the_sweep_starts(
     search_space: SearchSpace, experiment: Experiment, tmp_path: Path
 ) -> None:
     trials = _keys_of_trials(search_space, experiment, tmp_path)
@@ -267,7 +265,7 @@ def test_the_planned_stages_are_those_of_the_trials_that_the_sweep_starts(
     )
     assert found.by_themselves.num_stages == sum(map(len, trials))
     assert found.shared.num_stages == found.left.num_stages == len(distinct)
-    # equal numbers are not yet equal stages
+    # equal counts alone do not prove equal stages
     store = StageStore(experiment.store.uri)
     first, *others = sorted(distinct)
     for key in others:
@@ -278,10 +276,10 @@ def test_the_planned_stages_are_those_of_the_trials_that_the_sweep_starts(
     assert left == SweepCost(0, 0, 0)
 
 
-def test_a_plan_of_an_estimators_sweep_repeats_itself_and_changes_with_the_seed(
+def test_a_plan_with_the_estimator_is_reproducible_and_changes_with_the_seed(
     experiment: Experiment,
 ) -> None:
-    # whether a teacher with as many views is drawn twice depends on the draws
+    # whether a teacher's number of views is drawn twice depends on the draws
     views = {"teacher.num_views": {"kind": "int_uniform", "low": 1, "high": 40}, **EPOCHS}
     first, again, *others = (
         plan_sweep(
@@ -315,7 +313,7 @@ def test_trials_of_a_warm_start_are_not_planned_again(
 # --- large sweeps ---------------------------------------------------------------------------------
 
 
-def test_of_a_large_sweep_the_rest_is_extrapolated_without_counting_shared_stages_again(
+def test_a_large_sweep_is_extrapolated_without_counting_shared_stages_twice(
     experiment: Experiment,
 ) -> None:
     found = plan_sweep(_space(TEMPERATURE, num_trials=100_000), experiment)
@@ -324,7 +322,7 @@ def test_of_a_large_sweep_the_rest_is_extrapolated_without_counting_shared_stage
     assert found.shared.num_stages == NUM_TASKS + 100_000 * NUM_TASKS
 
 
-def test_trials_of_a_space_of_few_points_repeat_them(experiment: Experiment) -> None:
+def test_trials_in_a_small_space_repeat_its_points(experiment: Experiment) -> None:
     found = plan_sweep(
         _space({"student.training.epochs": {"kind": "choice", "values": [1, 2, 3]}}, num_trials=60),
         experiment,
@@ -337,7 +335,7 @@ def test_trials_of_a_space_of_few_points_repeat_them(experiment: Experiment) -> 
 def test_a_large_grid_is_sampled_evenly(
     experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # the last parameter is the fastest: the first 20 of 40 combinations would have one teacher only
+    # the last parameter varies fastest: the first 20 of 40 combinations would have only one teacher
     space = _space(
         {"teacher.num_views": {"kind": "choice", "values": [1, 2]}, **EPOCHS}, "grid", None
     )
@@ -354,7 +352,7 @@ def test_a_large_grid_is_sampled_evenly(
     [(None, (6, True)), (9, (6, True)), (6, (6, False)), (5, (5, False))],
     ids=["all", "9", "6", "5"],
 )
-def test_a_grid_without_end_is_counted_up_to_a_limit(
+def test_a_huge_grid_is_counted_up_to_a_limit(
     num_trials: int | None,
     expected: tuple[int, bool],
     experiment: Experiment,
@@ -365,7 +363,7 @@ def test_a_grid_without_end_is_counted_up_to_a_limit(
     assert (found.num_trials, found.has_more_combinations) == expected
 
 
-def test_data_are_cut_into_tasks_once_for_each_seed(
+def test_data_are_split_into_tasks_once_per_seed(
     experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seeds: list[int] = []
@@ -399,7 +397,7 @@ def _ray(**execution: object) -> dict[str, object]:
         (_ray(address="127.0.0.1:1"), 3, 3),
     ],
 )
-def test_as_many_trials_compute_at_once_as_fit_on_six_cpus(
+def test_six_cpus_run_as_many_trials_at_once_as_fit(
     execution: dict[str, object],
     most: int | None,
     expected: int | None,
@@ -414,7 +412,7 @@ def test_as_many_trials_compute_at_once_as_fit_on_six_cpus(
     assert bool(found.room.available) is ("address" not in execution)
 
 
-def test_when_no_trial_fits_the_plan_says_why_and_counts_all_the_same(
+def test_if_no_trial_fits_the_plan_gives_the_reason_and_still_counts(
     experiment: Experiment,
 ) -> None:
     found = plan_sweep(
@@ -435,7 +433,7 @@ def test_a_space_that_does_not_fit_the_experiment_is_an_error(experiment: Experi
         plan_sweep(_space(TEMPERATURE), _with(experiment, data=data))
 
 
-def test_a_space_in_which_everything_is_refused_is_an_error(experiment: Experiment) -> None:
+def test_a_space_without_a_valid_configuration_is_an_error(experiment: Experiment) -> None:
     with pytest.raises(
         ConfigError, match=r"was rejected, the last because: student\.temperature > 9 does not hold"
     ):

@@ -1,5 +1,5 @@
-"""`orchestrator predict` with exported files whose answers are known by hand: a model that sees
-only how bright an image is.
+"""`orchestrator predict` with exported files whose answers are known by hand: the model sees only
+an image's brightness.
 """
 
 import csv
@@ -29,14 +29,16 @@ Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 class Brightness(nn.Module):
-    """Logits 0 and brightness − 1, where brightness is 0 for black and 2 for white."""
+    """Network with the logits 0 and brightness − 1, where brightness is 0 for black and 2 for
+    white.
+    """
 
     def forward(self, images: Tensor) -> Tensor:
         brightness = images.float().mean(dim=(1, 2, 3)) / 127.5
         return torch.stack([torch.zeros_like(brightness), brightness - 1], dim=1)
 
 
-# of the logits 0 and 1, and of their equals
+# softmax of the logits 0 and 1, and of equal logits
 SURE = math.e / (1 + math.e)
 
 
@@ -68,8 +70,8 @@ def rows(text: str) -> list[list[str]]:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """A black and a white image, one of them deeper and of another size and mode; a damaged one;
-    and what is no image.
+    """Return a folder with a black and a white image, one of them in a subfolder and of another
+    size and mode, a damaged image, and a file that is no image.
     """
     folder = tmp_path / "photos"
     (folder / "deep").mkdir(parents=True)
@@ -80,7 +82,7 @@ def photos(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["onnx", "pt2"])
-def test_a_line_of_csv_says_class_and_probability_of_each_image(
+def test_each_image_has_one_csv_line_with_class_and_probability(
     models: dict[Format, Path], kind: Format, photos: Path, orchestrator_command: Command
 ) -> None:
     done = orchestrator_command("predict", str(models[kind]), str(photos))
@@ -100,7 +102,7 @@ def parquet(path: Path, cells: Sequence[bytes | None]) -> Path:
     return path
 
 
-def test_files_folders_and_parquet_keep_the_order_in_which_they_are_named(
+def test_files_folders_and_parquet_keep_the_order_of_the_arguments(
     models: dict[Format, Path], photos: Path, tmp_path: Path, orchestrator_command: Command
 ) -> None:
     file = parquet(tmp_path / "new.parquet", [encoded(grey(255)), encoded(grey(0))])
@@ -116,7 +118,7 @@ def test_files_folders_and_parquet_keep_the_order_in_which_they_are_named(
     ]
 
 
-def test_more_images_than_a_batch_are_all_predicted(
+def test_more_images_than_one_batch_are_all_predicted(
     models: dict[Format, Path], tmp_path: Path, orchestrator_command: Command
 ) -> None:
     values = [255 * (number % 3 == 0) for number in range(150)]
@@ -157,7 +159,7 @@ def test_damaged_images_are_named_and_skipped(
     assert (document["role"], tuple(document["class_names"])) == ("student", CLASSES)
 
 
-def test_it_is_an_error_if_no_image_is_left_and_nothing_is_written(
+def test_if_no_image_is_left_it_is_an_error_and_nothing_is_written(
     models: dict[Format, Path], tmp_path: Path, orchestrator_command: Command
 ) -> None:
     broken, output = tmp_path / "broken.png", tmp_path / "found.csv"
@@ -169,7 +171,7 @@ def test_it_is_an_error_if_no_image_is_left_and_nothing_is_written(
     assert not output.exists()
 
 
-def test_a_csv_file_is_what_the_terminal_shows(
+def test_the_csv_file_equals_the_terminal_output(
     models: dict[Format, Path], photos: Path, tmp_path: Path, orchestrator_command: Command
 ) -> None:
     output = tmp_path / "found.CSV"
@@ -206,7 +208,7 @@ def test_a_sheet_shows_a_row_for_each_predicted_class(
         (["{folder}"], ["--sheet", "sheet.txt"], "unknown picture format"),
     ],
 )
-def test_a_wrong_place_is_one_error_before_the_model_is_opened(
+def test_an_invalid_path_is_one_error_before_the_model_is_opened(
     places: list[str],
     options: list[str],
     said: str,
@@ -239,7 +241,7 @@ def test_a_file_that_is_no_model_is_one_error(
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_missing_store_is_one_error_and_is_not_made(
+def test_a_missing_store_is_one_error_and_is_not_created(
     photos: Path, tmp_path: Path, orchestrator_command: Command
 ) -> None:
     store = tmp_path / "mlflow.db"
@@ -252,6 +254,6 @@ def test_a_missing_store_is_one_error_and_is_not_made(
     assert not store.exists()
 
 
-def test_probabilities_are_those_of_a_softmax_without_overflow() -> None:
+def test_probabilities_are_a_softmax_without_overflow() -> None:
     logits = np.array([[0.0, math.log(3.0)], [1000.0, 1000.0]], dtype=np.float32)
     np.testing.assert_allclose(probabilities(logits), [[0.25, 0.75], [0.5, 0.5]], rtol=1e-6)

@@ -1,4 +1,4 @@
-"""A backtest reuses the finished replays with equal inputs."""
+"""A backtest reuses finished replays with equal inputs."""
 
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,9 @@ def key(
     ],
     ids=str,
 )
-def test_a_replay_is_the_same_wherever_it_runs(changes: dict[str, dict[str, Any]]) -> None:
+def test_the_key_of_a_replay_does_not_depend_on_where_it_runs(
+    changes: dict[str, dict[str, Any]],
+) -> None:
     assert key(changes) == key()
 
 
@@ -55,13 +57,13 @@ def test_a_replay_is_the_same_wherever_it_runs(changes: dict[str, dict[str, Any]
     ],
     ids=str,
 )
-def test_a_replay_is_another_with_another_gate_seed_or_split(
+def test_another_gate_seed_or_split_gives_another_replay(
     changes: dict[str, dict[str, Any]],
 ) -> None:
     assert key(changes) != key()
 
 
-def test_a_replay_is_another_with_other_files_order_or_wrong_labels() -> None:
+def test_other_files_order_or_wrong_labels_give_another_replay() -> None:
     rewritten = [ARRIVALS[0], Arrival("second", (SourceFile("b.parquet", 20, 3.5),))]
     others = {
         key(arrivals=rewritten),
@@ -72,7 +74,7 @@ def test_a_replay_is_another_with_other_files_order_or_wrong_labels() -> None:
     assert len(others | {key()}) == 5
 
 
-def test_a_kept_replay_that_cannot_be_read_is_repeated(tmp_path: Path) -> None:
+def test_an_unreadable_kept_replay_is_repeated(tmp_path: Path) -> None:
     kept = KeptReplays(tmp_path / "replays")
     assert kept.find(PLANNED, "k") is None
     kept.keep(Replay(PLANNED, ()), "k")

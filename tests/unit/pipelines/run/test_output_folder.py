@@ -1,4 +1,4 @@
-"""The output folder: one process at a time, and exit code 2 for a path that cannot be one."""
+"""The output folder: one process at a time, and exit code 2 for an impossible path."""
 
 import os
 import socket
@@ -13,7 +13,7 @@ from orchestrator.pipelines.run.run import run
 from orchestrator.tracking import InMemoryTracker
 
 
-def test_a_second_run_into_one_folder_is_refused_before_anything_is_tracked(
+def test_a_second_run_into_one_folder_is_rejected_before_anything_is_tracked(
     tiny_experiment: Experiment, tmp_path: Path
 ) -> None:
     tracker, earlier = InMemoryTracker(), tmp_path / "summary.json"
@@ -36,19 +36,19 @@ def test_a_folder_is_free_again_after_a_failure(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["file", "file/out", "n" * 300])
-def test_a_path_that_cannot_be_a_folder_is_wrong_input(tmp_path: Path, path: str) -> None:
+def test_a_path_that_cannot_be_a_folder_is_a_user_error(tmp_path: Path, path: str) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserInputError, match=r"cannot be written .*; choose another --output"):
         make_writable(tmp_path / path)
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a folder that takes no files")
-def test_a_folder_that_takes_no_files_is_refused() -> None:
+def test_an_unwritable_folder_is_rejected() -> None:
     with pytest.raises(UserInputError, match="cannot be written"):
         make_writable(Path("/proc/out"))
 
 
-def test_what_was_made_for_nothing_is_removed_and_what_was_there_stays(tmp_path: Path) -> None:
+def test_folders_made_in_vain_are_removed_and_existing_ones_are_kept(tmp_path: Path) -> None:
     def refused(folder: Path) -> None:
         with pytest.raises(UserInputError, match="no such data"), held_folder(folder, "a run"):
             raise UserInputError("no such data")

@@ -1,4 +1,4 @@
-"""Pictures of a run are drawn once, and again where they would look different."""
+"""Pictures of a run are drawn once, and again if they would look different."""
 
 from collections.abc import Callable, Mapping
 from importlib import metadata
@@ -11,7 +11,7 @@ from orchestrator.stages import StageStore
 
 
 class Artist:
-    """Counts how often it draws."""
+    """Artist that counts its drawings."""
 
     def __init__(self) -> None:
         self.num_drawn = 0
@@ -47,7 +47,7 @@ def test_equal_pictures_are_drawn_once(write: Write, artist: Artist) -> None:
     assert artist.num_drawn == 2
 
 
-def test_other_drawing_code_draws_again(
+def test_changed_drawing_code_draws_again(
     write: Write, artist: Artist, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write("digits")
@@ -56,9 +56,7 @@ def test_other_drawing_code_draws_again(
     assert artist.num_drawn == 2
 
 
-def test_names_that_need_fonts_of_the_machine_are_drawn_each_time(
-    write: Write, artist: Artist
-) -> None:
+def test_names_that_need_system_fonts_are_drawn_each_time(write: Write, artist: Artist) -> None:
     write("猫")
     write("猫")
     assert artist.num_drawn == 2

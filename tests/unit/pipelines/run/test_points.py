@@ -1,5 +1,5 @@
-"""A run's metric points are a pure function of its events: by hand for a matrix of two tasks, and
-the same however often events are repeated.
+"""A run's metric points are a pure function of its events: worked by hand for a matrix of two
+tasks, and unaffected by repeated events.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NUM_TASKS = 3
 
 
 class Computed:
-    """The tiny experiment, computed once: its work, and the events that came of it."""
+    """The tiny experiment, computed once: its work and its events."""
 
     def __init__(self, experiment: Experiment) -> None:
         self.work: Work = prepare_work(experiment)
@@ -79,7 +79,7 @@ def test_a_row_of_the_accuracy_matrix_gives_the_metrics_up_to_it(computed: Compu
     assert result.worker_seconds == 6.0
 
 
-def test_an_epoch_gives_its_known_parts_at_its_place_in_the_lane(computed: Computed) -> None:
+def test_an_epoch_gives_its_known_parts_at_its_step_in_the_lane(computed: Computed) -> None:
     report = EpochReport("student", 1, 2, {"loss": 0.5, "kdr": 0.25, "learning_rate": 0.1})
     result = EpochResult(stage_of(computed, "student", 1), report, num_epochs_of_lane=7)
     assert points_of(result) == [
@@ -97,7 +97,7 @@ def test_epochs_are_counted_over_all_stages_of_their_lane(computed: Computed) ->
     assert steps == [*range(1, 2 * NUM_TASKS + 1)]  # two epochs a task
 
 
-def test_a_stage_adds_the_row_that_the_store_has_of_it(computed: Computed) -> None:
+def test_a_stage_adds_its_row_from_the_store(computed: Computed) -> None:
     points = values_of(computed.points_of(computed.events))
     evaluation: Evaluation = computed.work.evaluation_of(stage_of(computed, "teacher", 2))
     row = evaluation.rows[Split.TEST]
@@ -109,9 +109,7 @@ def test_equal_events_give_equal_points(computed: Computed) -> None:
 
 
 @pytest.mark.parametrize("num_before", [1, 4, 9])
-def test_events_that_are_repeated_after_a_restart_add_nothing(
-    computed: Computed, num_before: int
-) -> None:
+def test_events_repeated_after_a_restart_add_nothing(computed: Computed, num_before: int) -> None:
     repeated = [*computed.events[:num_before], *computed.events]
     assert computed.points_of(repeated) == computed.points_of(computed.events)
 

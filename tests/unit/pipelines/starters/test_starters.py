@@ -1,4 +1,4 @@
-"""`orchestrator init` copies what ships, and leaves what is there."""
+"""`orchestrator init` copies the shipped files and keeps existing ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orchestrator.terminal.starters import starter_lines
 ROOT = Path(__file__).parents[4]
 
 
-def test_every_shipped_file_is_written_and_can_be_read(tmp_path: Path) -> None:
+def test_every_shipped_file_is_written_and_readable(tmp_path: Path) -> None:
     copied = copy_starters(tmp_path / "mine")
     shipped = {
         file.relative_to(ROOT)
@@ -29,7 +29,7 @@ def test_every_shipped_file_is_written_and_can_be_read(tmp_path: Path) -> None:
     assert list(starter_lines(copied))[-1].endswith("mine/experiments/digits.yaml")
 
 
-def test_what_is_there_stays_as_it_is(tmp_path: Path) -> None:
+def test_existing_files_are_kept(tmp_path: Path) -> None:
     copy_starters(tmp_path)
     own, gone = tmp_path / "experiments/digits.yaml", tmp_path / "search_spaces/smoke.yaml"
     own.write_text("name: mine")

@@ -37,7 +37,7 @@ def _fill(folder: Path, *keys: str) -> StageStore:
     return store
 
 
-def test_an_experiment_needs_its_stages_and_what_is_found_out_with_them(
+def test_an_experiment_needs_its_stages_and_their_derived_artifacts(
     tiny_experiment: Experiment,
 ) -> None:
     work = prepare_work(tiny_experiment)
@@ -50,7 +50,7 @@ def test_an_experiment_needs_its_stages_and_what_is_found_out_with_them(
     }
 
 
-def test_all_that_a_run_with_a_pre_trained_extractor_stores_stays_while_its_experiment_is_named(
+def test_all_artifacts_of_a_run_with_a_pre_trained_extractor_are_kept_for_its_experiment(
     pretrained_experiment: Experiment,
 ) -> None:
     work = replace(prepare_work(pretrained_experiment), judges_labels=True)
@@ -60,14 +60,14 @@ def test_all_that_a_run_with_a_pre_trained_extractor_stores_stays_while_its_expe
     store = Path(pretrained_experiment.store.uri)
     stored = {path.parent.name for path in store.glob("*/manifest.json")}
     num_tables = 3 * 4  # training, validation and test images of four classes
-    assert len(stored) == 2 * 2 * 2 + 2 + num_tables  # stages, evaluations; beliefs of the last
+    assert len(stored) == 2 * 2 * 2 + 2 + num_tables  # stages, evaluations; last beliefs
     for path in store.glob("*/manifest.json"):
         os.utime(path, (0, 0))
     collect_garbage([], [pretrained_experiment], 30, dry_run=False)
     assert {path.parent.name for path in store.glob("*/manifest.json")} == stored
 
 
-def test_what_the_stages_of_a_named_experiment_share_stays(
+def test_artifacts_shared_by_a_named_experiments_stages_are_kept(
     pretrained_experiment: Experiment,
 ) -> None:
     taught = {
@@ -83,14 +83,14 @@ def test_what_the_stages_of_a_named_experiment_share_stays(
     store = Path(experiment.store.uri)
     stored = {path.parent.name for path in store.glob("*/manifest.json")}
     shared = stored - set(keys_needed_by(experiment))
-    assert len(shared) > 2  # the answers to views, the taught layers, features by them
+    assert len(shared) > 2  # the teacher's answers to views, the taught layers, their features
     for path in store.glob("*/manifest.json"):
         os.utime(path, (0, 0))
     collect_garbage([], [experiment], 30, dry_run=False)
     assert {path.parent.name for path in store.glob("*/manifest.json")} == stored
 
 
-def test_every_store_of_the_experiments_is_cleaned_once_and_each_keeps_what_any_of_them_needs(
+def test_every_store_is_cleaned_once_and_keeps_what_any_experiment_needs(
     tiny_experiment: Experiment, tmp_path: Path
 ) -> None:
     one, two = (
@@ -106,7 +106,7 @@ def test_every_store_of_the_experiments_is_cleaned_once_and_each_keeps_what_any_
         assert {path.name for path in (tmp_path / folder).iterdir()} == set(needed)
 
 
-def test_a_store_that_is_named_is_the_only_one_cleaned(
+def test_only_an_explicitly_named_store_is_cleaned(
     tiny_experiment: Experiment, tmp_path: Path
 ) -> None:
     experiment = _in_store(tiny_experiment, tmp_path / "its own")
@@ -129,7 +129,7 @@ def test_a_report_counts_parts_and_bytes_by_kind(tmp_path: Path) -> None:
     assert report.removed(Kind.RAY) == report.left(Kind.CHECKPOINTS) == Amount(0, 0)
 
 
-def test_a_store_that_is_not_there_is_reported_as_such(tmp_path: Path) -> None:
+def test_a_missing_store_is_reported_as_missing(tmp_path: Path) -> None:
     [report] = collect_garbage([str(tmp_path / "none")], [], 30, dry_run=False)
     assert report.parts is None
     assert report.removed(Kind.STAGES) == Amount(0, 0)
@@ -149,7 +149,7 @@ def test_all_addresses_and_experiments_are_checked_before_anything_is_removed(
     assert (tmp_path / "store" / FOREIGN).exists()
 
 
-def test_what_cannot_be_removed_is_a_retryable_error(
+def test_a_part_that_cannot_be_removed_is_a_retryable_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _fill(tmp_path / "store", FOREIGN)

@@ -1,4 +1,4 @@
-"""The driver of a sweep prepares once what its trials share."""
+"""The driver of a sweep prepares shared data of its trials once."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 def start_trials(
     experiment: Experiment, folder: Path, parameters: dict[str, list[Any]], seeds: list[int]
 ) -> int:
-    """Start all trials of a grid as the driver does, and return how many they are."""
+    """Start all trials of a grid as the driver does, and return their number."""
     choices = {path: {"kind": "choice", "values": values} for path, values in parameters.items()}
     search_space = SearchSpace.model_validate(
         {"name": "test", "searcher": {"kind": "grid"}, "seeds": seeds, "parameters": choices}
@@ -70,11 +70,11 @@ def test_trials_that_vary_the_student_prepare_each_seed_once(
     assert calls == {
         "load_images": 1,
         "build_scenario": 2,
-        "_digest_of": 2 * NUM_CLASSES,  # of the training images: nothing is judged here
+        "_digest_of": 2 * NUM_CLASSES,  # of the training images; this test evaluates nothing
     }
 
 
-def test_trials_that_vary_the_scenario_prepare_each_one_once(
+def test_trials_that_vary_the_scenario_prepare_each_scenario_once(
     tiny_experiment: Experiment, tmp_path: Path, calls: Counter[str]
 ) -> None:
     parameters = {"scenario.max_images_per_class": [10, 20], "student.temperature": [1, 2, 4]}

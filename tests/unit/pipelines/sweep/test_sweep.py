@@ -29,13 +29,13 @@ SPACE = {
     "parameters": {"student.temperature": {"kind": "choice", "values": [1, 8]}},
 }
 PASSWORD = "hunter2"  # noqa: S105 - of nobody
-ADDRESS = "http://***@127.0.0.1:9"  # nobody answers there
+ADDRESS = "http://***@127.0.0.1:9"  # no server listens there
 
 
 def compute_here(
     search_space: SearchSpace, work: Work, room: TrialRoom, source: TrialSource, log_file: Path
 ) -> None:
-    """Instead of Ray: one trial after the other, in this process."""
+    """Replace Ray: run one trial after another in this process."""
     for plan in iter(source.next_trial, None):
         source.trial_started(plan.number)
         trial = TrialInProcess(
@@ -54,7 +54,7 @@ def compute_here(
 def experiment_with(
     tiny_experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[str], Experiment]:
-    """An experiment whose tracking store is away and wants a password."""
+    """Return an experiment whose tracking store is unreachable and needs a password."""
     import orchestrator.tuning.ray_tune
 
     monkeypatch.setattr(orchestrator.tuning.ray_tune, "compute_trials", compute_here)
@@ -75,7 +75,7 @@ def experiment_with(
     return make
 
 
-def test_a_sweep_keeps_no_password_and_goes_on_without_it(
+def test_a_sweep_stores_no_password_and_resumes_without_it(
     experiment_with: Callable[[str], Experiment], tmp_path: Path
 ) -> None:
     space, output = SearchSpace.model_validate({**SPACE, "num_trials": 1}), tmp_path / "out"
@@ -123,7 +123,7 @@ def test_the_room_for_trials_is_checked_once(
     assert len(asked) == 2
 
 
-def test_its_result_has_the_trials_and_the_best_one_as_a_complete_experiment(
+def test_the_result_has_the_trials_and_the_best_one_as_a_complete_experiment(
     experiment_with: Callable[[str], Experiment], tmp_path: Path
 ) -> None:
     experiment = experiment_with(PASSWORD)
@@ -133,7 +133,7 @@ def test_its_result_has_the_trials_and_the_best_one_as_a_complete_experiment(
     assert result.best is not None
     assert result.best.value == table["student/average_incremental_accuracy"].max()
     assert result.front == [result.best]
-    # each state of a trial was written while it was computed, elsewhere it is in memory
+    # the sweep wrote its study to a file; the result holds a copy in memory
     assert result.study.user_attrs["sweep_id"] == result.summary["sweep_id"]
     assert result.study.best_value == result.best.value
     assert [it.user_attrs["trial"] for it in result.study.trials] == list(table["trial"])
@@ -148,7 +148,7 @@ def test_its_result_has_the_trials_and_the_best_one_as_a_complete_experiment(
     assert result.summary == json.loads((result.output_dir / "summary.json").read_text())
 
 
-def test_its_result_has_no_best_trial_where_none_has_finished(
+def test_the_result_has_no_best_trial_if_none_has_finished(
     experiment_with: Callable[[str], Experiment], tmp_path: Path
 ) -> None:
     space = SearchSpace.model_validate({**SPACE, "budget": {"wall_seconds": 1e-9}})
@@ -158,7 +158,7 @@ def test_its_result_has_no_best_trial_where_none_has_finished(
     assert len(result.trials) == len(result.study.trials) == 0
 
 
-def test_several_objectives_leave_a_front_of_experiments_and_the_one_that_the_rule_chooses(
+def test_several_objectives_give_a_front_of_experiments_and_the_one_that_the_rule_chooses(
     experiment_with: Callable[[str], Experiment], tmp_path: Path
 ) -> None:
     backbones = ["small_cnn_tiny", "small_cnn", "resnet20"]
@@ -166,7 +166,7 @@ def test_several_objectives_leave_a_front_of_experiments_and_the_one_that_the_ru
         "name": "front",
         "searcher": "grid",
         "parameters": {"student.backbone.kind": {"kind": "choice", "values": backbones}},
-        # of both allowed sizes the smaller one keeps the rule, however they learn
+        # of the two allowed sizes only the smaller satisfies the rule, whatever the accuracies
         "metrics": {"student/num_parameters": "min", "student/multiply_adds": "max"},
         "bounds": {"student/num_parameters": "<= 200_000"},
         "choose": {"student/multiply_adds": "<= 1e6", "best": "student/num_parameters"},
@@ -197,7 +197,7 @@ def test_several_objectives_leave_a_front_of_experiments_and_the_one_that_the_ru
     assert [it.values for it in result.study.best_trials] == [
         list(trial.values.values()) for trial in result.front
     ]
-    # a stricter rule that nothing keeps, on the same trials
+    # a stricter rule that no trial satisfies, on the same trials
     values["choose"] = {"student/multiply_adds": "<= 1", "best": "student/num_parameters"}
     again = sweep(SearchSpace.model_validate(values), experiment, output, resume=True)
     assert again.best is None
@@ -209,7 +209,7 @@ def test_several_objectives_leave_a_front_of_experiments_and_the_one_that_the_ru
     ("resume", "advice"),
     [(False, "the same command with --resume resumes it"), (None, "the same command resumes it")],
 )
-def test_an_interrupted_sweep_says_how_it_is_resumed(
+def test_an_interrupted_sweep_prints_how_to_resume_it(
     experiment_with: Callable[[str], Experiment],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -1,4 +1,4 @@
-"""A trial logs the metric points of a run where it has one seed, else the means over its seeds."""
+"""A trial with one seed logs the metric points of a run; with several seeds, their means."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from orchestrator.tuning.trial import TaskReport, TrialInProcess
 
 OBJECTIVE = Objective({"student/last_accuracy": 1.0}, Split.VALIDATION)
 NUM_TASKS = 3
-# of a run and a trial that find the same stages in the store, only these differ
+# only these differ between a run and a trial that find the same stages in the store
 CLOCKS = {names.FINAL_WALL_SECONDS, names.FINAL_WORKER_SECONDS}
 
 
@@ -43,7 +43,7 @@ def reports_of(experiments: Sequence[Experiment]) -> list[TaskReport]:
 
 
 def logged(experiments: Sequence[Experiment], reports: Sequence[TaskReport]) -> InMemoryTracker:
-    """The tracker of a trial that has sent these reports and is finished."""
+    """Return the tracker of a finished trial that has sent these reports."""
     tracker = InMemoryTracker()
     log = TrialLog(tracker, [prepare_work(experiment) for experiment in experiments])
     for report in reports:
@@ -53,12 +53,12 @@ def logged(experiments: Sequence[Experiment], reports: Sequence[TaskReport]) -> 
 
 
 def of_a_run(tracker: InMemoryTracker) -> list[MetricPoint]:
-    """Without the trial's own metrics, and without clocks."""
+    """Return the points without the trial's own metrics, and without clocks."""
     left_out = {*names.TRIAL_METRICS, *CLOCKS}
     return [point for point in tracker.metrics if point.name not in left_out]
 
 
-def test_a_trial_of_one_seed_logs_exactly_what_a_run_logs(
+def test_a_trial_of_one_seed_logs_exactly_the_points_of_a_run(
     seeds: list[Experiment], tmp_path: Path
 ) -> None:
     experiment, alone = seeds[0], InMemoryTracker()
@@ -91,7 +91,7 @@ def test_a_trial_of_two_seeds_logs_the_mean_of_two_runs(
     assert trial.tags["orchestrator.seed"] == "0, 1"
 
 
-def test_reports_that_a_restarted_trial_repeats_add_nothing_but_their_objective(
+def test_reports_repeated_by_a_restarted_trial_add_only_their_objective(
     seeds: list[Experiment],
 ) -> None:
     reports = reports_of(seeds)
@@ -99,7 +99,7 @@ def test_reports_that_a_restarted_trial_repeats_add_nothing_but_their_objective(
     assert of_a_run(twice) == of_a_run(once)
 
 
-def test_a_seed_that_is_ahead_waits_for_the_others(seeds: list[Experiment]) -> None:
+def test_points_of_a_faster_seed_wait_for_the_others(seeds: list[Experiment]) -> None:
     reports = reports_of(seeds)
     tracker = InMemoryTracker()
     log = TrialLog(tracker, [prepare_work(experiment) for experiment in seeds])

@@ -1,5 +1,5 @@
-"""The trials of a sweep as its driver keeps them: ledger, tracker and sampler agree, also when an
-earlier start was killed.
+"""The trials of a sweep in its driver: ledger, tracker and sampler agree, also after an earlier
+start was killed.
 """
 
 import json
@@ -33,7 +33,7 @@ RANDOM = {"kind": "random", "seed": 0}
 
 
 class Sweep:
-    """One sweep over several starts: folder, ledger file and tracked run stay, the process does
+    """One sweep over several starts: folder, ledger file and tracked run persist, the process does
     not.
     """
 
@@ -118,16 +118,16 @@ def test_each_trial_has_an_experiment_for_every_seed(sweep: Sweep) -> None:
     assert TrialPlan.from_tune_config(plan.as_tune_config()) == plan
 
 
-def test_trials_left_open_come_first_and_are_not_drawn_a_second_time(sweep: Sweep) -> None:
+def test_open_trials_come_first_and_are_not_drawn_again(sweep: Sweep) -> None:
     killed = sweep.start()
     for _ in range(2):
         killed.trial_started(next_of(killed).number)
     again = sweep.start()
-    # both are asked for before either is over, as trials side by side are
+    # both are drawn before either ends, as concurrent trials are
     assert rest_of(again) == [(0, 1), (1, 4), (2, 8)]
 
 
-def test_a_wider_grid_goes_on_with_the_new_points(sweep: Sweep) -> None:
+def test_a_wider_grid_continues_with_the_new_points(sweep: Sweep) -> None:
     first = sweep.start([1, 4])
     for plan in (next_of(first), next_of(first)):
         first.trial_started(plan.number)
@@ -136,7 +136,7 @@ def test_a_wider_grid_goes_on_with_the_new_points(sweep: Sweep) -> None:
     assert rest_of(sweep.start([1, 2, 4])) == [(2, 2)]
 
 
-def test_a_random_search_goes_on_after_a_kill_as_if_nothing_had_happened(
+def test_a_killed_random_search_resumes_as_if_undisturbed(
     sweep: Sweep, tiny_experiment: Experiment, tmp_path: Path
 ) -> None:
     fields: dict[str, Any] = {"searcher": RANDOM, "num_trials": 6}
@@ -150,7 +150,7 @@ def test_a_random_search_goes_on_after_a_kill_as_if_nothing_had_happened(
     assert rest_of(other.start(values, **fields)) == undisturbed
 
 
-def test_a_complete_sweep_has_no_work_and_neither_has_one_whose_budget_is_spent(
+def test_a_complete_sweep_has_no_work_and_neither_has_one_with_a_spent_budget(
     sweep: Sweep,
 ) -> None:
     source = sweep.start([4])
@@ -165,17 +165,17 @@ def test_a_complete_sweep_has_no_work_and_neither_has_one_whose_budget_is_spent(
     assert not spent.has_work()
 
 
-def test_a_variation_is_a_trial_of_its_own_that_does_not_count_as_drawn(sweep: Sweep) -> None:
+def test_a_variation_is_a_separate_trial_that_does_not_count_as_drawn(sweep: Sweep) -> None:
     source = sweep.start(trial_scheduler={"kind": "pbt"}, num_trials=2)
     first = next_of(source)
     source.trial_started(first.number)
     varied = source.vary(first.number)
     source.trial_started(varied.number)
     assert varied.number == 1
-    assert temperature_of(varied) == 4  # the choice beside it
+    assert temperature_of(varied) == 4  # the neighbouring choice
     assert sweep.ledger.trials[1].variation_of == 0
     assert [number for number, _ in rest_of(source)] == [2]
-    # and in the next start
+    # and after the next start
     assert {
         number for number, _ in rest_of(sweep.start(trial_scheduler={"kind": "pbt"}, num_trials=2))
     } == {0, 1, 2}
@@ -198,7 +198,7 @@ def test_a_warm_start_needs_an_earlier_sweep_and_does_not_repeat_its_points(
 # --- what becomes of them -------------------------------------------------------------------------
 
 
-def test_a_finished_trial_has_the_last_objective_a_summary_file_and_a_finished_run(
+def test_a_finished_trial_has_its_last_objective_a_summary_file_and_a_finished_run(
     sweep: Sweep,
 ) -> None:
     source = sweep.start([4])
@@ -242,7 +242,7 @@ def test_a_trial_with_several_objectives_has_each_in_ledger_and_run(sweep: Sweep
     assert child.history("trial/student/num_parameters") == [
         (step, summary["student"]["num_parameters"]) for step in (1, 2, 3)
     ]
-    # whoever computes a stage, it costs the same: the second trial shares the teacher's
+    # a stage costs the same whichever trial computes it: the second trial shares the teacher's
     plan = next_of(source)
     source.trial_started(plan.number)
     sweep.learn(source, plan)
@@ -260,7 +260,7 @@ def test_a_trial_with_several_objectives_has_each_in_ledger_and_run(sweep: Sweep
         (TrialStatus.FAILED, RunStatus.FAILED),
     ],
 )
-def test_a_trial_that_does_not_finish_has_no_value_and_its_run_says_why(
+def test_an_unfinished_trial_has_no_value_and_its_run_has_the_reason(
     sweep: Sweep, status: TrialStatus, expected: RunStatus
 ) -> None:
     source = sweep.start([4])
@@ -283,7 +283,7 @@ def test_a_trial_that_does_not_finish_has_no_value_and_its_run_says_why(
     [(LaneLostError("its process ended"), True), (UserInputError("the loss is nan"), False)],
     ids=str,
 )
-def test_only_what_may_work_another_time_is_tried_again(
+def test_only_retryable_trials_are_tried_again(
     sweep: Sweep,
     error: Any,  # noqa: ANN401
     is_tried_again: bool,
@@ -302,7 +302,7 @@ def test_only_what_may_work_another_time_is_tried_again(
         assert child.status is None
 
 
-def test_a_killed_start_leaves_no_trial_running_once_the_next_one_begins(sweep: Sweep) -> None:
+def test_trials_of_a_killed_start_are_not_running_after_the_next_start(sweep: Sweep) -> None:
     killed = sweep.start()
     killed.trial_started(next_of(killed).number)
     assert [trial.status for trial in sweep.ledger.trials.values()] == [TrialStatus.RUNNING]
@@ -310,7 +310,7 @@ def test_a_killed_start_leaves_no_trial_running_once_the_next_one_begins(sweep: 
     assert [trial.status for trial in sweep.ledger.trials.values()] == [TrialStatus.INTERRUPTED]
 
 
-def test_when_the_end_of_one_trial_cannot_be_noted_the_others_are_closed_all_the_same(
+def test_if_one_trials_end_cannot_be_recorded_the_others_are_still_closed(
     sweep: Sweep,
 ) -> None:
     from orchestrator.tuning.tune_callbacks import TuneListener
@@ -322,7 +322,7 @@ def test_when_the_end_of_one_trial_cannot_be_noted_the_others_are_closed_all_the
             0, [], SimpleNamespace(trial_id=str(plan.number), config=plan.as_tune_config())
         )
     (sweep.folder / "ledger.jsonl").unlink()
-    (sweep.folder / "ledger.jsonl").mkdir()  # now no line can be written
+    (sweep.folder / "ledger.jsonl").mkdir()  # from here on no line can be written
     with pytest.raises(StorageUnavailableError, match="ledger"):
         listener.end_all()
     assert [(child.status, child.reason) for child in sweep.tracker.children] == [
@@ -330,7 +330,7 @@ def test_when_the_end_of_one_trial_cannot_be_noted_the_others_are_closed_all_the
     ] * 2
 
 
-def test_a_trial_whose_summary_cannot_be_written_has_a_failed_run_and_is_gone_on_with(
+def test_a_trial_whose_summary_cannot_be_written_has_a_failed_run_and_is_resumed(
     sweep: Sweep,
 ) -> None:
     source = sweep.start([4])
@@ -345,7 +345,7 @@ def test_a_trial_whose_summary_cannot_be_written_has_a_failed_run_and_is_gone_on
     assert sweep.start([4]).has_work()
 
 
-def test_a_resumed_trial_logs_no_number_twice_and_counts_its_own_stages_as_its_own(
+def test_a_resumed_trial_logs_each_number_once_and_counts_only_its_own_stages(
     sweep: Sweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = sweep.start([5.5])
@@ -354,7 +354,7 @@ def test_a_resumed_trial_logs_no_number_twice_and_counts_its_own_stages_as_its_o
     sweep.learn(first, plan, num_tasks=2)
     computed = sweep.ledger.trials[0].stages_computed
     assert computed >= 2
-    # elsewhere, with another number of threads: that does not change the numbers
+    # computed elsewhere, with another number of threads, which does not change the numbers
     elsewhere = sweep.experiment.execution.model_copy(update={"num_threads": 2})
     monkeypatch.setattr(
         sweep, "experiment", sweep.experiment.model_copy(update={"execution": elsewhere})
