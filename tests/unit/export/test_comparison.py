@@ -1,4 +1,4 @@
-"""A file that computes something else does not pass."""
+"""A file whose outputs differ from the model's does not pass."""
 
 import numpy as np
 import pytest
@@ -44,7 +44,7 @@ def test_a_difference_is_measured_by_the_largest_logit(share: float, passes: boo
             comparison.require_equal()
 
 
-def test_one_image_alone_and_batches_of_several_sizes_are_tried_and_every_image_once() -> None:
+def test_single_images_and_several_batch_sizes_are_compared_and_every_image_once() -> None:
     sizes: list[int] = []
     told: list[tuple[int, int]] = []
 
@@ -62,7 +62,7 @@ def test_one_image_alone_and_batches_of_several_sizes_are_tried_and_every_image_
     )
 
 
-def test_the_time_of_an_image_is_a_median_of_many(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_time_per_image_is_a_median_of_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("orchestrator.export.comparison._MOST_SECONDS", PATIENCE_SECONDS)
     calls: list[int] = []
 

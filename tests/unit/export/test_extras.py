@@ -6,7 +6,7 @@ from orchestrator.errors import UserInputError
 from orchestrator.export import extras
 
 
-def test_nothing_is_said_where_all_packages_are_there() -> None:
+def test_nothing_is_reported_if_all_packages_are_installed() -> None:
     extras.require_onnx()
 
 

@@ -1,5 +1,5 @@
-"""Files of both formats compute what the module computes, and say what they are; int8 files are
-close and small.
+"""Files of both formats compute the module's outputs and describe the model; int8 files are close
+and small.
 """
 
 import json
@@ -66,7 +66,7 @@ def metadata(file: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("num", [1, 2, 40])
 @pytest.mark.parametrize(("kind", "tolerance"), [("onnx", 1e-5), ("pt2", 0.0)])
-def test_a_file_computes_what_the_module_computes_for_any_number_of_images(
+def test_a_file_computes_the_modules_outputs_for_any_number_of_images(
     files: dict[Format, Path], classifier: nn.Module, kind: Format, tolerance: float, num: int
 ) -> None:
     for num_threads in (0, 1):
@@ -75,7 +75,7 @@ def test_a_file_computes_what_the_module_computes_for_any_number_of_images(
 
 
 @pytest.mark.parametrize("kind", ["onnx", "pt2"])
-def test_so_does_that_of_a_network_that_resizes_and_mirrors_its_images(
+def test_a_file_of_a_network_that_resizes_and_mirrors_computes_its_outputs(
     kind: Format, tmp_path: Path
 ) -> None:
     mirrored = Classifier(SmallCnnTinyConfig(input_size=24, mirrored=True)).eval()
@@ -102,7 +102,7 @@ def test_so_does_that_of_a_network_that_resizes_and_mirrors_its_images(
     ],
     ids=["convolutional", "transformer", "DINOv2"],
 )
-def test_so_does_that_of_a_network_of_timm(
+def test_a_file_of_a_timm_network_computes_its_outputs(
     config: TimmConfig, kind: Format, tmp_path: Path
 ) -> None:
     network = Classifier(config).eval()
@@ -115,7 +115,7 @@ def test_so_does_that_of_a_network_of_timm(
         )
 
 
-def test_both_formats_say_the_same_of_the_model(files: dict[Format, Path]) -> None:
+def test_both_formats_describe_the_model_equally(files: dict[Format, Path]) -> None:
     extra = dict.fromkeys(DESCRIPTION.texts(), "")
     torch.export.load(files["pt2"], extra_files=extra)
     assert extra == DESCRIPTION.texts() == metadata(files["onnx"])
@@ -125,7 +125,7 @@ def test_both_formats_say_the_same_of_the_model(files: dict[Format, Path]) -> No
     assert "RGB, channels first, resized to 16 x 16" in extra["preprocessing"]
 
 
-def test_an_onnx_file_is_whole_valid_and_names_its_input_and_output(
+def test_an_onnx_file_is_complete_valid_and_names_its_input_and_output(
     files: dict[Format, Path],
 ) -> None:
     model = onnx.load(files["onnx"], load_external_data=False)
@@ -141,13 +141,13 @@ def test_an_onnx_file_is_whole_valid_and_names_its_input_and_output(
     assert (logits.name, logits.type, logits.shape) == (OUTPUT, "tensor(float)", ["batch", 3])
 
 
-def test_an_onnx_file_holds_no_path_of_this_machine(files: dict[Format, Path]) -> None:
+def test_an_onnx_file_contains_no_local_path(files: dict[Format, Path]) -> None:
     content = files["onnx"].read_bytes()
     assert b".py" not in content
     assert str(Path.home()).encode() + b"/" not in content
 
 
-def test_a_module_without_a_graph_is_refused_with_the_reason() -> None:
+def test_a_module_without_a_graph_is_rejected_with_the_reason() -> None:
     class Branching(nn.Module):
         def forward(self, images: Tensor) -> Tensor:
             return (
@@ -160,7 +160,7 @@ def test_a_module_without_a_graph_is_refused_with_the_reason() -> None:
         trace(Branching(), SHAPE)
 
 
-def test_an_operation_that_onnx_does_not_have_is_refused_with_the_reason(tmp_path: Path) -> None:
+def test_an_operation_that_onnx_lacks_is_rejected_with_the_reason(tmp_path: Path) -> None:
     class Unknown(nn.Module):
         def forward(self, images: Tensor) -> Tensor:
             logits: Tensor = torch.special.bessel_j0(images.float().mean((2, 3)))
@@ -206,7 +206,7 @@ def test_an_int8_file_keeps_int8_weights(files: dict[Format, Path], tmp_path: Pa
 
 
 @pytest.mark.parametrize("kind", ["onnx", "pt2"])
-def test_a_full_disk_is_an_error_of_the_system_and_not_the_end_of_the_process(
+def test_a_full_disk_is_a_system_error_and_does_not_kill_the_process(
     classifier: nn.Module, kind: Format
 ) -> None:
     with pytest.raises(OSError, match="No space left on device"):

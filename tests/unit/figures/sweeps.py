@@ -24,8 +24,8 @@ UNFINISHED = [trial for trial in TRIALS if trial.status != "finished"]
 
 
 def many(num_trials: int, num_parameters: int) -> list[TrialRow]:
-    """Trials over numbers of all sizes, long categories, lists, and parameters that every second
-    trial lacks.
+    """Return trials over numbers of all magnitudes, long categories, lists, and parameters that
+    every second trial lacks.
     """
     random = np.random.default_rng(num_trials)
     trials = []

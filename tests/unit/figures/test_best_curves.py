@@ -13,7 +13,7 @@ CURVES = [
 ]
 
 
-def test_the_best_trials_are_drawn_and_a_teacher_that_they_share_once() -> None:
+def test_the_best_trials_are_drawn_and_a_shared_teacher_only_once() -> None:
     axes = best_curves_figure(CURVES, "max", num_best=3).axes[0]
     drawn = {
         str(line.get_label()): (line.get_linestyle(), np.asarray(line.get_ydata()).tolist())
@@ -43,12 +43,12 @@ def test_each_curve_is_labelled_at_its_end_in_its_colour() -> None:
     for line in axes.get_lines():
         label = labels[str(line.get_label())]
         assert label.get_color() == line.get_color()
-        # Far enough apart here to stand exactly beside their ends.
+        # These ends are far enough apart for labels exactly next to them.
         assert label.get_position()[1] == pytest.approx(np.asarray(line.get_ydata())[-1])
     assert len({line.get_color() for line in axes.get_lines()}) == 2
 
 
-def test_which_trials_are_best_follows_the_mode_and_a_shared_teacher_is_said_so() -> None:
+def test_the_best_trials_follow_the_mode_and_a_shared_teacher_is_labelled_as_shared() -> None:
     axes = best_curves_figure([CURVES[0], CURVES[1]], "min", num_best=1).axes[0]
     assert [str(line.get_label()) for line in axes.get_lines()] == [
         "50.0 %  student of trial 1",

@@ -41,7 +41,7 @@ def test_no_two_of_twenty_lines_look_the_same() -> None:
     assert len(looks) == 20
 
 
-def test_what_is_not_finite_leaves_a_gap() -> None:
+def test_a_non_finite_value_leaves_a_gap() -> None:
     svg = drawn(Line("loss", [(1, 1.0), (2, float("inf")), (3, float("nan")), (4, 2.0)]))
     assert "nan" not in svg.lower().replace("dominant", "")
     assert "inf" not in svg
@@ -57,7 +57,7 @@ def test_what_is_not_finite_leaves_a_gap() -> None:
         ([-0.2, 1.2], (-0.3, 1.3)),
     ],
 )
-def test_a_scale_of_shares_goes_no_further_than_100_percent(
+def test_a_scale_of_fractions_stays_within_0_and_100_percent_unless_values_exceed_it(
     values: list[float], limits: tuple[float, float]
 ) -> None:
     figure, axes = empty_chart()

@@ -1,4 +1,6 @@
-"""Names in other scripts: no warning, no boxes, the font of the extra, real text in pages."""
+"""Names in other scripts cause no warnings and no boxes, use the font of the extra, and are real
+text in pages.
+"""
 
 from pathlib import Path
 
@@ -29,7 +31,7 @@ def families_of(figure: Figure, text: str) -> list[str]:
     return list(found.get_fontfamily())
 
 
-def test_a_picture_of_chinese_names_has_the_font_of_the_extra(tmp_path: Path) -> None:
+def test_a_picture_of_chinese_names_uses_the_font_of_the_extra(tmp_path: Path) -> None:
     figure = figure_of(CHINESE)
     save_figure(figure, tmp_path / "names.png")
     own, noto = families_of(figure, CHINESE)
@@ -38,7 +40,7 @@ def test_a_picture_of_chinese_names_has_the_font_of_the_extra(tmp_path: Path) ->
     assert {ord(letter) for letter in CHINESE} <= set(font_manager.get_font(file).get_charmap())
 
 
-def test_names_that_no_font_can_write_are_spelt_out_and_stay_apart(
+def test_names_that_no_font_supports_are_escaped_and_stay_distinct(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fonts, "_PACKAGE", "nonesuch")
@@ -51,13 +53,13 @@ def test_names_that_no_font_can_write_are_spelt_out_and_stay_apart(
     assert ticks == ["\\u732b… a", "dog"], "also after drawing, which writes them again"
 
 
-def test_a_page_has_chinese_names_as_text_for_the_fonts_of_its_reader() -> None:
+def test_a_page_has_chinese_names_as_text_in_the_readers_fonts() -> None:
     drawing = inline_svg(figure_of(CHINESE), "names")
     assert drawing.count(CHINESE) >= 2
     assert "DejaVu" not in drawing
 
 
-def test_an_installed_font_serves_what_the_usual_one_lacks() -> None:
+def test_an_installed_font_supplies_letters_that_the_default_font_lacks() -> None:
     # of Matplotlib's own fonts only STIXGeneral has this letter
     lacking, plain, missing = Text(text="\u1d81og"), Text(text="dög"), Text(text=CHINESE)
     choose_fonts([lacking, plain])

@@ -28,7 +28,7 @@ def test_the_most_important_parameter_is_on_top_with_its_share_and_interval() ->
     assert ends == [(0.0, 0.15), (0.1, 0.4), (0.5, 0.9)]
 
 
-def test_few_trials_for_each_parameter_are_said_to_be_few() -> None:
+def test_a_small_number_of_trials_per_parameter_is_pointed_out() -> None:
     assert importance_caveat(40, 2) == ""
     caveat = importance_caveat(39, 2)
     assert caveat.startswith("39 finished trials for 2 parameters: with fewer than 20 per")

@@ -1,4 +1,4 @@
-"""Every text of a sweep's figures has room, in small and in large sweeps."""
+"""Every text of a sweep's figures has enough space, in small and in large sweeps."""
 
 import itertools
 

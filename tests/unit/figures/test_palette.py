@@ -5,7 +5,7 @@ from orchestrator.figures.palette import COLOURS, SERIES, VARIABLES
 
 
 @pytest.mark.parametrize("name", [*SERIES, "ink", "muted", "good", "bad"])
-def test_colours_of_text_and_lines_stand_out_in_light_and_in_dark(name: str) -> None:
+def test_colours_of_text_and_lines_have_enough_contrast_in_light_and_dark_mode(name: str) -> None:
     for colour, panel in zip(COLOURS[name], COLOURS["panel"], strict=True):
         dark, light = sorted(
             luminance((int(c[1:3], 16) / 255, int(c[3:5], 16) / 255, int(c[5:], 16) / 255))

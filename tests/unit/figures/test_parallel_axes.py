@@ -27,7 +27,7 @@ def axis_of(values: list[Any]) -> ParallelAxis:
     ],
     ids=str,
 )
-def test_a_few_values_are_their_own_ticks(
+def test_a_few_values_each_have_a_tick(
     values: list[Any], expected: list[tuple[float, str]]
 ) -> None:
     ticks = axis_of(values).ticks
@@ -38,13 +38,13 @@ def test_a_few_values_are_their_own_ticks(
 
 
 def test_a_span_of_more_than_one_and_a_half_decades_is_logarithmic() -> None:
-    # 31.6 is 1.5 decades. The middle of 1 … 31 is 16, and of 1 … 100 it is 10.
+    # 31.6 is 1.5 decades. The middle of 1 … 31 is 16; that of 1 … 100 is 10.
     assert axis_of([1.0, 16.0, 31.0]).heights[1] == pytest.approx(0.5)
     assert axis_of([1.0, 10.0, 100.0]).heights[1] == pytest.approx(0.5)
     assert axis_of([0.0, 50.0, 100.0]).heights[1] == pytest.approx(0.5)
 
 
-def test_many_numbers_have_round_ticks_at_their_places() -> None:
+def test_many_numbers_have_round_ticks_at_their_positions() -> None:
     linear = axis_of(np.linspace(0.13, 0.88, 40).tolist())
     assert [text for _, text in linear.ticks] == ["0.2", "0.4", "0.6", "0.8"]
     np.testing.assert_allclose(
@@ -63,7 +63,7 @@ def test_many_numbers_have_round_ticks_at_their_places() -> None:
         st.floats(-1e6, 1e6) | st.floats(1e-9, 1e9) | st.integers(0, 1000), min_size=1, max_size=30
     )
 )
-def test_each_tick_stands_where_a_trial_of_that_value_would(values: list[float]) -> None:
+def test_each_tick_is_at_the_height_of_a_trial_with_that_value(values: list[float]) -> None:
     axis = axis_of(values)
     assert axis.ticks
     assert all(
@@ -75,7 +75,7 @@ def test_each_tick_stands_where_a_trial_of_that_value_would(values: list[float])
     assert [float(text) for _, text in by_height] == sorted(float(text) for _, text in axis.ticks)
 
 
-def test_a_short_list_has_an_axis_per_place_and_a_table_its_mean() -> None:
+def test_a_short_list_has_an_axis_per_element_and_a_table_one_for_its_mean() -> None:
     axes = parameter_axes(
         [
             {"a.limits": [1, 2], "a.ratios": [[1.0, 0.5], [0.3, 0.2]]},
@@ -89,7 +89,7 @@ def test_a_short_list_has_an_axis_per_place_and_a_table_its_mean() -> None:
     ]
 
 
-def test_lists_become_means_where_their_places_would_crowd_the_picture() -> None:
+def test_lists_become_means_if_their_elements_would_crowd_the_picture() -> None:
     wide = [{f"limits_{i}": [n, 2 * n, 3 * n] for i in range(5)} for n in range(3)]
     assert [axis.name for axis in parameter_axes(wide)] == [f"limits_{i} (mean)" for i in range(5)]
     assert parameter_axes(wide)[0].values == {0: 0, 1: 2, 2: 4}

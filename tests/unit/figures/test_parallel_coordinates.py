@@ -16,7 +16,7 @@ from tests.unit.figures.sweeps import TRIALS, UNFINISHED, texts
 
 
 def heights(axes: Axes, label: str) -> list[list[float]]:
-    """Of each trial drawn so: its height on the axes, which stand at 0, 1 and so on."""
+    """Return the heights on the axes, at 0, 1 and so on, of each trial drawn with this label."""
     found = [lines for lines in axes.collections if lines.get_label() == label]
     assert len(found) == 1
     assert isinstance(found[0], LineCollection)
@@ -25,10 +25,10 @@ def heights(axes: Axes, label: str) -> list[list[float]]:
     return [segment[:, 1].tolist() for segment in segments]
 
 
-def test_there_is_an_axis_for_each_value_that_varies_and_one_for_the_objective() -> None:
+def test_there_is_an_axis_for_each_varying_value_and_one_for_the_objective() -> None:
     axes = parallel_coordinates_figure(TRIALS, "final/student_accuracy", "max").axes[0]
     names = [label.get_text().replace("\n", "") for label in axes.get_xticklabels()]
-    # The seed is always 0, and so is the first threshold always 0.3.
+    # The seed is always 0, and the first threshold always 0.3.
     assert names == [
         "learning_rate",
         "transfer.kind",
@@ -37,17 +37,17 @@ def test_there_is_an_axis_for_each_value_that_varies_and_one_for_the_objective()
     ]
 
 
-def test_each_trial_is_drawn_at_its_values_and_the_better_lie_on_top() -> None:
+def test_each_trial_is_drawn_at_its_values_and_better_ones_on_top() -> None:
     axes = parallel_coordinates_figure(TRIALS, "accuracy", "max").axes[0]
     below = heights(axes, "unfinished")[0][-1]
     assert below < 0
-    # Worked by hand: 0.001 … 0.1 is logarithmic, two categories stand at 1/4 and 3/4, 0.6 … 0.9 is
+    # Worked by hand: 0.001 … 0.1 is logarithmic, two categories are at 1/4 and 3/4, 0.6 … 0.9 is
     # linear.
     np.testing.assert_allclose(heights(axes, "best"), [[1, 3 / 4, 0, 1]], atol=1e-12)
     np.testing.assert_allclose(
         heights(axes, "finished"), [[1 / 2, 1 / 4, below, 0], [0, 1 / 4, below, 2 / 3]], atol=1e-12
     )
-    # What a stopped trial reached (0.99) belongs to fewer tasks: it is not on the objective's axis.
+    # A stopped trial's value (0.99) belongs to fewer tasks: it is not on the objective's axis.
     np.testing.assert_allclose(
         heights(axes, "unfinished"),
         [[1 / 2, 1 / 4, below, below], [1, 3 / 4, 1, below]],
@@ -61,7 +61,7 @@ def test_each_trial_is_drawn_at_its_values_and_the_better_lie_on_top() -> None:
     assert order["unfinished"][1] < order["finished"][1] < order["best"][1]
 
 
-def test_the_smallest_objective_is_the_best_where_less_is_better() -> None:
+def test_the_smallest_objective_is_best_when_minimising() -> None:
     figure = parallel_coordinates_figure(TRIALS, "forgetting", "min")
     assert heights(figure.axes[0], "best")[0][-1] == 0.0
     assert figure.get_suptitle().startswith(
@@ -69,7 +69,7 @@ def test_the_smallest_objective_is_the_best_where_less_is_better() -> None:
     )
 
 
-def test_the_headline_and_the_lowest_row_say_which_trial_is_best_and_what_it_tried() -> None:
+def test_the_headline_and_the_lowest_row_name_the_best_trial_and_its_parameters() -> None:
     figure = parallel_coordinates_figure(TRIALS, "accuracy", "max")
     assert figure.get_suptitle().split("\n") == [
         "accuracy (higher is better)",
@@ -85,7 +85,7 @@ def test_the_headline_and_the_lowest_row_say_which_trial_is_best_and_what_it_tri
     ]
 
 
-def test_an_axis_that_some_trials_lack_says_where_their_lines_pass() -> None:
+def test_an_axis_that_some_trials_lack_labels_where_their_lines_pass() -> None:
     axes = parallel_coordinates_figure(TRIALS, "accuracy", "max").axes[0]
     slots = {
         text.get_text(): text.get_position()
@@ -97,7 +97,7 @@ def test_an_axis_that_some_trials_lack_says_where_their_lines_pass() -> None:
     assert all(below - 0.05 < y < below for _, y in slots.values())
 
 
-def test_the_colour_bar_spans_the_objectives_and_is_left_out_where_they_are_equal() -> None:
+def test_the_colour_bar_spans_the_objectives_and_is_omitted_if_they_are_equal() -> None:
     figure = parallel_coordinates_figure(TRIALS, "accuracy", "max")
     assert len(figure.axes) == 2
     np.testing.assert_allclose(figure.axes[1].get_ylim(), (60, 90))
@@ -118,7 +118,7 @@ def test_a_better_trial_is_never_lighter_and_the_best_is_the_darkest(
     assert shades[0] < 0.02
 
 
-def test_one_bad_trial_does_not_make_the_others_look_alike() -> None:
+def test_one_bad_trial_does_not_make_the_others_look_equal() -> None:
     values = [0.95, 0.94, 0.93, 0.92, 0.0]
     shades = [
         luminance(to_rgb(tuple(colour)))
@@ -126,7 +126,7 @@ def test_one_bad_trial_does_not_make_the_others_look_alike() -> None:
     ]
     assert shades[3] - shades[0] > 0.1
     trials = [TrialRow(i, "finished", value, {"seed": i}) for i, value in enumerate(values)]
-    # 0.95 - 4 * (0.95 - 0.93): where the bar ends, with an arrow for what lies beyond.
+    # 0.95 - 4 * (0.95 - 0.93): the end of the bar, with an arrow for values beyond.
     np.testing.assert_allclose(
         parallel_coordinates_figure(trials, "accuracy", "max").axes[1].get_ylim(), (87, 95)
     )
@@ -143,7 +143,7 @@ def test_one_trial_shows_all_its_parameters() -> None:
     assert heights(axes, "best") == [[0.5, 0.5, 0.5, 0.5]]
 
 
-def test_without_a_finished_trial_the_picture_says_so_and_shows_what_was_tried() -> None:
+def test_without_a_finished_trial_the_picture_says_so_and_shows_the_parameters() -> None:
     figure = parallel_coordinates_figure(UNFINISHED, "accuracy", "max")
     assert figure.get_suptitle() == "No trial has finished (1 stopped, 1 failed)"
     assert [lines.get_label() for lines in figure.axes[0].collections] == ["unfinished"]

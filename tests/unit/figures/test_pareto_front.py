@@ -1,4 +1,4 @@
-"""The chart of a front: its trials numbered, the chosen one a star, the others grey."""
+"""The chart of a front: its trials are numbered, the chosen one is a star, the others are grey."""
 
 import numpy as np
 

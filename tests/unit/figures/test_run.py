@@ -21,7 +21,7 @@ def cells(axes: Axes) -> dict[tuple[float, float], str]:
 
 
 @pytest.mark.parametrize("above", [None, math.nan], ids=["none", "nan"])
-def test_every_learned_task_has_its_percentage_and_the_others_are_empty(
+def test_every_learned_task_shows_its_percentage_and_the_others_are_empty(
     above: float | None,
 ) -> None:
     full: list[list[float | None]] = [[1.0, above, above], [0.9, 0.8, above], [0.95, 0.7, 0.6]]
@@ -46,7 +46,7 @@ def test_every_learned_task_has_its_percentage_and_the_others_are_empty(
         )
 
 
-def test_the_axes_say_what_was_learned_and_what_was_tested() -> None:
+def test_the_axes_name_the_learned_and_the_tested_task() -> None:
     axes = accuracy_matrix_figure(
         TEACHER, "Teacher", [["0", "1"], ["cat", "caterpillar"], ["a1", "a2", "a3", "a4", "a5"]]
     ).axes[0]
@@ -60,7 +60,7 @@ def test_the_axes_say_what_was_learned_and_what_was_tested() -> None:
     assert [label.get_text() for label in axes.get_yticklabels()] == ["1", "2", "3"]
 
 
-def test_a_cell_has_the_colour_of_its_accuracy_and_what_is_not_learned_is_white(
+def test_a_cell_has_the_colour_of_its_accuracy_and_unlearned_cells_are_white(
     tmp_path: Path,
 ) -> None:
     figure = accuracy_matrix_figure([[1.0], [0.0, 0.8]], "two tasks")
@@ -73,7 +73,7 @@ def test_a_cell_has_the_colour_of_its_accuracy_and_what_is_not_learned_is_white(
         x, y = axes.transData.transform((task, after)) * scale
         return picture[len(picture) - 1 - int(y), int(x), :3]
 
-    corner = -0.35  # beside the text
+    corner = -0.35  # next to the text
     np.testing.assert_allclose(pixel(0 + corner, 0 + corner), cell_colour(1.0), atol=0.01)
     np.testing.assert_allclose(pixel(0 + corner, 1 + corner), cell_colour(0.0), atol=0.01)
     np.testing.assert_allclose(pixel(1 + corner, 1 + corner), cell_colour(0.8), atol=0.01)
@@ -93,7 +93,7 @@ def test_the_overview_shows_both_matrices_and_both_curves() -> None:
         np.asarray(lines["Student"].get_ydata()), [0.9, 0.75, 0.65 - 0.05 / 3]
     )
     np.testing.assert_array_equal(lines["Student"].get_xdata(), [1, 2, 3])
-    # Worked by hand: best earlier accuracy minus the last; task 2 of the student got better.
+    # Worked by hand: best earlier accuracy minus the last; the student improved on task 2.
     bars = [[bar.get_height() for bar in group] for group in forgetting.containers]
     np.testing.assert_allclose(bars, [[0.05, 0.1], [0.4, -0.05]])
     legend = forgetting.get_legend()
@@ -101,7 +101,7 @@ def test_the_overview_shows_both_matrices_and_both_curves() -> None:
     assert [text.get_text() for text in legend.get_texts()] == ["Teacher", "Student"]
 
 
-def test_a_run_of_one_task_has_nothing_to_forget(tmp_path: Path) -> None:
+def test_a_run_of_one_task_has_no_forgetting(tmp_path: Path) -> None:
     figure = run_overview_figure([[0.9]], [[0.8]], "one task")
     assert [text.get_text() for text in figure.axes[3].texts] == ["needs two tasks"]
     save_figure(figure, tmp_path / "one.png")
@@ -113,7 +113,7 @@ def test_twenty_tasks_are_drawn_without_decimals() -> None:
 
 
 @pytest.mark.parametrize("name", ["$_$", "a_$ $b^$", r"$\frac{$", "$x$"])
-def test_names_are_no_formulas(tmp_path: Path, name: str) -> None:
+def test_names_are_not_parsed_as_formulas(tmp_path: Path, name: str) -> None:
     for figure in (
         accuracy_matrix_figure(TEACHER, name, [[name], ["cat"], [name, "dog"]]),
         run_overview_figure(TEACHER, STUDENT, name),

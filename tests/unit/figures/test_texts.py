@@ -1,7 +1,7 @@
 from orchestrator.figures.texts import short_names
 
 
-def test_a_name_is_as_short_as_it_may_be() -> None:
+def test_a_name_is_shortened_as_far_as_it_stays_unique() -> None:
     paths = [
         "teacher.training.learning_rate",
         "student.training.learning_rate",

@@ -20,7 +20,7 @@ BEGAN = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
     ],
     ids=["minutes", "days", "years"],
 )
-def test_dates_are_round_and_named_by_what_tells_them_apart(
+def test_dates_are_round_and_show_only_what_distinguishes_them(
     span: timedelta, names: list[str]
 ) -> None:
     found = date_ticks(BEGAN, BEGAN + span)
@@ -30,12 +30,12 @@ def test_dates_are_round_and_named_by_what_tells_them_apart(
 
 
 @pytest.mark.parametrize("days", [0, 0.1, 3, 50, 400, 4000, 40_000])
-def test_every_span_has_some_dates(days: float) -> None:
+def test_every_span_has_at_least_two_dates(days: float) -> None:
     end = BEGAN + timedelta(days=days) + timedelta(minutes=10)
     assert 2 <= len(date_ticks(BEGAN, end)) <= 7
 
 
-def test_a_timeline_is_well_formed_and_has_one_marker_an_event() -> None:
+def test_a_timeline_is_well_formed_and_has_one_marker_per_event() -> None:
     line = DatedLine("Champion", [(BEGAN, 0.9), (BEGAN + timedelta(days=2), 0.8)])
     other = DatedLine("held <b>", [(BEGAN + timedelta(days=1), 0.7)], is_step=False)
     chart = timeline("Accuracy", [line, other], BEGAN + timedelta(days=5))
@@ -44,7 +44,7 @@ def test_a_timeline_is_well_formed_and_has_one_marker_an_event() -> None:
     assert "held &lt;b&gt;" in chart.drawing
     assert "2026" in chart.drawing
     uses = re.findall(r"<use ", str(chart.drawing))
-    # two of the champion, one of the other, and one of each in the legend
+    # two of the champion, one of the other line, and one of each in the legend
     assert len(uses) == 2 + 1 + 2
 
 
@@ -53,7 +53,7 @@ def test_without_a_point_there_is_no_chart() -> None:
     assert bar_chart("none", [], "version") is None
 
 
-def test_bars_are_the_last_ones_with_their_names() -> None:
+def test_a_bar_chart_shows_the_last_bars_with_their_names() -> None:
     chart = bar_chart("Images", [(f"v{number}", float(number)) for number in range(40)], "version")
     assert chart is not None
     ET.fromstring(str(chart.drawing))  # noqa: S314 - our own text

@@ -1,4 +1,4 @@
-"""Real digits, few of them."""
+"""A few images of real digits."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from tests.unit.methods.few_digits import CLASSES, Digits
 
 @pytest.fixture(scope="session")
 def digits(digits_table: ImageTable) -> Digits:
-    """Four digits, thirty images each, for training and for testing."""
+    """Return four digits with thirty images each, for training and for testing."""
     order = ScenarioConfig(class_order=tuple(range(CLASSES)))
     scenario = build_scenario(digits_table, order, 0.0, 0)
     chosen = {}

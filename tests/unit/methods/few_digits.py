@@ -1,4 +1,4 @@
-"""Methods that learn four digits in two tasks, each in a second or less."""
+"""Train methods on four digits in two tasks, each in a second or less."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def learn(experiment: Experiment, digits: Digits, seed: int = 0) -> list[Model]:
 
 
 def stored_and_read(experiment: Experiment, model: Model) -> Model:
-    """Return what a model's artifact gives."""
+    """Return the model after a round trip through its artifact."""
     context = ArtifactContext("teacher", experiment, (1, 8, 8), torch.device("cpu"))
     chosen = method_of(experiment)
     return chosen.from_artifact(chosen.to_artifact(model), context)

@@ -48,7 +48,9 @@ NEW_EVERY_TASK = [
 
 
 def _rows() -> Digits:
-    """Each class is a bright row of its own in noise: what learns at all tells them apart."""
+    """Return images of noise in which each class has its own bright row: any trained model
+    separates them.
+    """
     found = {}
     for seed, split in enumerate((Split.TRAIN, Split.TEST)):
         labels = torch.arange(CLASSES).repeat_interleave(30)
@@ -62,7 +64,7 @@ def _rows() -> Digits:
     return found
 
 
-def test_finetuning_forgets_what_the_joint_upper_bound_remembers() -> None:
+def test_finetuning_forgets_classes_that_joint_training_remembers() -> None:
     rows = _rows()
     old = of_classes(rows[Split.TEST], range(2))
     first, second = learn(experiment_with(FinetuningConfig()), rows)
@@ -86,7 +88,7 @@ def test_analytic_learning_in_two_tasks_equals_ridge_regression_on_both_at_once(
     np.testing.assert_allclose(predict(model.network, data.images).numpy(), expected, atol=5e-3)
 
 
-def test_nearest_class_mean_decides_by_the_distance_of_features(
+def test_nearest_class_mean_predicts_by_the_distance_of_features(
     digits: Digits,
 ) -> None:
     model = learn(experiment_with(NearestClassMeanConfig()), digits)[-1]
@@ -102,13 +104,13 @@ def test_nearest_class_mean_decides_by_the_distance_of_features(
     )
     distances = np.linalg.norm(test[:, None] - means, axis=2)
     chosen = predict(model.network, digits[Split.TEST].images).argmax(dim=1).numpy()
-    np.testing.assert_allclose(  # of two that are equally near, either may be chosen
+    np.testing.assert_allclose(  # with two equally near means, either may be chosen
         distances[np.arange(len(test)), chosen], distances.min(axis=1), rtol=1e-4
     )
 
 
 @pytest.mark.parametrize("experiment", NEW_EVERY_TASK, ids=lambda it: it.method.kind)
-def test_learning_a_task_leaves_the_model_of_the_task_before_as_it_was(
+def test_learning_a_task_does_not_change_the_previous_tasks_model(
     experiment: Experiment, digits: Digits
 ) -> None:
     first = learn(experiment, digits)[0]
@@ -120,7 +122,7 @@ def test_learning_a_task_leaves_the_model_of_the_task_before_as_it_was(
 
 
 @pytest.mark.parametrize("experiment", NEW_EVERY_TASK, ids=lambda it: it.method.kind)
-def test_a_model_comes_back_from_its_artifact_bit_for_bit_and_learns_on_as_itself(
+def test_a_model_survives_its_artifact_bit_for_bit_and_continues_identically(
     experiment: Experiment, digits: Digits
 ) -> None:
     new = of_classes(digits[Split.TRAIN], range(2, CLASSES))

@@ -69,7 +69,7 @@ def test_logits_are_negative_mahalanobis_distances_by_each_classs_own_covariance
     np.testing.assert_allclose(logits, np.stack(expected, axis=1), rtol=1e-3, atol=1e-3)
 
 
-def test_two_tasks_equal_all_classes_at_once_bit_for_bit(digits: Digits) -> None:
+def test_learning_two_tasks_equals_learning_all_classes_at_once_bit_for_bit(digits: Digits) -> None:
     model, data = learn(experiment_with(FeCamConfig()), digits)[-1], digits[Split.TRAIN]
     context = LearningContext(0, "teacher[0]")
     features = features_by_class(model.network.extractor, data, 0, context)
@@ -78,19 +78,19 @@ def test_two_tasks_equal_all_classes_at_once_bit_for_bit(digits: Digits) -> None
     assert same_weights(at_once, model)
 
 
-def test_a_class_that_varies_in_one_direction_reaches_further_there() -> None:
+def test_a_class_that_varies_in_one_direction_covers_more_space_along_it() -> None:
     generator = torch.Generator().manual_seed(0)
     round_rows, noise = (torch.randn(2000, 2, generator=generator) for _ in range(2))
     slanted_rows = noise[:, :1] + 0.3 * round_rows
     config = FeCamConfig(variance_shrinkage=1e-6, covariance_shrinkage=0)
     factors = [precision_factor(rows, config) for rows in (slanted_rows, round_rows)]
     classifier = MahalanobisClassifier(torch.tensor([[0.0, 0.0], [2.0, 2.0]]), torch.stack(factors))
-    # as far from both means; only the first class reaches out along the diagonal
+    # equally far from both means; only the first class varies along the diagonal
     assert classifier(torch.tensor([[1.0, 1.0]])).argmax().item() == 0
     assert classifier(torch.tensor([[0.0, 2.0]])).argmax().item() == 1
 
 
-def test_one_image_of_a_class_gives_it_euclidean_distances() -> None:
+def test_a_class_with_one_image_has_euclidean_distances() -> None:
     row = torch.tensor([[0.6, 0.8, 0.0]])
     factor = precision_factor(row, FeCamConfig())
     classifier = MahalanobisClassifier(row, factor[None])
@@ -99,7 +99,7 @@ def test_one_image_of_a_class_gives_it_euclidean_distances() -> None:
     torch.testing.assert_close(classifier(points)[:, 0], -distances)
 
 
-def test_a_feature_that_never_varies_does_no_harm() -> None:
+def test_a_constant_feature_does_no_harm() -> None:
     rows = torch.rand(20, 4, generator=torch.Generator().manual_seed(0))
     rows[:, 2] = 0.0
     assert precision_factor(rows, FeCamConfig()).isfinite().all()

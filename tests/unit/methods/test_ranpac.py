@@ -29,7 +29,7 @@ RIDGES = (1e-3, 0.1, 10.0, 1e3)
 
 
 def regression(rows: Array, targets: Array, ridge: float) -> Array:
-    """Ridge regression as least squares with one more row per feature."""
+    """Return ridge regression as least squares with one more row per feature."""
     num = rows.shape[1]
     more_rows = np.concatenate([rows, np.sqrt(ridge) * np.eye(num)])
     more_targets = np.concatenate([targets, np.zeros((num, targets.shape[1]))])
@@ -55,7 +55,7 @@ def test_random_features_are_about_as_long_as_the_features(digits: Digits) -> No
     torch.testing.assert_close(embeddings.norm(dim=1), torch.ones(120), atol=0.2, rtol=0)
 
 
-def test_every_task_keeps_the_first_ones_projection_which_its_seed_determines(
+def test_every_task_uses_the_first_ones_projection_which_its_seed_determines(
     digits: Digits,
 ) -> None:
     experiment = experiment_with(RanPacConfig(num_projections=40))
@@ -73,7 +73,7 @@ def test_every_task_keeps_the_first_ones_projection_which_its_seed_determines(
 
 
 def noisy_classes(num_images: int, distance: float) -> list[ClassFeatures]:
-    """Return three classes of ten features, with one varied view of each image."""
+    """Return three classes of ten features, with one augmented view of each image."""
     random = np.random.default_rng(num_images)
     rows = random.normal(size=(3, num_images, 10)) + distance * np.eye(3, 10)[:, None]
     return [
@@ -115,7 +115,7 @@ def held_out_errors(features: list[ClassFeatures], seed: int) -> list[float]:
     return [float(((points @ fit - answers) ** 2).mean()) for fit in fits]
 
 
-# few images, far apart: next to none; overlapping classes: as much as there is
+# few, well separated images: next to none; overlapping classes: the maximum
 @pytest.mark.parametrize(
     ("num_images", "distance", "expected"), [(10, 2.0, 1e-3), (5, 1.0, 10.0), (5, 0.5, 1e3)]
 )
@@ -139,7 +139,7 @@ def test_without_a_second_image_of_any_class_the_middle_ridge_is_chosen() -> Non
     assert choose_ridge(moments, features, RIDGES, torch.Generator()) == RIDGES[2]
 
 
-def test_the_ridge_of_every_task_is_told(digits: Digits) -> None:
+def test_the_ridge_of_every_task_is_recorded(digits: Digits) -> None:
     method = RanPacConfig(num_projections=60)
     for model in learn(experiment_with(method), digits):
         assert model.details["ridge"] in method.ridges

@@ -1,4 +1,6 @@
-"""Features of varied images: the same, whether all are varied at once or some at a time."""
+"""Features of augmented images are the same whether images are augmented all at once or in
+parts.
+"""
 
 import pytest
 import torch
@@ -10,7 +12,7 @@ from orchestrator.models import build_backbone
 from orchestrator.training.context import LearningContext
 
 
-def test_views_are_the_same_however_many_images_are_varied_at_once(
+def test_views_do_not_depend_on_how_many_images_are_augmented_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     generator = torch.Generator().manual_seed(0)

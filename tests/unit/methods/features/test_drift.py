@@ -9,9 +9,9 @@ CLASSES, FEATURES = 4, 6
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_other_classes_are_found_where_they_have_gone(seed: int) -> None:
-    """With features whose spread is alike in all directions, images of any classes show how all of
-    them moved.
+def test_the_drift_of_old_classes_is_estimated_from_new_ones(seed: int) -> None:
+    """If features vary equally in all directions, images of any classes show how all of them
+    moved.
     """
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(CLASSES).repeat_interleave(200)
@@ -26,14 +26,16 @@ def test_other_classes_are_found_where_they_have_gone(seed: int) -> None:
     assert error < 0.1 * (features[old] - moved[old]).norm()
 
 
-def test_what_does_not_move_stays() -> None:
+def test_without_drift_points_stay_in_place() -> None:
     features = torch.randn(50, FEATURES, generator=torch.Generator().manual_seed(0))
     found = drift_between(features, features, 2)
     torch.testing.assert_close(found.of_points(features), features, rtol=1e-4, atol=1e-4)
 
 
 def test_few_images_show_a_shift_but_not_a_turn() -> None:
-    """Three images do not say how six features turn: what they do not show stays as it was."""
+    """Three images cannot determine a rotation of six features: unobserved directions do not
+    change.
+    """
     generator = torch.Generator().manual_seed(0)
     few = torch.randn(3, FEATURES, generator=generator)
     found = drift_between(few, 2 * few + 5, 0)
@@ -43,7 +45,7 @@ def test_few_images_show_a_shift_but_not_a_turn() -> None:
     )
 
 
-def test_all_exemplars_together_count_a_tenth_of_the_new_images() -> None:
+def test_all_exemplars_together_weigh_a_tenth_of_the_new_images() -> None:
     generator = torch.Generator().manual_seed(0)
     still, moving = (
         torch.randn(4, FEATURES, generator=generator),
@@ -54,6 +56,6 @@ def test_all_exemplars_together_count_a_tenth_of_the_new_images() -> None:
     torch.testing.assert_close(found.of_points(centre), centre + 1.0, rtol=1e-3, atol=1e-3)
 
 
-def test_images_that_are_all_alike_give_numbers() -> None:
+def test_identical_images_give_finite_values() -> None:
     found = drift_between(torch.zeros(5, FEATURES), torch.ones(5, FEATURES), 1)
     torch.testing.assert_close(found.of_points(torch.zeros(FEATURES)), torch.ones(FEATURES))

@@ -1,4 +1,4 @@
-"""The closed-form comparison methods against numpy."""
+"""The closed-form comparison methods against NumPy."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CLASSES = [
 
 
 def _moments() -> FeatureMoments:
-    """Class after class; no step sees the images of an earlier one."""
+    """Return moments updated class by class; no step sees the images of an earlier class."""
     moments = no_moments(6, torch.device("cpu"))
     for features in CLASSES:
         moments = moments.with_class(torch.from_numpy(features)[None])
@@ -46,7 +46,7 @@ def test_ridge_updated_class_by_class_equals_ridge_on_all_data_at_once() -> None
     assert not classifier.biases.any()
 
 
-def test_the_nearest_mean_wins() -> None:
+def test_the_nearest_mean_is_predicted() -> None:
     means = np.stack([of_class.mean(axis=0) for of_class in CLASSES])
     points = 4 * np.random.default_rng(1).normal(size=(50, 6)).astype(np.float32) + 3
     expected = np.linalg.norm(points[:, None] - means, axis=2).argmin(axis=1)
@@ -63,7 +63,7 @@ def test_the_views_of_an_image_share_its_weight() -> None:
         torch.testing.assert_close(getattr(once, name), getattr(twice, name))
 
 
-def test_adding_a_class_leaves_the_moments_before_as_they_were() -> None:
+def test_adding_a_class_does_not_change_the_earlier_moments() -> None:
     before = _moments()
     second = before.second.clone()
     before.with_class(torch.from_numpy(CLASSES[0])[None])

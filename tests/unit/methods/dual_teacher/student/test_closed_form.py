@@ -1,5 +1,5 @@
-"""The student's classifier in closed form: class means that follow the features, and linear
-discriminants of them.
+"""The student's classifier in closed form: class means that follow the features, and their linear
+discriminants.
 """
 
 import pytest
@@ -17,7 +17,7 @@ CLASSES, FEATURES = 4, 6
 
 
 def drawn(seed: int = 0, num: int = 50) -> tuple[torch.Tensor, torch.Tensor]:
-    """Features of some classes with a common, stretched spread, and their labels."""
+    """Return features of some classes with a common, anisotropic spread, and their labels."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(CLASSES).repeat_interleave(num)
     means = 3 * torch.randn(CLASSES, FEATURES, generator=generator)
@@ -31,7 +31,7 @@ def accuracy(logits: torch.Tensor, labels: torch.Tensor) -> float:
     return float((logits.argmax(dim=1) == labels).double().mean())
 
 
-def test_classes_that_come_one_after_another_give_what_all_at_once_give() -> None:
+def test_classes_added_one_after_another_equal_all_classes_at_once() -> None:
     features, labels = drawn()
     at_once = no_statistics(FEATURES).with_classes(features, labels)
     one_by_one = no_statistics(FEATURES)
@@ -44,7 +44,7 @@ def test_classes_that_come_one_after_another_give_what_all_at_once_give() -> Non
     assert at_once.counts.tolist() == [50] * CLASSES
 
 
-def test_the_discriminants_are_those_of_scikit_learn() -> None:
+def test_the_discriminants_equal_those_of_scikit_learn() -> None:
     features, labels = drawn()
     ours = discriminant(no_statistics(FEATURES).with_classes(features, labels), shrinkage=1e-9)
     theirs = LinearDiscriminantAnalysis(solver="lsqr").fit(features.numpy(), labels.numpy())
@@ -66,9 +66,9 @@ def test_statistics_follow_a_drift() -> None:
         )
 
 
-def test_a_class_with_few_images_is_not_chosen_too_seldom() -> None:
-    """Two classes alike but for their number of images: with the noise in its mean taken away the
-    smaller one gets its share.
+def test_a_class_with_few_images_is_predicted_as_often_as_one_with_many() -> None:
+    """Two classes differ only in their number of images. With the noise in its mean removed, the
+    smaller one is predicted half of the time.
     """
     generator = torch.Generator().manual_seed(0)
     counts, dimensions, shares = torch.tensor([400, 5]), 40, []
@@ -81,7 +81,7 @@ def test_a_class_with_few_images_is_not_chosen_too_seldom() -> None:
 
 
 @pytest.mark.parametrize("num", [1, 2])
-def test_a_handful_of_equal_images_gives_numbers(num: int) -> None:
+def test_a_few_identical_images_give_finite_values(num: int) -> None:
     features = torch.zeros(2 * num, FEATURES)
     logits = discriminant(
         no_statistics(FEATURES).with_classes(features, torch.arange(2).repeat_interleave(num)), 0.1
@@ -89,7 +89,7 @@ def test_a_handful_of_equal_images_gives_numbers(num: int) -> None:
     assert torch.isfinite(logits).all()
 
 
-def test_more_classes_leave_the_statistics_before_as_they_were() -> None:
+def test_adding_classes_does_not_change_the_earlier_statistics() -> None:
     features, labels = drawn()
     before = no_statistics(FEATURES).with_classes(features[labels < 2], labels[labels < 2])
     kept = [tensor.clone() for tensor in (before.means, before.counts, before.covariance)]
@@ -102,7 +102,7 @@ def test_more_classes_leave_the_statistics_before_as_they_were() -> None:
 
 
 def shares_of(labels: torch.Tensor, seed: int = 1) -> torch.Tensor:
-    """Shares that lean to the labels."""
+    """Return shares that favour the labels."""
     generator = torch.Generator().manual_seed(seed)
     leaning = torch.rand(len(labels), CLASSES, generator=generator)
     leaning += 2 * torch.nn.functional.one_hot(labels, CLASSES)
@@ -125,7 +125,7 @@ def test_statistics_of_shares_are_weighted_means_and_deviations() -> None:
     torch.testing.assert_close(found.covariance, expected.float(), rtol=1e-4, atol=1e-5)
 
 
-def test_shares_that_come_one_after_another_give_what_all_at_once_give() -> None:
+def test_shares_added_one_after_another_equal_all_at_once() -> None:
     features, labels = drawn()
     shares = shares_of(labels)
     at_once = no_statistics(FEATURES).with_shares(features, shares)

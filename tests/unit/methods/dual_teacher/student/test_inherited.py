@@ -29,7 +29,7 @@ OLD, NEW = range(2), range(2, 4)
 
 @dataclass
 class Kept:
-    """Keeps artifacts in memory, and counts what is computed."""
+    """Store that keeps artifacts in memory and counts computations."""
 
     artifacts: dict[str, Artifact] = field(default_factory=dict)
     computed: int = 0
@@ -44,7 +44,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class Course:
-    """Two teachers of four digits, and how a student learns from them."""
+    """Two teachers of four digits, and settings for a student of theirs."""
 
     digits: Digits
     experiment: Experiment
@@ -89,7 +89,7 @@ def course(digits: Digits) -> Course:
     return Course(digits, experiment, (teachers[0], teachers[1]))
 
 
-def test_its_features_are_the_first_ones_of_the_teacher(course: Course) -> None:
+def test_an_inherited_students_features_are_the_teachers_first_ones(course: Course) -> None:
     images = course.digits[Split.TEST].images
     student = course.student(0, None).network.extractor
     whole = extract_features(course.teachers[0].network.extractor, images)
@@ -97,7 +97,7 @@ def test_its_features_are_the_first_ones_of_the_teacher(course: Course) -> None:
     torch.testing.assert_close(extract_features(student, images), whole[:, : student.num_features])
 
 
-def test_its_layers_stay_as_they_are(course: Course) -> None:
+def test_inherited_layers_do_not_change(course: Course) -> None:
     first = course.student(0, None)
     second = course.student(1, first)
     before, after = (model.network.extractor.state_dict() for model in (first, second))
@@ -105,7 +105,7 @@ def test_its_layers_stay_as_they_are(course: Course) -> None:
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-def test_without_the_classifier_teacher_it_learns_the_real_answers(course: Course) -> None:
+def test_without_the_classifier_teacher_the_student_learns_the_real_answers(course: Course) -> None:
     first = course.student(0, None, classifier_weight=0.0)
     second = course.student(1, first, classifier_weight=0.0)
     data = course.digits[Split.TRAIN]
@@ -123,7 +123,9 @@ def test_every_image_counts_once_whatever_the_ratio(course: Course) -> None:
         assert abs(float(student.statistics.counts.sum()) - 60) < 1e-3
 
 
-def test_images_without_labels_change_the_answers_but_not_what_is_kept(course: Course) -> None:
+def test_images_without_labels_change_the_predictions_but_not_the_stored_statistics(
+    course: Course,
+) -> None:
     images = course.digits[Split.TEST].images
     alone = course.student(0, None)
     helped = course.student(0, None, UnlabeledImages(images))
@@ -133,7 +135,7 @@ def test_images_without_labels_change_the_answers_but_not_what_is_kept(course: C
     assert 0 < helped.details["unlabeled_images"] <= len(images)
 
 
-def test_images_without_labels_are_nothing_to_a_student_without_the_classifier_teacher(
+def test_without_the_classifier_teacher_images_without_labels_have_no_effect(
     course: Course,
 ) -> None:
     unlabeled = UnlabeledImages(course.digits[Split.TEST].images)
@@ -143,7 +145,7 @@ def test_images_without_labels_are_nothing_to_a_student_without_the_classifier_t
     assert torch.equal(helped.network.classifier.weights, alone.network.classifier.weights)
 
 
-def test_it_is_rebuilt_from_its_artifact(course: Course) -> None:
+def test_a_student_is_rebuilt_from_its_artifact(course: Course) -> None:
     student = course.student(0, None)
     method = method_of(course.experiment)
     context = ArtifactContext("student", course.experiment, (1, 8, 8), torch.device("cpu"))
@@ -166,7 +168,7 @@ def test_only_the_last_inherited_stage_is_taught(course: Course) -> None:
     assert all(name.startswith("body.stages.parts.1.") for name in changed)
 
 
-def test_layers_are_taught_once_for_all_that_want_the_same(course: Course) -> None:
+def test_layers_are_taught_once_for_all_students_with_equal_teaching(course: Course) -> None:
     kept = Kept()
     one = course.student(0, None, shared=kept, teaching=TEACHING)
     computed = kept.computed
@@ -186,7 +188,7 @@ def test_without_the_embedding_teacher_layers_are_not_taught(course: Course) -> 
     assert untaught.network.extractor.digest() == plain
 
 
-def test_seeded_views_are_the_same_again_and_differ_from_each_other(digits: Digits) -> None:
+def test_seeded_views_are_reproducible_and_differ_from_each_other(digits: Digits) -> None:
     views = SeededViews(digits[Split.TRAIN].images, 3, LearningContext(0, "student[0]"))
 
     assert torch.equal(views.view(1), views.view(1))
@@ -194,7 +196,7 @@ def test_seeded_views_are_the_same_again_and_differ_from_each_other(digits: Digi
     assert torch.equal(views.all()[: len(views.images)], views.view(0))
 
 
-def test_an_image_like_a_seen_class_is_more_probably_of_one_than_another(course: Course) -> None:
+def test_images_of_seen_classes_are_more_probably_seen_than_others(course: Course) -> None:
     data = course.digits[Split.TEST]
     teacher = course.teachers[0]
     features = extract_features(teacher.network.extractor, data.images)

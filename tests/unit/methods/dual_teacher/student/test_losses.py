@@ -1,4 +1,4 @@
-"""The distillation losses against hand-made formulas [A claim 8; B step 6]."""
+"""The distillation losses against formulas worked by hand [A claim 8; B step 6]."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_embedding_loss_is_the_mean_squared_chord_between_directions() -> None:
     assert float(embedding_loss(student, teacher)) == pytest.approx(np.mean(chords))
 
 
-def test_embedding_loss_runs_from_0_for_the_same_to_4_for_opposite_directions() -> None:
+def test_embedding_loss_is_0_for_equal_and_4_for_opposite_directions() -> None:
     embeddings = _random(0, 7, 5)
     assert float(embedding_loss(3 * embeddings, embeddings)) == pytest.approx(0, abs=1e-9)
     assert float(embedding_loss(-embeddings, embeddings)) == pytest.approx(4)
@@ -91,7 +91,7 @@ def test_transfer_loss_is_zero_where_the_student_equals_a_trusted_teacher() -> N
     )
 
 
-def test_stability_is_the_distance_in_units_of_the_variance() -> None:
+def test_stability_is_the_squared_distance_in_units_of_the_variance() -> None:
     before = 3 * torch.randn(50, 4, generator=torch.Generator().manual_seed(0))
     assert float(stability_loss(before, before)) == 0
     moved = before + torch.tensor([2.0, 0, 0, 0])
@@ -101,7 +101,7 @@ def test_stability_is_the_distance_in_units_of_the_variance() -> None:
     )
 
 
-def test_stability_of_a_single_image_is_a_number() -> None:
-    """A worker's share of a batch may be one image."""
+def test_stability_of_a_single_image_is_finite() -> None:
+    """A worker's share of a batch may be a single image."""
     before = torch.tensor([[3.0, 4.0]])
     torch.testing.assert_close(stability_loss(before + 1, before), torch.tensor(2 / 25))

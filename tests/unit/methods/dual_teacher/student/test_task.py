@@ -1,5 +1,5 @@
-"""The student's answers, and the preservation of its features. test_patent_claims.py tests that its
-training follows the patents.
+"""The student's predictions, and the preservation of its features. test_patent_claims.py tests that
+its training follows the patents.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ BRIEF = TrainingConfig(epochs=6, batch_size=32, learning_rate=0.005)
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Course:
-    """Four digits in two tasks; the student has learned the first."""
+    """Four digits in two tasks; the student has learned the first task."""
 
     train: dict[range, LabeledImages]
     test: dict[range, LabeledImages]
@@ -41,11 +41,11 @@ class Course:
     student: StudentModel
 
     def second(self, **changes: float | str) -> StudentModel:
-        """The second task."""
+        """Train the student on the second task."""
         return _learned(self, **changes)[0]
 
     def accuracy(self, student: StudentModel, classes: range) -> float:
-        """On test images of some classes."""
+        """Return the accuracy on test images of some classes."""
         test = self.test[classes]
         return float(
             (predict(student.network, test.images).argmax(dim=1) == test.labels).double().mean()
@@ -56,7 +56,7 @@ def _config(**changes: float | str | TrainingConfig) -> StudentConfig:
     return StudentConfig.model_validate({"training": BRIEF, **changes})
 
 
-@cache  # several tests ask for the same
+@cache  # several tests need the same result
 def _learned(course: Course, **changes: float | str) -> tuple[StudentModel, list[EpochReport]]:
     reports: list[EpochReport] = []
     context = LearningContext(0, "student[1]", listener=reports.append)
@@ -86,7 +86,7 @@ def course(digits_table: ImageTable) -> Course:
     return Course(train, test, second, student)
 
 
-def test_it_answers_with_the_discriminants_of_its_own_features(course: Course) -> None:
+def test_the_student_predicts_with_discriminants_of_its_own_features(course: Course) -> None:
     student, images = course.second(), course.test[NEW].images
     assert isinstance(student.network.classifier, LinearClassifier)
     assert student.network.extractor is student.taught.extractor
@@ -100,7 +100,7 @@ def test_it_answers_with_the_discriminants_of_its_own_features(course: Course) -
     ]
 
 
-def test_it_answers_as_it_was_taught_where_that_is_wanted(course: Course) -> None:
+def test_the_student_predicts_with_its_taught_classifier_if_configured(course: Course) -> None:
     student = course.second(classifier="taught")
     assert student.network is student.taught
     other = course.second()
@@ -110,7 +110,7 @@ def test_it_answers_as_it_was_taught_where_that_is_wanted(course: Course) -> Non
         assert torch.equal(one, same), "what it answers with changes nothing that is taught"
 
 
-def test_means_of_old_classes_are_nearer_to_the_truth_than_those_from_before(
+def test_transported_means_of_old_classes_are_nearer_to_the_true_means_than_stale_ones(
     course: Course,
 ) -> None:
     student = course.second(stability_weight=0.0)
@@ -121,19 +121,21 @@ def test_means_of_old_classes_are_nearer_to_the_truth_than_those_from_before(
     assert (followed - truth).norm() < 0.8 * (stale - truth).norm()
 
 
-def test_old_classes_and_new_ones_are_told_apart(course: Course) -> None:
+def test_old_and_new_classes_are_recognised(course: Course) -> None:
     student = course.second()
-    # 0.99 where all works; 0.25 where nothing does, and 0 of the old ones where they are forgotten
+    # 0.99 if all works; 0.25 if nothing does; 0 on old classes if they are forgotten
     assert min(course.accuracy(student, OLD), course.accuracy(student, NEW)) > 0.8
 
 
 def test_without_the_classifier_teacher_old_class_directions_follow_the_space(
     course: Course,
 ) -> None:
-    """Its next task starts in the new joint embedding space, and answers there as it did."""
+    """The student's next task starts in the new joint embedding space, with its earlier
+    predictions.
+    """
     training = TrainingConfig(
         epochs=1, learning_rate=1e-9, weight_decay=0
-    )  # how it starts is how it ends
+    )  # its weights do not move
     config = _config(training=training, classifier_weight=0.0, prototype_weight=0.0)
     images, before = course.test[OLD].images, course.student.taught
     after = learn_student_task(
@@ -153,8 +155,8 @@ def test_without_the_classifier_teacher_old_class_directions_follow_the_space(
 
 
 def _turned(space: JointSpace) -> JointSpace:
-    """The same space on other axes. Nothing else changes: no length and no angle, and so no logit
-    of what follows it.
+    """Return the same space on rotated axes. Lengths and angles are unchanged, and so are the
+    logits of a classifier that follows it.
     """
     size = len(space.offset)
     random = torch.randn(size, size, generator=torch.Generator().manual_seed(0))
@@ -162,7 +164,7 @@ def _turned(space: JointSpace) -> JointSpace:
     return JointSpace(space.basis, space.whitening @ axes, space.offset @ axes)
 
 
-def test_stability_keeps_the_features(course: Course) -> None:
+def test_stability_reduces_the_drift_of_features(course: Course) -> None:
     images = course.test[OLD].images
     before = extract_features(course.student.taught.extractor, images)
 
@@ -174,12 +176,12 @@ def test_stability_keeps_the_features(course: Course) -> None:
     assert moved(20.0) < 0.7 * moved(0.0)
 
 
-def test_the_student_before_stays_as_it_was(course: Course) -> None:
+def test_the_previous_student_does_not_change(course: Course) -> None:
     def state(network: nn.Module) -> list[torch.Tensor]:
         return [tensor.clone() for tensor in network.state_dict().values()]
 
     before = state(course.student.network) + state(course.student.taught)
-    replace(course).second()  # learned now
+    replace(course).second()  # trains it now
     assert all(
         torch.equal(a, b)
         for a, b in zip(

@@ -1,4 +1,4 @@
-"""Images varied afresh, with the features that belong to them."""
+"""Freshly augmented images, with the matching features."""
 
 import pytest
 import torch
@@ -35,7 +35,7 @@ def generator() -> torch.Generator:
 
 
 @pytest.mark.parametrize("with_mixtures", [False, True])
-def test_features_are_those_of_the_varied_images(
+def test_features_are_those_of_the_augmented_images(
     extractor: Backbone, images: torch.Tensor, context: LearningContext, with_mixtures: bool
 ) -> None:
     batch = VariedAfresh(images, extractor, context, with_mixtures).batch(
@@ -46,7 +46,7 @@ def test_features_are_those_of_the_varied_images(
     torch.testing.assert_close(batch.features, extract_features(extractor, batch.images))
 
 
-def test_known_features_are_those_of_the_images_as_they_are(
+def test_known_features_are_those_of_the_original_images(
     extractor: Backbone, images: torch.Tensor, context: LearningContext
 ) -> None:
     rows = torch.tensor([4, 1, 4])

@@ -31,7 +31,7 @@ from orchestrator.training.loop import Step
 
 Array = npt.NDArray[np.float64]
 SIMILARITIES: tuple[Similarity, ...] = ("jensen_shannon", "cosine")
-ZEROS = torch.zeros(6, dtype=torch.int64)  # labels, where they do not count
+ZEROS = torch.zeros(6, dtype=torch.int64)  # arbitrary labels for similarities that ignore them
 fractions = st.floats(0, 1, allow_nan=False)
 
 
@@ -42,7 +42,9 @@ def _distributions(seed: int, shape: tuple[int, int] = (6, 5)) -> torch.Tensor:
 
 
 def _jensen_shannon_in_nats(p: Array, q: Array) -> float:
-    """Entropy of the mixture minus the mean entropy: another form of the same divergence."""
+    """Return the entropy of the mixture minus the mean entropy: another form of the same
+    divergence.
+    """
 
     def entropy(x: Array) -> float:
         return -sum(float(value * np.log(value)) for value in x if value > 0)
@@ -125,7 +127,7 @@ TABLE = ThresholdTransferConfig(
     [
         (0.0, 0.0, 0.95),
         (0.4999, 0.2999, 0.95),
-        (0.2, 0.3, 0.85),  # a threshold that is reached counts as passed
+        (0.2, 0.3, 0.85),  # a threshold counts as passed when it is reached
         (0.2, 0.7, 0.75),
         (0.5, 0.0, 0.65),
         (0.5, 0.3, 0.55),
@@ -148,7 +150,7 @@ def test_tssr_of_a_table_without_thresholds_is_its_only_cell() -> None:
     assert table.tssr(0.9, 0.1) == 0.4
 
 
-def test_fixed_tssr_depends_on_nothing() -> None:
+def test_fixed_tssr_is_constant() -> None:
     assert {
         FixedTransferConfig(ratio=0.6).tssr(s, p) for s in (0.0, 0.5, 1.0) for p in (0.0, 0.5, 1.0)
     } == {0.6}
@@ -157,7 +159,7 @@ def test_fixed_tssr_depends_on_nothing() -> None:
 @pytest.mark.parametrize(
     ("progress", "expected"), [(0.0, 0.9), (0.25, 0.7), (0.5, 0.5), (1.0, 0.1)]
 )
-def test_linear_tssr_falls_in_a_straight_line_whatever_the_similarity(
+def test_linear_tssr_falls_linearly_whatever_the_similarity(
     progress: float, expected: float
 ) -> None:
     config = LinearTransferConfig(start=0.9, end=0.1)
@@ -167,7 +169,7 @@ def test_linear_tssr_falls_in_a_straight_line_whatever_the_similarity(
 
 @st.composite
 def tables(draw: st.DrawFn) -> ThresholdTransferConfig:
-    """Any valid table: ascending thresholds, ratios that fall along both axes."""
+    """Draw any valid table: ascending thresholds, ratios that fall along both axes."""
     similarities = sorted(draw(st.sets(fractions, max_size=4)))
     progresses = sorted(draw(st.sets(fractions, max_size=4)))
     num_rows, num_columns = len(similarities) + 1, len(progresses) + 1
@@ -193,7 +195,7 @@ def falling_lines(draw: st.DrawFn) -> LinearTransferConfig:
 @pytest.mark.parametrize(
     ("similarity", "expected"), [(0.0, 0.8), (0.25, 0.65), (0.5, 0.5), (1.0, 0.2)]
 )
-def test_per_sample_tssr_falls_in_a_straight_line_whatever_the_progress(
+def test_per_sample_tssr_falls_linearly_whatever_the_progress(
     similarity: float, expected: float
 ) -> None:
     config = PerSampleTransferConfig(highest=0.8, lowest=0.2)
@@ -247,7 +249,7 @@ TEACHER = torch.tensor([[0.75, 0.25], [0.75, 0.25], [0.0, 1.0]])
 LABELS = torch.tensor([0, 1, 1])
 
 
-def test_a_label_that_the_teacher_doubts_counts_as_little_as_it_is_believed() -> None:
+def test_the_weight_of_a_label_is_the_probability_that_the_teacher_gives_it() -> None:
     """By hand: the teacher gives the labels 3/4, 1/4 and 1, so TSSR is 1/4, 3/4 and 0."""
     found = transfer_targets(STUDENT, TEACHER, LABELS, PerSampleTransferConfig(), 0.5)
     assert found.kdr.tolist() == [0.75, 0.25, 1.0]
@@ -259,7 +261,7 @@ def test_a_label_that_the_teacher_doubts_counts_as_little_as_it_is_believed() ->
     ]
 
 
-def test_a_table_is_read_once_a_batch_or_once_a_sample() -> None:
+def test_a_table_is_read_once_per_batch_or_once_per_sample() -> None:
     """KDR is 3/4, 1/4 and 1, their mean 2/3; the rows are cut at 1/2 and 0.8."""
     by_batch = TABLE.model_copy(update={"similarity": "answer"})
     by_sample = by_batch.model_copy(update={"per": "sample"})
@@ -270,7 +272,9 @@ def test_a_table_is_read_once_a_batch_or_once_a_sample() -> None:
 
 
 class HalfOfDoubt(TransferRule):
-    """As from another package: overrides floats only, and asks to be asked for each sample."""
+    """Rule as another package may write it: it overrides only the method on floats, and applies to
+    each sample.
+    """
 
     @property
     def is_per_sample(self) -> bool:
@@ -285,18 +289,18 @@ class TooMuch(HalfOfDoubt):
         return 1.5 - kdr
 
 
-def test_a_rule_of_floats_serves_each_sample() -> None:
+def test_a_rule_on_floats_is_applied_to_each_sample() -> None:
     rule = HalfOfDoubt(similarity="answer")
     ratios = transfer_targets(STUDENT, TEACHER, LABELS, rule, 0.0).tssr
     assert ratios.tolist() == [0.125, 0.375, 0.0]
 
 
-def test_a_ratio_of_a_sample_that_is_no_share_is_refused() -> None:
+def test_a_ratio_outside_0_to_1_is_rejected() -> None:
     with pytest.raises(ConfigError, match=r"tssr\(kdr=0.25, tstr=0.0\) = 1.25 is not a number"):
         transfer_targets(STUDENT, TEACHER, LABELS, TooMuch(similarity="answer"), 0.0)
 
 
-def test_a_batch_has_the_ratio_of_its_mean_similarity() -> None:
+def test_the_ratio_of_a_batch_follows_its_mean_similarity() -> None:
     rule = PerSampleTransferConfig()
     similarities = torch.tensor([0.2, 0.4, 0.9])
     by_sample = transfer_ratios(similarities, rule, 0.0)
@@ -306,7 +310,7 @@ def test_a_batch_has_the_ratio_of_its_mean_similarity() -> None:
 
 
 @given(st.integers(0, 10_000), rules, fractions)
-def test_targets_are_distributions_and_ratios_are_shares(
+def test_targets_are_distributions_and_ratios_are_fractions(
     seed: int, rule: TransferRule, progress: float
 ) -> None:
     labels = torch.tensor([0, 1, 2, 3, 4, 4])

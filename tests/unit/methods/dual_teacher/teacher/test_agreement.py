@@ -1,4 +1,6 @@
-"""Weights of images by agreement, on constructed classes with known wrong labels."""
+"""Weights of images by agreement with their labels, on synthetic classes with known wrong
+labels.
+"""
 
 from __future__ import annotations
 
@@ -24,18 +26,20 @@ from orchestrator.models.backbones import FeatureGroup
 NUM_FEATURES = 16
 NUM_IMAGES = 200
 NUM_WRONG = 60
-DISTANCE = 6.0  # of the classes' means, in standard deviations
+DISTANCE = 6.0  # distance of the class means, in standard deviations
 
 
 def _draw(seed: int, num: int, which: int) -> Tensor:
-    """Images of a class whose mean lies on an axis of its own."""
+    """Return images of a class whose mean lies on its own axis."""
     points = np.random.default_rng(seed).normal(size=(num, NUM_FEATURES))
     points[:, which] += DISTANCE / 2**0.5
     return torch.from_numpy(points).float()
 
 
 def _of_class(which: int, *wrong: int) -> ClassFeatures:
-    """Images with the label `which`, the last of which are of other classes in equal parts."""
+    """Return images with the label `which`, the last of which belong in equal parts to other
+    classes.
+    """
     clean = _draw(which, NUM_IMAGES, which)
     for place, other in enumerate(wrong):
         rows = slice(NUM_IMAGES - NUM_WRONG + place, None, len(wrong))
@@ -66,7 +70,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_images_with_wrong_labels_lose_weight_against_others(case: str) -> None:
+def test_wrongly_labelled_images_lose_weight_relative_to_others(case: str) -> None:
     old, wrong = WRONG[case]
     known = _statistics(*(_of_class(which) for which in old))
     for of_class in _weighted(known, *(_of_class(new, *wrong[new]) for new in (0, 1))):
@@ -86,19 +90,19 @@ def test_classes_may_have_different_numbers_of_images() -> None:
         assert float(of_class.trust()[-NUM_WRONG:].mean()) < 0.3
 
 
-def test_right_labels_are_all_trusted() -> None:
+def test_correct_labels_are_fully_trusted() -> None:
     for of_class in _weighted(no_classes(NUM_FEATURES, 0), _of_class(0), _of_class(1)):
         assert of_class.weights is None
 
 
-def test_a_task_of_one_class_is_judged_by_the_classes_before_it() -> None:
+def test_a_task_with_one_class_is_judged_by_the_earlier_classes() -> None:
     known = _statistics(*(_of_class(which) for which in OLD))
     (of_class,) = _weighted(known, _of_class(0, OLD[0]))
     assert float(of_class.trust()[:-NUM_WRONG].mean()) > 0.9
     assert float(of_class.trust()[-NUM_WRONG:].mean()) < 0.1
 
 
-def test_weights_keep_the_differences_of_classes_out_of_the_spread_within_them() -> None:
+def test_weights_keep_differences_between_classes_out_of_the_within_class_spread() -> None:
     classes = [_of_class(new, 1 - new) for new in (0, 1)]
     weighted = _weighted(no_classes(NUM_FEATURES, 0), *classes)
     apart = torch.zeros(NUM_FEATURES)
@@ -109,8 +113,8 @@ def test_weights_keep_the_differences_of_classes_out_of_the_spread_within_them()
     assert float(apart @ _statistics(*weighted).covariance @ apart) < 2
 
 
-def test_images_do_not_vouch_for_their_own_labels() -> None:
-    # far more features than images, all noise, so that every label can be explained
+def test_an_image_does_not_confirm_its_own_label() -> None:
+    # far more features than images, all noise, so that a classifier could fit every label
     num, num_wrong, num_features = 100, 20, 800
     drawn = torch.randn(2, num, num_features, generator=torch.Generator().manual_seed(1))
     shift = torch.zeros(num_features)
@@ -128,7 +132,7 @@ def test_images_do_not_vouch_for_their_own_labels() -> None:
         assert float(right.mean() - wrong.mean()) > 0.4
 
 
-def test_no_rounds_and_too_few_images_trust_every_label() -> None:
+def test_with_no_rounds_or_too_few_images_every_label_is_trusted() -> None:
     classes = [_of_class(new, 1 - new) for new in (0, 1)]
     few = [of_class.subset(torch.arange(NUM_IMAGES - 5, NUM_IMAGES)) for of_class in classes]
     known = no_classes(NUM_FEATURES, 0)
@@ -152,13 +156,13 @@ def _scores(means: npt.NDArray[np.float64], wrong: float, num: int, factor: floa
 
 
 @pytest.mark.parametrize("wrong", [0.1, 0.25, 0.4])
-def test_doubts_add_up_to_the_share_of_wrong_labels(wrong: float) -> None:
+def test_doubts_sum_to_the_share_of_wrong_labels(wrong: float) -> None:
     for weights in posterior_weights(_scores(5 * np.eye(3), wrong, 4000, 1.0), 0):
         assert 1 - float(weights.mean()) == pytest.approx(wrong, abs=0.05)
         assert float(weights[-int(wrong * 4000) :].mean()) < 0.1
 
 
-def test_scores_that_are_too_large_give_the_same_weights() -> None:
+def test_overscaled_scores_give_the_same_weights() -> None:
     exact, large = (
         torch.cat(posterior_weights(_scores(3 * np.eye(3), 0.25, 1000, factor), 0))
         for factor in (1.0, 7.0)
@@ -167,8 +171,8 @@ def test_scores_that_are_too_large_give_the_same_weights() -> None:
     torch.testing.assert_close(large, exact, rtol=1e-3, atol=1e-3)
 
 
-def test_images_around_the_mean_of_all_classes_lose_weight() -> None:
-    # classes that nobody has seen lie on neither side of those that are known
+def test_images_near_the_mean_of_all_classes_lose_weight() -> None:
+    # images of unseen classes lie on no side of the boundaries between known ones
     scores = _scores(6 * np.eye(3), 0.0, 400, 1.0)
     means = 6 * (np.eye(3) - 1 / 3)
     noise = np.random.default_rng(1).normal(size=(100, 3))

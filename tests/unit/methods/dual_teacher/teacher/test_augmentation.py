@@ -1,5 +1,5 @@
-"""Prototype augmentation: draws from each description of the spread, their range, and what makes
-good vectors [A claims 4, 5].
+"""Prototype augmentation: draws for each description of the spread, their radius, and the terms of
+the loss [A claims 4, 5].
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def _random(seed: int, *shape: int) -> Tensor:
 
 
 def _statistics(is_flat: bool) -> ClassStatistics:
-    """Two classes of three correlated features, the last of which may be the same in all images;
-    rank 3 keeps all of their spread.
+    """Return two classes of three correlated features, the last of which may be constant; rank 3
+    keeps all of their spread.
     """
     last = 0.0 if is_flat else 0.3
     statistics = no_classes(3, rank=3)
@@ -63,7 +63,7 @@ def _statistics(is_flat: bool) -> ClassStatistics:
     "spread", [SharedSpreadConfig(), ScalarSpreadConfig(), LowRankSpreadConfig(rank=3)]
 )
 @pytest.mark.parametrize("is_flat", [False, True])
-def test_draws_have_the_mean_and_covariance_that_the_spread_describes(
+def test_draws_have_the_mean_and_covariance_of_the_described_spread(
     spread: SpreadConfig, is_flat: bool
 ) -> None:
     statistics = _statistics(is_flat)
@@ -84,7 +84,7 @@ def test_draws_have_the_mean_and_covariance_that_the_spread_describes(
         np.testing.assert_allclose(np.cov(draws[label].T), expected, atol=tolerance)
 
 
-def test_observed_draws_are_old_means_moved_by_deviations_of_new_images() -> None:
+def test_observed_draws_are_old_means_shifted_by_deviations_of_new_images() -> None:
     statistics, observed = _statistics(is_flat=False), _random(2, 4, 3)
     draws = draw_features(
         ObservedSpreadConfig(), statistics, observed, 200, torch.Generator().manual_seed(0)
@@ -99,9 +99,9 @@ def _class_of(clean: list[list[float]]) -> ClassFeatures:
     return ClassFeatures(torch.tensor(clean), torch.zeros(0, len(clean), len(clean[0])))
 
 
-def test_observed_deviations_are_as_long_as_deviations_from_the_true_mean() -> None:
-    # of two images the mean lies between them, at 1 / sqrt(2) of the distance that the true mean
-    # has: deviations of ±1 become ±sqrt(2). Three images: a factor of sqrt(3 / 2)
+def test_observed_deviations_are_rescaled_to_deviations_from_the_true_mean() -> None:
+    # the mean of two images lies between them, so their distance to it is 1 / sqrt(2) of that to
+    # the true mean: deviations of ±1 become ±sqrt(2). With three images the factor is sqrt(3 / 2)
     features = [
         _class_of([[1.0, 5.0], [3.0, 5.0]]),
         _class_of([[0.0, 3.0], [0.0, 0.0], [0.0, 0.0]]),
@@ -119,9 +119,9 @@ def test_a_class_of_a_single_image_has_no_deviations() -> None:
 
 
 @pytest.mark.parametrize("num_images", [1, 2, 10])
-def test_draws_of_few_images_stay_where_these_images_vary(num_images: int) -> None:
-    # 40 features; the deviations of n images span n - 1 directions, and draws lie in them but for
-    # a thousandth of the mean variance
+def test_draws_from_few_images_stay_in_the_directions_of_these_images(num_images: int) -> None:
+    # 40 features; the deviations of n images span n - 1 directions, and draws lie in them except
+    # for a thousandth of the mean variance
     clean = 10 * _random(3, num_images, 40)
     statistics = with_class(
         no_classes(40, 0), ClassFeatures(clean, torch.zeros(0, num_images, 40)), 0.0
@@ -146,7 +146,7 @@ def test_the_radius_of_a_class_is_the_root_mean_square_length_of_its_draws() -> 
     np.testing.assert_allclose(spread_radii(drawn).flatten().numpy(), expected, rtol=1e-5)
 
 
-def test_long_vectors_are_shortened_and_short_ones_left_alone() -> None:
+def test_long_vectors_are_shortened_and_short_ones_unchanged() -> None:
     vectors = torch.tensor([[[3.0, 4.0], [0.3, 0.4], [0.0, 0.0]]])
     np.testing.assert_allclose(
         within_range(vectors, torch.full((1, 1, 1), 2.0)).numpy(),
@@ -156,7 +156,7 @@ def test_long_vectors_are_shortened_and_short_ones_left_alone() -> None:
 
 
 class _Cosines(nn.Module):
-    """A cosine classifier over given directions."""
+    """Cosine classifier with given directions."""
 
     def __init__(self, directions: Tensor) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The joint embedding space and the class directions in closed form, against numpy [METHOD §2 (c),
+"""The joint embedding space and the class directions in closed form, against NumPy [METHOD §2 (c),
 (d)].
 """
 
@@ -68,7 +68,7 @@ def _place(space: JointSpace, features: Tensor) -> npt.NDArray[np.float64]:
 
 
 @pytest.mark.parametrize("dimensions", DIMENSIONS)
-def test_the_basis_has_one_column_per_dimension_and_does_not_stretch(dimensions: int) -> None:
+def test_the_basis_has_one_column_per_dimension_and_preserves_lengths(dimensions: int) -> None:
     basis = principal_basis(_covariance(0), dimensions).numpy()
     assert basis.shape == (NUM_FEATURES, dimensions)
     kept = min(dimensions, NUM_FEATURES)
@@ -79,12 +79,14 @@ def test_the_basis_has_one_column_per_dimension_and_does_not_stretch(dimensions:
 
 def test_fewer_dimensions_than_features_keep_the_widest_directions() -> None:
     basis = principal_basis(torch.diag(torch.tensor([4.0, 0.1, 9.0, 0.3, 1.0, 0.2])), 3)
-    kept = (basis @ basis.T).numpy()  # the projection, whatever the order and signs of the axes
+    kept = (basis @ basis.T).numpy()  # the projection, whatever the axes
     np.testing.assert_allclose(kept, np.diag([1.0, 0, 1, 0, 1, 0]), atol=1e-6)
 
 
 @pytest.mark.parametrize("dimensions", [NUM_FEATURES, NUM_FEATURES + 3])
-def test_with_room_for_all_features_the_basis_leaves_them_as_they_are(dimensions: int) -> None:
+def test_with_a_dimension_for_every_feature_the_basis_keeps_features_unchanged(
+    dimensions: int,
+) -> None:
     features = _random(1, 5, NUM_FEATURES)
     embedded = features @ principal_basis(_covariance(0), dimensions)
     assert torch.equal(embedded[:, :NUM_FEATURES], features)
@@ -98,7 +100,7 @@ GROUPS = tuple(
 
 
 @pytest.mark.parametrize("dimensions", [NUM_FEATURES, NUM_FEATURES + 3])
-def test_groups_of_features_enter_the_space_with_one_mean_variance(dimensions: int) -> None:
+def test_groups_of_features_get_equal_mean_variance(dimensions: int) -> None:
     covariance = _covariance(0) * torch.tensor([30.0, 30, 0.2, 1, 1, 1]).outer(
         torch.tensor([30.0, 30, 0.2, 1, 1, 1])
     )
@@ -107,7 +109,7 @@ def test_groups_of_features_enter_the_space_with_one_mean_variance(dimensions: i
     level = covariance.diagonal().mean().item()
     for first, last in ((0, 2), (2, 3), (3, 6)):
         assert variances[first:last].mean() == pytest.approx(level, rel=1e-4)
-    # inside a group, features keep their proportions
+    # within a group, features keep their proportions
     before = covariance.diagonal().numpy()
     np.testing.assert_allclose(variances[0] / variances[1], before[0] / before[1], rtol=1e-4)
 
@@ -124,7 +126,8 @@ def test_one_group_of_features_keeps_its_spread() -> None:
 def test_a_large_group_takes_no_dimensions_from_the_others() -> None:
     variances = torch.tensor([900.0, 90.0, 1.0, 9.0, 3.0, 0.0])
     basis = principal_basis(torch.diag(variances), 3, GROUPS)
-    # means of the groups: 495, 1 and 4, so that the features come to 1.8, 0.2 | 1 | 2.2, 0.8, 0
+    # the groups have mean variances 495, 1 and 4, which scales the features to 1.8, 0.2 | 1 | 2.2,
+    # 0.8, 0
     assert basis.square().sum(dim=1).bool().tolist() == [True, False, True, True, False, False]
 
 
@@ -146,7 +149,7 @@ def test_the_size_of_a_group_changes_no_cosine_between_classes(dimensions: int) 
     np.testing.assert_allclose(cosines(factors), cosines(torch.ones(6)), atol=2e-3)
 
 
-def test_a_group_without_spread_stretches_nothing_without_end() -> None:
+def test_a_constant_feature_is_not_amplified_without_bound() -> None:
     covariance = torch.diag(torch.tensor([1.0, 1.0, 0.0, 1.0, 1.0, 1.0]))
     basis = principal_basis(covariance, NUM_FEATURES, GROUPS)
     assert basis.isfinite().all()
@@ -154,7 +157,7 @@ def test_a_group_without_spread_stretches_nothing_without_end() -> None:
     assert joint_space(statistics, basis, JointEmbeddingConfig()).whitening.isfinite().all()
 
 
-def test_only_a_basis_that_keeps_all_features_apart_has_a_diagonal() -> None:
+def test_only_a_diagonal_basis_has_a_diagonal() -> None:
     factors = torch.tensor([2.0, 0.5, 3.0])
     roomy = torch.nn.functional.pad(torch.diag(factors), (0, 2))
     found = diagonal_of(roomy)
@@ -181,7 +184,7 @@ def test_after_whitening_the_shrunk_covariance_is_the_identity(
 
 
 @pytest.mark.parametrize("dimensions", DIMENSIONS)
-def test_the_map_for_many_features_gives_the_same_cosines(
+def test_the_triangular_map_for_many_features_gives_the_same_cosines(
     dimensions: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     covariance = _covariance(0)
@@ -202,7 +205,7 @@ def test_full_shrinkage_only_scales() -> None:
 
 
 @pytest.mark.parametrize("dimensions", DIMENSIONS)
-def test_an_embedding_module_maps_into_the_space_it_was_given(dimensions: int) -> None:
+def test_an_embedding_module_maps_into_its_installed_space(dimensions: int) -> None:
     space = _space(0, principal_basis(_covariance(0), dimensions))
     embedding = WhitenedEmbedding(NUM_FEATURES, dimensions, 4)
     space.install(embedding)
@@ -215,7 +218,7 @@ def test_an_embedding_module_maps_into_the_space_it_was_given(dimensions: int) -
     )
 
 
-def test_the_space_lies_around_nine_tenths_of_the_mean_of_all_classes() -> None:
+def test_the_origin_of_the_space_is_nine_tenths_of_the_mean_of_all_classes() -> None:
     statistics = _statistics(_random(0, 4, NUM_FEATURES) + 3, [9] * 4, _covariance(1))
     space = joint_space(statistics, torch.eye(NUM_FEATURES), JointEmbeddingConfig(shrinkage=0.1))
     centre = _place(space, statistics.means).mean(axis=0)
@@ -225,7 +228,7 @@ def test_the_space_lies_around_nine_tenths_of_the_mean_of_all_classes() -> None:
 
 @pytest.mark.parametrize("dimensions", DIMENSIONS)
 @pytest.mark.parametrize("groups", [(), GROUPS])
-def test_a_stored_space_comes_back_bit_for_bit(
+def test_a_stored_space_is_restored_bit_for_bit(
     dimensions: int, groups: tuple[FeatureGroup, ...]
 ) -> None:
     space = _space(0, principal_basis(_covariance(0), dimensions, groups))
@@ -233,7 +236,7 @@ def test_a_stored_space_comes_back_bit_for_bit(
     back = JointSpace.from_tensors(tensors)
     for name in ("basis", "whitening", "offset"):
         assert torch.equal(getattr(back, name), getattr(space, name))
-    # a basis that keeps all features takes next to no room
+    # a basis that keeps all features needs only its diagonal
     assert tensors["basis"].dim() == (2 if dimensions < NUM_FEATURES else 1)
 
 
@@ -275,7 +278,7 @@ def _directions(means: Tensor, counts: list[int]) -> npt.NDArray[np.float32]:
     return np.asarray(class_directions(embedding, _statistics(means, counts)).detach().numpy())
 
 
-def test_directions_are_as_much_longer_than_one_as_error_made_their_means_longer() -> None:
+def test_directions_are_lengthened_by_the_error_in_their_means() -> None:
     means, counts = 4 * _random(0, 3, NUM_FEATURES), [2, 8, 1000]
     for direction, mean, count in zip(
         _directions(means, counts), means.numpy(), counts, strict=True
@@ -284,7 +287,7 @@ def test_directions_are_as_much_longer_than_one_as_error_made_their_means_longer
         np.testing.assert_allclose(direction, mean / np.sqrt((mean**2).sum() - error), rtol=1e-4)
 
 
-def test_many_images_leave_length_one_and_nothing_but_error_gets_a_bounded_one() -> None:
+def test_with_many_images_directions_have_length_one_and_pure_error_is_bounded() -> None:
     means = _random(0, 3, NUM_FEATURES)
     np.testing.assert_allclose(
         np.linalg.norm(_directions(means, [10**9] * 3), axis=1), 1, atol=1e-5
@@ -297,7 +300,9 @@ def test_many_images_leave_length_one_and_nothing_but_error_gets_a_bounded_one()
 
 
 @pytest.mark.parametrize("counts", [[5, 5, 5], [5, 1000, 1000], [1000] * 3])
-def test_shrinkage_follows_the_images_and_the_dimensions_that_they_fill(counts: list[int]) -> None:
+def test_shrinkage_follows_the_number_of_images_and_the_effective_dimensions(
+    counts: list[int],
+) -> None:
     covariance = torch.diag(torch.tensor([4.0, 2.0, 1.0, 0.5, 0.1, 0.1]))
     statistics = _statistics(torch.zeros(3, NUM_FEATURES), counts, covariance)
     weights = [count / (count + 20) for count in counts]
@@ -317,7 +322,7 @@ def test_shrinkage_follows_the_images_and_the_dimensions_that_they_fill(counts: 
 
 
 @pytest.mark.parametrize("shrinkage", [0.1, 1.0])
-def test_one_image_alike_or_full_shrinkage_breaks_no_formula(shrinkage: float) -> None:
+def test_single_identical_images_and_full_shrinkage_give_finite_values(shrinkage: float) -> None:
     statistics = _statistics(
         torch.zeros(2, NUM_FEATURES), [1, 1], torch.zeros(NUM_FEATURES, NUM_FEATURES)
     )
@@ -328,7 +333,7 @@ def test_one_image_alike_or_full_shrinkage_breaks_no_formula(shrinkage: float) -
     assert np.isfinite(_directions(torch.zeros(2, NUM_FEATURES), [1, 1])).all()
 
 
-def test_room_that_no_feature_fills_changes_no_direction() -> None:
+def test_extra_dimensions_change_no_direction() -> None:
     means, counts = 2 * _random(0, 3, NUM_FEATURES), [5, 5, 40]
     roomy = WhitenedEmbedding(NUM_FEATURES, 2 * NUM_FEATURES, 4)
     directions = class_directions(roomy, _statistics(means, counts)).detach().numpy()

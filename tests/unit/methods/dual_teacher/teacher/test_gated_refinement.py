@@ -1,4 +1,4 @@
-"""The head after a task: closed form, or refined on top of it."""
+"""The head after a task: in closed form, or refined from there."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ NUM_FEATURES = 6
 
 
 def _task(first: int) -> list[ClassFeatures]:
-    """Two classes of 20 images, each around a corner of its own, with features of unlike width."""
+    """Return two classes of 20 images, each around its own corner, with features of unequal
+    variance.
+    """
     generator = torch.Generator().manual_seed(first)
     features = []
     for label in (first, first + 1):
@@ -79,7 +81,7 @@ def test_without_refinement_nothing_is_trained_and_no_image_is_held_out(
     assert not learned.head.classifier.residuals.any()
 
 
-def test_a_refinement_of_which_nothing_is_kept_ends_at_the_closed_form(
+def test_a_completely_rejected_refinement_gives_the_closed_form(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(gated_refinement, "best_strength", lambda *_: 0.0)
@@ -93,7 +95,7 @@ def test_a_refinement_of_which_nothing_is_kept_ends_at_the_closed_form(
     torch.testing.assert_close(*logits)
 
 
-def test_the_closed_form_enters_its_space_once_per_task(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_closed_form_computes_its_space_once_per_task(monkeypatch: pytest.MonkeyPatch) -> None:
     spaces = []
 
     def counted(
@@ -109,14 +111,14 @@ def test_the_closed_form_enters_its_space_once_per_task(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("epochs", [0, 1])
-def test_standardisation_is_that_of_the_first_task_for_good(epochs: int) -> None:
+def test_standardisation_is_fixed_by_the_first_task(epochs: int) -> None:
     first, third = (_learned(num_tasks, epochs).head.embedding for num_tasks in (1, 3))
     assert torch.equal(first.centre, third.centre)
     assert torch.equal(first.scale, third.scale)
     assert first.scale.argsort(descending=True).tolist() == list(range(NUM_FEATURES))
 
 
-def test_vectors_point_where_deviations_of_new_images_do() -> None:
+def test_vectors_point_in_directions_of_new_images_deviations() -> None:
     drawn = RandomAugmentationConfig(num_vectors=8)
     learned = _learned(2, epochs=0, augmentation=drawn)
     deviations = torch.cat([it.clean - it.clean.mean(dim=0) for it in _task(2)])
@@ -125,6 +127,6 @@ def test_vectors_point_where_deviations_of_new_images_do() -> None:
     torch.testing.assert_close(cosines.amax(dim=1), torch.ones(2 * 8))
 
 
-def test_without_augmentation_the_means_stand_for_old_classes() -> None:
+def test_without_augmentation_the_means_represent_old_classes() -> None:
     learned = _learned(2, epochs=0, augmentation=NoAugmentationConfig())
     assert torch.equal(learned.vectors, torch.zeros(2, 1, NUM_FEATURES))

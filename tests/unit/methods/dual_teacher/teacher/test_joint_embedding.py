@@ -43,7 +43,7 @@ def test_pull_is_the_mean_squared_excess_over_the_margin() -> None:
     )
 
 
-def test_push_is_the_mean_squared_lack_of_distance_to_all_other_centres() -> None:
+def test_push_is_the_mean_squared_shortfall_of_distance_to_all_other_centres() -> None:
     lacks = []
     for point, label in zip(EMBEDDINGS.numpy(), LABELS.tolist(), strict=True):
         lacks += [
@@ -54,7 +54,7 @@ def test_push_is_the_mean_squared_lack_of_distance_to_all_other_centres() -> Non
     assert 0 < np.mean(lacks) == pytest.approx(float(push_loss(DISTANCES, LABELS, 1.3)), rel=1e-4)
 
 
-def test_nothing_pulls_within_the_margin_and_nothing_pushes_beyond_it() -> None:
+def test_there_is_no_pull_within_its_margin_and_no_push_beyond_it() -> None:
     centres = torch.eye(3)
     distances = distances_to(centres[LABELS] + 0.01 * _random(0, 7, 3), centres)
     assert float(pull_loss(distances, LABELS, 0.2)) == 0
@@ -70,14 +70,12 @@ def test_both_forces_have_finite_gradients_where_distances_are_zero() -> None:
     assert embeddings.grad.isfinite().all()
 
 
-def test_nothing_pushes_when_there_is_only_one_class() -> None:
+def test_with_only_one_class_there_is_no_push() -> None:
     assert float(push_loss(DISTANCES[:, :1], torch.zeros(7, dtype=torch.int64), 2.0)) == 0
 
 
 @pytest.mark.parametrize(("force", "margin"), [(push_loss, 1.3), (pull_loss, 0.3)])
-def test_following_its_gradient_lowers_each_force(
-    force: Callable[..., Tensor], margin: float
-) -> None:
+def test_a_gradient_step_lowers_each_loss(force: Callable[..., Tensor], margin: float) -> None:
     embeddings = EMBEDDINGS.clone().requires_grad_()
     before = force(distances_to(embeddings, CENTRES), LABELS, margin)
     (gradient,) = torch.autograd.grad(before, [embeddings])

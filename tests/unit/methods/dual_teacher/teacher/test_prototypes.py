@@ -23,7 +23,7 @@ def test_a_class_of_one_sample_has_that_sample_as_its_prototype() -> None:
 
 
 @pytest.mark.parametrize("num_classes", [2, 7])
-def test_a_class_costs_an_exemplar_and_a_representation_however_many_there_are(
+def test_a_class_stores_one_exemplar_and_one_representation_whatever_its_size(
     num_classes: int,
 ) -> None:
     statistics = ClassStatistics(
@@ -37,7 +37,7 @@ def test_a_class_costs_an_exemplar_and_a_representation_however_many_there_are(
     assert memory.num_bytes_per_class == 3 * 32 * 32 + 4 * 100 + 8 + 4 + 4 * 3 * 100
 
 
-def test_a_doubted_image_does_not_stand_for_its_class() -> None:
+def test_a_doubted_image_does_not_become_a_prototype() -> None:
     embeddings = torch.tensor([[0.0, 0.0], [1.0, 0.0], [-1.0, 0.3], [0.0, -1.0]])
     assert select_prototype(embeddings) == 0
     assert select_prototype(embeddings, torch.tensor([0.1, 0.9, 0.8, 0.3])) in (1, 2)

@@ -1,4 +1,4 @@
-"""Held-out images and how much of the refinement is kept [METHOD §2 (d)]."""
+"""Held-out images, and the share of a refinement that is kept [METHOD §2 (d)]."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LABELS = torch.tensor([0, 0, 1, 1])
 
 
 def _statistics() -> ClassStatistics:
-    """Two classes on the axes of a plane, known from many images."""
+    """Return two classes on the axes of a plane, estimated from many images."""
     return ClassStatistics(
         means=torch.eye(2),
         counts=torch.tensor([100_000, 100_000]),
@@ -36,8 +36,8 @@ def _statistics() -> ClassStatistics:
 
 
 def _heads(swap: float) -> tuple[Head, Head]:
-    """A head as it starts, and one whose classes have gone the given share of the way to each
-    other's place.
+    """Return an initial head, and one whose classes have moved the given share of the way to each
+    other's position.
     """
     start = Head(WhitenedEmbedding(2, 2, 4), CosineClassifier(2)).anchored(_statistics())
     learned = copy.deepcopy(start)
@@ -55,7 +55,7 @@ def _strength(swap: float, held_out: Tensor) -> float:
     return best_strength(learned, start, _statistics(), held_out, LABELS, len(LABELS))
 
 
-def test_a_refinement_that_hurts_is_dropped() -> None:
+def test_a_harmful_refinement_is_dropped() -> None:
     assert _strength(3.0, AS_KNOWN) == 0
 
 
@@ -63,19 +63,17 @@ def test_a_refinement_that_changes_no_decision_is_dropped() -> None:
     assert _strength(0.05, AS_KNOWN) == 0
 
 
-# the classes have changed places as soon as strength x swap exceeds a half
+# the classes have swapped as soon as strength x swap exceeds a half
 @pytest.mark.parametrize(("swap", "expected"), [(0.6, 1.0), (1.5, 0.5), (3.0, 0.25)])
-def test_a_refinement_that_helps_is_followed_no_further_than_needed(
-    swap: float, expected: float
-) -> None:
+def test_a_helpful_refinement_is_kept_only_as_far_as_needed(swap: float, expected: float) -> None:
     assert _strength(swap, SWAPPED) == expected
 
 
 def test_gain_is_balanced_over_classes_of_different_size() -> None:
-    # 100 images of class 0, 80 of them as known, and 20 of class 1 that look like class 0. As it
-    # starts, the head has 80/100 and 0/20 right; with the classes swapped 20/100 and 20/20: fewer
-    # images in all, but 0.6 instead of 0.4 in the mean of classes. The standard error of that 0.2
-    # is sqrt((1 - 0.6²) / 100) / 2 = 0.04
+    # 100 images of class 0, 80 of them as expected, and 20 of class 1 that look like class 0. The
+    # initial head has 80/100 and 0/20 correct; with the classes swapped 20/100 and 20/20: fewer
+    # images in total, but 0.6 instead of 0.4 in the mean over classes. The standard error of that
+    # 0.2 is sqrt((1 - 0.6²) / 100) / 2 = 0.04
     start, learned = _heads(3.0)
     held_out = torch.tensor([[1.0, 0.1]] * 80 + [[0.1, 1.0]] * 20 + [[1.0, 0.1]] * 20)
     assert (
@@ -86,10 +84,9 @@ def test_gain_is_balanced_over_classes_of_different_size() -> None:
     )
 
 
-def test_one_more_hit_among_few_images_is_chance() -> None:
-    # class 0 is as known; of class 1 only the last of ten looks like class 0, which one hit more
-    # would mend at no cost: a gain of 0.05 with a standard error of sqrt(0.1 · 0.9 / 10) / 2 =
-    # 0.047
+def test_one_more_correct_image_of_few_is_not_significant() -> None:
+    # class 0 is as expected; of class 1 only the last of ten looks like class 0. Correcting it
+    # costs nothing: a gain of 0.05 with a standard error of sqrt(0.1 · 0.9 / 10) / 2 = 0.047
     start, learned = _heads(0.0)
     with torch.no_grad():
         learned.classifier.residuals[1] = torch.tensor([0.9, 0.0])
@@ -102,8 +99,8 @@ def test_one_more_hit_among_few_images_is_chance() -> None:
 
 
 @pytest.mark.parametrize("strength", [0.25, 0.5, 1.0])
-def test_a_strength_is_judged_by_the_head_that_would_be_kept(strength: float) -> None:
-    """A strength whose head is always right is chosen, even if embedding and anchors moved."""
+def test_a_strength_is_judged_by_the_head_that_it_would_keep(strength: float) -> None:
+    """A strength whose head is always correct is chosen, even if embedding and anchors moved."""
     start, learned = _heads(0.0)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -124,7 +121,7 @@ def test_a_strength_is_judged_by_the_head_that_would_be_kept(strength: float) ->
     assert best_strength(learned, start, _statistics(), held_out, labels, 400) == strength
 
 
-def test_scaling_goes_part_of_the_way_and_changes_neither_head() -> None:
+def test_scaling_interpolates_the_parameters_and_changes_neither_head() -> None:
     start, learned = _heads(1.0)
     with torch.no_grad():
         for parameter in learned.embedding.adapter.parameters():
@@ -143,7 +140,7 @@ def test_scaling_goes_part_of_the_way_and_changes_neither_head() -> None:
 
 
 @pytest.mark.parametrize(("num", "num_held_out"), [(1, 0), (4, 0), (5, 1), (6, 1), (40, 8)])
-def test_every_image_is_either_learned_from_or_held_out(num: int, num_held_out: int) -> None:
+def test_every_image_is_either_trained_on_or_held_out(num: int, num_held_out: int) -> None:
     features = [ClassFeatures(torch.zeros(num, 2), torch.zeros(0, num, 2))] * 2
     for learning, judging in hold_out(features, 0.2, torch.Generator().manual_seed(0)):
         assert len(judging) == num_held_out
@@ -151,23 +148,23 @@ def test_every_image_is_either_learned_from_or_held_out(num: int, num_held_out: 
         assert sorted(learning.tolist() + judging.tolist()) == list(range(num))
 
 
-def test_a_class_is_never_held_out_as_a_whole() -> None:
+def test_a_class_is_never_held_out_completely() -> None:
     features = [ClassFeatures(torch.zeros(5, 2), torch.zeros(0, 5, 2))]
     ((learning, _),) = hold_out(features, 0.5, torch.Generator().manual_seed(0))
     assert len(learning)
 
 
-def test_an_image_that_stands_for_many_classes_is_one_piece_of_evidence() -> None:
-    # One of ten images is mended, and with it its copies in another class: a gain of 0.1 whose
-    # standard error is that of ten images, sqrt(0.1 · 0.9 / 10) = 0.095; twenty images of their own
-    # would have had sqrt(0.1 · 0.9 / 20) = 0.067
+def test_an_image_that_represents_several_classes_is_one_piece_of_evidence() -> None:
+    # One of ten images is corrected, and with it its copy in another class: a gain of 0.1 whose
+    # standard error is that of ten images, sqrt(0.1 · 0.9 / 10) = 0.095; for twenty independent
+    # images it would be sqrt(0.1 · 0.9 / 20) = 0.067
     differences = torch.tensor([1.0] + [0.0] * 9)
     labels = torch.tensor([1] * 10 + [0] * 10)
     assert _balanced_gain(differences.repeat(2), labels, 10) == pytest.approx((0.1, 0.3 / 10**0.5))
     assert _balanced_gain(differences.repeat(2), labels, 20) == pytest.approx((0.1, 0.3 / 20**0.5))
 
 
-def test_the_fixed_part_and_the_adapter_make_the_whole_embedding() -> None:
+def test_the_fixed_part_and_the_adapter_add_up_to_the_embedding() -> None:
     torch.manual_seed(0)
     embedding = WhitenedEmbedding(3, 2, 4)
     embedding.set_standardization(torch.randn(3), torch.rand(3) + 0.1)

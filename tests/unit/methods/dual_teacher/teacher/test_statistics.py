@@ -1,4 +1,4 @@
-"""Class representations against numpy [METHOD §2, step 6]."""
+"""Class representations against NumPy [METHOD §2, step 6]."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _without_views(clean: Tensor) -> ClassFeatures:
     return ClassFeatures(clean, torch.zeros(0, *clean.shape))
 
 
-def test_a_covariance_from_n_images_weighs_n_of_n_and_20() -> None:
+def test_the_covariance_of_a_class_with_n_images_weighs_n_over_n_plus_20() -> None:
     small, large = _random(0, 5, 4), 3 * _random(1, 300, 4)
     weights = np.array([5 / 25, 300 / 320])
     covariances = [np.cov(x.numpy().T) for x in (small, large)]
@@ -46,7 +46,7 @@ def test_a_covariance_from_n_images_weighs_n_of_n_and_20() -> None:
         )
 
 
-def test_classes_of_one_size_weigh_the_same_and_add_up_their_degrees_of_freedom() -> None:
+def test_classes_of_equal_size_weigh_the_same_and_sum_their_degrees_of_freedom() -> None:
     classes = [_random(seed, 6, 4) for seed in range(3)]
     statistics = _of(*map(_without_views, classes))
     expected = np.mean([np.cov(x.numpy().T) for x in classes], axis=0)
@@ -77,7 +77,7 @@ def test_means_counts_and_radii_are_those_of_each_class() -> None:
 
 
 @pytest.mark.parametrize(("view_weight", "trust"), [(0.0, 0.0), (2.0, 0.25), (18.0, 0.75)])
-def test_the_mean_trusts_views_by_their_weight_against_the_number_of_images(
+def test_views_enter_the_mean_by_their_weight_relative_to_the_number_of_images(
     view_weight: float, trust: float
 ) -> None:
     clean, views = _random(0, 6, 4), _random(1, 3, 6, 4)
@@ -87,7 +87,7 @@ def test_the_mean_trusts_views_by_their_weight_against_the_number_of_images(
     np.testing.assert_allclose(statistics.means[0].numpy(), expected, rtol=1e-4, atol=1e-6)
 
 
-def test_the_spread_adds_half_of_the_images_own_variation() -> None:
+def test_the_spread_includes_half_of_the_variation_between_views() -> None:
     clean, views = _random(0, 6, 4), _random(1, 5, 6, 4)
     within = np.mean([np.cov(views[:, image].numpy().T) for image in range(6)], axis=0)
     expected = np.cov(clean.numpy().T) + 0.5 * within
@@ -96,7 +96,7 @@ def test_the_spread_adds_half_of_the_images_own_variation() -> None:
     )
 
 
-def test_one_view_says_nothing_about_variation() -> None:
+def test_a_single_view_adds_no_variation() -> None:
     clean = _random(0, 6, 4)
     np.testing.assert_allclose(
         _of(ClassFeatures(clean, _random(1, 1, 6, 4))).covariance.numpy(),
@@ -132,7 +132,7 @@ def test_factors_of_low_rank_are_the_widest_directions() -> None:
     np.testing.assert_allclose(factors.T @ factors, expected, rtol=1e-3, atol=1e-3)
 
 
-def test_the_oldest_classes_can_be_taken_alone() -> None:
+def test_statistics_of_the_oldest_classes_can_be_selected() -> None:
     statistics = _of(*(_without_views(_random(seed, 6, 4)) for seed in range(3)), rank=2)
     first = statistics.first(2)
     for name in ("means", "counts", "radii", "factors"):
@@ -140,7 +140,7 @@ def test_the_oldest_classes_can_be_taken_alone() -> None:
     assert torch.equal(first.covariance, statistics.covariance)
 
 
-def test_adding_a_class_leaves_the_statistics_before_as_they_were() -> None:
+def test_adding_a_class_does_not_change_the_earlier_statistics() -> None:
     before = _of(_without_views(_random(0, 6, 4)))
     means, covariance = before.means.clone(), before.covariance.clone()
     with_class(before, _without_views(_random(1, 6, 4)), 0.0)
@@ -148,7 +148,7 @@ def test_adding_a_class_leaves_the_statistics_before_as_they_were() -> None:
     assert torch.equal(before.covariance, covariance)
 
 
-def test_carried_statistics_are_those_of_the_moved_features() -> None:
+def test_transported_statistics_are_those_of_the_moved_features() -> None:
     features = [_random(seed, 6, 4) for seed in range(2)]
     drift = FeatureDrift(torch.eye(4) + 0.3 * _random(5, 4, 4), _random(6, 4))
     carried = carry(_of(*map(_without_views, features)), drift)
@@ -159,7 +159,7 @@ def test_carried_statistics_are_those_of_the_moved_features() -> None:
         )
 
 
-def test_the_spread_of_each_class_grows_as_that_of_all() -> None:
+def test_the_spread_of_each_class_scales_with_the_shared_one() -> None:
     statistics = _of(*(_without_views(_random(seed, 6, 4)) for seed in range(2)))
     carried = carry(statistics, FeatureDrift(3 * torch.eye(4), torch.zeros(4)))
     torch.testing.assert_close(carried.radii, 3 * statistics.radii)
@@ -175,7 +175,7 @@ def test_a_subset_of_images_keeps_their_views() -> None:
 
 
 @pytest.mark.parametrize("num_views", [0, 3])
-def test_an_image_without_weight_counts_as_if_it_were_not_there(num_views: int) -> None:
+def test_an_image_of_weight_zero_has_no_effect(num_views: int) -> None:
     clean, views = _random(0, 6, 4), _random(1, num_views, 6, 4)
     weights = torch.tensor([1.0, 0, 1, 1, 0, 1])
     weighted = _of(ClassFeatures(clean, views, weights), rank=3, view_weight=2.0)
@@ -186,7 +186,7 @@ def test_an_image_without_weight_counts_as_if_it_were_not_there(num_views: int) 
         )
 
 
-def test_only_the_proportions_of_weights_count() -> None:
+def test_only_the_ratios_of_weights_matter() -> None:
     clean, views = _random(0, 6, 4), _random(1, 3, 6, 4)
     plain = _of(ClassFeatures(clean, views))
     halved = _of(ClassFeatures(clean, views, torch.full((6,), 0.5)))
@@ -194,7 +194,7 @@ def test_only_the_proportions_of_weights_count() -> None:
         torch.testing.assert_close(getattr(halved, name), getattr(plain, name))
 
 
-def test_doubts_count_in_full_in_the_spread_and_by_their_root_in_the_mean() -> None:
+def test_weights_enter_the_spread_fully_and_the_mean_by_their_square_root() -> None:
     clean = torch.tensor([[0.0], [2.0], [10.0]])
     statistics = _of(ClassFeatures(clean, torch.zeros(0, 3, 1), torch.tensor([1.0, 1.0, 0.25])))
     # roots 1, 1, 0.5; the spread is around 4.5 / 2.25 = 2

@@ -1,4 +1,4 @@
-"""The teacher on data at the edge: few images, single classes, more dimensions than features, every
+"""The teacher on extreme data: few images, single classes, more dimensions than features, every
 kind of memory.
 """
 
@@ -16,7 +16,7 @@ from orchestrator.training.context import LearningContext
 
 
 def _images(classes: range, num: int) -> LabeledImages:
-    """Each class is a bright row of its own in noise."""
+    """Return images of noise in which each class has its own bright row."""
     generator = torch.Generator().manual_seed(classes.start)
     images = torch.randint(
         0, 60, (len(classes) * num, 1, 8, 8), generator=generator, dtype=torch.uint8
@@ -74,7 +74,7 @@ def test_every_choice_of_the_configuration_learns_two_tasks(changes: dict[str, o
     assert len(model.vectors) == 2
 
 
-def test_a_space_without_given_dimensions_has_one_for_each_feature() -> None:
+def test_a_space_without_configured_dimensions_has_one_per_feature() -> None:
     model = _teach([_images(range(2), 12)], joint_embedding={"dimensions": None})
     num_features = model.network.extractor.num_features
     assert model.network.embedding.whitening.shape == (num_features, num_features)
@@ -85,7 +85,7 @@ def test_a_space_without_given_dimensions_has_one_for_each_feature() -> None:
 def test_two_images_a_class_are_enough(num_views: int) -> None:
     model = _teach([_images(range(2), 2), _images(range(2, 4), 2)], num_views=num_views)
     assert _is_finite(model)
-    assert model.refinement_strength == 0  # nothing could be held out to judge it by
+    assert model.refinement_strength == 0  # nothing could be held out to judge a refinement
 
 
 def test_tasks_of_a_single_class_can_be_learned() -> None:
