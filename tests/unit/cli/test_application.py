@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[3]
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-def test_the_version_is_that_of_the_installed_package(orchestrator_command: Command) -> None:
+def test_the_version_equals_the_installed_packages(orchestrator_command: Command) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     done = orchestrator_command("--version")
     assert (done.returncode, done.stdout, done.stderr) == (
@@ -24,14 +24,14 @@ def test_the_version_is_that_of_the_installed_package(orchestrator_command: Comm
     )
 
 
-def test_the_help_of_the_whole_names_the_version_option(orchestrator_command: Command) -> None:
+def test_the_main_help_names_the_version_option(orchestrator_command: Command) -> None:
     done = orchestrator_command("--help")
     assert done.returncode == 0
     assert "--version" in done.stdout
     assert "Image classifiers that keep learning new classes" in done.stdout
 
 
-def test_help_shows_every_command_once_under_its_purpose_what_people_do_first_above(
+def test_help_lists_every_command_once_by_purpose_and_the_first_steps_first(
     orchestrator_command: Command,
 ) -> None:
     shown = orchestrator_command("--help").stdout
@@ -49,6 +49,6 @@ def test_help_shows_every_command_once_under_its_purpose_what_people_do_first_ab
     assert shown.index("│ run ") < shown.index("│ data ") < starts[1]
 
 
-def test_every_command_has_a_purpose_and_no_name_is_given_twice() -> None:
+def test_every_command_has_a_purpose_and_no_name_is_used_twice() -> None:
     assert set(typer.main.get_group(build_application()).commands) == {*COMMANDS, "data"}
     assert len(COMMANDS) == sum(map(len, COMMANDS_BY_PURPOSE.values()))

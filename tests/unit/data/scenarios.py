@@ -1,4 +1,4 @@
-"""Scenarios for a test, and what they hold."""
+"""Build scenarios for tests, and inspect them."""
 
 from pathlib import Path
 from typing import Any
@@ -23,15 +23,15 @@ def build(
 
 
 def rows(scenario: Scenario, split: Split) -> set[int]:
-    """Return the rows of the table that are in a split."""
+    """Return the table rows that are in a split."""
     return {int(row) for of_class in scenario.indices[split] for row in of_class}
 
 
 def small_table(
     folder: Path, counts: dict[str, tuple[int, int]], change: int | None = None
 ) -> ImageTable:
-    """A table of 1x2x2 images with (training, test) images of each class; every pixel tells the
-    row.
+    """Return a table of 1x2x2 images with (training, test) counts per class; every pixel holds its
+    row number.
     """
     labels = [name for name, sizes in counts.items() for _ in range(sum(sizes))]
     is_test = np.asarray(

@@ -1,4 +1,4 @@
-"""Random changes of uint8 batches: within their limits, reproducible, never in place."""
+"""Random augmentation of uint8 batches: within its limits, reproducible, never in place."""
 
 from typing import Literal
 
@@ -34,7 +34,7 @@ def only(**limits: float) -> ImageAugmentationConfig:
 
 
 @given(st.integers(1, 4), st.sampled_from([1, 3]), st.integers(2, 12), st.integers(2, 12))
-def test_shape_type_and_device_stay_and_the_input_too(
+def test_shape_type_and_device_are_kept_and_the_input_is_unchanged(
     num: int, channels: int, height: int, width: int
 ) -> None:
     images = some_images(num, channels, height, width)
@@ -55,7 +55,7 @@ def test_the_default_limits_change_every_image() -> None:
 
 
 @pytest.mark.parametrize("size", [8, 28, 32])
-def test_limits_of_zero_change_nothing(size: int) -> None:
+def test_zero_limits_change_nothing(size: int) -> None:
     images = some_images(height=size, width=size)
     assert torch.equal(augment(images, NO_CHANGE, generator()), images)
 
@@ -68,7 +68,7 @@ def test_the_same_generator_seed_gives_the_same_images() -> None:
     )
 
 
-def test_each_image_draws_its_own_change() -> None:
+def test_each_image_draws_its_own_augmentation() -> None:
     same = some_images(1).expand(6, -1, -1, -1)
     changed = augment(same, ImageAugmentationConfig(), generator())
     assert len({tuple(image.flatten().tolist()) for image in changed}) == 6
@@ -84,7 +84,7 @@ def test_a_horizontal_flip_mirrors_about_half_of_the_images_exactly() -> None:
 
 
 @pytest.mark.parametrize("border", ["black", "reflected"])
-def test_a_shift_alone_keeps_every_pixel_sharp_and_fills_what_comes_in(
+def test_a_shift_alone_keeps_pixels_sharp_and_fills_the_border(
     border: Literal["black", "reflected"],
 ) -> None:
     images = some_images(100, height=16, width=16)
@@ -111,13 +111,13 @@ def test_shifts_stay_within_their_limit() -> None:
     changed = augment(images, only(shift_fraction=0.25), generator()).float()[:, 0]
     weights = changed / changed.sum(dim=(1, 2), keepdim=True)
     centre = (weights.sum(dim=1) * torch.arange(16)).sum(dim=1)
-    # a quarter of 16 pixels either way
+    # a quarter of 16 pixels in either direction
     assert (centre - 8).abs().max() <= 4.1
     assert (centre - 8).abs().max() > 3
     assert centre.min() < 8 < centre.max()
 
 
-def test_a_rotation_moves_the_rim_and_not_the_centre() -> None:
+def test_a_rotation_moves_the_border_and_not_the_centre() -> None:
     images = torch.zeros(50, 1, 33, 33, dtype=torch.uint8)
     images[:, :, 16, 16] = 255  # the centre
     images[:, :, 16, 30] = 200  # 14 pixels to the right of it
@@ -142,12 +142,12 @@ def test_noise_stays_within_the_range_of_pixels() -> None:
         changed = augment(
             torch.full((4, 1, 16, 16), level, dtype=torch.uint8), only(noise=0.2), generator()
         ).float()
-        # half of the noise is cut off: what wrapped around would be at the other end
+        # half of the noise is clipped: wrapped values would be at the other end
         assert (changed - level).abs().max() < 255 * 0.2 * 5
         assert (changed == level).float().mean().item() == pytest.approx(0.5, abs=0.05)
 
 
-def test_quarter_turns_are_all_four_in_blocks() -> None:
+def test_quarter_turns_come_in_blocks_of_all_four() -> None:
     images = torch.tensor([[[[1, 2], [3, 4]]], [[[5, 6], [7, 8]]]], dtype=torch.uint8)
     turned = quarter_turns(images)[:, 0].tolist()
     assert turned == [
@@ -162,7 +162,7 @@ def test_quarter_turns_are_all_four_in_blocks() -> None:
     ]
 
 
-def test_a_mixture_lies_between_the_image_and_another_of_the_batch() -> None:
+def test_a_mixture_lies_between_an_image_and_another_one_of_the_batch() -> None:
     images = torch.stack(
         [torch.full((1, 4, 4), level, dtype=torch.uint8) for level in (0, 100, 200)]
     )
@@ -175,7 +175,7 @@ def test_a_mixture_lies_between_the_image_and_another_of_the_batch() -> None:
     assert ((levels != 0) & (levels != 100) & (levels != 200)).float().mean() > 0.3
 
 
-def test_mixing_one_image_gives_it_back_and_is_reproducible() -> None:
+def test_mixing_a_single_image_returns_it_and_is_reproducible() -> None:
     images = some_images(1)
     assert torch.equal(mix(images, generator()), images)
     many = some_images(8)
@@ -187,10 +187,8 @@ def test_mixing_one_image_gives_it_back_and_is_reproducible() -> None:
 # --- many images at once --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "num", [3, 40]
-)  # few images have noise of their own, many share a sequence
-def test_a_part_is_what_all_together_would_have_been(num: int) -> None:
+@pytest.mark.parametrize("num", [3, 40])  # few images draw their own noise, many share a sequence
+def test_augmenting_a_part_equals_that_part_of_the_whole(num: int) -> None:
     images, config = (
         some_images(num, height=32, width=32),
         ImageAugmentationConfig(horizontal_flip=True),
@@ -200,7 +198,7 @@ def test_a_part_is_what_all_together_would_have_been(num: int) -> None:
         assert torch.equal(augment(images, config, generator(), part), expected[part])
 
 
-def test_the_size_of_blocks_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_block_size_does_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     images, config = (
         some_images(30, height=32, width=32),
         ImageAugmentationConfig(horizontal_flip=True),
@@ -211,7 +209,7 @@ def test_the_size_of_blocks_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> 
         assert torch.equal(augment(images, config, generator()), expected)
 
 
-def test_many_images_have_noise_that_is_not_the_same() -> None:
+def test_noise_differs_between_many_images() -> None:
     changed = (
         augment(torch.full((100, 3, 32, 32), 128, dtype=torch.uint8), only(noise=0.1), generator())
         .float()
@@ -220,16 +218,16 @@ def test_many_images_have_noise_that_is_not_the_same() -> None:
     assert changed.std().item() == pytest.approx(25.5, rel=0.02)
     assert changed.std(dim=1).min() > 20
     correlations = torch.corrcoef(changed) - torch.eye(100)
-    # of independent images it would be one over the root of 3,072 values
+    # for independent images it would be one over the root of 3,072 values
     assert correlations.square().mean().sqrt().item() == pytest.approx(3072**-0.5, rel=0.5)
 
 
-def test_no_images_are_changed_to_none() -> None:
+def test_an_empty_batch_stays_empty() -> None:
     assert augment(some_images(0), ImageAugmentationConfig(), generator()).shape == (0, 3, 8, 8)
 
 
 @pytest.mark.parametrize(("height", "width"), [(8, 8), (5, 32)])
-def test_pixels_come_from_where_torch_finds_them(height: int, width: int) -> None:
+def test_the_sampling_grid_equals_torchs(height: int, width: int) -> None:
     transforms = torch.randn(4, 2, 3, generator=generator())
     expected = functional.affine_grid(transforms, [4, 1, height, width], align_corners=False)
     torch.testing.assert_close(augmentation._grid(transforms, height, width), expected)

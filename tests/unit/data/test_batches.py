@@ -1,4 +1,4 @@
-"""All classes take turns in a batch, however many images they have."""
+"""Batches are balanced over classes, however many images each class has."""
 
 import math
 from collections import Counter
@@ -22,7 +22,7 @@ def batches_of(sizes: list[int], batch_size: int, seed: int = 0) -> BalancedBatc
 
 
 @given(class_sizes, st.integers(2, 16))
-def test_every_class_has_the_same_share_within_one_in_every_whole_turn(
+def test_over_complete_turns_every_class_has_the_same_share_within_one(
     sizes: list[int], batch_size: int
 ) -> None:
     batches = batches_of(sizes, batch_size)
@@ -42,15 +42,15 @@ def test_the_shares_within_one_batch_differ_by_at_most_two(
     present = [label for label, size in enumerate(sizes) if size]
     for batch in batches.epoch(0):
         counts = Counter(batches.labels[batch].tolist())
-        # whole turns count every class once; only the turn cut at either end of the batch can
-        # differ
+        # complete turns count every class once; only the partial turns at both ends of the batch
+        # can differ
         assert (
             max(counts[label] for label in present) - min(counts[label] for label in present) <= 2
         )
 
 
 @given(class_sizes, st.integers(2, 16))
-def test_an_epoch_sees_every_image_of_the_largest_class_except_for_a_last_turn_cut_short(
+def test_an_epoch_sees_every_image_of_the_largest_class_up_to_a_truncated_last_turn(
     sizes: list[int], batch_size: int
 ) -> None:
     batches = batches_of(sizes, batch_size)
@@ -64,7 +64,7 @@ def test_an_epoch_sees_every_image_of_the_largest_class_except_for_a_last_turn_c
 
 
 @given(class_sizes, st.integers(2, 16))
-def test_a_smaller_class_is_gone_through_whole_before_any_image_comes_again(
+def test_a_smaller_class_is_exhausted_before_an_image_repeats(
     sizes: list[int], batch_size: int
 ) -> None:
     batches = batches_of(sizes, batch_size)
@@ -75,7 +75,7 @@ def test_a_smaller_class_is_gone_through_whole_before_any_image_comes_again(
         assert max(repeats) - (min(repeats) if len(repeats) == sizes[label] else 0) <= 1
 
 
-def test_an_epochs_batches_follow_its_generator() -> None:
+def test_an_epochs_batches_are_seeded() -> None:
     batches = batches_of([10, 3, 1], 4)
     first, again, next_epoch = (torch.cat(batches.epoch(epoch)) for epoch in (0, 0, 1))
     assert torch.equal(first, again)
@@ -83,14 +83,14 @@ def test_an_epochs_batches_follow_its_generator() -> None:
     assert not torch.equal(first, torch.cat(batches_of([10, 3, 1], 4, seed=1).epoch(0)))
 
 
-def test_one_exemplar_comes_as_often_as_a_class_of_many() -> None:
+def test_a_single_exemplar_appears_as_often_as_a_large_class() -> None:
     batches = batches_of([60, 1], 10)
     counts = Counter(batches.labels[torch.cat(batches.epoch(0))].tolist())
     assert counts == {0: 60, 1: 60}
 
 
 @pytest.mark.parametrize(("rehearsal", "num_batches"), [(1.0, 5), (0.5, 4), (0.0, 2)])
-def test_old_classes_make_an_epoch_longer_by_as_much_as_they_are_rehearsed(
+def test_old_classes_lengthen_an_epoch_by_the_rehearsal_factor(
     rehearsal: float, num_batches: int
 ) -> None:
     labels = torch.tensor([0, 1, 2, *[3] * 20, *[4] * 20])

@@ -1,4 +1,4 @@
-"""Every mode, depth and orientation in which images come: decoded as a viewer shows them."""
+"""Images of every mode, depth and orientation are decoded as a viewer shows them."""
 
 import io
 from collections.abc import Callable
@@ -38,7 +38,7 @@ def said(content: object) -> str:
     return str(error.value)
 
 
-def test_grey_stays_as_it_is_and_is_repeated_for_colour() -> None:
+def test_grey_images_stay_grey_and_are_repeated_for_colour() -> None:
     image = decoded(Image.fromarray(RAMP))
     assert np.array_equal(image.pixels[0], RAMP)
     assert (image.mode, image.size) == ("L", (8, 8))
@@ -71,7 +71,7 @@ def test_floating_point_pixels_are_shares_of_the_full_range() -> None:
     )
 
 
-def test_pixels_of_no_known_range_are_refused_with_their_values() -> None:
+def test_pixels_of_unknown_range_are_rejected_with_their_values() -> None:
     assert "grey values from -1 to 70000" in said(
         encoded(Image.fromarray(np.array([[-1, 70000]] * 2, np.int32)), "TIFF")
     )
@@ -80,10 +80,10 @@ def test_pixels_of_no_known_range_are_refused_with_their_values() -> None:
     )
 
 
-def test_what_is_transparent_lies_on_white() -> None:
-    """The colour under transparent pixels is whatever a program left there: black here."""
+def test_transparent_pixels_become_white() -> None:
+    """The colour of transparent pixels is whatever a program left there: black here."""
     pixels = np.zeros((8, 8, 4), np.uint8)
-    pixels[:, :4, 3] = 255  # the left half is black, the right half is not there
+    pixels[:, :4, 3] = 255  # the left half is black, the right half transparent
     image = decoded(Image.fromarray(pixels), COLOUR)
     assert (image.pixels[:, :, :4] == 0).all()
     assert (image.pixels[:, :, 4:] == 255).all()
@@ -105,7 +105,7 @@ def test_one_bit_images_are_black_and_white() -> None:
     assert set(decoded(Image.fromarray(RAMP > 100)).pixels.flatten().tolist()) == {0, 255}
 
 
-def test_cmyk_is_turned_into_colours() -> None:
+def test_cmyk_is_converted_to_colours() -> None:
     cmyk = Image.new("CMYK", (16, 16), (0, 255, 255, 0))  # red ink
     image = decoded(cmyk, COLOUR, "JPEG", quality=95)
     assert image.mode == "CMYK"
@@ -129,7 +129,7 @@ def views() -> dict[int, Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.uint8]
 
 
 @pytest.mark.parametrize("orientation", views())
-def test_images_are_turned_as_their_exif_data_say(orientation: int) -> None:
+def test_images_are_rotated_by_their_exif_orientation(orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     shown = np.concatenate([RAMP, RAMP[:4]])  # 8 wide, 12 high
@@ -139,7 +139,7 @@ def test_images_are_turned_as_their_exif_data_say(orientation: int) -> None:
     assert image.size == (8, 12)
 
 
-def test_large_jpegs_are_shrunk_on_the_way_and_look_the_same() -> None:
+def test_large_jpegs_are_decoded_at_reduced_size_and_look_the_same() -> None:
     random = np.random.default_rng(0)
     smooth = Image.fromarray(random.integers(0, 256, (12, 16, 3), np.uint8)).resize(
         (1024, 768), Image.Resampling.BICUBIC
@@ -166,14 +166,14 @@ def test_large_jpegs_are_shrunk_on_the_way_and_look_the_same() -> None:
     ],
     ids=["nothing", "text", "cut off", "JPEG cut off", "zeros", "null", "null bytes"],
 )
-def test_what_cannot_be_decoded_is_said(content: object, what: str) -> None:
+def test_undecodable_bytes_are_reported(content: object, what: str) -> None:
     assert said(content).startswith(what)
 
 
 @pytest.mark.parametrize("position", range(0, 160, 3))
-def test_no_broken_byte_is_more_than_a_data_error(position: int) -> None:
-    """A decoder that reads broken bytes may raise anything: here every third byte of a PNG with a
-    palette, in turn.
+def test_corrupt_bytes_raise_nothing_but_a_data_error(position: int) -> None:
+    """A decoder may raise anything on corrupt bytes. The test corrupts every third byte of a
+    palette PNG in turn.
     """
     palette = Image.fromarray(RAMP).convert("P")
     content = bytearray(encoded(palette))
@@ -184,7 +184,7 @@ def test_no_broken_byte_is_more_than_a_data_error(position: int) -> None:
         assert str(error).startswith("here: cannot be decoded (")  # noqa: PT017 - both ends are right
 
 
-def test_the_digest_goes_by_what_is_stored() -> None:
+def test_the_digest_depends_on_the_stored_content() -> None:
     assert (
         content_digest(b"x")
         == content_digest({"bytes": b"x", "path": "a.png"})

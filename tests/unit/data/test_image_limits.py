@@ -1,4 +1,4 @@
-"""Images from anywhere: named formats only, no more pixels than are allowed, no more memory."""
+"""Untrusted images: only listed formats, at most the allowed pixels, limited memory."""
 
 import io
 import shutil
@@ -34,7 +34,7 @@ def test_the_six_named_formats_are_decoded(image_format: str) -> None:
 
 
 @pytest.mark.parametrize("image_format", OTHER_FORMATS)
-def test_no_other_format_is_decoded(image_format: str) -> None:
+def test_other_formats_are_not_decoded(image_format: str) -> None:
     with pytest.raises(DataError, match=r"known format.*\(known formats: PNG, JPEG, WEBP, BMP"):
         decode(encoded(image_format), SHAPE, "here")
 
@@ -42,7 +42,7 @@ def test_no_other_format_is_decoded(image_format: str) -> None:
 def test_no_program_is_started_for_an_image(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Pillow starts `gs` for EPS: here, one that leaves a trace."""
+    """Pillow starts `gs` for EPS; the test's `gs` would leave a file."""
     (tmp_path / "gs").write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
     (tmp_path / "gs").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
@@ -58,10 +58,10 @@ def test_no_program_is_started_for_an_image(
     assert not (tmp_path / "started").exists()
 
 
-def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded() -> None:
+def test_an_image_with_too_many_pixels_is_rejected_before_decoding() -> None:
     content = encoded("PNG", (100, 41))
     assert decode(content, SHAPE, "here", ImageLimits(4100)).size == (100, 41)
-    torn = content[:60]  # decoding would say that it is truncated
+    torn = content[:60]  # decoding would report a truncated file
     with pytest.raises(DataError) as error:
         decode(torn, SHAPE, "here", ImageLimits(4099))
     assert str(error.value) == (
@@ -70,21 +70,21 @@ def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded() -> None:
     )
 
 
-def test_by_default_an_image_may_have_far_fewer_pixels_than_pillow_takes() -> None:
+def test_the_default_limit_is_far_below_pillows() -> None:
     assert Image.MAX_IMAGE_PIXELS is not None
     with pytest.raises(DataError, match=r"more than the 33,554,432 of data\.max_image_pixels"):
         decode(encoded("PNG", (8192, 4097)), SHAPE, "here")
     assert Image.MAX_IMAGE_PIXELS > 2 * 2**25
 
 
-def test_pixels_and_opened_images_are_held_to_the_same_limit() -> None:
+def test_arrays_and_opened_images_have_the_same_limit() -> None:
     limits = ImageLimits(4099)
     for content in (Image.new("L", (100, 41)), [[0] * 100] * 41):
         with pytest.raises(DataError, match="4,100 pixels"):
             opened(content, "here", limits)
 
 
-def test_images_wait_while_memory_has_no_room_for_another() -> None:
+def test_decoding_waits_until_memory_is_available() -> None:
     limits = ImageLimits(2**25)
     entered = threading.Event()
 
@@ -105,8 +105,8 @@ def parquet(file: Path, cells: pa.Array, label: str = "a") -> Path:
     return file
 
 
-def test_the_limit_of_the_configuration_holds_for_every_source(tmp_path: Path) -> None:
-    """1,100 pixels against 1,024."""
+def test_the_configured_limit_applies_to_every_source(tmp_path: Path) -> None:
+    """1,100 pixels exceed the limit of 1,024."""
     content, another = encoded("PNG", (100, 11)), encoded("BMP", (100, 11))
     folder = tmp_path / "photos" / "a"
     folder.mkdir(parents=True)
@@ -126,10 +126,10 @@ def test_the_limit_of_the_configuration_holds_for_every_source(tmp_path: Path) -
         read_content(Folder(str(tmp_path)), "x.parquet").decode([1], SHAPE, 1024)
 
 
-def test_images_that_torchvision_opens_by_itself_are_held_to_formats_and_limit(
+def test_images_that_torchvision_opens_itself_have_the_same_formats_and_limit(
     tmp_path: Path,
 ) -> None:
-    """OxfordIIITPet opens its files, and knows no `loader`."""
+    """OxfordIIITPet opens its files itself and has no `loader`."""
     config = TorchvisionDataConfig(
         name="OxfordIIITPet", root=tmp_path, image_size=8, cache_dir=tmp_path / "cache"
     )
@@ -155,8 +155,8 @@ def test_images_that_torchvision_opens_by_itself_are_held_to_formats_and_limit(
         load_images(config)
 
 
-def test_a_list_of_more_values_than_memory_should_hold_as_a_list_is_refused() -> None:
-    """A column of zeros takes a few kilobytes in the file, and forty bytes a value here."""
+def test_a_list_with_too_many_values_for_memory_is_rejected() -> None:
+    """A column of zeros takes a few kilobytes in the file, and forty bytes per value as a list."""
     rows = pa.FixedSizeListArray.from_arrays(pa.nulls(2**22 + 2048, pa.uint8()), 2048)
     image = pa.ListArray.from_arrays(pa.array([0, len(rows)], pa.int32()), rows)
     for cell in (image[0], pa.StructArray.from_arrays([image], names=["bytes"])[0]):

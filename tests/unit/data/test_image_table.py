@@ -1,5 +1,5 @@
-"""The one internal form of a data set: its fingerprint, its mapping into memory, and what happens
-to torn files.
+"""The one internal form of a data set: its fingerprint, its memory mapping, and recovery from torn
+files.
 """
 
 from pathlib import Path
@@ -27,7 +27,7 @@ def fingerprint(
     return write_image_table(folder / "any.arrow", "any", images, labels, is_test).fingerprint
 
 
-def test_equal_content_has_an_equal_fingerprint_wherever_it_lies(tmp_path: Path) -> None:
+def test_equal_content_has_an_equal_fingerprint_wherever_it_is_stored(tmp_path: Path) -> None:
     first = write_image_table(tmp_path / "one.arrow", "one", IMAGES, LABELS, IS_TEST)
     second = write_image_table(
         tmp_path / "deeper" / "two.arrow", "two", IMAGES.copy(), list(LABELS), IS_TEST.copy()
@@ -36,7 +36,7 @@ def test_equal_content_has_an_equal_fingerprint_wherever_it_lies(tmp_path: Path)
     assert len(first.fingerprint) == 64
 
 
-def test_pixels_that_lie_differently_in_memory_have_the_same_fingerprint(tmp_path: Path) -> None:
+def test_the_fingerprint_does_not_depend_on_the_memory_layout(tmp_path: Path) -> None:
     assert fingerprint(tmp_path, np.asfortranarray(IMAGES)) == fingerprint(tmp_path)
 
 
@@ -56,7 +56,7 @@ def test_one_changed_pixel_label_split_or_shape_changes_the_fingerprint(tmp_path
     assert len(found) == 6
 
 
-def test_a_table_reads_back_what_was_written(tmp_path: Path) -> None:
+def test_a_table_is_read_back_as_written(tmp_path: Path) -> None:
     write_image_table(tmp_path / "t.arrow", "letters", IMAGES, LABELS, IS_TEST)
     table = open_image_table(tmp_path / "t.arrow")
     assert table is not None
@@ -67,7 +67,7 @@ def test_a_table_reads_back_what_was_written(tmp_path: Path) -> None:
     assert table.fingerprint == fingerprint(tmp_path)
 
 
-def test_images_are_mapped_not_copied_and_cannot_be_written(digits_table: ImageTable) -> None:
+def test_images_are_memory_mapped_and_read_only(digits_table: ImageTable) -> None:
     assert not digits_table.images.flags.owndata
     assert not digits_table.images.flags.writeable
     with pytest.raises(ValueError, match="read-only"):
@@ -80,21 +80,22 @@ def test_images_are_mapped_not_copied_and_cannot_be_written(digits_table: ImageT
     assert mapped, "the file is mapped into this process"
 
 
-def test_the_digits_are_scikit_learns(digits_table: ImageTable) -> None:
+def test_the_digits_equal_scikit_learns(digits_table: ImageTable) -> None:
     assert digits_table.images.shape == (1797, 1, 8, 8)
     assert sorted(set(digits_table.labels.tolist())) == [str(digit) for digit in range(10)]
     assert digits_table.is_test.mean() == pytest.approx(0.3, abs=0.001)
-    # scikit-learn counts 0 to 16; row 0 is a zero whose third pixel is 5, and 5/16 of 255 is 79.7
+    # scikit-learn's values are 0 to 16; row 0 is a zero whose third pixel is 5, and 5/16 of 255 is
+    # 79.7
     assert digits_table.labels[0] == "0"
     assert digits_table.images[0, 0, 0, 2] == 80
-    # stratified: each class keeps its share in the test data
+    # stratified: each class has its share in the test data
     for digit in range(10):
         assert digits_table.is_test[digits_table.labels == str(digit)].mean() == pytest.approx(
             0.3, abs=0.01
         )
 
 
-def test_the_split_of_the_digits_follows_its_seed(
+def test_the_split_of_the_digits_depends_on_its_seed(
     digits_cache: Path, digits_table: ImageTable
 ) -> None:
     other = load_images(DigitsConfig(cache_dir=digits_cache, split_seed=1))
@@ -102,7 +103,7 @@ def test_the_split_of_the_digits_follows_its_seed(
     assert other.fingerprint != digits_table.fingerprint
 
 
-def test_decoded_images_are_taken_from_the_cache(tmp_path: Path) -> None:
+def test_decoded_images_come_from_the_cache(tmp_path: Path) -> None:
     config = DigitsConfig(cache_dir=tmp_path)
     first = load_images(config)
     inode = first.path.stat().st_ino
@@ -128,7 +129,7 @@ def test_a_torn_cache_file_is_rebuilt(
     assert np.array_equal(table.images, digits_table.images)
 
 
-def test_a_cache_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+def test_an_unwritable_cache_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(
         StorageUnavailableError,

@@ -9,7 +9,7 @@ from orchestrator.data import ImageTable, Split
 from tests.unit.data.scenarios import build, is_in_a_file
 
 
-def test_exemplars_go_before_images_in_memory_and_on_disk(digits_table: ImageTable) -> None:
+def test_exemplars_precede_images_in_memory_and_on_disk(digits_table: ImageTable) -> None:
     exemplars = torch.full((2, 1, 8, 8), 7, dtype=torch.uint8)
     in_memory = build(digits_table).images_of(Split.TRAIN, [2, 3]).preceded_by(exemplars)
     on_disk = (
@@ -24,12 +24,12 @@ def test_exemplars_go_before_images_in_memory_and_on_disk(digits_table: ImageTab
     assert (in_memory.images[:2] == 7).all()
 
 
-def test_no_exemplars_need_no_copy(digits_table: ImageTable) -> None:
+def test_without_exemplars_nothing_is_copied(digits_table: ImageTable) -> None:
     data = build(digits_table).images_of(Split.TRAIN, [0])
     assert data.preceded_by(data.images[:0]) is data
 
 
-def test_images_get_another_size_in_memory_and_on_disk(digits_table: ImageTable) -> None:
+def test_images_are_resized_in_memory_and_on_disk(digits_table: ImageTable) -> None:
     in_memory = build(digits_table).images_of(Split.TRAIN, [2, 3, 4])
     on_disk = replace(build(digits_table), max_bytes=1).images_of(Split.TRAIN, [2, 3, 4]).resized(5)
     assert len(on_disk) > 256, "more than are resized at once"

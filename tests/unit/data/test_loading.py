@@ -31,12 +31,12 @@ def parquet_file(folder: Path) -> Path:
 # --- the names are frozen: a renamed cache file is decoded again on every machine ----------------
 
 
-def test_the_digits_file_has_the_format_the_test_fraction_and_the_seed(digits_cache: Path) -> None:
+def test_the_digits_file_name_has_format_test_fraction_and_seed(digits_cache: Path) -> None:
     config = DigitsConfig(cache_dir=digits_cache)
     assert load_images(config).path.name == "digits-3-0.3-0.arrow"
 
 
-def test_a_parquet_files_name_has_the_digest_of_format_shape_split_and_files(
+def test_a_parquet_cache_name_has_the_digest_of_format_shape_split_and_files(
     tmp_path: Path,
 ) -> None:
     file = parquet_file(tmp_path / "in")
@@ -48,7 +48,7 @@ def test_a_parquet_files_name_has_the_digest_of_format_shape_split_and_files(
     assert load_images(config).path.name == expected
 
 
-def test_an_arrivals_files_name_has_the_digest_of_format_and_settings(tmp_path: Path) -> None:
+def test_an_arrivals_cache_name_has_the_digest_of_format_and_settings(tmp_path: Path) -> None:
     file = parquet_file(tmp_path / "in")
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     read = {
@@ -80,18 +80,18 @@ def npz(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataConfig:
     return Experiment.model_validate({"data": data}).data
 
 
-def test_its_images_are_decoded_once(npz: DataConfig) -> None:
+def test_images_of_an_extension_are_decoded_once(npz: DataConfig) -> None:
     first = load_images(npz)
     inode = first.path.stat().st_ino
     assert load_images(npz).path.stat().st_ino == inode
 
 
-def test_a_share_of_each_class_becomes_test_data_where_it_has_none(npz: DataConfig) -> None:
+def test_without_test_data_a_share_of_each_class_becomes_test_data(npz: DataConfig) -> None:
     table = load_images(npz)
     assert sorted(table.labels[table.is_test].tolist()) == ["ant", "bee"]
 
 
-def test_a_new_version_of_it_decodes_again_and_the_same_images_keep_their_fingerprint(
+def test_a_new_version_of_an_extension_decodes_again_and_equal_images_keep_their_fingerprint(
     npz: DataConfig, tmp_path: Path
 ) -> None:
     of_first = load_images(npz)
@@ -101,7 +101,7 @@ def test_a_new_version_of_it_decodes_again_and_the_same_images_keep_their_finger
     assert of_second.fingerprint == of_first.fingerprint
 
 
-def test_a_raised_format_of_it_decodes_again(
+def test_a_higher_format_of_an_extension_decodes_again(
     npz: DataConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from orchestrator.config.extensions import installed

@@ -10,7 +10,7 @@ from orchestrator.data import ImageTable, Split
 from tests.unit.data.scenarios import build, is_in_a_file, small_table
 
 
-def test_labels_of_a_task_are_as_the_source_has_them(
+def test_labels_of_a_task_equal_those_of_the_source(
     tmp_path: Path, digits_table: ImageTable
 ) -> None:
     digits = build(digits_table, class_order=[7, "3", 1, 0])
@@ -19,7 +19,7 @@ def test_labels_of_a_task_are_as_the_source_has_them(
     assert animals.labels_of(animals.tasks[0]) == ["7", "3"]
 
 
-def test_images_come_class_by_class_in_the_asked_order(tmp_path: Path) -> None:
+def test_images_come_class_by_class_in_the_requested_order(tmp_path: Path) -> None:
     scenario = build(
         small_table(tmp_path, {"a": (3, 1), "b": (2, 2)}),
         0.0,
@@ -33,14 +33,14 @@ def test_images_come_class_by_class_in_the_asked_order(tmp_path: Path) -> None:
     assert (len(data), data.shape) == (5, (1, 2, 2))
 
 
-def test_images_are_a_copy_that_may_be_changed(digits_table: ImageTable) -> None:
+def test_returned_images_are_a_mutable_copy(digits_table: ImageTable) -> None:
     scenario = build(digits_table)
     before = digits_table.images.copy()
     scenario.images_of(Split.TRAIN, [0]).images.fill_(7)
     assert np.array_equal(digits_table.images, before)
 
 
-def test_images_that_are_too_many_for_memory_lie_on_disk_and_are_the_same(
+def test_images_that_exceed_the_memory_limit_are_on_disk_and_equal(
     digits_table: ImageTable,
 ) -> None:
     files_before = {path.name for path in digits_table.path.parent.iterdir()}
@@ -62,7 +62,7 @@ def test_images_that_are_too_many_for_memory_lie_on_disk_and_are_the_same(
     assert files == files_before, "what lies on disk has no name: it is gone with the process"
 
 
-def test_targets_are_known_without_the_images(digits_table: ImageTable) -> None:
+def test_targets_are_available_without_images(digits_table: ImageTable) -> None:
     scenario = build(digits_table)
     assert torch.equal(
         scenario.targets_of(Split.TRAIN, [3, 1]), scenario.images_of(Split.TRAIN, [3, 1]).labels
@@ -94,7 +94,7 @@ def test_a_tasks_fingerprint_changes_only_with_its_own_training_images(tmp_path:
     assert len(set(original)) == 3
 
 
-def test_a_tasks_fingerprint_tells_classes_apart_that_swap_their_images(tmp_path: Path) -> None:
+def test_a_tasks_fingerprint_changes_when_two_classes_swap_their_order(tmp_path: Path) -> None:
     table = small_table(tmp_path, {"a": (4, 1), "b": (4, 1)})
     orders = [build(table, 0.0, class_order=order) for order in (["a", "b"], ["b", "a"])]
     assert orders[0].fingerprint_of(orders[0].tasks[0]) != orders[1].fingerprint_of(

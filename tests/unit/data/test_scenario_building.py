@@ -1,4 +1,4 @@
-"""Classes arrive in order, in tasks; nothing of the test data is ever learned from."""
+"""Classes arrive in order, in tasks; test data are never trained on."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from tests.unit.data.scenarios import build, rows, small_table
 # --- class order and tasks ------------------------------------------------------------------------
 
 
-def test_classes_arrive_in_the_listed_order_and_the_unlisted_not_at_all(
+def test_listed_classes_arrive_in_order_and_unlisted_ones_are_excluded(
     digits_table: ImageTable,
 ) -> None:
     scenario = build(digits_table, class_order=[7, 3, "1", 9])
@@ -26,7 +26,7 @@ def test_classes_arrive_in_the_listed_order_and_the_unlisted_not_at_all(
     )
 
 
-def test_a_seed_shuffles_all_classes_and_always_in_the_same_way(digits_table: ImageTable) -> None:
+def test_a_seed_shuffles_all_classes_reproducibly(digits_table: ImageTable) -> None:
     orders = [build(digits_table, class_order=seed).class_names for seed in (0, 0, 1, 2)]
     assert orders[0] == orders[1]
     assert len(set(orders)) == 3
@@ -49,7 +49,7 @@ def test_the_class_order_does_not_depend_on_the_experiments_seed(digits_table: I
         (9, 1, [9, 1]),
     ],
 )
-def test_tasks_are_cut_and_the_last_may_be_smaller(
+def test_classes_are_split_into_tasks_and_the_last_may_be_smaller(
     digits_table: ImageTable, base: int, step: int, sizes: list[int]
 ) -> None:
     tasks = build(digits_table, num_base_classes=base, classes_per_task=step).tasks
@@ -59,7 +59,9 @@ def test_tasks_are_cut_and_the_last_may_be_smaller(
     assert [task.num_seen_classes for task in tasks] == np.cumsum(sizes).tolist()
 
 
-def test_more_classes_than_there_are_is_an_error_with_the_numbers(digits_table: ImageTable) -> None:
+def test_more_classes_than_available_is_an_error_with_both_numbers(
+    digits_table: ImageTable,
+) -> None:
     with pytest.raises(
         DataError,
         match="num_base_classes = 11, but there are only 10 classes; set it to at most 10",
@@ -102,23 +104,25 @@ def test_validation_images_are_taken_from_the_training_images_only(
         assert len(held_out) == round(0.2 * (len(learned) + len(held_out)))
 
 
-def test_a_fraction_of_zero_sets_nothing_aside(digits_table: ImageTable) -> None:
+def test_a_validation_fraction_of_zero_gives_no_validation_images(digits_table: ImageTable) -> None:
     scenario = build(digits_table, validation_fraction=0.0)
     assert rows(scenario, Split.VALIDATION) == set()
     assert len(scenario.images_of(Split.VALIDATION, range(10))) == 0
 
 
-def test_any_fraction_above_zero_sets_at_least_one_image_of_a_class_aside(tmp_path: Path) -> None:
+def test_any_validation_fraction_above_zero_takes_at_least_one_image_of_a_class(
+    tmp_path: Path,
+) -> None:
     scenario = build(small_table(tmp_path, {"a": (4, 1), "b": (5, 1)}), 0.01, num_base_classes=2)
     assert [len(of_class) for of_class in scenario.indices[Split.VALIDATION]] == [1, 1]
 
 
-def test_the_seed_decides_which_images_are_set_aside(digits_table: ImageTable) -> None:
+def test_the_seed_selects_the_validation_images(digits_table: ImageTable) -> None:
     chosen = [rows(build(digits_table, seed=seed), Split.VALIDATION) for seed in (0, 0, 1)]
     assert chosen[0] == chosen[1] != chosen[2]
 
 
-def test_the_limit_of_images_counts_only_after_the_first_task(digits_table: ImageTable) -> None:
+def test_the_limit_of_images_applies_only_after_the_first_task(digits_table: ImageTable) -> None:
     whole = build(digits_table, num_base_classes=3)
     limited = build(digits_table, num_base_classes=3, max_images_per_class=10)
     sizes = [len(of_class) for of_class in limited.indices[Split.TRAIN]]
@@ -129,7 +133,7 @@ def test_the_limit_of_images_counts_only_after_the_first_task(digits_table: Imag
         assert rows(limited, split) == rows(whole, split)
 
 
-def test_the_first_task_has_a_limit_of_its_own(digits_table: ImageTable) -> None:
+def test_the_first_task_has_its_own_limit(digits_table: ImageTable) -> None:
     limited = build(
         digits_table, num_base_classes=3, max_images_per_base_class=7, max_images_per_class=10
     )
@@ -142,7 +146,7 @@ def test_the_first_task_has_a_limit_of_its_own(digits_table: ImageTable) -> None
         assert set(few) < set(many) if c < 3 else np.array_equal(few, many)
 
 
-def test_the_seed_decides_which_images_are_kept_under_the_limit(digits_table: ImageTable) -> None:
+def test_the_seed_selects_the_images_kept_under_the_limit(digits_table: ImageTable) -> None:
     kept = [
         rows(
             build(digits_table, validation_fraction=0.0, seed=seed, max_images_per_class=10),
@@ -170,7 +174,7 @@ def test_a_class_missing_from_a_split_is_named(
 
 
 @pytest.mark.parametrize(("num_images", "fraction"), [(1, 0.0), (2, 0.1)])
-def test_a_class_with_too_few_images_to_learn_from_is_named(
+def test_a_class_with_too_few_training_images_is_named(
     tmp_path: Path, num_images: int, fraction: float
 ) -> None:
     with pytest.raises(DataError, match=f"class 'b' has {num_images} training images"):

@@ -1,4 +1,4 @@
-"""Problems of a data set are reported; each finding is tested with images that cause exactly it."""
+"""Problems of a data set are reported; the images of each test cause exactly one finding."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def save(file: Path, number: int, size: tuple[int, int] = (8, 8), mode: str = "L
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two classes of two images in each half: nothing is odd about it."""
+    """Return a data set without problems: two classes of two images in each half."""
     for number, (half, label) in enumerate(
         (half, label) for half in HALVES for label in ("cat", "dog")
     ):
@@ -58,7 +58,7 @@ def test_sizes_and_modes_are_counted(folder: Path) -> None:
     assert found.modes == {"L": 8, "RGBA": 1}
 
 
-def test_images_that_cannot_be_used_are_named_with_the_reason(folder: Path) -> None:
+def test_unusable_images_are_named_with_the_reason(folder: Path) -> None:
     bad = folder / "train" / "cat" / "bad.png"
     bad.write_bytes(b"")
     found = survey(folder)
@@ -69,7 +69,7 @@ def test_images_that_cannot_be_used_are_named_with_the_reason(folder: Path) -> N
     assert found.num_usable == 8
 
 
-def test_classes_of_one_half_and_empty_ones_are_named(folder: Path) -> None:
+def test_classes_in_only_one_half_and_empty_ones_are_named(folder: Path) -> None:
     save(folder / "test" / "owl" / "o.png", 60)
     save(folder / "train" / "fox" / "f.png", 61)
     (folder / "train" / "yak").mkdir()
@@ -80,7 +80,7 @@ def test_classes_of_one_half_and_empty_ones_are_named(folder: Path) -> None:
     ]
 
 
-def test_the_same_image_on_both_sides_is_named(folder: Path) -> None:
+def test_an_image_in_both_halves_is_named(folder: Path) -> None:
     first, second = (
         save(folder / "train" / "cat" / "a.png", 70),
         save(folder / "test" / "cat" / "b.png", 70),
@@ -90,7 +90,7 @@ def test_the_same_image_on_both_sides_is_named(folder: Path) -> None:
     ]
 
 
-def test_the_same_image_under_two_classes_is_named(folder: Path) -> None:
+def test_an_image_in_two_classes_is_named(folder: Path) -> None:
     first, second = (
         save(folder / "train" / "cat" / "a.png", 70),
         save(folder / "train" / "dog" / "b.png", 70),
@@ -100,7 +100,7 @@ def test_the_same_image_under_two_classes_is_named(folder: Path) -> None:
     ]
 
 
-def test_the_same_image_twice_in_a_class_is_named(folder: Path) -> None:
+def test_a_duplicate_within_a_class_is_named(folder: Path) -> None:
     first, second = (
         save(folder / "train" / "cat" / "a.png", 70),
         save(folder / "train" / "cat" / "b.png", 70),
@@ -130,13 +130,13 @@ def test_of_three_equal_images_the_pair_across_the_halves_is_named(folder: Path)
     ]
 
 
-def test_a_file_name_that_several_images_share_is_no_finding(folder: Path) -> None:
+def test_a_file_name_shared_by_several_images_is_no_finding(folder: Path) -> None:
     for label in ("cat", "dog"):
         save(folder / "train" / label / "same.png", 80 + (label == "cat"))
     assert survey(folder).findings() == []
 
 
-def test_images_of_an_odd_size_are_named(folder: Path) -> None:
+def test_images_of_an_unusual_size_are_named(folder: Path) -> None:
     dot = save(folder / "train" / "cat" / "dot.png", 60, (1, 1))
     line = save(folder / "train" / "dog" / "line.png", 61, (2000, 3))
     save(folder / "train" / "dog" / "wide.png", 62, (80, 4))
@@ -148,11 +148,11 @@ def test_images_of_an_odd_size_are_named(folder: Path) -> None:
     ]
 
 
-def test_images_beside_the_class_folders_are_named(folder: Path) -> None:
+def test_images_next_to_the_class_folders_are_named(folder: Path) -> None:
     stray = save(folder / "train" / "stray.png", 60)
     (folder / "train" / "notes.txt").touch()
     assert survey(folder).findings() == [f"1 image next to the class folders, in no class: {stray}"]
 
 
-def test_numbers_come_in_their_order_and_before_text() -> None:
+def test_numbers_are_sorted_by_value_and_before_text() -> None:
     assert sorted(["10", "b", "9", "a"], key=natural_key) == ["9", "10", "a", "b"]

@@ -1,4 +1,4 @@
-"""Images without labels: which of a source may be learned from, and what tells them apart."""
+"""Images without labels: which of a source may be used, and their fingerprints."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from tests.unlabeled import noise, png, write_unlabeled
 
 @pytest.fixture
 def scenario(digits_table: ImageTable) -> Scenario:
-    """Digits of which the later tasks have five training images a class."""
+    """Return digits whose later tasks have five training images a class."""
     return build(digits_table, class_order=[0, 1, 2, 3], max_images_per_class=5)
 
 
@@ -41,7 +41,7 @@ def pool_of(images: np.ndarray, scenario: Scenario, folder: Path) -> UnlabeledPo
 # --- sources --------------------------------------------------------------------------------------
 
 
-def test_parquet_files_need_no_column_of_labels(tmp_path: Path) -> None:
+def test_parquet_files_need_no_label_column(tmp_path: Path) -> None:
     images = noise(5)
     for number, part in enumerate((images[:3], images[3:])):
         write_unlabeled(tmp_path / "camera" / f"{number}.parquet", part)
@@ -51,7 +51,7 @@ def test_parquet_files_need_no_column_of_labels(tmp_path: Path) -> None:
     assert table.name == "camera"
 
 
-def test_a_folder_is_read_to_any_depth_and_its_names_mean_nothing(tmp_path: Path) -> None:
+def test_a_folder_is_read_recursively_and_its_names_are_ignored(tmp_path: Path) -> None:
     images = noise(3)
     for name, image in zip(("a.png", "deep/er/b.png", "deep/c.png"), images, strict=True):
         (tmp_path / "camera" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ def test_a_folder_is_read_to_any_depth_and_its_names_mean_nothing(tmp_path: Path
     assert np.array_equal(table.images, images[[0, 2, 1]]), "in the order of their paths"
 
 
-def test_images_of_any_size_and_mode_become_those_of_the_data(tmp_path: Path) -> None:
+def test_images_of_any_size_and_mode_are_converted_to_those_of_the_data(tmp_path: Path) -> None:
     (tmp_path / "camera").mkdir()
     Image.new("RGBA", (40, 20), (255, 0, 0, 255)).save(tmp_path / "camera" / "large.png")
     table = loaded(UnlabeledFolderConfig(path=tmp_path / "camera"), tmp_path / "cache")
@@ -69,7 +69,7 @@ def test_images_of_any_size_and_mode_become_those_of_the_data(tmp_path: Path) ->
     assert (table.images == 76).all(), "the grey of red"
 
 
-def test_any_labeled_source_gives_its_training_images(
+def test_a_labeled_source_gives_its_training_images(
     digits_table: ImageTable, tmp_path: Path
 ) -> None:
     config = UnlabeledOfLabeledConfig(source={"kind": "digits", "split_seed": 0})
@@ -78,7 +78,7 @@ def test_any_labeled_source_gives_its_training_images(
     assert set(table.labels.tolist()) == {""}
 
 
-def test_a_labeled_source_without_test_images_gives_all(tmp_path: Path) -> None:
+def test_a_labeled_source_without_test_images_gives_all_its_images(tmp_path: Path) -> None:
     for number, image in enumerate(noise(6)):
         file = tmp_path / "animals" / ("ant", "bee")[number % 2] / f"{number}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -95,16 +95,14 @@ def test_a_labeled_source_without_test_images_gives_all(tmp_path: Path) -> None:
         (UnlabeledFolderConfig(path=Path("/nowhere")), "/nowhere: no such folder"),
     ],
 )
-def test_a_path_that_leads_nowhere_is_named(
-    config: UnlabeledConfig, said: str, tmp_path: Path
-) -> None:
+def test_a_nonexistent_path_is_named(config: UnlabeledConfig, said: str, tmp_path: Path) -> None:
     with pytest.raises(DataError) as error:
         loaded(config, tmp_path)
     assert said in str(error.value)
     assert "correct data.unlabeled.path" in str(error.value)
 
 
-def test_a_source_without_images_is_no_source(tmp_path: Path) -> None:
+def test_a_source_without_images_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="holds no images"):
         loaded(UnlabeledFolderConfig(path=tmp_path / "empty"), tmp_path / "cache")
@@ -120,7 +118,7 @@ def test_an_image_that_cannot_be_decoded_is_named(tmp_path: Path) -> None:
         loaded(UnlabeledFolderConfig(path=tmp_path / "camera"), tmp_path / "cache")
 
 
-def test_at_most_max_images_are_read_and_a_seed_chooses_them(tmp_path: Path) -> None:
+def test_at_most_max_images_are_read_and_a_seed_selects_them(tmp_path: Path) -> None:
     file = write_unlabeled(tmp_path / "many.parquet", noise(40))
 
     def chosen(seed: int, max_images: int = 10) -> list[bytes]:
@@ -146,7 +144,7 @@ def test_images_are_decoded_once(tmp_path: Path) -> None:
 # --- what may be learned from ---------------------------------------------------------------------
 
 
-def test_images_of_the_data_are_left_out_and_counted_by_the_first_reason(
+def test_images_of_the_data_set_are_excluded_and_counted_by_the_first_reason(
     scenario: Scenario, tmp_path: Path
 ) -> None:
     rows = {split: scenario.indices[split][2] for split in Split}
@@ -165,9 +163,7 @@ def test_images_of_the_data_are_left_out_and_counted_by_the_first_reason(
     assert len(pool) + pool.left_out.total == len(given)
 
 
-def test_test_images_of_classes_that_are_not_learned_are_left_out_as_well(
-    scenario: Scenario, tmp_path: Path
-) -> None:
+def test_test_images_of_unused_classes_are_excluded_too(scenario: Scenario, tmp_path: Path) -> None:
     table = scenario.table
     nine = np.flatnonzero((table.labels == "9") & table.is_test)[:2]
     spare = np.flatnonzero((table.labels == "9") & ~table.is_test)[:5]
@@ -176,7 +172,7 @@ def test_test_images_of_classes_that_are_not_learned_are_left_out_as_well(
     assert len(pool) == 5, "a training image that nobody learns with its label may stay"
 
 
-def test_a_source_of_which_nothing_is_left_is_refused(scenario: Scenario, tmp_path: Path) -> None:
+def test_a_source_without_usable_images_is_rejected(scenario: Scenario, tmp_path: Path) -> None:
     known = scenario.table.images[scenario.indices[Split.TEST][0][:3]]
     with pytest.raises(DataError, match="every one of its 3 images is a test, validation"):
         pool_of(known, scenario, tmp_path)
@@ -185,7 +181,7 @@ def test_a_source_of_which_nothing_is_left_is_refused(scenario: Scenario, tmp_pa
 # --- parts and fingerprints -----------------------------------------------------------------------
 
 
-def test_parts_follow_each_other_and_each_has_a_fingerprint_of_its_own(
+def test_parts_are_consecutive_and_each_has_its_own_fingerprint(
     scenario: Scenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "IMAGES_PER_PART", 4)
@@ -196,7 +192,7 @@ def test_parts_follow_each_other_and_each_has_a_fingerprint_of_its_own(
     assert len({part.fingerprint for part in pool.parts}) == 3
 
 
-def test_images_that_come_later_leave_the_earlier_parts_as_they_are(
+def test_later_images_do_not_change_earlier_parts(
     scenario: Scenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "IMAGES_PER_PART", 4)
@@ -207,7 +203,7 @@ def test_images_that_come_later_leave_the_earlier_parts_as_they_are(
     ]
 
 
-def test_what_is_left_out_is_looked_at_with_the_others_where_it_is_the_smaller_half(
+def test_a_part_keeps_excluded_images_if_they_are_the_minority(
     scenario: Scenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "IMAGES_PER_PART", 4)
@@ -221,10 +217,10 @@ def test_what_is_left_out_is_looked_at_with_the_others_where_it_is_the_smaller_h
     assert np.array_equal(pool.copy_of(kept).numpy(), pool.images(None).images.numpy())
 
 
-def test_a_part_is_the_same_whatever_little_is_left_out_of_it(
+def test_a_part_is_identical_whatever_small_share_is_excluded(
     digits_table: ImageTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So that all seeds, and all amounts of labels, share what was computed of it."""
+    """All seeds and all numbers of labels then share the part's derived artifacts."""
     monkeypatch.setattr(module, "IMAGES_PER_PART", 100)
     training = digits_table.images[~digits_table.is_test]
     pools = [
@@ -238,7 +234,7 @@ def test_a_part_is_the_same_whatever_little_is_left_out_of_it(
     assert len({tuple(part.fingerprint for part in pool.parts) for pool in pools}) == 1
 
 
-def test_a_fingerprint_is_of_the_content_that_is_learned_from(
+def test_a_fingerprint_depends_only_on_the_used_images_and_their_order(
     scenario: Scenario, tmp_path: Path
 ) -> None:
     test_image = scenario.table.images[scenario.indices[Split.TEST][0][:1]]
@@ -252,7 +248,7 @@ def test_a_fingerprint_is_of_the_content_that_is_learned_from(
 # --- memory ---------------------------------------------------------------------------------------
 
 
-def test_too_many_images_lie_on_disk_also_when_they_are_resized(
+def test_too_many_images_are_on_disk_also_after_resizing(
     scenario: Scenario, tmp_path: Path
 ) -> None:
     pool = pool_of(noise(20), scenario, tmp_path)
@@ -264,7 +260,7 @@ def test_too_many_images_lie_on_disk_also_when_they_are_resized(
     assert (on_disk.resized(4).images == in_memory.resized(4).images).all()
 
 
-def test_they_share_the_room_with_the_images_that_they_are_used_beside(
+def test_images_without_labels_share_the_memory_limit_with_the_labelled_ones(
     scenario: Scenario, tmp_path: Path
 ) -> None:
     pool = pool_of(noise(20), scenario, tmp_path)

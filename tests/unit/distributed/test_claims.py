@@ -1,4 +1,4 @@
-"""Claims among real Ray actors: one holder at a time, none behind who has died, and a chain of
+"""Claims among real Ray actors: one holder at a time, none held by a dead process, and a chain of
 stages that is computed once.
 """
 
@@ -32,13 +32,14 @@ from tests.waiting import PATIENCE_SECONDS, wait_until
 
 pytestmark = pytest.mark.slow
 
-# measured: at most one; a claim whose release nobody heard of would be free after half a minute
+# measured: at most one second; a claim whose release was never received is freed after half a
+# minute
 SOON = 25.0
 MakeActor = Callable[..., Any]
 
 
 class Holder:
-    """An actor that claims."""
+    """Actor that claims keys."""
 
     def __init__(self, name: str) -> None:
         from orchestrator.distributed.claims import ClusterClaims
@@ -55,12 +56,12 @@ class Holder:
         self._claims.release(key, token)
 
     def be_busy(self, seconds: float) -> None:
-        """Without a look at its messages, as in the middle of a stage."""
+        """Block the actor without handling messages, as in the middle of a stage."""
         time.sleep(seconds)
 
 
 class Learner:
-    """An actor that computes an experiment's stages, and notes each computation that it begins."""
+    """Actor that computes an experiment's stages, and records each computation that it starts."""
 
     def learn(
         self,
@@ -69,7 +70,9 @@ class Learner:
         notes: str,
         dies_after_epochs: int | None = None,
     ) -> list[str]:
-        """Names of the stages that it has computed itself; or it kills itself in the middle."""
+        """Return the names of the stages that it has computed itself, or kill itself in the
+        middle.
+        """
         from orchestrator.distributed.claims import ClusterClaims
 
         torch.set_num_threads(1)
@@ -91,7 +94,7 @@ class Learner:
 
         pytest.MonkeyPatch().setattr(
             runner, "compute_stage", noted
-        )  # as long as this process lives
+        )  # for the lifetime of this process
         work = prepare_work(Experiment.model_validate(experiment))
         stages = StageRunner(work, torch.device("cpu"), listener, claims=ClusterClaims(claims))
         for stage in work.stages:
@@ -116,7 +119,7 @@ def ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture
 def name(ray: ModuleType) -> Iterator[str]:
-    """The driver opens the claims, as in a sweep: they outlive every holder."""
+    """Open the claims in the driver, as in a sweep: they outlive every holder."""
     from orchestrator.distributed.claims import ClusterClaims
 
     name = f"claims-{uuid.uuid4().hex}"
@@ -150,7 +153,7 @@ def learners(ray: ModuleType) -> list[Any]:
 # --- one holder at a time -------------------------------------------------------------------------
 
 
-def test_a_key_is_held_by_one_at_a_time_and_passed_on_at_once(
+def test_a_key_has_one_holder_at_a_time_and_is_passed_on_at_once(
     ray: ModuleType, name: str, make: MakeActor
 ) -> None:
     first, second, third = (make(Holder, name) for _ in range(3))
@@ -177,7 +180,7 @@ def test_a_key_is_held_by_one_at_a_time_and_passed_on_at_once(
     assert not ray.get(first.try_hold.remote("key", "8"))
 
 
-def test_what_was_released_is_not_granted_and_nobody_elses_claim_is_touched(
+def test_a_released_claim_is_not_granted_and_other_claims_are_not_touched(
     ray: ModuleType, name: str, make: MakeActor
 ) -> None:
     first, second, third = (make(Holder, name) for _ in range(3))
@@ -186,7 +189,7 @@ def test_what_was_released_is_not_granted_and_nobody_elses_claim_is_touched(
     assert ray.get(first.try_hold.remote("key", "1"))
     waiting = second.try_hold.remote("key", "2", PATIENCE_SECONDS)
     ray.get(third.release.remote("key", "2"))
-    assert not ray.get(waiting, timeout=PATIENCE_SECONDS / 2)  # it does not wait to the end
+    assert not ray.get(waiting, timeout=PATIENCE_SECONDS / 2)  # returns before the patience is over
     assert not ray.get(third.try_hold.remote("key", "3"))
     ray.get(first.release.remote("key", "1"))
     assert ray.get(third.try_hold.remote("key", "4", PATIENCE_SECONDS))
@@ -196,7 +199,7 @@ def test_what_was_released_is_not_granted_and_nobody_elses_claim_is_touched(
 
 
 @pytest.mark.parametrize("is_busy", [False, True], ids=["idle", "busy"])
-def test_a_killed_holders_claims_are_free_soon(
+def test_a_killed_holders_claims_are_soon_free(
     ray: ModuleType, name: str, make: MakeActor, is_busy: bool
 ) -> None:
     first, second = make(Holder, name), make(Holder, name)
@@ -215,10 +218,10 @@ def test_a_killed_holders_claims_are_free_soon(
     assert time.monotonic() - started < SOON
 
 
-def test_a_holder_that_answers_nothing_for_long_keeps_its_claim(
+def test_an_unresponsive_holder_keeps_its_claim(
     ray: ModuleType, name: str, make: MakeActor
 ) -> None:
-    """As in a long call that lets no other thread of the process run."""
+    """Simulates a long call that lets no other thread of the process run."""
     first, second = make(Holder, name), make(Holder, name)
     pid = ray.get(first.pid.remote())
     assert ray.get(first.try_hold.remote("key", "1"))
@@ -231,7 +234,7 @@ def test_a_holder_that_answers_nothing_for_long_keeps_its_claim(
     assert ray.get(second.try_hold.remote("key", "3", PATIENCE_SECONDS))
 
 
-def test_a_claim_is_not_left_with_one_that_died_waiting_for_it(
+def test_a_claim_does_not_stay_with_a_waiter_that_died(
     ray: ModuleType, name: str, make: MakeActor
 ) -> None:
     first, second, third = (make(Holder, name) for _ in range(3))
@@ -248,7 +251,7 @@ def test_a_claim_is_not_left_with_one_that_died_waiting_for_it(
 
 
 @pytest.mark.parametrize("comes_back", [True, False], ids=["restarted by Ray", "gone for good"])
-def test_claims_that_die_come_back_empty(
+def test_restarted_claims_are_empty(
     ray: ModuleType, name: str, make: MakeActor, comes_back: bool
 ) -> None:
     first, second = make(Holder, name), make(Holder, name)
@@ -269,7 +272,7 @@ def test_claims_that_die_come_back_empty(
 
 @dataclass(frozen=True)
 class Chain:
-    """The same stages, wanted by many."""
+    """The same stages, requested by several learners."""
 
     experiment: Experiment
     claims: str
@@ -318,7 +321,7 @@ def chain(tiny_experiment: Experiment, expected: Work, name: str, tmp_path: Path
     return Chain(experiment, name, tmp_path / "notes", expected)
 
 
-def test_a_chain_that_many_want_is_computed_once(
+def test_a_chain_requested_by_several_learners_is_computed_once(
     ray: ModuleType, chain: Chain, learners: list[Any]
 ) -> None:
     learned = ray.get(
@@ -329,7 +332,7 @@ def test_a_chain_that_many_want_is_computed_once(
     chain.assert_whole()
 
 
-def test_when_the_one_that_computes_is_killed_another_one_goes_on(
+def test_if_the_computing_learner_is_killed_another_one_resumes(
     ray: ModuleType, chain: Chain, learners: list[Any], make: MakeActor
 ) -> None:
     death = chain.computed_by(make(Learner), dies_after_epochs=1)
@@ -341,15 +344,15 @@ def test_when_the_one_that_computes_is_killed_another_one_goes_on(
     assert sorted(learned) == chain.stages
     assert chain.begun() - Counter(learned) == Counter(
         ["teacher[0]"]
-    )  # begun by one, ended by another
+    )  # started by one, finished by another
     chain.assert_whole()
 
 
-def test_killed_claims_stop_nobody(ray: ModuleType, chain: Chain, learners: list[Any]) -> None:
+def test_killed_claims_stop_no_learner(ray: ModuleType, chain: Chain, learners: list[Any]) -> None:
     running = [chain.computed_by(learner) for learner in learners[:2]]
     wait_until(chain.notes.exists)
     ray.kill(ray.get_actor(chain.claims), no_restart=False)
     ray.get(running, timeout=PATIENCE_SECONDS)
-    # the stage that was held then may have been computed by the next one too, and no other
+    # the next learner may also have computed the stage that was held then, and no other
     assert (chain.begun() - Counter(chain.stages)).total() <= 1
     chain.assert_whole()

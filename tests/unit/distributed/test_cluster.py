@@ -1,4 +1,4 @@
-"""A cluster that does not start is one that cannot be reached: for later, and no bug."""
+"""A cluster that fails to start is a retryable error, not a bug."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ SLOW = (
 
 
 def start(error: Exception, where: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Begin a cluster of which one step fails."""
+    """Start a cluster in which one step fails."""
 
     def fail(*_: object, **__: object) -> None:
         raise error
@@ -32,7 +32,7 @@ def start(error: Exception, where: str, folder: Path, monkeypatch: pytest.Monkey
     ["ray.init", "orchestrator.distributed.cluster.get_or_create_autoscaling_coordinator"],
 )
 @pytest.mark.parametrize("error", [Exception(SLOW), RaySystemError(SLOW), GetTimeoutError(SLOW)])
-def test_a_slow_start_is_for_later(
+def test_a_slow_start_is_a_retryable_error(
     error: Exception, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ClusterUnavailableError, match="node timed out during startup") as found:
@@ -41,7 +41,7 @@ def test_a_slow_start_is_for_later(
     assert len(str(found.value).splitlines()) == 1
 
 
-def test_what_is_no_error_of_rays_stays_a_bug(
+def test_an_error_that_is_not_rays_stays_a_bug(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(AttributeError, match="ours"):

@@ -21,7 +21,7 @@ TIMEOUT = "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"
 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Restores every name afterwards."""
+    """Restore every variable afterwards."""
     names = [
         TIMEOUT,
         "RAY_AUTH_MODE",
@@ -45,7 +45,7 @@ def setting(name: str) -> str | None:
     return os.environ.get(name)
 
 
-def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_set_by_the_user_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(TIMEOUT, "123")
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     set_environment(LOCAL)
@@ -73,7 +73,7 @@ def test_settings_of_one_run_do_not_reach_the_next() -> None:
     assert setting("RAY_AUTH_TOKEN") != first
 
 
-def test_each_local_cluster_has_a_token_of_its_own() -> None:
+def test_each_local_cluster_has_its_own_token() -> None:
     code = (
         "from orchestrator.distributed.environment import set_environment\nfrom"
         " orchestrator.config.execution import RayConfig\nimport os, sys;"
@@ -90,8 +90,8 @@ def test_each_local_cluster_has_a_token_of_its_own() -> None:
 
 
 @pytest.mark.reliability
-def test_a_process_may_use_ray_twice_where_the_user_has_no_token(tmp_path: Path) -> None:
-    """Ray itself remembers the first token, and would start the second cluster with none."""
+def test_a_process_may_use_ray_twice_if_the_user_has_no_token(tmp_path: Path) -> None:
+    """Ray itself caches the first token, and would start the second cluster with none."""
     code = (
         "from pathlib import Path\nfrom orchestrator.config.execution import RayConfig\nfrom"
         " orchestrator.distributed.environment import set_environment\nimport os, sys\nfor _ in"

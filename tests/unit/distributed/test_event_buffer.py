@@ -1,4 +1,4 @@
-"""The buffer of an event channel: who has read what, and who waits for what."""
+"""The buffer of an event channel: which reader has read which events, and who waits for which."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_reader_gets_every_event_once() -> None:
     assert asyncio.run(reads()) == [[STARTED], [FINISHED], []]
 
 
-def test_a_reader_of_a_buffer_that_died_reads_the_new_one_from_its_start() -> None:
+def test_a_reader_reads_a_restarted_buffer_from_its_start() -> None:
     async def reads() -> list[dict[str, Any]]:
         before, after = EventBuffer(), EventBuffer()
         await before.append([STARTED, FINISHED])
@@ -41,7 +41,7 @@ def test_a_reader_of_a_buffer_that_died_reads_the_new_one_from_its_start() -> No
     assert asyncio.run(reads()) == [STARTED]
 
 
-def test_whoever_waits_for_events_gets_them_when_they_come() -> None:
+def test_waiting_readers_get_events_as_they_come() -> None:
     async def waits() -> list[dict[str, Any]]:
         buffer = EventBuffer()
         waiting = asyncio.create_task(buffer.since("", 0, SOON))
@@ -53,7 +53,7 @@ def test_whoever_waits_for_events_gets_them_when_they_come() -> None:
     assert asyncio.run(waits()) == [STARTED]
 
 
-def test_only_the_end_of_a_stage_ends_the_wait_for_it() -> None:
+def test_the_wait_for_a_stage_ends_only_with_its_end() -> None:
     async def waits() -> tuple[bool, bool, bool]:
         buffer = EventBuffer()
         await buffer.append([STARTED])

@@ -1,4 +1,6 @@
-"""The replay of events: each is passed on once, in order, and lost ones come from the store."""
+"""The replay of events: each is forwarded once, in order, and lost ones are restored from the
+store.
+"""
 
 import logging
 from pathlib import Path
@@ -21,7 +23,7 @@ def work(tiny_experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="module")
 def events(work: Work, tmp_path_factory: pytest.TempPathFactory) -> list[StageEvent]:
-    """The events of computing the work."""
+    """Return the events of computing the work."""
     received: list[StageEvent] = []
     compute(work, received.append, tmp_path_factory.mktemp("log") / "ray.log")
     return received
@@ -29,7 +31,7 @@ def events(work: Work, tmp_path_factory: pytest.TempPathFactory) -> list[StageEv
 
 @pytest.fixture
 def empty(work: Work, tmp_path: Path) -> Work:
-    """The same work, of which nothing is stored yet when the replay begins."""
+    """Return the same work with an empty store, as it is when the replay starts."""
     return prepare_work(
         work.experiment.model_copy(update={"store": StoreConfig(uri=str(tmp_path))})
     )
@@ -57,11 +59,11 @@ def without_seconds(timed: list[StageEvent]) -> list[StageEvent]:
     ]
 
 
-def test_all_events_are_passed_on_as_they_come(work: Work, events: list[StageEvent]) -> None:
+def test_all_events_are_forwarded_as_they_come(work: Work, events: list[StageEvent]) -> None:
     assert passed_on(work, events) == events
 
 
-def test_what_a_restarted_worker_sends_again_is_passed_on_once(
+def test_events_resent_by_a_restarted_worker_are_forwarded_once(
     work: Work, events: list[StageEvent], caplog: pytest.LogCaptureFixture
 ) -> None:
     middle = (
@@ -72,7 +74,7 @@ def test_what_a_restarted_worker_sends_again_is_passed_on_once(
     assert caplog.messages == [f"{events[0].stage}: its workers were restarted"]
 
 
-def test_a_stage_that_is_finished_and_found_again_is_no_restart(
+def test_a_finished_stage_that_is_found_again_is_no_restart(
     work: Work, events: list[StageEvent], caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):

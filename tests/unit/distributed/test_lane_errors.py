@@ -35,7 +35,7 @@ def lane() -> LaneConfig:
         (ValueError("odd"), LaneFailedError, "ValueError: odd"),
     ],
 )
-def test_each_error_of_ray_is_one_of_this_program(
+def test_each_ray_error_becomes_one_of_this_programs(
     raised: Exception, expected: type[OrchestratorError], text: str, lane: LaneConfig
 ) -> None:
     error = as_own_error(raised, "teacher lane", lane)
@@ -44,6 +44,6 @@ def test_each_error_of_ray_is_one_of_this_program(
     assert error.where == "teacher lane"
 
 
-def test_of_several_workers_the_one_that_knows_the_reason_counts(lane: LaneConfig) -> None:
+def test_of_several_workers_errors_the_one_with_the_reason_is_reported(lane: LaneConfig) -> None:
     failures: dict[int, Exception] = {0: ActorDiedError(), 1: ValueError("lost"), 2: FULL}
     assert as_own_error(WorkerGroupError("failed", failures), "student lane", lane) is FULL

@@ -19,7 +19,7 @@ intr 12 3
 """
 
 
-def test_idle_is_what_waits_for_work_or_for_disks() -> None:
+def test_idle_time_includes_waiting_for_disks() -> None:
     assert idle_ticks(TIMES, {0}) == 630
     assert idle_ticks(TIMES, {0, 1}) == 1050
     assert idle_ticks(TIMES, {1, 10, 11}) == 429
@@ -29,13 +29,13 @@ def test_idle_is_what_waits_for_work_or_for_disks() -> None:
     ("idle", "granted", "free"),
     [(0.0, 2, 1), (0.9, 2, 1), (1.7, 2, 2), (2.0, 2, 2), (40.0, 4, 4), (2.9, 8, 3)],
 )
-def test_at_least_one_cpu_is_free_and_never_more_than_are_granted(
+def test_free_cpus_are_at_least_one_and_at_most_the_granted_ones(
     idle: float, granted: int, free: int
 ) -> None:
     assert machine._whole_cpus(idle, granted) == free
 
 
-def test_beside_a_process_on_every_cpu_one_thread_computes() -> None:
+def test_if_every_cpu_is_busy_one_thread_computes() -> None:
     busy = [
         subprocess.Popen([sys.executable, "-c", "while True: pass"])
         for _ in range(cpus_of_this_machine())
@@ -48,7 +48,7 @@ def test_beside_a_process_on_every_cpu_one_thread_computes() -> None:
             process.wait()
 
 
-def test_threads_that_are_named_are_taken_up_to_the_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_configured_threads_are_limited_by_the_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
     cpus = cpus_of_this_machine()
     assert num_threads(InProcessConfig(num_threads=1), 8) == 1
     assert num_threads(InProcessConfig(num_threads=cpus + 1), 8) == cpus

@@ -1,4 +1,4 @@
-"""The arithmetic of the lanes."""
+"""The resource arithmetic of the lanes."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def lanes(**fields: Any) -> RayConfig:  # noqa: ANN401 - parts of a configuratio
     return RayConfig.model_validate({"kind": "ray", **fields})
 
 
-def test_lanes_that_need_all_there_is_fit() -> None:
+def test_lanes_that_need_exactly_the_available_resources_fit() -> None:
     check_fits(
         lanes(teacher={"num_train_workers": 3}, student={"num_cpus_per_worker": 2}),
         {"CPU": 5},
@@ -53,14 +53,16 @@ def test_lanes_that_need_all_there_is_fit() -> None:
     ],
     ids=["CPU", "GPU", "custom"],
 )
-def test_what_does_not_fit_is_said_with_the_arithmetic(config: RayConfig, message: str) -> None:
+def test_lanes_that_do_not_fit_are_reported_with_the_arithmetic(
+    config: RayConfig, message: str
+) -> None:
     with pytest.raises(ConfigError) as raised:
         check_fits(config, {"CPU": 5}, "here")
     assert message in str(raised.value)
     assert raised.value.exit_code == 2
 
 
-def test_an_elastic_lane_needs_its_fewest_workers() -> None:
+def test_an_elastic_lane_needs_its_minimum_of_workers() -> None:
     check_fits(lanes(teacher={"num_train_workers": [1, 100]}), {"CPU": 2}, "here")
     with pytest.raises(ConfigError, match="teacher lane 2 x 1"):
         check_fits(lanes(teacher={"num_train_workers": [2, 100]}), {"CPU": 2}, "here")
@@ -73,7 +75,7 @@ def test_an_elastic_lane_needs_its_fewest_workers() -> None:
         ({"num_train_workers": 2, "placement": "STRICT_SPREAD"}, "placement"),
     ],
 )
-def test_what_only_a_cluster_has_is_refused_on_this_machine(
+def test_settings_that_need_a_cluster_are_rejected_on_this_machine(
     lane: dict[str, Any], field: str
 ) -> None:
     with pytest.raises(ConfigError, match=rf"execution\.student\.{field}"):
@@ -84,25 +86,25 @@ def test_what_only_a_cluster_has_is_refused_on_this_machine(
         )
 
 
-def test_an_elastic_lane_leaves_the_other_one_its_fewest_workers() -> None:
+def test_an_elastic_lane_leaves_the_other_one_its_minimum_of_workers() -> None:
     config = lanes(teacher={"num_train_workers": [1, 4]}, student={"num_train_workers": [2, 9]})
     assert num_workers_within("teacher", config, {"CPU": 5}) == (1, 3)
     assert num_workers_within("student", config, {"CPU": 5}) == (2, 4)
     assert num_workers_within("teacher", config, {"CPU": 100}) == (1, 4)
 
 
-def test_the_scarcest_resource_bounds_an_elastic_lane() -> None:
+def test_the_scarcest_resource_limits_an_elastic_lane() -> None:
     config = lanes(teacher={"num_train_workers": [1, 4], "num_gpus_per_worker": 1})
     assert num_workers_within("teacher", config, {"CPU": 10, "GPU": 2}) == (1, 2)
 
 
-def test_an_elastic_lane_keeps_its_fewest_workers_and_a_fixed_one_its_number() -> None:
+def test_an_elastic_lane_keeps_its_minimum_and_a_fixed_one_its_number() -> None:
     config = lanes(teacher={"num_train_workers": [2, 4]}, student={"num_train_workers": 3})
     assert num_workers_within("teacher", config, {"CPU": 1}) == (2, 2)
     assert num_workers_within("student", config, {"CPU": 1}) == 3
 
 
-def test_a_cluster_that_grows_on_demand_bounds_nothing() -> None:
+def test_an_autoscaling_cluster_limits_nothing() -> None:
     config = lanes(teacher={"num_train_workers": [1, 4]}, autoscaling=True)
     assert num_workers_within("teacher", config, {"CPU": 1}) == (1, 4)
 
@@ -111,7 +113,7 @@ def test_this_machine_has_at_least_one_cpu() -> None:
     assert cpus_of_this_machine() >= 1
 
 
-def test_a_lane_that_has_ended_needs_no_room_any_more() -> None:
+def test_a_finished_lane_needs_no_resources() -> None:
     config = lanes(teacher={"num_train_workers": 3}, student={"num_train_workers": [1, 2]})
     check_fits(config, {"CPU": 1}, "what is left", ["student"])
     with pytest.raises(

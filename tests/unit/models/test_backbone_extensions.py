@@ -1,4 +1,4 @@
-"""Backbones that other distributions bring: built, identified and rebuilt as the built-in ones."""
+"""Backbones of other distributions are built, identified and rebuilt like built-in ones."""
 
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ SHAPE = (1, 8, 8)
 
 @pytest.fixture(autouse=True)
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of installed packages, with that of the backbones."""
+    """Return the folder of installed packages, which contains the backbones' distribution."""
     folder = tmp_path / "site"
     monkeypatch.syspath_prepend(folder)
     install_block_means(folder)
@@ -47,7 +47,7 @@ def keys(experiment: Experiment, role: str) -> list[str]:
     return [stage.key for stage in prepare_work(experiment).stages if stage.role == role]
 
 
-def test_a_backbone_is_built_by_the_object_that_its_entry_point_names(
+def test_a_backbone_is_built_by_the_object_of_its_entry_point(
     tiny_experiment: Experiment,
 ) -> None:
     config = experiment_with(tiny_experiment, "teacher", input_size=12, mirrored=True)
@@ -70,7 +70,7 @@ def test_pre_trained_weights_are_loaded_and_identified_by_the_extension(
     assert features.tolist() == [[6.0, 22.0, 38.0, 54.0, 70.0, 86.0]]
 
 
-def test_stages_are_keyed_by_what_the_weights_are_and_not_by_where_they_lie(
+def test_stage_keys_depend_on_the_weights_content_and_not_on_its_path(
     tiny_experiment: Experiment, weights: Path, tmp_path: Path
 ) -> None:
     there = tmp_path / "elsewhere.pt"
@@ -85,7 +85,7 @@ def test_stages_are_keyed_by_what_the_weights_are_and_not_by_where_they_lie(
     assert not set(others) & set(before)
 
 
-def test_stages_are_keyed_by_the_version_of_the_distribution(
+def test_stage_keys_depend_on_the_version_of_the_distribution(
     tiny_experiment: Experiment, site: Path
 ) -> None:
     experiment = experiment_with(tiny_experiment, "student")
@@ -110,7 +110,7 @@ def test_a_pre_trained_extractor_may_be_an_extension_with_weights(
         pretrained()
 
 
-def test_a_network_with_learned_weights_is_rebuilt_without_the_file_of_the_pre_trained_ones(
+def test_a_trained_network_is_rebuilt_without_the_file_of_its_pre_trained_weights(
     tiny_experiment: Experiment, weights: Path
 ) -> None:
     experiment = experiment_with(tiny_experiment, "student", weights=str(weights))
@@ -126,7 +126,7 @@ def test_a_network_with_learned_weights_is_rebuilt_without_the_file_of_the_pre_t
     assert torch.equal(predict(again, images), predict(network, images))
 
 
-def test_an_extension_that_builds_nothing_is_refused(tiny_experiment: Experiment) -> None:
+def test_an_extension_that_builds_nothing_is_rejected(tiny_experiment: Experiment) -> None:
     experiment = with_values(tiny_experiment, {"teacher.backbone": {"kind": "no_backbone"}})
     with pytest.raises(
         ConfigError, match=r"backbone\.kind: the backbone 'no_backbone' has no function `build`"
@@ -134,7 +134,7 @@ def test_an_extension_that_builds_nothing_is_refused(tiny_experiment: Experiment
         build_backbone(experiment.teacher.backbone, SHAPE)
 
 
-def test_a_backbone_that_declares_other_features_than_it_gives_is_refused(
+def test_a_backbone_that_declares_another_number_of_features_is_rejected(
     tiny_experiment: Experiment,
 ) -> None:
     experiment = experiment_with(tiny_experiment, "student", num_features=6, declared=7)
@@ -148,7 +148,7 @@ def test_a_backbone_that_declares_other_features_than_it_gives_is_refused(
         check_backbones(experiment, prepare_work(experiment).scenario)
 
 
-def test_a_backbone_that_is_no_longer_installed_is_missed_by_name(
+def test_an_uninstalled_backbone_is_named_in_the_error(
     tiny_experiment: Experiment, site: Path
 ) -> None:
     experiment = experiment_with(tiny_experiment, "teacher")

@@ -44,7 +44,7 @@ def images(num: int, shape: tuple[int, int, int]) -> torch.Tensor:
     ],
     ids=str,
 )
-def test_small_networks_give_the_same_number_of_features_for_every_image_size(
+def test_small_networks_have_the_same_number_of_features_for_every_image_size(
     config: BackboneConfig, num_features: int, channels: int, size: int
 ) -> None:
     backbone = build_backbone(config, (channels, size, size))
@@ -76,7 +76,7 @@ def test_features_of_several_stages_are_those_of_each_of_them() -> None:
     torch.testing.assert_close(first.mean(dim=(2, 3)), features(1, 2, 1)[:, :16])
 
 
-def test_small_networks_do_without_torchvision_and_timm() -> None:
+def test_small_networks_import_neither_torchvision_nor_timm() -> None:
     code = (
         "import sys\n"
         "from orchestrator.config.backbones import ResNet20Config, SmallCnnTinyConfig\n"
@@ -91,7 +91,7 @@ def test_small_networks_do_without_torchvision_and_timm() -> None:
     assert answer.stdout.strip() == "set()"
 
 
-def test_features_follow_the_image() -> None:
+def test_different_images_have_different_features() -> None:
     backbone = build_backbone(SmallCnnConfig(), (1, 8, 8))
     first, second = backbone(images(2, (1, 8, 8)))
     assert not torch.allclose(first, second)
@@ -121,11 +121,11 @@ def test_the_student_has_at_most_a_third_of_the_teachers_parameters(
     assert student.num_parameters() <= teacher.num_parameters() / 3
 
 
-def test_the_number_of_parameters_counts_buffers_that_were_learned_from_data_too() -> None:
+def test_the_number_of_parameters_includes_buffers_learned_from_data() -> None:
     backbone = build_backbone(SmallCnnTinyConfig(), (1, 8, 8))
     network = Network(backbone, WhitenedEmbedding(128, 8, 4), CosineClassifier(8))
     network.classifier.anchor(torch.randn(5, 8))
-    # an 8x8 image is halved once, so: convolutions 1→16→32→32 of 3x3 without bias, a scale and a
+    # an 8x8 image is halved once, hence: convolutions 1→16→32→32 of 3x3 without bias, a scale and a
     # shift for each of their outputs
     extractor = 9 * (1 * 16 + 16 * 32 + 32 * 32) + 2 * (16 + 32 + 32)
     # whitening, offset, standardisation, adapter 128→4→8 with biases
@@ -142,7 +142,7 @@ def test_a_network_gives_features_embeddings_and_logits() -> None:
     assert [tuple(part.shape) for part in output] == [(2, 128), (2, 8), (2, 5)]
 
 
-def test_many_images_are_predicted_batch_by_batch_as_all_at_once() -> None:
+def test_prediction_in_batches_equals_prediction_at_once() -> None:
     backbone = build_backbone(SmallCnnTinyConfig(), (1, 8, 8))
     network = Network(backbone, ProjectionEmbedding(128, 8), CosineClassifier(8))
     network.classifier.anchor(torch.randn(3, 8))
@@ -157,7 +157,7 @@ def resnet() -> Backbone:
     return build_backbone(TorchvisionConfig(name="resnet18"), (1, 32, 32))
 
 
-def test_a_torchvision_model_works_without_its_last_layer_on_grey_images_too(
+def test_a_torchvision_model_works_without_its_last_layer_also_on_grey_images(
     resnet: Backbone,
 ) -> None:
     resnet.eval()
@@ -167,7 +167,7 @@ def test_a_torchvision_model_works_without_its_last_layer_on_grey_images_too(
     torch.testing.assert_close(resnet(grey), resnet(grey.expand(-1, 3, -1, -1)))
 
 
-def test_a_torchvision_model_sees_the_statistics_of_imagenet(resnet: Backbone) -> None:
+def test_a_torchvision_model_standardises_with_imagenets_statistics(resnet: Backbone) -> None:
     seen: list[torch.Tensor] = []
     handle = resnet.body.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     resnet.eval()(torch.full((1, 3, 32, 32), 255, dtype=torch.uint8))
@@ -191,7 +191,7 @@ def test_an_unknown_torchvision_model_suggests_the_nearest() -> None:
     assert error.value.exit_code == 2
 
 
-def test_unknown_weights_are_said() -> None:
+def test_unknown_weights_are_reported() -> None:
     with pytest.raises(
         ConfigError, match=r"backbone\.weights: the weights 'NONESUCH' of resnet18 cannot be loaded"
     ):

@@ -11,7 +11,7 @@ from orchestrator.models import CosineClassifier, LinearClassifier
 
 @pytest.fixture
 def grown() -> CosineClassifier:
-    """Two classes with learned residuals, then one more."""
+    """Return a classifier of two classes with learned residuals, grown by one class."""
     torch.manual_seed(0)
     classifier = CosineClassifier(4)
     classifier.anchor(torch.randn(2, 4))
@@ -38,7 +38,7 @@ def test_a_classifier_starts_without_classes() -> None:
     assert classifier(torch.randn(3, 4)).shape == (3, 0)
 
 
-def test_growing_keeps_what_old_classes_have_learned_and_gives_new_ones_zero(
+def test_growing_keeps_the_residuals_of_old_classes_and_starts_new_ones_at_zero(
     grown: CosineClassifier,
 ) -> None:
     assert grown.num_classes == 3
@@ -50,7 +50,7 @@ def test_growing_keeps_what_old_classes_have_learned_and_gives_new_ones_zero(
     assert grown.residuals.requires_grad
 
 
-def test_directions_turn_with_what_is_learned_and_stay_as_long_as_their_anchors(
+def test_residuals_rotate_directions_and_keep_the_length_of_anchors(
     grown: CosineClassifier,
 ) -> None:
     torch.testing.assert_close(grown.directions().norm(dim=1), grown.anchors.norm(dim=1))
@@ -66,11 +66,11 @@ def test_anchoring_again_replaces_anchors_and_keeps_residuals(grown: CosineClass
     torch.testing.assert_close(grown.residuals, before)
 
 
-def test_a_rebased_classifier_answers_as_before_where_the_axes_have_changed(
+def test_a_rebased_classifier_predicts_as_before_on_changed_axes(
     grown: CosineClassifier,
 ) -> None:
     embeddings, change = torch.randn(5, 4), torch.randn(4, 4)
-    # logits are dot products with normalised embeddings: only those lengths differ
+    # logits are dot products with normalised embeddings: only the embeddings' lengths differ
     expected = grown(embeddings) * embeddings.norm(dim=1, keepdim=True)
     grown.rebase(change)
     moved = embeddings @ change
@@ -80,7 +80,7 @@ def test_a_rebased_classifier_answers_as_before_where_the_axes_have_changed(
     assert (grown.residuals == 0).all()
 
 
-def test_the_classifier_of_an_earlier_task_knows_only_its_classes_and_stays_as_it_is(
+def test_an_earlier_tasks_classifier_has_only_its_classes_and_does_not_change(
     grown: CosineClassifier,
 ) -> None:
     embeddings = torch.randn(5, 4)
@@ -94,7 +94,9 @@ def test_the_classifier_of_an_earlier_task_knows_only_its_classes_and_stays_as_i
     torch.testing.assert_close(old(embeddings), expected)
 
 
-def test_logits_for_other_anchors_use_the_own_residuals(grown: CosineClassifier) -> None:
+def test_logits_for_other_anchors_use_the_classifiers_own_residuals(
+    grown: CosineClassifier,
+) -> None:
     embeddings = torch.randn(5, 4)
     torch.testing.assert_close(grown.logits(embeddings, grown.anchors), grown(embeddings))
     others = functional.normalize(torch.randn(3, 4), dim=1)
@@ -108,7 +110,7 @@ def test_logits_for_other_anchors_use_the_own_residuals(grown: CosineClassifier)
     torch.testing.assert_close(grown.logits(embeddings, others), expected)
 
 
-def test_a_linear_classifier_computes_what_it_was_given() -> None:
+def test_a_linear_classifier_applies_its_weights_and_bias() -> None:
     classifier = LinearClassifier(
         torch.tensor([[1.0, 2.0, 0.0], [0.0, 1.0, 1.0]]), torch.tensor([0.0, 0.0, 10.0])
     )

@@ -44,16 +44,16 @@ def test_counting_leaves_no_hooks_behind() -> None:
     assert not layer._forward_hooks
 
 
-def test_the_cuts_of_small_cnn_are_those_worked_by_hand() -> None:
+def test_the_cuts_of_small_cnn_match_those_worked_by_hand() -> None:
     found = cuts_of(SmallCnnConfig(), DIGITS)
     one, two, three = found.cuts
 
     assert [cut.stage for cut in found.cuts] == ["stage1", "stage2", "stage3"]
     assert [cut.num_channels for cut in found.cuts] == [32, 64, 128]
     assert [cut.map_size for cut in found.cuts] == [(8, 8), (4, 4), (4, 4)]
-    # mean and deviation of every channel; four cells of those of stages 2 and 3
+    # mean and deviation of every channel; four cells each for stages 2 and 3
     assert [cut.num_features for cut in found.cuts] == [64, 64 + 6 * 64, 64 + 6 * 64 + 6 * 128]
-    # a 3x3 convolution without bias, two numbers a channel of the normalisation
+    # a 3x3 convolution without bias, and two normalisation parameters per channel
     assert one.cost.num_parameters == 9 * 32 + 2 * 32
     assert two.cost.num_parameters == one.cost.num_parameters + 9 * 32 * 64 + 2 * 64
     assert three.cost.num_parameters == two.cost.num_parameters + 9 * 64 * 128 + 2 * 128
@@ -68,13 +68,14 @@ def test_the_first_stage_of_resnet20_has_a_stem_and_six_convolutions() -> None:
     first, second, third = cuts_of(ResNet20Config(), SHAPE).cuts
 
     assert first.cost.num_multiply_adds == 1024 * 9 * (3 * 16 + 6 * 16 * 16)
-    # then half the pixels a side, twice the channels, and a 1x1 convolution beside the first block
+    # then half the side length, twice the channels, and a 1x1 convolution in the first block's
+    # shortcut
     added = 256 * (9 * 16 * 32 + 5 * 9 * 32 * 32 + 16 * 32)
     assert second.cost.num_multiply_adds == first.cost.num_multiply_adds + added
     assert third.map_size == (8, 8)
 
 
-def test_a_mirrored_backbone_costs_two_looks_and_no_more_parameters() -> None:
+def test_a_mirrored_backbone_has_twice_the_work_and_no_more_parameters() -> None:
     once, twice = cuts_of(ResNet20Config(), SHAPE), cuts_of(ResNet20Config(mirrored=True), SHAPE)
 
     assert twice.mirrored
@@ -83,7 +84,7 @@ def test_a_mirrored_backbone_costs_two_looks_and_no_more_parameters() -> None:
         assert two.cost.num_parameters == one.cost.num_parameters
 
 
-def test_a_cut_counts_parameters_as_a_network_does() -> None:
+def test_a_cut_counts_parameters_like_a_network() -> None:
     config = EfficientNetLite0Config(input_size=32)
     [cut] = cuts_of(config, SHAPE, "stage2").cuts
     student = build_backbone(
@@ -98,7 +99,7 @@ def test_a_cut_counts_parameters_as_a_network_does() -> None:
     assert cut.map_size == (8, 8)
 
 
-def test_latency_is_measured_only_when_asked_for_and_on_one_thread() -> None:
+def test_latency_is_measured_only_on_request_and_on_one_thread() -> None:
     threads = torch.get_num_threads()
     assert cuts_of(SmallCnnConfig(), DIGITS).whole.latency_seconds is None
     [cut] = cuts_of(SmallCnnConfig(), DIGITS, "stage1", is_timed=True).cuts
@@ -107,7 +108,7 @@ def test_latency_is_measured_only_when_asked_for_and_on_one_thread() -> None:
     assert torch.get_num_threads() == threads
 
 
-def test_looking_at_cuts_draws_nothing_from_the_global_generator() -> None:
+def test_listing_cuts_draws_nothing_from_the_global_generator() -> None:
     before = torch.get_rng_state()
     cuts_of(SmallCnnConfig(), DIGITS)
     assert torch.equal(torch.get_rng_state(), before)
@@ -129,7 +130,7 @@ def test_a_backbone_without_stages_has_no_cuts() -> None:
     ids=lambda config: config.kind,
 )
 @torch.no_grad()
-def test_torchs_own_counter_finds_the_same(config: BackboneConfig) -> None:
+def test_multiply_adds_equal_those_of_torchs_counter(config: BackboneConfig) -> None:
     found = cuts_of(config, SHAPE)
     base = config.model_copy(update={"weights": None})
     for cut in found.cuts:

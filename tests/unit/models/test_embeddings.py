@@ -1,4 +1,4 @@
-"""Embedding modules: where they start, and how they follow a space whose axes change."""
+"""Embedding modules: their initial state, and how they follow a space whose axes change."""
 
 import pytest
 import torch
@@ -15,13 +15,13 @@ def embedding() -> WhitenedEmbedding:
     return module
 
 
-def test_power_normalisation_is_the_signed_root_at_length_one() -> None:
-    # roots of 9, 16 and 0 are 3, 4 and 0; their length is 5
+def test_power_normalisation_is_the_signed_root_scaled_to_length_one() -> None:
+    # roots of 9, 16 and 0 are 3, 4 and 0, with length 5
     result = PowerNormalization()(torch.tensor([[9.0, -16.0, 0.0], [0.0, 0.0, 0.0]]))
     torch.testing.assert_close(result, torch.tensor([[0.6, -0.8, 0.0], [0.0, 0.0, 0.0]]))
 
 
-def test_the_teachers_embedding_starts_as_exactly_the_linear_map(
+def test_the_teachers_embedding_initially_equals_the_linear_map(
     embedding: WhitenedEmbedding,
 ) -> None:
     normalized = torch.randn(5, 6)
@@ -37,7 +37,7 @@ def test_features_are_normalised_before_they_are_embedded(embedding: WhitenedEmb
     torch.testing.assert_close(embedding(features), embedding(7 * features))
 
 
-def test_only_the_adapter_learns(embedding: WhitenedEmbedding) -> None:
+def test_only_the_adapter_is_trained(embedding: WhitenedEmbedding) -> None:
     assert {name for name, _ in embedding.named_parameters()} == {
         f"adapter.{i}.{part}" for i in (0, 2) for part in ("weight", "bias")
     }
@@ -49,8 +49,8 @@ def test_only_the_adapter_learns(embedding: WhitenedEmbedding) -> None:
 
 
 def test_the_adapter_reads_standardised_features_and_adds_to_the_linear_map() -> None:
-    # features of mean (1, 2) and variances 4 and 16: (5, 2) reads as (2, 0), and (-1, 10) as
-    # (-1, 2). The adapter adds the first of them where it is positive
+    # features of mean (1, 2) and variances 4 and 16: (5, 2) is standardised to (2, 0), and (-1, 10)
+    # to (-1, 2). The adapter adds the first component where it is positive
     module = WhitenedEmbedding(num_features=2, dimensions=2, adapter_width=1)
     module.whitening.copy_(torch.tensor([[0.0, 1.0], [1.0, 0.0]]))
     module.set_standardization(torch.tensor([1.0, 2.0]), torch.tensor([4.0, 16.0]))
@@ -69,7 +69,7 @@ def test_the_adapter_reads_standardised_features_and_adds_to_the_linear_map() ->
 
 
 @pytest.mark.parametrize("variances", [[1.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
-def test_a_feature_that_does_not_vary_is_not_stretched_without_end(variances: list[float]) -> None:
+def test_a_constant_feature_is_not_amplified_without_bound(variances: list[float]) -> None:
     module = WhitenedEmbedding(num_features=3, dimensions=2, adapter_width=1)
     module.set_standardization(torch.zeros(3), torch.tensor(variances))
     assert module.scale.max() <= 1e4 * (1 + 1e-6)

@@ -44,7 +44,7 @@ def images() -> torch.Tensor:
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 @torch.no_grad()
-def test_features_of_stages_end_with_the_final_ones(
+def test_stage_features_end_with_the_final_features(
     config: BackboneConfig, images: torch.Tensor
 ) -> None:
     whole = built(config.model_copy(update={"features": type(SmallCnnConfig().features)()}))
@@ -55,7 +55,7 @@ def test_features_of_stages_end_with_the_final_ones(
     assert features.shape[1] == staged.num_features == sum(g.size for g in staged.groups)
     assert staged.groups[-1].name == "final"
     assert len({group.name for group in staged.groups}) == len(staged.groups)
-    # those of resnet20 join several stages; the last of them ends both
+    # the final features of resnet20 join several stages; the last stage comes last in both
     torch.testing.assert_close(features[:, -64:], whole(images)[:, -64:])
     assert num_final <= whole.num_features
 
@@ -91,7 +91,7 @@ def test_a_cut_backbone_is_rebuilt_from_its_configuration_and_state(
 
 
 @torch.no_grad()
-def test_cutting_leaves_the_whole_backbone_as_it_is(images: torch.Tensor) -> None:
+def test_cutting_does_not_change_the_whole_backbone(images: torch.Tensor) -> None:
     staged = built(CONFIGS["efficientnet_lite0"])
     before = staged(images)
     cut = staged.until("stage1")
@@ -108,7 +108,7 @@ def test_a_cut_backbone_has_no_batch_normalisation_left() -> None:
 
 
 @torch.no_grad()
-def test_folding_keeps_a_normalisation_with_statistics_of_its_own(images: torch.Tensor) -> None:
+def test_folding_applies_a_normalisations_own_statistics(images: torch.Tensor) -> None:
     staged = built(CONFIGS["efficientnet_lite0"])
     generator = torch.Generator().manual_seed(1)
     for module in staged.modules():
@@ -123,7 +123,7 @@ def test_folding_keeps_a_normalisation_with_statistics_of_its_own(images: torch.
     )
 
 
-def test_an_unknown_stage_is_named_with_those_there_are() -> None:
+def test_an_unknown_stage_is_reported_with_the_known_ones() -> None:
     with pytest.raises(
         ConfigError, match=r"no stage9: it has stage1, stage2, stage3, stage4, stage5;"
     ):
@@ -131,12 +131,12 @@ def test_an_unknown_stage_is_named_with_those_there_are() -> None:
 
 
 @pytest.mark.parametrize("name", ["vit_b_16", "swin_t"])
-def test_a_network_without_maps_has_no_stages(name: str) -> None:
+def test_a_network_without_feature_maps_has_no_stages(name: str) -> None:
     with pytest.raises(ConfigError, match="has no stages"):
         build_backbone(TorchvisionConfig(name=name, features=STAGES), (3, 224, 224))
 
 
-def test_statistics_of_a_stage_are_those_of_its_map() -> None:
+def test_stage_statistics_are_those_of_its_feature_map() -> None:
     values = torch.arange(18.0).view(1, 2, 3, 3)
     features = StageFeatures(Stages([nn.Identity()], [2], None), 0, pooled=(1,))
     found = features(values)[0]
@@ -145,7 +145,7 @@ def test_statistics_of_a_stage_are_those_of_its_map() -> None:
     torch.testing.assert_close(found[:2], torch.tensor([4.0, 13.0]))
     deviation = torch.arange(9.0).std(correction=0)
     torch.testing.assert_close(found[2:4], torch.stack([deviation, deviation]))
-    # the quarters of a side of three share its middle
+    # quarters of a map with an odd side share the middle row and column
     torch.testing.assert_close(found[4:8], torch.tensor([2.0, 3.0, 5.0, 6.0]))
 
 

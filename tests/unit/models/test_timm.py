@@ -1,4 +1,4 @@
-"""Networks of timm: convolutional ones, vision transformers, and one as DINOv2."""
+"""Networks of timm: convolutional ones, vision transformers, and DINOv2."""
 
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ def images(num: int = 2) -> torch.Tensor:
         (DINO, 28, 518, 384, IMAGENET),
     ],
 )
-def test_a_network_gives_its_features_at_its_own_size_and_at_another(
+def test_a_network_works_at_its_own_image_size_and_at_another(
     name: str,
     input_size: int | None,
     own_size: int,
@@ -59,9 +59,7 @@ def test_a_network_gives_its_features_at_its_own_size_and_at_another(
 
 
 @pytest.mark.parametrize("name", [CNN, VIT])
-def test_features_are_what_timm_gives_for_images_as_it_prepares_them(
-    name: str, tmp_path: Path
-) -> None:
+def test_features_equal_timms_on_images_prepared_by_timm(name: str, tmp_path: Path) -> None:
     file = saved(tmp_path, name)
     reference: Any = timm.create_model(name, checkpoint_path=str(file)).eval()
     side = reference.pretrained_cfg["input_size"][-1]
@@ -74,12 +72,12 @@ def test_features_are_what_timm_gives_for_images_as_it_prepares_them(
 @pytest.mark.parametrize("suffix", ["safetensors", "pt"])
 @pytest.mark.parametrize("name", [CNN, VIT])
 @pytest.mark.parametrize("num_classes", [None, 7, 0])
-def test_a_file_of_weights_is_loaded_whatever_classes_it_tells_apart(
+def test_a_file_of_weights_is_loaded_whatever_the_size_of_its_classifier(
     name: str, suffix: str, num_classes: int | None, tmp_path: Path
 ) -> None:
     file = saved(tmp_path, name, suffix, num_classes=num_classes)
     backbone = built(name, weights=str(file))
-    torch.manual_seed(5)  # the classifier comes last, so all else is as in the file
+    torch.manual_seed(5)  # the classifier is created last, so all other weights equal the file's
     expected = timm.create_model(name, num_classes=num_classes).state_dict()
     state = backbone.body.state_dict()
     assert state.keys() == built(name).body.state_dict().keys()
@@ -98,11 +96,11 @@ def test_the_positions_of_a_transformer_are_resampled_for_another_size(tmp_path:
     assert backbone(images()).shape == (2, 64)
 
 
-def test_weights_as_dinov2_was_published_are_converted(tmp_path: Path) -> None:
+def test_dinov2_weights_in_their_published_form_are_converted(tmp_path: Path) -> None:
     torch.manual_seed(5)
     state = dict(timm.create_model(DINO, img_size=28).state_dict())
     tokens = {"mask_token": torch.zeros(1, 384), "register_tokens": state.pop("reg_token")}
-    positions = state["pos_embed"]  # timm's has none for the class token where registers follow it
+    positions = state["pos_embed"]  # timm has no class-token position with registers
     published = torch.cat([torch.zeros(1, 1, 384), positions], dim=1)
     file = tmp_path / "dinov2.pth"
     torch.save({**state, **tokens, "pos_embed": published}, file)
@@ -131,7 +129,7 @@ def test_weights_are_identified_by_the_digest_of_their_file_and_by_timms_full_na
         assert weights_identity(TimmConfig.model_validate(values)) == full
 
 
-def test_the_tag_of_the_weights_is_kept_in_the_name() -> None:
+def test_the_tag_of_the_weights_remains_in_the_name() -> None:
     config = TimmConfig(name="vit_small_patch14_dinov2", weights="lvd142m")
     assert (config.name, config.weights) == ("vit_small_patch14_dinov2.lvd142m", True)
     assert TimmConfig(name=config.name, weights="lvd142m") == config
@@ -152,14 +150,14 @@ def test_a_pre_trained_extractor_may_be_a_network_of_timm(tmp_path: Path) -> Non
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The cache of the hub, without a network behind it."""
+    """Return the hub's cache, without a network to download from."""
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     return tmp_path / "hub"
 
 
 @pytest.mark.parametrize("weights", [True, "r160_in1k"])
-def test_weights_by_name_are_those_that_the_hub_has_under_it(
+def test_weights_by_name_come_from_the_hubs_cache(
     hub: Path, tmp_path: Path, weights: str | bool
 ) -> None:
     file = saved(tmp_path, VIT)
@@ -173,7 +171,7 @@ def test_weights_by_name_are_those_that_the_hub_has_under_it(
     torch.testing.assert_close(named(images()), from_file(images()), rtol=0, atol=0)
 
 
-def test_weights_that_need_a_network_where_there_is_none_are_said(hub: Path) -> None:
+def test_missing_weights_without_a_network_are_reported(hub: Path) -> None:
     with pytest.raises(
         ConfigError,
         match=(

@@ -19,7 +19,7 @@ from orchestrator.stages import check_backbones, prepare_work
 from tests.timm_networks import DINO, SHAPE, VIT, built, saved
 
 
-def test_a_missing_extra_is_said_with_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_extra_is_reported_with_its_installation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(
         ConfigError,
@@ -70,7 +70,7 @@ def test_a_missing_extra_is_said_with_how_to_install_it(monkeypatch: pytest.Monk
     ],
     ids=lambda value: "-".join(map(str, value.values())) if isinstance(value, dict) else None,
 )
-def test_what_timm_does_not_have_or_cannot_do_is_one_clear_error(
+def test_an_unknown_or_unsuitable_network_is_one_clear_error(
     values: Mapping[str, Any], message: str
 ) -> None:
     config = TimmConfig.model_validate(values)
@@ -102,7 +102,7 @@ def test_weights_that_do_not_fit_are_one_clear_error(
     assert caught.value.where == "backbone.weights"
 
 
-def test_weights_that_are_not_all_there_are_refused(tmp_path: Path) -> None:
+def test_incomplete_weights_are_rejected(tmp_path: Path) -> None:
     file = tmp_path / "part.pt"
     state = timm.create_model(VIT).state_dict()
     torch.save({name: tensor for name, tensor in state.items() if "blocks.1" not in name}, file)
@@ -110,7 +110,7 @@ def test_weights_that_are_not_all_there_are_refused(tmp_path: Path) -> None:
         built(VIT, weights=str(file))
 
 
-def test_a_size_that_is_wrong_is_what_is_said_also_where_there_are_weights(tmp_path: Path) -> None:
+def test_an_impossible_size_is_reported_even_if_there_are_weights(tmp_path: Path) -> None:
     file = saved(tmp_path, VIT)
     with pytest.raises(ConfigError, match=r"backbone\.input_size: timm cannot build"):
         built("maxvit_tiny_tf_224", weights=str(file), input_size=16)
@@ -129,7 +129,7 @@ def test_a_size_that_is_wrong_is_what_is_said_also_where_there_are_weights(tmp_p
         ({"name": VIT, "input_size": 50}, r"backbone\.input_size: .+; choose 48 or 64"),
     ],
 )
-def test_a_size_that_does_not_fit_is_found_before_anything_is_trained(
+def test_an_unsuitable_size_is_found_before_training(
     tiny_experiment: Experiment, backbone: dict[str, object], message: str
 ) -> None:
     experiment = with_values(tiny_experiment, {"teacher.backbone": {"kind": "timm", **backbone}})

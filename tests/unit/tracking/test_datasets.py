@@ -1,4 +1,4 @@
-"""Data sets are described in a form that MLflow reads."""
+"""Data sets are described in a form that MLflow can read."""
 
 import json
 from pathlib import Path
@@ -32,7 +32,7 @@ def entity(use: DatasetUse) -> Dataset:
     return Dataset(use.name, use.digest, use.source_type, use.source, use.schema, use.profile)
 
 
-def test_training_and_test_data_are_told_apart_and_counted_by_class(pets: ImageTable) -> None:
+def test_training_and_test_data_are_distinguished_and_counted_by_class(pets: ImageTable) -> None:
     train, test = dataset_uses(ParquetConfig(train="/data/train.parquet", test="/data/test"), pets)
     assert (train.name, train.context, test.name, test.context) == (
         "pets-train",
@@ -53,7 +53,7 @@ def test_training_and_test_data_are_told_apart_and_counted_by_class(pets: ImageT
     }
 
 
-def test_mlflow_reads_the_schema_and_finds_the_place(pets: ImageTable) -> None:
+def test_mlflow_reads_the_schema_and_the_source(pets: ImageTable) -> None:
     train, test = dataset_uses(ParquetConfig(train="/data/train.parquet", test="/data/test"), pets)
     schema = TensorDatasetSchema.from_dict(json.loads(train.schema))
     assert [(spec.type, spec.shape) for spec in schema.features.inputs] == [
@@ -66,7 +66,7 @@ def test_mlflow_reads_the_schema_and_finds_the_place(pets: ImageTable) -> None:
     ]
 
 
-def test_the_digits_come_from_a_package(digits_table: ImageTable) -> None:
+def test_the_source_of_the_digits_is_a_package(digits_table: ImageTable) -> None:
     train, test = dataset_uses(DigitsConfig(), digits_table)
     assert mlflow.data.get_source(entity(train)).to_dict()["tags"]["package"] == "scikit-learn"
     assert json.loads(train.profile)["num_images"] + json.loads(test.profile)["num_images"] == 1797

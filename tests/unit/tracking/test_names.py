@@ -1,5 +1,5 @@
-"""Frozen surface: a renamed metric or tag breaks dashboards and saved views, so it must be seen
-here (files: `tests/unit/test_output_files.py`).
+"""Frozen surface: renaming a metric or tag breaks dashboards and saved views, so a rename must
+change this file (files: `tests/unit/test_output_files.py`).
 """
 
 import pytest
@@ -7,7 +7,7 @@ import pytest
 from orchestrator.tracking import names
 
 
-def test_the_metric_names_of_a_run_of_two_tasks_are_these() -> None:
+def test_the_metric_names_of_a_run_of_two_tasks_are_frozen() -> None:
     assert set(names.all_metrics(2)) == {
         "teacher/accuracy",
         "teacher/average_incremental_accuracy",
@@ -45,7 +45,7 @@ def test_the_metric_names_of_a_run_of_two_tasks_are_these() -> None:
     }
 
 
-def test_the_metric_names_that_a_trial_adds_are_these() -> None:
+def test_the_additional_metric_names_of_a_trial_are_frozen() -> None:
     assert set(names.TRIAL_METRICS) == {
         "trial/objective",
         "trial/stages_computed",
@@ -59,7 +59,7 @@ def test_the_metric_names_that_a_trial_adds_are_these() -> None:
     } == set(names.TRIAL_METRICS)
 
 
-def test_the_metric_names_of_a_monitoring_run_are_these() -> None:
+def test_the_metric_names_of_a_monitoring_run_are_frozen() -> None:
     assert set(names.MONITORING_METRICS) == {
         "monitoring/images",
         "monitoring/agreement",
@@ -71,16 +71,16 @@ def test_the_metric_names_of_a_monitoring_run_are_these() -> None:
     }
 
 
-def test_no_metric_is_named_twice() -> None:
+def test_no_metric_name_occurs_twice() -> None:
     of_a_trial = names.all_metrics(12) + names.TRIAL_METRICS
     assert len(set(of_a_trial)) == len(of_a_trial)
 
 
 @pytest.mark.parametrize(("num_tasks", "num_metrics"), [(5, 45), (20, 105)])
-def test_a_run_has_few_metrics_four_for_each_task_and_none_for_each_pair_of_tasks(
+def test_the_number_of_metrics_is_linear_in_the_number_of_tasks(
     num_tasks: int, num_metrics: int
 ) -> None:
-    """MLflow's pages draw one chart for each, and stand still at a thousand."""
+    """MLflow's pages draw one chart for each metric, and freeze at a thousand."""
     assert len(names.all_metrics(num_tasks)) == num_metrics == 25 + 4 * num_tasks
     assert len(names.TRIAL_METRICS) == 4
 
@@ -94,7 +94,7 @@ def test_tasks_sort_by_name_as_by_number() -> None:
     assert tasks == sorted(tasks)
 
 
-def test_tag_keys_are_these() -> None:
+def test_tag_keys_are_frozen() -> None:
     assert {value for key, value in vars(names).items() if key.endswith("_TAG")} == {
         "orchestrator.method",
         "orchestrator.monitoring",
@@ -119,7 +119,7 @@ def test_tag_keys_are_these() -> None:
     }
 
 
-def test_runs_with_images_without_labels_have_these_metrics_as_well() -> None:
+def test_the_additional_metric_names_of_runs_with_images_without_labels_are_frozen() -> None:
     assert names.UNLABELED_METRICS == (
         "final/unlabeled_images",
         "final/unlabeled_left_out",

@@ -36,7 +36,7 @@ def at(uri: str) -> TrackingConfig:
 
 @pytest.fixture(params=[200, 403])
 def other_server(request: pytest.FixtureRequest) -> Iterator[tuple[str, int]]:
-    """A web server that is not MLflow's."""
+    """Return the address of a web server that is not MLflow's."""
     handler = type("Handler", (_AnswersWith,), {"status": request.param})
     with HTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=[0.02])
@@ -47,19 +47,19 @@ def other_server(request: pytest.FixtureRequest) -> Iterator[tuple[str, int]]:
 
 
 @pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "postgresql://me:secret@127.0.0.1:9/runs"])
-def test_a_store_that_does_not_answer_is_said_soon(uri: str) -> None:
+def test_an_unreachable_store_is_reported_soon(uri: str) -> None:
     start = time.monotonic()
     with pytest.raises(
         TrackingUnavailableError, match=r"127\.0\.0\.1:9.*cannot be used.*start it"
     ) as unavailable:
         open_run(at(uri), "experiment", "run", {})
-    # MLflow itself asks again for some minutes
+    # MLflow itself would retry for some minutes
     assert time.monotonic() - start < 60
     assert unavailable.value.exit_code == 3
     assert "secret" not in str(unavailable.value)
 
 
-def test_a_server_that_accepts_but_never_answers_is_not_waited_for(
+def test_a_server_that_accepts_but_never_answers_times_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("orchestrator.tracking.preflight.ANSWER_SECONDS", 0.2)
@@ -70,7 +70,7 @@ def test_a_server_that_accepts_but_never_answers_is_not_waited_for(
         check_reachable(f"http://127.0.0.1:{silent.getsockname()[1]}")
 
 
-def test_a_server_that_is_not_mlflows_is_the_users_mistake(other_server: tuple[str, int]) -> None:
+def test_a_server_that_is_not_mlflows_is_a_user_error(other_server: tuple[str, int]) -> None:
     uri, status = other_server
     expected = {200: "not an MLflow server", 403: "refuses access.*MLFLOW_TRACKING_USERNAME"}[
         status
@@ -79,21 +79,19 @@ def test_a_server_that_is_not_mlflows_is_the_users_mistake(other_server: tuple[s
         open_run(at(uri), "experiment", "run", {})
 
 
-def test_a_file_that_is_no_database_is_the_users_mistake(tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_is_a_user_error(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not a database, but long enough to have a header " * 20)
     with pytest.raises(UserInputError, match=r"notes\.txt: not a SQLite database"):
         open_run(at(f"sqlite:///{tmp_path}/notes.txt"), "experiment", "run", {})
 
 
-def test_a_place_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
+def test_an_unwritable_path_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(TrackingUnavailableError, match="cannot be used"):
         open_run(at(f"sqlite:///{tmp_path}/file/mlflow.db"), "experiment", "run", {})
 
 
-def test_a_database_that_another_program_keeps_locked_is_unavailable(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_locked_database_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("orchestrator.tracking.preflight.LOCK_SECONDS", 0.1)
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as other:
         other.execute("BEGIN EXCLUSIVE")

@@ -36,7 +36,7 @@ def test_a_changed_file_makes_the_checkout_dirty(checkout: Path) -> None:
     assert len(tags["mlflow.source.git.commit"]) == 40
 
 
-def test_an_installed_package_inside_someone_elses_checkout_claims_no_commit(
+def test_a_package_installed_inside_another_checkout_has_no_commit(
     checkout: Path,
 ) -> None:
     installed = checkout / "site-packages"

@@ -1,4 +1,4 @@
-"""MLflow takes some seconds to import: only what is asked of it loads it."""
+"""Importing MLflow takes some seconds: only code that needs it may import it."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[3] / "orchestrator" / "tracking"
 
 
-def test_no_module_outside_the_room_of_mlflow_loads_mlflow() -> None:
+def test_no_module_outside_tracking_mlflow_imports_mlflow() -> None:
     modules = [
         ".".join(("orchestrator.tracking", *file.relative_to(PACKAGE).with_suffix("").parts))
         for file in sorted(PACKAGE.rglob("[a-z]*.py"))

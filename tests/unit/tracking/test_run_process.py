@@ -34,7 +34,7 @@ def child() -> Iterator["subprocess.Popen[bytes]"]:
 
 @pytest.fixture
 def child_process(child: "subprocess.Popen[bytes]", here: RunProcess) -> RunProcess:
-    # `sleep` has no space in its name, so that field 22 of proc_pid_stat(5) is the 22nd word.
+    # `sleep` has no space in its name, so field 22 of proc_pid_stat(5) is the 22nd word.
     start_ticks = Path(f"/proc/{child.pid}/stat").read_text().split()[21]
     return replace(here, pid=child.pid, start_ticks=start_ticks)
 
@@ -61,7 +61,7 @@ def test_a_process_knows_when_it_started() -> None:
     )
 
 
-def test_the_tags_are_read_as_they_were_written(here: RunProcess) -> None:
+def test_the_tags_of_a_process_survive_a_round_trip(here: RunProcess) -> None:
     assert recorded_process(here.tags()) == here
 
 
@@ -73,7 +73,7 @@ def test_a_living_process_is_not_gone(child_process: RunProcess, here: RunProces
     assert not child_process.is_gone(here)
 
 
-def test_a_killed_process_is_gone_even_before_its_parent_asks(
+def test_a_killed_process_is_gone_even_before_its_parent_reaps_it(
     child: "subprocess.Popen[bytes]", child_process: RunProcess, here: RunProcess
 ) -> None:
     child.kill()
@@ -84,13 +84,13 @@ def test_a_killed_process_is_gone_even_before_its_parent_asks(
     assert child_process.is_gone(here)
 
 
-def test_a_process_whose_pid_another_one_has_now_is_gone(
+def test_a_process_whose_pid_was_reused_is_gone(
     child_process: RunProcess, here: RunProcess
 ) -> None:
     assert replace(child_process, start_ticks=str(int(child_process.start_ticks) - 1)).is_gone(here)
 
 
-def test_a_process_from_before_the_machine_was_restarted_is_gone(
+def test_a_process_from_before_a_reboot_is_gone(
     child_process: RunProcess, here: RunProcess
 ) -> None:
     assert replace(child_process, boot="0b00feed-0000-4000-8000-000000000000").is_gone(here)
@@ -101,7 +101,7 @@ def test_a_process_from_before_the_machine_was_restarted_is_gone(
     [{"host": "another-host"}, {"host": "another-host", "boot": "b"}, {"pid_namespace": "1"}],
     ids=str,
 )
-def test_a_process_that_cannot_be_seen_from_here_is_not_called_gone(
+def test_an_invisible_process_is_not_reported_as_gone(
     elsewhere: dict[str, str],
     child: "subprocess.Popen[bytes]",
     child_process: RunProcess,
@@ -112,7 +112,7 @@ def test_a_process_that_cannot_be_seen_from_here_is_not_called_gone(
     assert not replace(child_process, **elsewhere).is_gone(here)  # type: ignore[arg-type]  # none of them is the pid
 
 
-def test_a_process_that_proc_hides_is_not_gone_while_the_kernel_knows_it(
+def test_a_process_hidden_by_proc_is_not_gone_if_the_kernel_knows_it(
     child: "subprocess.Popen[bytes]",
     child_process: RunProcess,
     here: RunProcess,
@@ -126,14 +126,14 @@ def test_a_process_that_proc_hides_is_not_gone_while_the_kernel_knows_it(
     assert child_process.is_gone(here)
 
 
-def test_where_proc_does_not_tell_no_process_is_recorded(
+def test_without_a_usable_proc_no_process_is_recorded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("orchestrator.tracking.run_process.PROC", tmp_path)
     assert this_process() is None
 
 
-def test_a_proc_of_another_pid_namespace_is_not_believed(
+def test_a_proc_of_another_pid_namespace_is_not_trusted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "self").symlink_to(str(os.getpid() + 1))
@@ -141,7 +141,7 @@ def test_a_proc_of_another_pid_namespace_is_not_believed(
     assert this_process() is None
 
 
-def test_a_program_may_have_parentheses_and_spaces_in_its_name(
+def test_a_program_name_may_contain_parentheses_and_spaces(
     tmp_path: Path, here: RunProcess
 ) -> None:
     program = tmp_path / "a) Z 1 (b"
@@ -171,9 +171,9 @@ def test_a_program_may_have_parentheses_and_spaces_in_its_name(
     ],
     ids=str,
 )
-def test_damaged_tags_name_no_process(damage: dict[str, str], here: RunProcess) -> None:
+def test_damaged_tags_identify_no_process(damage: dict[str, str], here: RunProcess) -> None:
     assert recorded_process(here.tags() | damage) is None
 
 
-def test_no_tags_name_no_process() -> None:
+def test_missing_tags_identify_no_process() -> None:
     assert recorded_process({}) is None

@@ -1,4 +1,4 @@
-"""What a reader of runs asks for, and how much of it."""
+"""A reader of runs requests a bounded number of them."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -10,7 +10,7 @@ from orchestrator.tracking.tracked_run import TrackedRun
 
 
 class EndlessRecords:
-    """A store with more runs than anybody can read."""
+    """Records of a store with an endless number of runs."""
 
     uri = "sqlite:///endless.db"
 
@@ -20,7 +20,7 @@ class EndlessRecords:
             yield TrackedRun(f"{number:032x}", "", "many", "1", "FINISHED", None, None, tags=tags)
 
 
-def test_a_report_reads_a_bounded_number_of_runs_to_compare_with() -> None:
+def test_a_report_reads_a_bounded_number_of_runs_for_comparison() -> None:
     run = TrackedRun(
         "f" * 32,
         "",

@@ -54,7 +54,7 @@ def test_the_home_directory_may_be_written_as_a_tilde() -> None:
         ("sqlite://", "names no database file"),
     ],
 )
-def test_a_uri_that_cannot_hold_runs_is_refused_with_what_to_use(uri: str, message: str) -> None:
+def test_an_unusable_tracking_uri_is_rejected_with_alternatives(uri: str, message: str) -> None:
     with pytest.raises(UserInputError, match=message):
         require_supported(uri)
 
@@ -62,19 +62,19 @@ def test_a_uri_that_cannot_hold_runs_is_refused_with_what_to_use(uri: str, messa
 @pytest.mark.parametrize(
     "uri", ["sqlite:///a.db", "http://host", "https://host/mlflow", "postgresql+psycopg2://host/db"]
 )
-def test_supported_uris_pass(uri: str) -> None:
+def test_supported_uris_are_accepted(uri: str) -> None:
     require_supported(uri)
 
 
-def test_artifacts_of_a_sqlite_store_lie_beside_the_database() -> None:
+def test_artifacts_of_a_sqlite_store_are_next_to_the_database() -> None:
     assert artifact_root("sqlite:////data/mlflow.db") == Path("/data/mlartifacts")
 
 
-def test_an_mlflow_server_decides_where_its_artifacts_lie() -> None:
+def test_an_mlflow_server_decides_where_its_artifacts_are() -> None:
     assert artifact_root("http://host:5000") is None
 
 
-def test_the_ui_command_survives_a_shell() -> None:
+def test_the_ui_command_is_quoted_for_a_shell() -> None:
     assert shlex.split(ui_command("sqlite:////my data/mlflow.db")) == [
         "orchestrator",
         "ui",
@@ -83,14 +83,14 @@ def test_the_ui_command_survives_a_shell() -> None:
     ]
 
 
-def test_the_store_of_this_folder_need_not_be_named(
+def test_the_ui_command_omits_the_store_of_the_current_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert ui_command(f"sqlite:///{tmp_path}/mlflow.db") == "orchestrator ui"
 
 
-def test_for_a_server_the_way_to_the_ui_is_a_page() -> None:
+def test_a_server_has_a_page_instead_of_a_ui_command() -> None:
     assert ui_command("https://host/mlflow/") == "https://host/mlflow/#/experiments"
     assert ui_command("https://host", "12") == "https://host/#/experiments/12"
 
@@ -100,7 +100,7 @@ def test_an_experiment_has_a_page_on_the_server_or_on_the_local_ui() -> None:
     assert experiment_url("sqlite:////a.db", "1") == "http://127.0.0.1:5000/#/experiments/1"
 
 
-def test_the_way_to_the_ui_has_no_password() -> None:
+def test_the_ui_command_or_page_has_no_password() -> None:
     assert "secret" not in ui_command("postgresql://me:secret@host/db")
     assert ui_command("http://me:secret@host") == "http://host/#/experiments"
 
@@ -118,7 +118,7 @@ def test_the_way_to_the_ui_has_no_password() -> None:
     ],
     ids=["server", "sqlite", "database server"],
 )
-def test_runs_and_versions_have_pages_on_a_server_only_and_no_link_has_a_password(
+def test_only_servers_have_pages_of_runs_and_versions_and_no_link_has_a_password(
     uri: str, run: str, version: str
 ) -> None:
     assert run_url(uri, "3f2a") == run
@@ -133,7 +133,7 @@ def test_runs_and_versions_have_pages_on_a_server_only_and_no_link_has_a_passwor
         *("http://me:SECRET/x@host", "http://host:SECRET", "sqlite://me:SECRET@host"),
     ],
 )
-def test_an_address_that_cannot_hold_runs_is_refused_without_its_secret(uri: str) -> None:
+def test_an_unusable_address_is_rejected_without_showing_its_secret(uri: str) -> None:
     with pytest.raises(UserInputError) as refused:
         require_supported(uri)
     assert "SECRET" not in str(refused.value)

@@ -1,4 +1,4 @@
-"""Arriving files: the images read from them, the held-out images, and the result of a scan."""
+"""Arriving files: their images, the held-out images, and the result of a scan."""
 
 import io
 import os
@@ -58,7 +58,7 @@ def config(folder: Path, **changes: object) -> ArrivalsConfig:
 # --- reading --------------------------------------------------------------------------------------
 
 
-def test_each_class_is_taken_up_to_its_last_delivery(tmp_path: Path) -> None:
+def test_each_class_is_read_up_to_its_last_delivery(tmp_path: Path) -> None:
     deliver(tmp_path / "in" / "1.parquet", ["a"] * 40 + ["b"] * 40)
     deliver(tmp_path / "in" / "2.parquet", ["a"] * 10 + ["c"] * 40, start=1000)
     table = load_images(config(tmp_path / "in", deliveries=[["a", 1], ["b", 2]]))
@@ -66,8 +66,8 @@ def test_each_class_is_taken_up_to_its_last_delivery(tmp_path: Path) -> None:
     assert dict(zip(names.tolist(), counts.tolist(), strict=True)) == {"a": 40, "b": 40}
 
 
-def test_what_is_held_out_goes_by_the_image_alone(tmp_path: Path) -> None:
-    """The same images in another file, order and under other names: the same ones are held out."""
+def test_held_out_images_depend_only_on_the_image(tmp_path: Path) -> None:
+    """The same images are held out in another file, order and under other names."""
     deliver(tmp_path / "in" / "1.parquet", ["a"] * 400)
     deliver(tmp_path / "other" / "x.parquet", ["b"] * 200, start=200)
     one, other = (
@@ -75,12 +75,12 @@ def test_what_is_held_out_goes_by_the_image_alone(tmp_path: Path) -> None:
         for name, label in (("in", "a"), ("other", "b"))
     )
     assert one.is_test[200:].tolist() == other.is_test.tolist()
-    assert 0.12 < one.is_test.mean() < 0.28  # 0.2 of 400: four standard deviations either way
+    assert 0.12 < one.is_test.mean() < 0.28  # 0.2 of 400, ± four standard deviations
     digests = read_content(Folder(str(tmp_path / "in")), "1.parquet").digests
     assert [is_held_out(digest, 0.2) for digest in digests] == one.is_test.tolist()
 
 
-def test_of_classes_learned_earlier_only_held_out_images_are_read(tmp_path: Path) -> None:
+def test_only_held_out_images_of_previously_learned_classes_are_read(tmp_path: Path) -> None:
     deliver(tmp_path / "in" / "1.parquet", [0] * 100 + [1] * 100)
     deliver(tmp_path / "in" / "2.parquet", [2] * 100, start=1000)
     whole = config(tmp_path / "in", deliveries=[["0", 1], ["1", 1], ["2", 2]])
@@ -101,7 +101,7 @@ def test_of_classes_learned_earlier_only_held_out_images_are_read(tmp_path: Path
     assert of_part.num_learned_tasks == 1
 
 
-def test_a_file_that_has_changed_since_is_not_read(tmp_path: Path) -> None:
+def test_a_file_that_changed_after_it_was_recorded_is_not_read(tmp_path: Path) -> None:
     deliver(tmp_path / "in" / "1.parquet", ["a"] * 10)
     taken_in = config(tmp_path / "in", deliveries=[["a", 1]])
     deliver(tmp_path / "in" / "1.parquet", ["a"] * 11)
@@ -109,7 +109,7 @@ def test_a_file_that_has_changed_since_is_not_read(tmp_path: Path) -> None:
         load_images(taken_in)
 
 
-def test_pixels_are_as_good_as_encoded_images(tmp_path: Path) -> None:
+def test_pixel_lists_are_read_like_encoded_images(tmp_path: Path) -> None:
     file = tmp_path / "in" / "1.parquet"
     file.parent.mkdir()
     pixels = [np.full((8, 8), value).tolist() for value in range(20)]
@@ -121,7 +121,7 @@ def test_pixels_are_as_good_as_encoded_images(tmp_path: Path) -> None:
 
 
 class Source:
-    """A folder, and what a champion knows of it."""
+    """A folder, and the champion's record of it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -137,7 +137,7 @@ class Source:
         return scan(SourceConfig.model_validate(values), self.lineage, quarantined, now)
 
     def learn(self) -> None:
-        """All that is there now has been learned."""
+        """Record all present files as learned."""
         found = self.scan()
         files = (*found.kept, *(file.taken(self.lineage.last_delivery + 1) for file in found.new))
         self.lineage = self.lineage.model_copy(update={"files": files})
@@ -163,7 +163,7 @@ def test_a_known_file_is_not_read_again(source: Source, monkeypatch: pytest.Monk
     assert [file.name for file in source.scan().kept] == ["1.parquet"]
 
 
-def test_a_file_that_was_only_touched_is_the_same(source: Source) -> None:
+def test_a_file_with_only_a_new_timestamp_is_unchanged(source: Source) -> None:
     source.learn()
     os.utime(source.folder / "1.parquet", (1, 1))
     found = source.scan()
@@ -171,7 +171,7 @@ def test_a_file_that_was_only_touched_is_the_same(source: Source) -> None:
     assert not found.changed
 
 
-def test_a_file_that_was_renamed_is_the_same(source: Source) -> None:
+def test_a_renamed_file_is_recognised(source: Source) -> None:
     source.learn()
     (source.folder / "1.parquet").rename(source.folder / "one.parquet")
     found = source.scan()
@@ -182,7 +182,7 @@ def test_a_file_that_was_renamed_is_the_same(source: Source) -> None:
     )
 
 
-def test_changed_and_vanished_files_are_told_apart(source: Source) -> None:
+def test_changed_and_vanished_files_are_distinguished(source: Source) -> None:
     deliver(source.folder / "2.parquet", ["c"] * 4, start=50)
     source.learn()
     deliver(source.folder / "1.parquet", ["a"] * 6)
@@ -192,14 +192,16 @@ def test_changed_and_vanished_files_are_told_apart(source: Source) -> None:
     assert [file.name for file in found.vanished] == ["2.parquet"]
 
 
-def test_files_that_may_still_grow_are_left(source: Source) -> None:
+def test_files_that_may_still_grow_are_skipped(source: Source) -> None:
     written = (source.folder / "1.parquet").stat().st_mtime
     assert source.scan(now=written + 59, settled_seconds=60).unsettled == ["1.parquet"]
     assert source.scan(now=written + 61, settled_seconds=60).num_files == 1
     assert source.scan(marker=".done").unsettled == ["1.parquet"]
 
 
-def test_a_known_file_that_is_being_written_anew_is_neither_there_nor_gone(source: Source) -> None:
+def test_a_known_file_that_is_being_rewritten_is_neither_changed_nor_vanished(
+    source: Source,
+) -> None:
     source.learn()
     (source.folder / "1.parquet").write_bytes(b"half")
     found = source.scan(settled_seconds=60)
@@ -207,14 +209,14 @@ def test_a_known_file_that_is_being_written_anew_is_neither_there_nor_gone(sourc
     assert (found.vanished, found.changed, found.unsettled) == ([], [], [])
 
 
-def test_hidden_files_folders_and_other_kinds_are_left_out(source: Source) -> None:
+def test_hidden_files_hidden_folders_and_other_file_types_are_skipped(source: Source) -> None:
     for name in (".1.parquet", "_tmp/2.parquet", "notes.txt"):
         deliver(source.folder / name, ["z"])
     deliver(source.folder / "2026" / "11" / "3.parquet", ["c"] * 4, start=70)
     assert [file.name for file in source.scan().new] == ["1.parquet", "2026/11/3.parquet"]
 
 
-def test_a_quarantined_file_is_left_out_under_any_name_until_it_changes(source: Source) -> None:
+def test_a_quarantined_file_is_skipped_under_any_name_until_it_changes(source: Source) -> None:
     (new,) = source.scan().new
     quarantined = [QuarantinedFile(name="1.parquet", sha256=new.sha256, reason="wrong labels")]
     (source.folder / "1.parquet").rename(source.folder / "2.parquet")

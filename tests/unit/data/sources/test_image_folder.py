@@ -1,4 +1,4 @@
-"""Folders of images: the files that count as images, the split, and the messages about problems."""
+"""Folders of images: accepted files, the split, and messages about problems."""
 
 import os
 from pathlib import Path
@@ -41,12 +41,12 @@ def names(source: FolderSource) -> list[str]:
     return [sample.where for sample in source.samples("train")]
 
 
-def test_images_may_lie_deeper_and_have_any_known_suffix(tmp_path: Path) -> None:
+def test_images_may_be_in_subfolders_and_have_any_known_suffix(tmp_path: Path) -> None:
     files = [save(tmp_path / "cat" / name) for name in ("a.PNG", "deep/er/b.jpeg", "c.webp")]
     assert names(FolderSource(tmp_path, None)) == sorted(str(file) for file in files)
 
 
-def test_hidden_files_other_files_and_what_archivers_leave_are_left_out(tmp_path: Path) -> None:
+def test_hidden_files_other_files_and_leftovers_of_archivers_are_skipped(tmp_path: Path) -> None:
     save(tmp_path / "cat" / "a.png")
     save(tmp_path / "cat" / "._a.png")
     save(tmp_path / "cat" / ".thumbnails" / "a.png")
@@ -57,7 +57,7 @@ def test_hidden_files_other_files_and_what_archivers_leave_are_left_out(tmp_path
     assert names(FolderSource(tmp_path, None)) == [str(tmp_path / "cat" / "a.png")]
 
 
-def test_a_link_into_itself_ends(tmp_path: Path) -> None:
+def test_a_link_to_its_own_parent_does_not_recurse_forever(tmp_path: Path) -> None:
     save(tmp_path / "cat" / "a.png")
     (tmp_path / "cat" / "again").symlink_to(tmp_path / "cat")
     elsewhere = save(tmp_path / "elsewhere" / "b.png").parent
@@ -69,7 +69,7 @@ def test_a_link_into_itself_ends(tmp_path: Path) -> None:
     assert str(tmp_path / "cat" / "a.png") in names(FolderSource(tmp_path, None))
 
 
-def test_a_share_of_every_class_is_test_data_whatever_files_are_called(folder: Path) -> None:
+def test_the_test_share_of_every_class_does_not_depend_on_file_names(folder: Path) -> None:
     table = load(folder, test_fraction=0.3)
     assert {label: int(table.is_test[table.labels == label].sum()) for label in ("cat", "dog")} == {
         "cat": 3,
@@ -83,7 +83,7 @@ def test_a_share_of_every_class_is_test_data_whatever_files_are_called(folder: P
     assert again.path != table.path
 
 
-def test_equal_images_of_a_class_are_never_on_both_sides(folder: Path) -> None:
+def test_equal_images_of_a_class_are_never_in_both_halves(folder: Path) -> None:
     for number in range(10):
         for copy in range(3):
             save(folder / "train" / "cat" / f"copy {copy} of {number}.png", number)
@@ -95,7 +95,7 @@ def test_equal_images_of_a_class_are_never_on_both_sides(folder: Path) -> None:
     assert not train & test
 
 
-def test_an_image_that_has_changed_is_decoded_anew_also_with_size_and_time_as_before(
+def test_a_changed_image_is_decoded_again_even_with_the_same_size_and_time(
     folder: Path,
 ) -> None:
     first = load(folder)
@@ -110,7 +110,7 @@ def test_an_image_that_has_changed_is_decoded_anew_also_with_size_and_time_as_be
     assert load(folder).fingerprint != first.fingerprint
 
 
-def test_two_folders_are_called_by_what_holds_them(folder: Path) -> None:
+def test_a_data_set_of_two_folders_is_named_after_their_parent(folder: Path) -> None:
     save(folder / "test" / "cat" / "a.png", 50)
     save(folder / "test" / "dog" / "a.png", 51)
     assert load(folder, test=folder / "test").name == folder.name
@@ -128,7 +128,7 @@ def test_a_broken_image_is_named_before_anything_else_happens(folder: Path) -> N
     assert not list((folder / "cache").iterdir()), "nothing is left of what was decoded"
 
 
-def test_a_link_to_nowhere_is_named(folder: Path) -> None:
+def test_a_dangling_link_is_named(folder: Path) -> None:
     (folder / "train" / "dog" / "x.png").symlink_to(folder / "gone.png")
     with pytest.raises(
         DataError, match=r"dog/x\.png: cannot be read \(No such file or directory\)"
@@ -136,7 +136,7 @@ def test_a_link_to_nowhere_is_named(folder: Path) -> None:
         load(folder)
 
 
-def test_a_pipe_is_named_and_not_waited_for(folder: Path) -> None:
+def test_a_pipe_is_named_without_waiting_for_it(folder: Path) -> None:
     os.mkfifo(folder / "train" / "dog" / "x.png")
     with pytest.raises(DataError, match=r"dog/x\.png: cannot be read \(not a file\)"):
         load(folder)
@@ -162,7 +162,7 @@ def test_a_class_folder_without_images_is_named(folder: Path) -> None:
         ),
     ],
 )
-def test_a_place_without_class_folders_is_named(tmp_path: Path, make: str, said: str) -> None:
+def test_a_path_without_class_folders_is_named(tmp_path: Path, make: str, said: str) -> None:
     place = tmp_path / "train"
     if make == "file":
         place.touch()
@@ -175,7 +175,7 @@ def test_a_place_without_class_folders_is_named(tmp_path: Path, make: str, said:
     assert str(error.value).startswith(f"{place}: {said}")
 
 
-def test_a_class_whose_name_is_no_text_is_refused(tmp_path: Path) -> None:
+def test_a_class_whose_name_is_no_valid_text_is_rejected(tmp_path: Path) -> None:
     os.mkdir(os.fsencode(tmp_path) + b"/caf\xe9")  # noqa: PTH102 - a name of bytes
     with pytest.raises(DataError, match="the name of a class folder is not valid text"):
         list(open_source(ImageFolderConfig(train=tmp_path)).samples("train"))

@@ -1,4 +1,4 @@
-"""Parquet files in every form in which people store images; every unusable row is named."""
+"""Parquet files in every common form of images; every unusable row is named."""
 
 import io
 import tracemalloc
@@ -35,7 +35,7 @@ def write(file: Path, images: list[Any] | pa.Array, labels: list[Any] | pa.Array
 
 
 def read_parquet_images(file: Path, shape: Shape) -> tuple[Any, list[Label]]:
-    """As `load_images` does, without the table."""
+    """Read images like `load_images`, without building the table."""
     loaded = [
         (*sample.load(), sample.where) for sample in ParquetSource(str(file), None).samples("train")
     ]
@@ -83,7 +83,7 @@ def test_nested_lists_of_colours_are_pixels(file: Path) -> None:
     assert np.array_equal(read_one(file, COLOUR.tolist(), (3, 8, 8)), COLOUR.transpose(2, 0, 1))
 
 
-def test_floating_point_numbers_are_shares_of_the_full_range(file: Path) -> None:
+def test_floating_point_numbers_are_fractions_of_the_full_range(file: Path) -> None:
     assert np.array_equal(read_one(file, (GREY / 255).tolist(), (1, 8, 8))[0], GREY)
     assert read_one(file, [[0.0, 1.0], [0.5, 0.2]], (1, 2, 2))[0].tolist() == [[0, 255], [128, 51]]
 
@@ -104,7 +104,7 @@ def test_images_are_resized_and_converted(file: Path) -> None:
     ],
     ids=["integers", "text", "dictionary", "large text"],
 )
-def test_labels_keep_whether_they_are_integers_or_text(
+def test_labels_record_whether_they_are_integers_or_text(
     file: Path,
     labels: Any,  # noqa: ANN401
     expected: list[int] | list[str],
@@ -112,7 +112,7 @@ def test_labels_keep_whether_they_are_integers_or_text(
     assert read_parquet_images(write(file, [GREY.tolist()] * 2, labels), (1, 8, 8))[1] == expected
 
 
-def test_rows_keep_their_order_over_many_row_groups(file: Path) -> None:
+def test_rows_keep_their_order_across_row_groups(file: Path) -> None:
     images = [np.full((8, 8), value, np.uint8).tolist() for value in range(10)]
     pq.write_table(pa.table({"image": images, "label": list(range(10))}), file, row_group_size=3)
     found, labels = read_parquet_images(file, (1, 8, 8))
@@ -183,14 +183,14 @@ def test_a_missing_image_or_label_is_named_by_its_row(file: Path) -> None:
         read_parquet_images(write(file, [encoded(GREY)] * 2, ["x", None]), (1, 8, 8))
 
 
-def test_a_missing_column_is_named_with_those_that_are_there(file: Path) -> None:
+def test_a_missing_column_is_named_with_the_existing_ones(file: Path) -> None:
     pq.write_table(pa.table({"picture": [b""], "label": [1]}), file)
     with pytest.raises(DataError, match=r"has no column 'image' \(it has picture, label\)"):
         read_parquet_images(file, (1, 8, 8))
 
 
 @pytest.mark.parametrize("name", ["image", "label"])
-def test_a_column_that_is_there_twice_is_named(file: Path, name: str) -> None:
+def test_a_duplicate_column_is_named(file: Path, name: str) -> None:
     columns = {"image": pa.array([encoded(GREY)]), "label": pa.array(["x"])}
     pq.write_table(
         pa.Table.from_arrays([*columns.values(), columns[name]], names=[*columns, name]), file
@@ -199,7 +199,7 @@ def test_a_column_that_is_there_twice_is_named(file: Path, name: str) -> None:
         read_parquet_images(file, (1, 8, 8))
 
 
-def test_labels_that_are_no_valid_text_are_said(file: Path) -> None:
+def test_labels_that_are_no_valid_text_are_reported(file: Path) -> None:
     labels = pa.Array.from_buffers(
         pa.string(),
         1,
@@ -209,7 +209,7 @@ def test_labels_that_are_no_valid_text_are_said(file: Path) -> None:
         read_parquet_images(write(file, [encoded(GREY)], labels), (1, 8, 8))
 
 
-def test_a_label_that_no_table_can_hold_is_named_by_its_row(file: Path) -> None:
+def test_a_label_too_large_for_a_table_is_named_by_its_row(file: Path) -> None:
     with pytest.raises(
         DataError,
         match=f"row 1: the label {2**63} is larger than {2**63 - 1}; store labels as text",
@@ -219,7 +219,7 @@ def test_a_label_that_no_table_can_hold_is_named_by_its_row(file: Path) -> None:
         )
 
 
-def test_of_one_large_row_group_little_is_in_memory_at_a_time(file: Path) -> None:
+def test_only_a_part_of_a_large_row_group_is_in_memory_at_a_time(file: Path) -> None:
     images = [np.random.default_rng(number).bytes(2**13) for number in range(5000)]
     pq.write_table(
         pa.table({"image": images, "label": [0] * 5000}),
@@ -229,7 +229,7 @@ def test_of_one_large_row_group_little_is_in_memory_at_a_time(file: Path) -> Non
     )
     del images
     before = pa.total_allocated_bytes()
-    tracemalloc.start()  # what is read of a file are bytes of Python
+    tracemalloc.start()  # traces the file's bytes, which are Python objects
     try:
         used = [
             pa.total_allocated_bytes() - before
@@ -250,19 +250,19 @@ def test_of_one_large_row_group_little_is_in_memory_at_a_time(file: Path) -> Non
         ("photos/train/*", "train"), ("s3://bucket/photos?region=x", "photos"),
     ],
 )  # fmt: skip
-def test_a_data_set_is_called_by_its_folder(
+def test_a_data_set_is_named_after_its_folder(
     train: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("orchestrator.data.sources.parquet.find_parquet_files", lambda place: [])
     assert ParquetSource(train, None).name == name
 
 
-def test_labels_are_not_fractions(file: Path) -> None:
+def test_fractional_labels_are_rejected(file: Path) -> None:
     with pytest.raises(DataError, match="the column 'label' is of type double"):
         read_parquet_images(write(file, [encoded(GREY)], [1.5]), (1, 8, 8))
 
 
-def test_a_file_that_is_no_parquet_is_said(file: Path) -> None:
+def test_a_file_that_is_no_parquet_is_reported(file: Path) -> None:
     file.write_bytes(b"PAR1 but nothing more")
     with pytest.raises(DataError, match=r"images\.parquet: is not a readable Parquet file"):
         read_parquet_images(file, (1, 8, 8))
@@ -298,7 +298,7 @@ def test_folders_are_read_in_the_order_of_their_file_names(tmp_path: Path) -> No
     assert table.shape == (3, 8, 8)
 
 
-def test_a_changed_file_or_size_is_decoded_anew(tmp_path: Path) -> None:
+def test_a_changed_file_or_size_is_decoded_again(tmp_path: Path) -> None:
     write(tmp_path / "train" / "a.parquet", [GREY.tolist()], ["a"])
     write(tmp_path / "test" / "a.parquet", [GREY.tolist()], ["a"])
     first = load(tmp_path)
@@ -325,7 +325,7 @@ def test_a_split_without_images_is_named(tmp_path: Path, split: str) -> None:
 @pytest.mark.parametrize(
     ("make", "said"), [(False, "no such file or folder"), (True, "holds no *.parquet file")]
 )
-def test_a_place_without_parquet_files_is_named(tmp_path: Path, make: bool, said: str) -> None:
+def test_a_path_without_parquet_files_is_named(tmp_path: Path, make: bool, said: str) -> None:
     if make:
         (tmp_path / "train").mkdir()
     with pytest.raises(DataError) as error:
@@ -338,7 +338,7 @@ def test_a_place_without_parquet_files_is_named(tmp_path: Path, make: bool, said
     [(3, 3, True), ("3", "3", False), (3, "3", False)],
     ids=["integers", "text", "mixed"],
 )
-def test_a_table_knows_labels_as_text_and_whether_all_were_integers(
+def test_a_table_stores_labels_as_text_and_whether_all_were_integers(
     tmp_path: Path, train: object, test: object, integers: bool
 ) -> None:
     write(tmp_path / "train" / "a.parquet", [GREY.tolist()], [train])

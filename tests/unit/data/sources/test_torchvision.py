@@ -1,4 +1,4 @@
-"""Data sets by torchvision's names: the message if they are missing, and their labels and files."""
+"""Data sets by torchvision's names: the message if one is missing, and their labels and files."""
 
 import gc
 from pathlib import Path
@@ -26,7 +26,7 @@ def said(
     return str(error.value)
 
 
-def test_a_data_set_that_is_not_there_says_what_must_lie_where(tmp_path: Path) -> None:
+def test_a_missing_data_set_is_an_error_that_names_the_expected_files(tmp_path: Path) -> None:
     message = said(tmp_path / "x", "CIFAR10")
     assert message.startswith(f"data.root = {tmp_path}/x: CIFAR10 is missing (Dataset not found")
     assert (
@@ -36,14 +36,14 @@ def test_a_data_set_that_is_not_there_says_what_must_lie_where(tmp_path: Path) -
     assert "or set data.download=true with network access" in message
 
 
-def test_one_that_torchvision_cannot_download_says_so(tmp_path: Path) -> None:
+def test_a_data_set_that_torchvision_cannot_download_is_reported_as_such(tmp_path: Path) -> None:
     assert "torchvision cannot download it" in said(tmp_path, "ImageNet", download=True)
 
 
-def test_a_download_without_a_network_can_be_tried_again(
+def test_a_download_without_a_network_is_a_retryable_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The network is cut off: its address leads nowhere."""
+    """The test points the network to an address that leads nowhere."""
     monkeypatch.setattr(
         "torchvision.datasets.CIFAR10.url", "http://127.0.0.1:9/cifar-10-python.tar.gz"
     )
@@ -52,18 +52,18 @@ def test_a_download_without_a_network_can_be_tried_again(
     assert "with network access" in message
 
 
-def test_an_unknown_name_lists_those_there_are(tmp_path: Path) -> None:
+def test_an_unknown_name_lists_the_known_ones(tmp_path: Path) -> None:
     message = said(tmp_path, "CIFAR11")
     assert message.startswith("data.name: torchvision has no data set 'CIFAR11'; names are ")
     assert "CIFAR10, CIFAR100" in message
 
 
-def test_a_wrong_option_is_said(tmp_path: Path) -> None:
+def test_an_invalid_option_is_reported(tmp_path: Path) -> None:
     assert "unexpected keyword argument 'sise'" in said(tmp_path, "FakeData", options={"sise": 3})
     assert "correct data.options" in said(tmp_path, "EMNIST")  # needs options.split
 
 
-def test_labels_are_class_names_and_files_are_taken_as_they_are(tmp_path: Path) -> None:
+def test_labels_are_class_names_and_files_are_read_unchanged(tmp_path: Path) -> None:
     for half in ("train", "test"):
         for label in ("AD", "ZW"):
             folder = tmp_path / "country211" / half / label
@@ -77,7 +77,7 @@ def test_labels_are_class_names_and_files_are_taken_as_they_are(tmp_path: Path) 
     assert first[1] == (tmp_path / "country211" / "test" / "AD" / "1.jpg").read_bytes()
 
 
-def test_a_data_set_without_class_names_has_integers(tmp_path: Path) -> None:
+def test_a_data_set_without_class_names_has_integer_labels(tmp_path: Path) -> None:
     table = load_images(config(tmp_path, "FakeData", options={"size": 20, "num_classes": 2}))
     assert table.integer_labels
     assert set(table.labels.tolist()) == {"0", "1"}
@@ -86,7 +86,7 @@ def test_a_data_set_without_class_names_has_integers(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnraisableExceptionWarning"
 )  # torchvision leaves the masks' files open
-def test_targets_that_are_no_classes_are_refused(tmp_path: Path) -> None:
+def test_targets_that_are_no_classes_are_rejected(tmp_path: Path) -> None:
     folder = tmp_path / "oxford-iiit-pet"
     (folder / "annotations" / "trimaps").mkdir(parents=True)
     (folder / "images").mkdir()

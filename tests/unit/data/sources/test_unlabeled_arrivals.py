@@ -1,4 +1,4 @@
-"""Files without labels as a retraining took them in: which of their images may be learned from."""
+"""Files without labels recorded by a retraining, and which of their images may be used."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def loaded(settings: UnlabeledArrivalsConfig, cache: Path) -> ImageTable:
     return load_unlabeled(DigitsConfig(cache_dir=cache), settings)
 
 
-def test_images_that_would_be_held_out_with_a_label_are_never_learned_from_without(
+def test_images_that_would_be_held_out_if_labelled_are_never_used_without_labels(
     tmp_path: Path,
 ) -> None:
     write_unlabeled(tmp_path / "camera" / "1.parquet", noise(200))
@@ -37,7 +37,7 @@ def test_images_that_would_be_held_out_with_a_label_are_never_learned_from_witho
     assert np.array_equal(table.images, noise(200)[~held_out])
 
 
-def test_files_are_read_in_their_order_and_others_are_not(tmp_path: Path) -> None:
+def test_only_listed_files_are_read_in_the_listed_order(tmp_path: Path) -> None:
     for number in range(3):
         write_unlabeled(tmp_path / "camera" / f"{number}.parquet", noise(4, seed=number))
     settings = config(tmp_path / "camera", "2.parquet", "0.parquet", fraction=1e-9)
@@ -45,7 +45,7 @@ def test_files_are_read_in_their_order_and_others_are_not(tmp_path: Path) -> Non
     assert np.array_equal(table.images, np.concatenate([noise(4, seed=2), noise(4, seed=0)]))
 
 
-def test_a_file_that_has_changed_since_is_not_read(tmp_path: Path) -> None:
+def test_a_file_that_changed_after_it_was_recorded_is_not_read(tmp_path: Path) -> None:
     file = write_unlabeled(tmp_path / "camera" / "1.parquet", noise(4))
     settings = config(tmp_path / "camera", "1.parquet")
     write_unlabeled(file, noise(5))
@@ -53,7 +53,7 @@ def test_a_file_that_has_changed_since_is_not_read(tmp_path: Path) -> None:
         loaded(settings, tmp_path / "cache")
 
 
-def test_files_of_which_all_is_held_out_give_no_images(tmp_path: Path) -> None:
+def test_files_with_only_held_out_images_give_no_images(tmp_path: Path) -> None:
     write_unlabeled(tmp_path / "camera" / "1.parquet", noise(3))
     with pytest.raises(NoImagesError):
         loaded(config(tmp_path / "camera", "1.parquet", fraction=1 - 1e-12), tmp_path / "cache")

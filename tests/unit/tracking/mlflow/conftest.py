@@ -1,4 +1,4 @@
-"""A real store on a SQLite file, and clocks that run faster."""
+"""A real store in a SQLite file, and shorter delays."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ from tests.waiting import HANGING_SECONDS
 
 @pytest.fixture(scope="session")
 def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """One database for all: making its schema takes some seconds."""
+    """Return the address of one database for all tests: creating its schema takes some seconds."""
     return f"sqlite:///{tmp_path_factory.mktemp('tracking store')}/mlflow.db"
 
 
@@ -31,8 +31,8 @@ def run(store: Store) -> str:
 
 @pytest.fixture
 def hang(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], threading.Event]]:
-    """Lets calls hang from now on, as a server does that takes connections and never answers, until
-    the event is set.
+    """Return a function that makes calls hang, like a server that accepts connections and never
+    answers, until the returned event is set.
     """
     answers = threading.Event()
 

@@ -1,4 +1,4 @@
-"""Write to an MLflow store in tests, and read it again."""
+"""Write to an MLflow store in tests, and read it back."""
 
 import time
 from typing import Any
@@ -34,8 +34,8 @@ def ended(run: str, status: RunStatus = RunStatus.FINISHED) -> End:
 def failing(
     monkeypatch: pytest.MonkeyPatch, call: str, *errors: Exception, also_acts: bool = False
 ) -> None:
-    """The first calls fail with these errors; those that also act have reached the store, and their
-    answer is lost.
+    """Make the first calls fail with these errors; with `also_acts` a call reaches the store and
+    only its answer is lost.
     """
     real, left = getattr(MlflowClient, call), list(errors)
 

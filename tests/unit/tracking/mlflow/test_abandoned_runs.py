@@ -61,13 +61,13 @@ def experiment(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def mine(uri: str, experiment: str) -> MlflowTracker:
-    """An open run of this process, which lives."""
+    """Return an open run of this living process."""
     return open_run(at(uri), experiment, "mine", {})
 
 
 @pytest.fixture
 def gone() -> RunProcess:
-    """A process of this host that has ended: this one's pid, as another process had it before."""
+    """Return an ended process of this host: this pid, with an earlier start time."""
     here = this_process()
     assert here is not None
     return replace(here, start_ticks=str(int(here.start_ticks) - 1))
@@ -77,7 +77,7 @@ def gone() -> RunProcess:
 def driver(
     uri: str, experiment: str, mine: MlflowTracker
 ) -> Iterator[tuple["subprocess.Popen[str]", str]]:
-    """Another living process, and the run that it opened."""
+    """Start another living process, and return it with the run that it opened."""
     with subprocess.Popen(
         [sys.executable, "-c", DRIVER, uri, experiment, str(at(uri).spool)],
         stdout=subprocess.PIPE,
@@ -104,7 +104,7 @@ def status(mine: MlflowTracker, run_id: str) -> str:
     return str(mine.client.get_run(run_id).info.status)
 
 
-def test_a_driver_that_is_killed_is_closed_when_the_next_run_opens_and_not_before(
+def test_the_run_of_a_killed_driver_is_closed_when_the_next_run_opens_and_not_before(
     driver: tuple["subprocess.Popen[str]", str], uri: str, experiment: str, mine: MlflowTracker
 ) -> None:
     process, run_id = driver
@@ -124,7 +124,7 @@ def test_a_driver_that_is_killed_is_closed_when_the_next_run_opens_and_not_befor
     assert status(mine, opened.run_id) == status(mine, mine.run_id) == "RUNNING"
 
 
-def test_a_sweep_whose_driver_is_killed_is_closed_with_its_open_trials(
+def test_the_sweep_of_a_killed_driver_is_closed_with_its_open_trials(
     uri: str, experiment: str, mine: MlflowTracker
 ) -> None:
     command = [sys.executable, "-c", SWEEP_DRIVER, uri, experiment, str(at(uri).spool)]
@@ -141,7 +141,7 @@ def test_a_sweep_whose_driver_is_killed_is_closed_with_its_open_trials(
         assert reason == f"its process (pid {process.pid} on {socket.gethostname()}) is gone"
 
 
-def test_going_on_with_a_killed_sweep_closes_its_trials_and_neither_itself_nor_those_that_go_on(
+def test_resuming_a_killed_sweep_closes_only_its_trials_that_are_not_resumed(
     uri: str, experiment: str, mine: MlflowTracker, gone: RunProcess
 ) -> None:
     sweep = left_by(gone, mine)
@@ -158,7 +158,7 @@ def test_going_on_with_a_killed_sweep_closes_its_trials_and_neither_itself_nor_t
     assert [status(mine, run_id) for run_id in (sweep, *trials)] == ["RUNNING", "RUNNING", "FAILED"]
 
 
-def test_a_run_that_another_process_goes_on_with_after_the_search_stays_open(
+def test_a_run_resumed_by_another_process_after_the_search_stays_open(
     uri: str,
     experiment: str,
     mine: MlflowTracker,
@@ -178,7 +178,7 @@ def test_a_run_that_another_process_goes_on_with_after_the_search_stays_open(
     assert status(mine, run_id) == "RUNNING"
 
 
-def test_a_run_that_is_gone_on_with_names_the_process_that_does_so_before_it_is_running(
+def test_a_resumed_run_names_its_new_process_before_it_is_running(
     uri: str,
     experiment: str,
     mine: MlflowTracker,
@@ -202,7 +202,7 @@ def test_a_run_that_is_gone_on_with_names_the_process_that_does_so_before_it_is_
     assert status(mine, run_id) == "FAILED"
 
 
-def test_where_no_process_can_be_told_a_run_that_is_gone_on_with_forgets_its_earlier_process(
+def test_without_process_information_a_resumed_run_drops_its_earlier_process(
     uri: str,
     experiment: str,
     mine: MlflowTracker,
@@ -219,7 +219,7 @@ def test_where_no_process_can_be_told_a_run_that_is_gone_on_with_forgets_its_ear
     assert status(mine, run_id) == "RUNNING"
 
 
-def test_a_run_says_which_process_drives_it(mine: MlflowTracker) -> None:
+def test_a_run_records_its_process(mine: MlflowTracker) -> None:
     tags = mine.client.get_run(mine.run_id).data.tags
     assert (tags["orchestrator.host"], tags["orchestrator.process"]) == (
         socket.gethostname(),
@@ -228,7 +228,7 @@ def test_a_run_says_which_process_drives_it(mine: MlflowTracker) -> None:
     assert tags["orchestrator.process_started"]
 
 
-def test_a_pid_that_another_process_has_now_keeps_no_run_open(
+def test_a_reused_pid_keeps_no_run_open(
     uri: str, experiment: str, mine: MlflowTracker, gone: RunProcess
 ) -> None:
     run_id = left_by(gone, mine)
@@ -236,7 +236,7 @@ def test_a_pid_that_another_process_has_now_keeps_no_run_open(
     assert status(mine, run_id) == "FAILED"
 
 
-def test_runs_of_other_hosts_runs_without_tags_and_other_experiments_are_left_alone(
+def test_runs_of_other_hosts_without_tags_or_of_other_experiments_are_not_touched(
     uri: str, experiment: str, mine: MlflowTracker, gone: RunProcess
 ) -> None:
     elsewhere = left_by(replace(gone, host="another-host"), mine)
@@ -251,7 +251,7 @@ def test_runs_of_other_hosts_runs_without_tags_and_other_experiments_are_left_al
 
 
 def unseen(gone: RunProcess, where: str) -> RunProcess:
-    """A process that cannot be seen from here."""
+    """Return a process that this host cannot observe."""
     return (
         replace(gone, host="another-host")
         if where == "another host"
@@ -260,7 +260,7 @@ def unseen(gone: RunProcess, where: str) -> RunProcess:
 
 
 @pytest.mark.parametrize("where", ["another host", "another container of this host"])
-def test_a_process_that_cannot_be_seen_is_taken_for_dead_after_15_minutes_without_a_sign_of_life(
+def test_an_unobservable_process_is_considered_dead_after_15_minutes_without_heartbeat(
     where: str, uri: str, mine: MlflowTracker, gone: RunProcess
 ) -> None:
     process, now = unseen(gone, where), datetime.now(UTC)
@@ -277,7 +277,7 @@ def test_a_process_that_cannot_be_seen_is_taken_for_dead_after_15_minutes_withou
     assert [status(mine, run_id) for run_id in (lively, ahead)] == ["RUNNING"] * 2
 
 
-def test_a_run_that_is_gone_on_with_does_not_keep_the_sign_of_life_of_its_earlier_process(
+def test_a_resumed_run_drops_the_heartbeat_of_its_earlier_process(
     uri: str, experiment: str, mine: MlflowTracker, gone: RunProcess
 ) -> None:
     run_id = left_by(gone, mine)
@@ -288,7 +288,7 @@ def test_a_run_that_is_gone_on_with_does_not_keep_the_sign_of_life_of_its_earlie
     assert names.HEARTBEAT_TAG not in mine.client.get_run(run_id).data.tags
 
 
-def test_a_run_that_another_host_took_for_dead_is_running_again_and_ends_as_it_did(
+def test_a_run_wrongly_closed_by_another_host_is_reopened_and_ends_with_its_own_status(
     uri: str, experiment: str, mine: MlflowTracker
 ) -> None:
     run_id = mine.run_id
@@ -317,7 +317,7 @@ def test_a_run_that_another_host_took_for_dead_is_running_again_and_ends_as_it_d
     assert names.STATUS_REASON_TAG not in mine.client.get_run(run_id).data.tags
 
 
-def test_a_run_that_another_process_goes_on_with_is_neither_opened_nor_ended_by_the_earlier_one(
+def test_the_earlier_process_neither_reopens_nor_ends_a_run_resumed_by_another(
     uri: str, experiment: str, mine: MlflowTracker, gone: RunProcess
 ) -> None:
     run_id = left_by(gone, mine)
@@ -333,16 +333,14 @@ def test_a_run_that_another_process_goes_on_with_is_neither_opened_nor_ended_by_
     assert names.STATUS_REASON_TAG not in mine.client.get_run(run_id).data.tags
 
 
-def test_a_run_that_was_closed_keeps_its_status(
-    uri: str, mine: MlflowTracker, gone: RunProcess
-) -> None:
+def test_a_closed_run_keeps_its_status(uri: str, mine: MlflowTracker, gone: RunProcess) -> None:
     run_id = left_by(gone, mine)
     mine.client.set_terminated(run_id, RunStatus.KILLED)
     assert close_abandoned_runs(mine.client, uri, [mine.experiment_id]) == []
     assert status(mine, run_id) == "KILLED"
 
 
-def test_a_process_that_closes_its_run_and_ends_after_the_search_keeps_its_status(
+def test_a_run_closed_by_its_own_process_after_the_search_keeps_its_status(
     uri: str, mine: MlflowTracker, gone: RunProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_id = left_by(gone, mine)
@@ -371,7 +369,7 @@ def test_runs_on_every_page_are_closed_once(
 
 
 @pytest.mark.parametrize("call", ["search_runs", "get_run", "set_tag", "set_terminated"])
-def test_what_cannot_be_closed_is_a_warning_and_the_run_opens(
+def test_a_failure_to_close_runs_is_a_warning_and_the_new_run_opens(
     call: str,
     experiment: str,
     mine: MlflowTracker,
@@ -388,7 +386,7 @@ def test_what_cannot_be_closed_is_a_warning_and_the_run_opens(
         opened = open_run(at(mine.uri), experiment, "the next", {})
         with pytest.raises(TrackingUnavailableError, match="the server is on fire"):
             close_abandoned_runs(mine.client, mine.uri, [mine.experiment_id])
-    # the thread that sends numbers may have met the broken call as well, and says so
+    # the sender thread may have hit the broken call as well, and logs that
     said = [
         (record.levelname, record.getMessage())
         for record in caplog.records
@@ -399,7 +397,7 @@ def test_what_cannot_be_closed_is_a_warning_and_the_run_opens(
     assert status(mine, opened.run_id) == "RUNNING"
 
 
-def test_where_no_process_can_be_told_runs_are_opened_without_tags_and_none_is_closed(
+def test_without_process_information_runs_open_without_tags_and_none_is_closed(
     uri: str,
     experiment: str,
     mine: MlflowTracker,

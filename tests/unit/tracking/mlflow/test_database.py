@@ -1,4 +1,4 @@
-"""The schema of a database: left alone when newer, migrated when older."""
+"""The schema of a database: not touched if newer, migrated if older."""
 
 import sqlite3
 from contextlib import closing
@@ -22,7 +22,7 @@ from orchestrator.tracking.mlflow.database import database_ready
 from orchestrator.tracking.schemas import newest_schema
 
 
-def test_the_database_of_a_newer_mlflow_is_left_alone(tmp_path: Path) -> None:
+def test_the_database_of_a_newer_mlflow_is_not_touched(tmp_path: Path) -> None:
     file = tmp_path / "mlflow.db"
     with closing(sqlite3.connect(file)) as connection:
         connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32))")
@@ -77,7 +77,7 @@ def test_an_older_database_is_backed_up_and_migrated(tmp_path: Path) -> None:
         assert backup.execute("SELECT version_num FROM alembic_version").fetchall() == [(older,)]
 
 
-def test_a_lock_that_another_process_holds_is_said_and_not_waited_for_without_end(
+def test_waiting_for_another_process_s_lock_is_reported_and_limited(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))

@@ -1,4 +1,4 @@
-"""Data sets as MLflow keeps them: once in an experiment, whichever run names them first."""
+"""Data sets are stored in MLflow once per experiment, whichever run logs them first."""
 
 from mlflow.entities import Run
 
@@ -23,7 +23,7 @@ def contexts(run: Run) -> dict[str, str]:
     }
 
 
-def test_data_sets_named_twice_are_there_once_and_other_content_is_another_data_set(
+def test_a_data_set_logged_twice_is_stored_once_and_other_content_separately(
     store: Store,
 ) -> None:
     first, second = (create_run(store.client, store.experiment_id, {}) for _ in range(2))

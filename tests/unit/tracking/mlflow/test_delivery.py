@@ -1,4 +1,4 @@
-"""Entries on their way into MLflow: none is lost and none arrives twice, whatever happens."""
+"""Delivery of entries to MLflow: none is lost and none arrives twice, whatever happens."""
 
 import math
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def outbox(store: Store, run: str, tmp_path: Path) -> Iterator[Outbox]:
 
 
 @pytest.mark.parametrize("also_acts", [False, True], ids=["not arrived", "answer lost"])
-def test_what_is_sent_again_is_there_once(
+def test_a_resent_entry_is_stored_once(
     outbox: Outbox, store: Store, run: str, monkeypatch: pytest.MonkeyPatch, also_acts: bool
 ) -> None:
     failing(
@@ -56,9 +56,7 @@ def test_what_is_sent_again_is_there_once(
 @pytest.mark.parametrize(
     "error",
     [
-        MlflowException(
-            "refused", UNAUTHENTICATED
-        ),  # credentials may be repaired while the run goes on
+        MlflowException("refused", UNAUTHENTICATED),  # credentials may be repaired during the run
         MlflowException(
             "API request to endpoint /x failed with error code 400 != 200. Response body: '<html>'",
             BAD_REQUEST,
@@ -67,7 +65,7 @@ def test_what_is_sent_again_is_there_once(
     ],
     ids=["credentials", "proxy", "unknown"],
 )
-def test_what_may_be_over_soon_is_waited_for(
+def test_a_temporary_failure_is_retried(
     outbox: Outbox,
     store: Store,
     run: str,
@@ -81,7 +79,7 @@ def test_what_may_be_over_soon_is_waited_for(
     assert not list(tmp_path.glob("*/refused.jsonl"))
 
 
-def test_what_the_store_never_takes_is_kept_with_the_reason_and_keeps_nothing_else(
+def test_a_permanently_refused_entry_is_kept_with_the_reason_and_blocks_no_others(
     store: Store,
     run: str,
     tmp_path: Path,
@@ -114,7 +112,7 @@ def test_what_the_store_never_takes_is_kept_with_the_reason_and_keeps_nothing_el
     assert f"refused 2 entries; they and the reasons are in {refused.parent}" in caplog.text
 
 
-def test_a_heartbeat_that_fails_in_whatever_way_does_not_end_the_thread(
+def test_no_failure_of_a_heartbeat_ends_the_thread(
     outbox: Outbox, store: Store, run: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failing(monkeypatch, "set_tag", *[KeyError("nobody has thought of this")] * 3)
@@ -124,12 +122,10 @@ def test_a_heartbeat_that_fails_in_whatever_way_does_not_end_the_thread(
     wait_until(lambda: history(store, run) == [(1, 0.1), (2, 0.2)])
 
 
-def test_a_run_that_was_deleted_keeps_no_other_from_showing_that_it_lives(
-    store: Store, run: str
-) -> None:
+def test_a_deleted_run_does_not_prevent_heartbeats_of_others(store: Store, run: str) -> None:
     delivery = MlflowDelivery(Destination(store.uri, "an experiment"), {}, store)
     other = create_run(store.client, store.experiment_id, {})
-    deleted, alive = sorted((run, other))  # the order in which they are told
+    deleted, alive = sorted((run, other))  # heartbeats are sent in this order
     delivery.send([points(deleted, 1)])
     delivery.send([points(alive, 1)])
     store.client.delete_run(deleted)
@@ -137,9 +133,7 @@ def test_a_run_that_was_deleted_keeps_no_other_from_showing_that_it_lives(
     assert names.HEARTBEAT_TAG in store.client.get_run(alive).data.tags
 
 
-def test_a_number_that_comes_after_the_end_does_not_open_the_run_again(
-    store: Store, run: str
-) -> None:
+def test_a_point_after_the_end_does_not_reopen_the_run(store: Store, run: str) -> None:
     delivery = MlflowDelivery(Destination(store.uri, "an experiment"), {}, store)
     delivery.send([points(run, 1), ended(run)])
     delivery.send([points(run, 2)])
@@ -150,7 +144,7 @@ def test_a_number_that_comes_after_the_end_does_not_open_the_run_again(
     assert status(store, run) == "RUNNING"
 
 
-def test_points_that_a_run_had_are_not_sent_when_what_came_with_its_end_is_repeated(
+def test_points_already_stored_are_not_resent_when_a_window_with_an_end_is_repeated(
     store: Store, run: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     delivery = MlflowDelivery(Destination(store.uri, "an experiment"), {}, store)

@@ -1,4 +1,6 @@
-"""Spooled records of ended sessions reach MLflow; an error is reported and stops no others."""
+"""Spooled entries of ended sessions reach MLflow; an error in one is reported and stops no
+others.
+"""
 
 import shutil
 from collections.abc import Callable
@@ -20,7 +22,7 @@ from orchestrator.tracking.preflight import check_reachable
 
 @pytest.fixture
 def mine(uri: str, tmp_path: Path) -> MlflowTracker:
-    """An open run of this process, which lives."""
+    """Return an open run of this living process."""
     tracking = TrackingConfig(uri=uri, spool=tmp_path / "my spool")
     return open_run(tracking, "left behind", "mine", {})
 
@@ -34,7 +36,7 @@ def left_in_spool(mine: MlflowTracker, spool_dir: Path, uri: str, *steps: int) -
     return spool.folder
 
 
-def test_what_cannot_be_read_or_sent_keeps_no_run_from_beginning_and_is_said_with_the_way_out(
+def test_a_corrupt_session_prevents_no_new_run_and_is_reported_with_the_remedy(
     uri: str, mine: MlflowTracker, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     broken, whole = (left_in_spool(mine, tmp_path / "spool", uri, step) for step in (1, 2))
@@ -47,7 +49,7 @@ def test_what_cannot_be_read_or_sent_keeps_no_run_from_beginning_and_is_said_wit
     assert [point.step for point in mine.client.get_metric_history(mine.run_id, "loss")] == [2]
 
 
-def test_a_store_that_is_away_is_asked_once_whatever_waits_for_it(
+def test_an_unreachable_store_is_contacted_once_whatever_waits_for_it(
     mine: MlflowTracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for step in range(3):
@@ -71,7 +73,7 @@ def _noting(asked: list[str]) -> Callable[[str], None]:
     return note
 
 
-def test_a_database_that_was_deleted_refuses_what_waits_for_it_once(
+def test_a_deleted_database_refuses_its_waiting_entries_once(
     mine: MlflowTracker, tmp_path: Path
 ) -> None:
     folder = left_in_spool(mine, tmp_path / "spool", f"sqlite:///{tmp_path}/new.db", 1, 2)
@@ -81,11 +83,11 @@ def test_a_database_that_was_deleted_refuses_what_waits_for_it_once(
     assert deliver_left_behind(tmp_path / "spool", MlflowDelivery) == []
 
 
-def test_a_session_that_version_0_1_left_behind_is_delivered(tmp_path: Path) -> None:
+def test_a_session_left_by_version_0_1_is_delivered(tmp_path: Path) -> None:
     folder, uri = tmp_path / "spool" / "a_run-1", f"sqlite:///{tmp_path}/mlflow.db"
     shutil.copytree(Path(__file__).parents[3] / "data" / "spool_0_1", folder)
     folder.with_suffix(".lock").touch()
-    (folder / "delivered.json").unlink()  # it names a run that another store has
+    (folder / "delivered.json").unlink()  # it names a run of another store
     for file in ("destination.json", "journal.jsonl"):
         text = (folder / file).read_text(encoding="utf-8")
         text = text.replace("STORE", str(tmp_path)).replace("SPOOL", str(folder))

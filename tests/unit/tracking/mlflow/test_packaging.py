@@ -1,4 +1,4 @@
-"""Models that leave the system: each kind of network, packaged and loaded again by MLflow alone."""
+"""Exported models: each kind of network is packaged, and loaded again by MLflow alone."""
 
 import copy
 import json
@@ -77,7 +77,7 @@ def closed_form() -> AnyNetwork:
 
 
 def residual() -> AnyNetwork:
-    """One with batch normalisation, for grey images that it repeats as colours."""
+    """Return a network with batch normalisation, for grey images that it repeats as colours."""
     extractor = build_backbone(TorchvisionConfig(name="resnet18"), GREY)
     return Network(extractor, ProjectionEmbedding(extractor.num_features, DIMENSIONS), cosine())
 
@@ -119,12 +119,12 @@ def test_a_packaged_network_of_any_kind_gives_the_same_logits_for_one_image_and_
         assert np.array_equal(logits, predict(network, images).numpy())
 
 
-def test_a_network_in_training_mode_is_packaged_as_it_evaluates_and_left_as_it_is(
+def test_a_network_in_training_mode_is_packaged_in_evaluation_mode_and_left_unchanged(
     tmp_path: Path,
 ) -> None:
     network = residual()
     network.train()
-    network(images_of(32))  # moves the statistics of batch normalisation away from where they start
+    network(images_of(32))  # moves batch normalisation's statistics away from their start
     before = copy.deepcopy(network.state_dict())
     package_model(network, GREY, facts(), tmp_path / "model")
     assert network.training
@@ -150,7 +150,7 @@ class Branching(nn.Module):
         return features if features.sum() > 0 else -features
 
 
-def test_a_network_that_cannot_be_exported_leaves_no_half_package(tmp_path: Path) -> None:
+def test_a_network_that_cannot_be_exported_leaves_no_partial_package(tmp_path: Path) -> None:
     extractor = build_backbone(SmallCnnTinyConfig(), GREY)
     network = Network(
         extractor,
@@ -171,7 +171,7 @@ class Counting(nn.Module):
         return features * len(features)
 
 
-def test_a_network_whose_graph_takes_one_number_of_images_is_refused(tmp_path: Path) -> None:
+def test_a_network_whose_graph_fixes_the_number_of_images_is_rejected(tmp_path: Path) -> None:
     extractor = build_backbone(SmallCnnTinyConfig(), GREY)
     network = Network(
         extractor,
@@ -183,7 +183,7 @@ def test_a_network_whose_graph_takes_one_number_of_images_is_refused(tmp_path: P
     assert not (tmp_path / "model").exists()
 
 
-def test_images_of_another_size_or_type_are_refused_with_the_expected_shape(
+def test_images_of_another_size_or_type_are_rejected_with_the_expected_shape(
     packaged: tuple[AnyNetwork, Path],
 ) -> None:
     loaded = mlflow.pyfunc.load_model(str(packaged[1]))
@@ -193,7 +193,7 @@ def test_images_of_another_size_or_type_are_refused_with_the_expected_shape(
         loaded.predict(images_of(2).float().numpy())
 
 
-def test_a_package_tells_what_goes_in_what_comes_out_and_whose_model_it_is(
+def test_a_package_describes_its_inputs_outputs_and_origin(
     packaged: tuple[AnyNetwork, Path],
 ) -> None:
     model = Model.load(str(packaged[1]))
@@ -219,7 +219,7 @@ def test_a_package_tells_what_goes_in_what_comes_out_and_whose_model_it_is(
     )
 
 
-def test_a_package_asks_for_exactly_the_versions_it_was_made_with(
+def test_a_package_requires_the_exact_versions_it_was_made_with(
     packaged: tuple[AnyNetwork, Path],
 ) -> None:
     asked = (packaged[1] / "requirements.txt").read_text().splitlines()
@@ -228,18 +228,18 @@ def test_a_package_asks_for_exactly_the_versions_it_was_made_with(
     ]
 
 
-def test_a_package_is_loaded_on_the_cpu_also_where_there_is_a_gpu(
+def test_a_package_loads_on_the_cpu_even_if_there_is_a_gpu(
     packaged: tuple[AnyNetwork, Path],
 ) -> None:
     assert Model.load(str(packaged[1])).flavors["python_function"]["config"] == {"device": "cpu"}
 
 
-def test_packaging_says_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_packaging_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     package_model(distilled(), GREY, facts(), tmp_path / "model")
     assert capfd.readouterr() == ("", "")
 
 
-def test_the_facts_are_those_of_the_summary() -> None:
+def test_the_facts_equal_those_of_the_summary() -> None:
     measures = {
         "num_parameters": 7,
         "last_accuracy": 0.5,
@@ -260,7 +260,7 @@ def test_the_facts_are_those_of_the_summary() -> None:
     assert ModelFacts.of(summary, "teacher").last_accuracy == 0.5
 
 
-def test_the_facts_as_tags_are_text_and_class_names_are_a_list_in_json() -> None:
+def test_facts_as_tags_are_text_and_class_names_are_a_json_list() -> None:
     assert facts().tags() == {
         "role": "student",
         "method": "dual_teacher",
@@ -286,7 +286,7 @@ def test_the_description_has_percent_and_the_first_classes() -> None:
     assert many.description().endswith(" and 980 more.")
 
 
-def test_class_names_that_a_tag_cannot_hold_are_cut_and_still_json() -> None:
+def test_class_names_too_long_for_a_tag_are_truncated_to_valid_json() -> None:
     names = [f"klasse mit größe {i}" for i in range(5000)]
     tag = facts(names).tags()["class_names"]
     kept = json.loads(tag)
@@ -296,7 +296,7 @@ def test_class_names_that_a_tag_cannot_hold_are_cut_and_still_json() -> None:
 
 
 @given(st.lists(st.text(max_size=12), max_size=12), st.integers(min_value=7, max_value=60))
-def test_a_list_made_to_fit_is_the_list_or_begins_like_it(texts: list[str], max_bytes: int) -> None:
+def test_a_truncated_list_is_a_prefix_of_the_whole_list(texts: list[str], max_bytes: int) -> None:
     fitting = fitting_json([text.replace("…", "") for text in texts], max_bytes)
     assert len(fitting.encode()) <= max_bytes
     kept = json.loads(fitting)

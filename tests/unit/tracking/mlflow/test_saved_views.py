@@ -1,4 +1,4 @@
-"""Saved views in a real store: how long they get, and when they are written."""
+"""Saved views in a real store: their length, and when they are written."""
 
 import json
 import logging
@@ -49,7 +49,7 @@ def test_views_of_shipped_sweeps_fit_into_a_tag(file: Path) -> None:
     )
 
 
-def test_the_value_is_what_mlflow_s_page_reads() -> None:
+def test_the_value_has_the_form_that_mlflows_page_reads() -> None:
     [view, _] = run_views(3)
     saved = json.loads(envelope(view, 7))
     assert {key: type(value) for key, value in saved.items()} == {
@@ -66,7 +66,7 @@ def test_the_value_is_what_mlflow_s_page_reads() -> None:
     "value",
     ["", "[]", '"text"', '{"name": "a", "state": "deflate;AAAA"}', '{"name": "a", "state": 3}'],
 )
-def test_what_holds_no_view_has_no_state(value: str) -> None:
+def test_a_tag_without_a_view_has_no_state(value: str) -> None:
     assert state_of(value) == {}
 
 
@@ -86,7 +86,7 @@ def test_views_are_written_once_and_again_when_they_change(
     }
 
 
-def test_a_view_that_a_person_saved_anew_on_the_page_stays_as_it_is(
+def test_a_view_that_a_user_changed_on_the_page_is_kept(
     client: MlflowClient, experiment_id: str
 ) -> None:
     [view, _] = run_views(5)
@@ -97,7 +97,7 @@ def test_a_view_that_a_person_saved_anew_on_the_page_stays_as_it_is(
 
 
 @pytest.mark.parametrize("version", ["3.15.0", "3.18.0", "4.0.0.dev0"])
-def test_nothing_is_written_for_an_mlflow_whose_page_was_not_looked_at(
+def test_nothing_is_written_for_an_unsupported_mlflow_version(
     client: MlflowClient, experiment_id: str, version: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mlflow.__version__", version)
@@ -105,13 +105,13 @@ def test_nothing_is_written_for_an_mlflow_whose_page_was_not_looked_at(
     assert view_names(client.get_experiment(experiment_id).tags) == {}
 
 
-def test_a_view_too_long_for_a_tag_is_left_out(client: MlflowClient, experiment_id: str) -> None:
+def test_a_view_too_long_for_a_tag_is_omitted(client: MlflowClient, experiment_id: str) -> None:
     noise = [f"{number * 2654435761 % 2**32:x}" for number in range(5000)]
     save_views(client, experiment_id, [View("long", "too long", {"searchFilter": " ".join(noise)})])
     assert view_names(client.get_experiment(experiment_id).tags) == {}
 
 
-def test_a_store_that_does_not_take_views_is_a_warning_and_no_error(
+def test_a_store_that_rejects_views_is_a_warning_and_no_error(
     client: MlflowClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):

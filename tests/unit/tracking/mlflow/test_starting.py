@@ -1,4 +1,4 @@
-"""Going on with a run of MLflow: by its id, with what it holds, or a clear word why not."""
+"""Resuming an MLflow run: by its id, with its contents, or with a clear error."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def history(tracker: MlflowTracker, name: str) -> list[tuple[int, float]]:
     ]
 
 
-def test_an_mlflow_run_is_gone_on_with_by_its_id(uri: str, first: MlflowTracker) -> None:
+def test_an_mlflow_run_is_resumed_by_its_id(uri: str, first: MlflowTracker) -> None:
     first.log_parameters({"seed": "7"})
     first.log_metrics({"teacher/accuracy": 1.0}, step=1)
     first.close(RunStatus.KILLED, "told to end")
@@ -50,7 +50,7 @@ def test_an_mlflow_run_is_gone_on_with_by_its_id(uri: str, first: MlflowTracker)
     again.open_child("trial 0", {})
 
 
-def test_a_child_in_mlflow_that_is_opened_by_its_id_alone_is_still_a_child(
+def test_an_mlflow_child_opened_by_its_id_alone_is_still_a_child(
     uri: str, first: MlflowTracker
 ) -> None:
     child = first.open_child("trial 0", {})
@@ -59,7 +59,7 @@ def test_a_child_in_mlflow_that_is_opened_by_its_id_alone_is_still_a_child(
         alone.open_child("trial 0 of trial 0", {})
 
 
-def test_points_over_a_page_of_mlflows_history_are_known(
+def test_points_beyond_one_page_of_mlflows_history_are_known(
     uri: str, first: MlflowTracker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for step in range(1, 8):
@@ -118,7 +118,7 @@ def test_the_history_of_a_run_is_read_once(
 
 
 @pytest.mark.parametrize("run_id", ["f" * 32, "no run", ""])
-def test_an_unknown_run_id_is_said_and_leaves_nothing_behind(
+def test_an_unknown_run_id_is_reported_and_creates_nothing(
     uri: str, first: MlflowTracker, run_id: str
 ) -> None:
     with pytest.raises(UserInputError, match=f"there is no run '{run_id}' to resume"):
@@ -126,7 +126,9 @@ def test_an_unknown_run_id_is_said_and_leaves_nothing_behind(
     assert first.client.get_experiment_by_name("made for nobody") is None
 
 
-def test_a_deleted_run_is_said_with_its_way_back(uri: str, first: MlflowTracker) -> None:
+def test_a_deleted_run_is_reported_with_the_command_to_restore_it(
+    uri: str, first: MlflowTracker
+) -> None:
     child = first.open_child("trial 0", {})
     for run_id in (first.run_id, child.run_id):
         first.client.delete_run(run_id)
@@ -139,7 +141,7 @@ def test_a_deleted_run_is_said_with_its_way_back(uri: str, first: MlflowTracker)
         first.open_child("trial 0", {}, run_id=child.run_id)
 
 
-def test_a_run_of_another_experiment_is_said_with_its_experiment(
+def test_a_run_of_another_experiment_is_reported_with_its_experiment(
     uri: str, first: MlflowTracker
 ) -> None:
     with pytest.raises(

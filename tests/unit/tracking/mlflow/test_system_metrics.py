@@ -27,7 +27,7 @@ KEYS = {
 
 
 class Samples:
-    """Recorder of samples, for which a test can wait."""
+    """Recorder of samples that a test can wait for."""
 
     def __init__(self, num_awaited: int) -> None:
         self.taken: list[tuple[int, dict[str, float]]] = []
@@ -44,7 +44,7 @@ def num_samplers() -> int:
     return sum(thread.name == "system metrics" for thread in threading.enumerate())
 
 
-def test_samples_come_with_mlflows_keys_the_node_and_ascending_steps() -> None:
+def test_samples_have_mlflows_keys_the_node_and_ascending_steps() -> None:
     samples = Samples(3)
     with system_metrics(samples, interval_seconds=0.02):
         assert samples.complete.wait(PATIENCE_SECONDS)
@@ -58,7 +58,7 @@ def test_samples_come_with_mlflows_keys_the_node_and_ascending_steps() -> None:
         )
 
 
-def test_a_run_that_is_gone_on_with_counts_on_and_another_node_has_its_number() -> None:
+def test_a_resumed_run_continues_its_steps_and_another_node_has_its_own_number() -> None:
     samples = Samples(1)
     with system_metrics(samples, interval_seconds=0.02, node=3, first_step=41):
         assert samples.complete.wait(PATIENCE_SECONDS)
@@ -67,7 +67,7 @@ def test_a_run_that_is_gone_on_with_counts_on_and_another_node_has_its_number() 
     assert "system/node_3/cpu_utilization_percentage" in values
 
 
-def test_sampling_ends_at_once_when_the_run_does() -> None:
+def test_sampling_ends_at_once_with_the_run() -> None:
     samples = Samples(1)
     with system_metrics(samples, interval_seconds=PATIENCE_SECONDS):
         assert num_samplers() == 1
@@ -77,7 +77,7 @@ def test_sampling_ends_at_once_when_the_run_does() -> None:
     assert not samples.taken
 
 
-def test_a_run_that_fails_ends_its_sampling_too() -> None:
+def test_a_failed_run_ends_its_sampling_too() -> None:
     with (
         pytest.raises(ValueError, match="out of memory"),
         system_metrics(Samples(1), interval_seconds=PATIENCE_SECONDS),
@@ -86,7 +86,7 @@ def test_a_run_that_fails_ends_its_sampling_too() -> None:
     assert num_samplers() == 0
 
 
-def test_samples_that_cannot_be_kept_are_a_warning_and_no_failure(
+def test_samples_that_cannot_be_stored_are_a_warning_and_no_failure(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     refused = threading.Event()

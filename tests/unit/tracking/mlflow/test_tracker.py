@@ -1,4 +1,4 @@
-"""A run in MLflow while its store hangs, fails in part, or is left in the middle."""
+"""A run in MLflow while its store hangs, fails in part, or is interrupted."""
 
 import os
 import signal
@@ -33,7 +33,7 @@ def tracker(store: Store, tmp_path: Path) -> Iterator[MlflowTracker]:
 
 
 @pytest.mark.parametrize("is_repaired", [True, False], ids=["repaired", "left to the next command"])
-def test_files_for_which_there_is_no_place_keep_no_numbers_waiting(
+def test_undeliverable_files_do_not_block_numbers(
     store: Store,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -72,7 +72,7 @@ def test_files_for_which_there_is_no_place_keep_no_numbers_waiting(
     assert caplog.text.count("boto3") == 1
 
 
-def test_a_child_is_opened_soon_although_the_store_hangs_and_is_created_once(
+def test_a_child_opens_promptly_while_the_store_hangs_and_is_created_once(
     tracker: MlflowTracker,
     store: Store,
     hang: Callable[[str], threading.Event],
@@ -100,7 +100,7 @@ def test_a_child_is_opened_soon_although_the_store_hangs_and_is_created_once(
     assert (history(store, found.info.run_id), found.info.status) == ([(1, 0.1)], "FINISHED")
 
 
-def test_a_child_has_the_id_by_which_mlflow_knows_it(tracker: MlflowTracker, store: Store) -> None:
+def test_a_child_has_mlflows_id(tracker: MlflowTracker, store: Store) -> None:
     child = tracker.open_child("trial 0", {})
     assert store.client.get_run(child.run_id).data.tags[names.PARENT_RUN_TAG] == tracker.run_id
     child.close(RunStatus.FINISHED)
@@ -109,7 +109,7 @@ def test_a_child_has_the_id_by_which_mlflow_knows_it(tracker: MlflowTracker, sto
     assert tracker._session.delivery.open_runs == {tracker.run_id}
 
 
-def test_ctrl_c_at_the_end_of_a_run_ends_it_at_once_and_keeps_what_waits(
+def test_ctrl_c_at_the_end_of_a_run_ends_it_at_once_and_keeps_waiting_entries(
     store: Store, tmp_path: Path, hang: Callable[[str], threading.Event]
 ) -> None:
     tracker = open_run(
@@ -117,8 +117,8 @@ def test_ctrl_c_at_the_end_of_a_run_ends_it_at_once_and_keeps_what_waits(
     )
     hang("log_batch")
     tracker.log_metrics({"loss": 0.1}, 1)
-    # where the tests themselves run in the background of a shell, Ctrl-C is ignored, and that is
-    # inherited
+    # Ctrl-C is ignored if the tests run in the background of a shell, and child processes inherit
+    # that
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def press_when_it_waits() -> None:
@@ -134,7 +134,7 @@ def test_ctrl_c_at_the_end_of_a_run_ends_it_at_once_and_keeps_what_waits(
     assert len(journal.read_text().splitlines()) == 2
 
 
-def test_a_request_that_hangs_at_the_end_is_left_to_the_next_command_and_adds_nothing_later(
+def test_a_request_that_hangs_at_the_end_is_left_to_the_next_command_without_duplicates(
     store: Store,
     tmp_path: Path,
     hang: Callable[[str], threading.Event],
@@ -160,7 +160,9 @@ def test_a_request_that_hangs_at_the_end_is_left_to_the_next_command_and_adds_no
     assert "cannot be written" not in caplog.text
 
 
-def test_a_run_whose_spool_cannot_be_made_is_closed_as_failed(store: Store, tmp_path: Path) -> None:
+def test_a_run_whose_spool_cannot_be_created_is_closed_as_failed(
+    store: Store, tmp_path: Path
+) -> None:
     (tmp_path / "a file").touch()
     with pytest.raises(StorageUnavailableError, match="spool"):
         open_run(

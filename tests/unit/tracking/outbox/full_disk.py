@@ -1,4 +1,4 @@
-"""A disk that takes no more."""
+"""Simulate a full disk."""
 
 import resource
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def file_size_limit(num_bytes: int) -> Iterator[None]:
-    """The kernel takes no more bytes of a file, as on a disk that is full."""
+    """Limit the bytes of a file, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, hard))
     try:

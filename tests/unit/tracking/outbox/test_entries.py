@@ -1,4 +1,4 @@
-"""Frozen format: the journal that version 0.1 has written is read, and written, as then."""
+"""Frozen format: the journal of version 0.1 is read and written unchanged."""
 
 import math
 from pathlib import Path
@@ -76,21 +76,21 @@ PAIRS = [
 
 
 @pytest.mark.parametrize(("line", "entry"), PAIRS)
-def test_a_line_of_version_0_1_is_read_as_the_entry_that_it_was(line: str, entry: Entry) -> None:
-    # as text, for one NaN is not equal to another
+def test_a_line_of_version_0_1_is_read_as_its_entry(line: str, entry: Entry) -> None:
+    # compared as text, because one NaN does not equal another
     assert repr(entry_from_json(line.encode())) == repr(entry)
 
 
 @pytest.mark.parametrize(("line", "entry"), PAIRS)
-def test_an_entry_is_written_as_version_0_1_wrote_it(line: str, entry: Entry) -> None:
+def test_an_entry_is_written_in_the_format_of_version_0_1(line: str, entry: Entry) -> None:
     assert entry.model_dump_json() == line
 
 
-def test_every_kind_of_entry_is_among_those_of_version_0_1() -> None:
+def test_every_kind_of_entry_existed_in_version_0_1() -> None:
     assert {type(entry) for entry in ENTRIES} == set(Entry.__args__)
 
 
-def test_an_end_without_a_process_is_the_end_by_any_process() -> None:
+def test_an_end_without_a_process_applies_to_any_process() -> None:
     line = f'{{"run":"{RUN}","kind":"end","status":"FINISHED","reason":"","ended_ms":1}}'
     assert entry_from_json(line.encode()) == End(
         run=RUN, process="", status=RunStatus.FINISHED, reason="", ended_ms=1

@@ -43,7 +43,7 @@ def test_every_entry_of_a_long_session_arrives_once(
     assert deliver_left_behind(tmp_path, delivery_to) == []
 
 
-def test_only_sessions_of_the_store_that_is_asked_for_are_sent(
+def test_only_sessions_of_the_requested_store_are_sent(
     store: MemoryStore, delivery_to: DeliveryTo, tmp_path: Path
 ) -> None:
     here, there = (left(tmp_path, run * 32, 1, uri=f"memory://{run}") for run in "ab")
@@ -52,7 +52,7 @@ def test_only_sessions_of_the_store_that_is_asked_for_are_sent(
     assert there.exists()
 
 
-def test_what_was_left_is_sent_with_the_secret_of_whoever_sends_it(
+def test_waiting_entries_are_sent_with_the_senders_secret(
     store: MemoryStore, tmp_path: Path
 ) -> None:
     left(tmp_path, "a" * 32, 1, uri="memory://me:old@a")
@@ -67,7 +67,7 @@ def test_what_was_left_is_sent_with_the_secret_of_whoever_sends_it(
     assert sorted(addresses) == ["memory://b", "memory://me:new@a"]
 
 
-def test_what_was_left_for_a_store_whose_place_is_hidden_waits_and_says_so(
+def test_entries_for_a_store_whose_place_is_hidden_wait_and_are_reported(
     delivery_to: DeliveryTo, tmp_path: Path
 ) -> None:
     folder = left(tmp_path, "a" * 32, 1, uri="memory://me:a/b@c@a")
@@ -76,7 +76,7 @@ def test_what_was_left_for_a_store_whose_place_is_hidden_waits_and_says_so(
     assert folder.exists()
 
 
-def test_an_interrupted_delivery_goes_on_where_it_was(
+def test_an_interrupted_delivery_resumes_where_it_stopped(
     store: MemoryStore, delivery_to: DeliveryTo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("orchestrator.tracking.outbox.left_behind.WINDOW", 2)
@@ -99,7 +99,7 @@ def test_an_interrupted_delivery_goes_on_where_it_was(
     assert store.history(run_id) == [(1, 0.1), (2, 0.2), (3, 0.3)]
 
 
-def test_a_store_that_is_away_is_asked_once_whatever_waits_for_it(
+def test_an_unreachable_store_is_contacted_once_whatever_waits_for_it(
     store: MemoryStore, tmp_path: Path
 ) -> None:
     store.is_away = True

@@ -1,4 +1,4 @@
-"""The thread that sends: whatever the store does, nothing is lost, and logging never waits."""
+"""The sender thread: whatever the store does, nothing is lost, and logging never waits."""
 
 import os
 import signal
@@ -53,7 +53,7 @@ def values(*steps: int) -> list[tuple[int, float]]:
     return [(step, step / 10) for step in steps]
 
 
-def test_what_is_logged_arrives_in_its_order_and_leaves_nothing_behind(
+def test_logged_entries_arrive_in_order_and_leave_no_files(
     outbox: Outbox, store: MemoryStore, run: str, tmp_path: Path
 ) -> None:
     for step in range(1, 1200):
@@ -70,7 +70,7 @@ def test_what_is_logged_arrives_in_its_order_and_leaves_nothing_behind(
     [TrackingUnavailableError("away"), UserInputError("refused"), KeyError("nobody knows why")],
     ids=["away", "credentials", "unknown"],
 )
-def test_what_fails_is_sent_again_and_is_there_once(
+def test_failed_entries_are_resent_and_stored_once(
     outbox: Outbox, store: MemoryStore, run: str, error: Exception, also_acts: bool
 ) -> None:
     store.failures, store.also_acts = [error] * 3, also_acts
@@ -96,7 +96,7 @@ def test_logging_does_not_wait_for_a_store_that_hangs(
     assert store.history(run) == values(*range(1, 200))
 
 
-def test_entries_that_wait_in_the_spool_already_are_sent_first(
+def test_entries_already_in_the_spool_are_sent_first(
     store: MemoryStore, run: str, tmp_path: Path
 ) -> None:
     spool = Spool.begin(tmp_path, run, DESTINATION)
@@ -107,7 +107,7 @@ def test_entries_that_wait_in_the_spool_already_are_sent_first(
     assert store.history(run) == values(1, 2)
 
 
-def test_what_the_store_never_takes_is_kept_with_the_reason(
+def test_permanently_refused_entries_are_kept_with_the_reason(
     outbox: Outbox, store: MemoryStore, run: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for entry in (points(run, 1), points("f" * 32, 2), Tags(run="e" * 32, values={"a": "b"})):
@@ -121,7 +121,7 @@ def test_what_the_store_never_takes_is_kept_with_the_reason(
 
 
 @pytest.mark.parametrize("is_repaired", [True, False], ids=["repaired", "left to the next command"])
-def test_files_for_which_there_is_no_place_keep_no_numbers_waiting(
+def test_undeliverable_files_do_not_block_numbers(
     outbox: Outbox,
     store: MemoryStore,
     run: str,
@@ -151,7 +151,7 @@ def test_files_for_which_there_is_no_place_keep_no_numbers_waiting(
     assert caplog.text.count("boto3") == 1
 
 
-def test_a_file_among_what_waits_for_a_store_that_is_away_keeps_its_place(
+def test_a_file_waiting_for_an_unreachable_store_keeps_its_position(
     outbox: Outbox, store: MemoryStore, run: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store.is_away = True
@@ -166,7 +166,9 @@ def test_a_file_among_what_waits_for_a_store_that_is_away_keeps_its_place(
     assert (store.runs[run].files, store.history(run)) == (["result.txt"], values(1))
 
 
-def test_a_file_that_waits_stays_as_it_was_logged(outbox: Outbox, run: str, tmp_path: Path) -> None:
+def test_a_waiting_file_keeps_its_content_at_logging(
+    outbox: Outbox, run: str, tmp_path: Path
+) -> None:
     file = tmp_path / "result.txt"
     file.write_text("before")
     copy = outbox.copied(file)
@@ -175,19 +177,19 @@ def test_a_file_that_waits_stays_as_it_was_logged(outbox: Outbox, run: str, tmp_
     outbox.close(PATIENCE_SECONDS)
 
 
-def test_the_store_hears_that_the_process_lives_although_nothing_is_logged(
+def test_heartbeats_are_sent_without_new_entries(
     outbox: Outbox, store: MemoryStore, run: str
 ) -> None:
     outbox.put(points(run, 1))
     assert outbox.flush(PATIENCE_SECONDS)
     wait_until(lambda: names.HEARTBEAT_TAG in store.runs[run].tags)
-    # Another process takes it for dead: the next heartbeat says otherwise.
+    # Another process has closed the run as dead: the next heartbeat reopens it.
     store.runs[run].status = "FAILED"
     wait_until(lambda: store.runs[run].status == "RUNNING")
     outbox.close(PATIENCE_SECONDS)
 
 
-def test_a_heartbeat_that_fails_does_not_end_the_thread(
+def test_a_failed_heartbeat_does_not_end_the_thread(
     outbox: Outbox, store: MemoryStore, run: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     beaten = threading.Event()
@@ -204,7 +206,7 @@ def test_a_heartbeat_that_fails_does_not_end_the_thread(
     outbox.close(PATIENCE_SECONDS)
 
 
-def test_an_outage_is_told_once_and_so_is_its_end(
+def test_an_outage_and_its_end_are_each_reported_once(
     outbox: Outbox, store: MemoryStore, run: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store.is_away = True
@@ -218,7 +220,7 @@ def test_an_outage_is_told_once_and_so_is_its_end(
     assert caplog.text.count("answers again") == 1
 
 
-def test_what_cannot_be_sent_in_the_end_is_left_to_the_next_command(
+def test_entries_unsent_at_the_end_are_left_to_the_next_command(
     outbox: Outbox, store: MemoryStore, run: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store.is_away = True
@@ -248,7 +250,7 @@ def test_a_full_disk_loses_nothing_while_the_store_answers(
     assert caplog.text.count("the spool cannot be written") == 1
 
 
-def test_a_full_disk_and_a_store_that_stays_away_is_an_error_in_the_end(
+def test_a_full_disk_with_an_unreachable_store_is_an_error_at_the_end(
     outbox: Outbox, store: MemoryStore, run: str
 ) -> None:
     store.is_away = True
@@ -259,17 +261,17 @@ def test_a_full_disk_and_a_store_that_stays_away_is_an_error_in_the_end(
         outbox.close(0.2)
 
 
-def test_what_comes_after_the_outbox_is_closed_is_an_error(outbox: Outbox, run: str) -> None:
+def test_logging_after_the_outbox_is_closed_is_an_error(outbox: Outbox, run: str) -> None:
     outbox.close(PATIENCE_SECONDS)
     with pytest.raises(RuntimeError, match=f"Points of run {run}.* is closed"):
         outbox.put(points(run, 1))
 
 
-def test_ctrl_c_ends_the_waiting_at_once(outbox: Outbox, store: MemoryStore, run: str) -> None:
+def test_ctrl_c_ends_the_wait_at_once(outbox: Outbox, store: MemoryStore, run: str) -> None:
     store.answers.clear()
     outbox.put(points(run, 1))
-    # Where the tests themselves run in the background of a shell, Ctrl-C is ignored, and that is
-    # inherited.
+    # Ctrl-C is ignored if the tests run in the background of a shell, and child processes inherit
+    # that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def press_when_it_waits() -> None:

@@ -6,7 +6,7 @@ from orchestrator.tracking.outbox.pace import Pace, known_error
 AWAY = TrackingUnavailableError("away")
 
 
-def test_pauses_double_up_to_a_limit_and_begin_again_after_a_success() -> None:
+def test_pauses_double_up_to_a_limit_and_restart_after_a_success() -> None:
     pace, pauses = Pace(), []
     for _ in range(8):
         pace.note_failure(AWAY)
@@ -17,7 +17,7 @@ def test_pauses_double_up_to_a_limit_and_begin_again_after_a_success() -> None:
     assert pace.pause_seconds() == 0.5
 
 
-def test_nobody_who_waits_waits_for_a_long_pause() -> None:
+def test_pauses_are_short_while_someone_waits() -> None:
     pace = Pace()
     for _ in range(8):
         pace.note_failure(AWAY)
@@ -25,7 +25,7 @@ def test_nobody_who_waits_waits_for_a_long_pause() -> None:
     assert pace.pause_seconds() == 1.0
 
 
-def test_the_first_failure_and_the_first_success_after_it_are_told_apart() -> None:
+def test_the_first_failure_and_the_first_success_after_it_are_recognised() -> None:
     pace = Pace()
     assert not pace.note_success()
     assert [pace.note_failure(AWAY) for _ in range(3)] == [True, False, False]
@@ -34,7 +34,7 @@ def test_the_first_failure_and_the_first_success_after_it_are_told_apart() -> No
     assert (pace.failure, pace.num_failures) == (None, 0)
 
 
-def test_a_store_that_comes_back_hears_at_once_that_the_process_lives() -> None:
+def test_a_heartbeat_is_due_at_once_after_an_outage() -> None:
     pace = Pace()
     assert [pace.is_beat_due() for _ in range(2)] == [True, False]
     pace.note_success()
@@ -44,7 +44,7 @@ def test_a_store_that_comes_back_hears_at_once_that_the_process_lives() -> None:
     assert pace.is_beat_due()
 
 
-def test_what_was_put_aside_is_tried_again_after_a_long_pause_and_soon_in_a_hurry() -> None:
+def test_deferred_entries_are_retried_after_a_long_pause_and_soon_in_a_hurry() -> None:
     pace = Pace()
     for is_hurried, pause in ((False, 15.0), (True, 1.0)):
         pace.is_hurried = is_hurried

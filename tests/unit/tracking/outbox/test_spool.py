@@ -28,9 +28,7 @@ def points(step: int, value: float = 0.5) -> Points:
 
 
 def killed(spool: Spool) -> Path:
-    """As when the session's process is killed: nothing is tidied up, and the kernel takes back the
-    lock.
-    """
+    """Simulate a killed process: nothing is tidied up, and the kernel releases the lock."""
     spool._lock.release()
     return spool.folder
 
@@ -43,7 +41,7 @@ def names_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_what_waits_is_read_in_the_order_of_logging_from_where_the_store_has_it(
+def test_waiting_entries_are_read_in_logging_order_after_the_delivered_ones(
     spool: Spool,
 ) -> None:
     ends = [spool.append(points(step)) for step in range(1, 6)]
@@ -54,7 +52,7 @@ def test_what_waits_is_read_in_the_order_of_logging_from_where_the_store_has_it(
     assert again.destination == Destination("postgresql://***@host/runs", DESTINATION.experiment)
 
 
-def test_no_file_of_a_spool_has_the_secret_of_its_store(spool: Spool) -> None:
+def test_no_file_of_a_spool_contains_the_secret_of_its_store(spool: Spool) -> None:
     spool.append(points(1))
     spool.note_delivered(0, {})
     files = [path for path in spool.folder.rglob("*") if path.is_file()]
@@ -63,7 +61,7 @@ def test_no_file_of_a_spool_has_the_secret_of_its_store(spool: Spool) -> None:
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 5e-324, 0.1 + 0.2])
-def test_every_number_comes_back_as_it_was(spool: Spool, value: float) -> None:
+def test_every_number_survives_a_round_trip(spool: Spool, value: float) -> None:
     spool.append(points(1, value))
     ((entry, _),) = spool.waiting()
     assert isinstance(entry, Points)
@@ -71,14 +69,14 @@ def test_every_number_comes_back_as_it_was(spool: Spool, value: float) -> None:
     assert read[1] == value or (math.isnan(read[1]) and math.isnan(value))
 
 
-def test_only_its_owner_may_read_it(spool: Spool) -> None:
+def test_only_the_owner_can_read_a_spool(spool: Spool) -> None:
     spool.append(points(1))
     spool.note_delivered(0, {})
     assert stat.S_IMODE(spool.folder.stat().st_mode) == 0o700
     assert {stat.S_IMODE(file.stat().st_mode) for file in spool.folder.iterdir()} == {0o600}
 
 
-def test_what_was_put_aside_waits_on_although_the_store_has_what_came_after_it(
+def test_a_deferred_entry_still_waits_after_later_ones_are_delivered(
     spool: Spool,
 ) -> None:
     first, last = spool.append(points(1)), spool.append(points(2))
@@ -92,13 +90,13 @@ def test_what_was_put_aside_waits_on_although_the_store_has_what_came_after_it(
     assert names_in(spool.folder.parent) == []
 
 
-def test_a_session_is_gone_once_the_store_has_everything(spool: Spool) -> None:
+def test_a_session_is_removed_once_everything_is_delivered(spool: Spool) -> None:
     spool.note_delivered(spool.append(points(1)), {})
     spool.close()
     assert names_in(spool.folder.parent) == []
 
 
-def test_a_last_line_that_was_never_finished_is_not_said_and_keeps_nothing(spool: Spool) -> None:
+def test_an_unfinished_last_line_is_ignored_and_does_not_keep_the_session(spool: Spool) -> None:
     end = spool.append(points(1))
     with (spool.folder / "journal.jsonl").open("ab") as journal:
         journal.write(b'{"run": "a_run", "kin')
@@ -109,7 +107,7 @@ def test_a_last_line_that_was_never_finished_is_not_said_and_keeps_nothing(spool
     assert names_in(spool.folder.parent) == []
 
 
-def test_what_is_refused_stays_with_its_reason_and_nobody_looks_there_again(spool: Spool) -> None:
+def test_refused_entries_are_kept_with_the_reason_and_not_read_again(spool: Spool) -> None:
     spool.note_delivered(spool.append(points(1)), {})
     spool.note_refused(points(1), "not today")
     spool.close()
@@ -117,7 +115,7 @@ def test_what_is_refused_stays_with_its_reason_and_nobody_looks_there_again(spoo
     assert list(Spool.left_behind(spool.folder.parent)) == []
 
 
-def test_sessions_are_found_in_the_order_of_their_beginnings(tmp_path: Path) -> None:
+def test_sessions_are_found_in_the_order_of_their_start(tmp_path: Path) -> None:
     begun = [Spool.begin(tmp_path, run_id, DESTINATION) for run_id in ("c", "a", "b", "a")]
     for second, spool in enumerate(begun):
         spool.append(points(1))
@@ -128,7 +126,7 @@ def test_sessions_are_found_in_the_order_of_their_beginnings(tmp_path: Path) -> 
     ]
 
 
-def test_the_session_of_a_living_process_is_left_alone_and_one_that_is_looked_at_by_another(
+def test_sessions_of_living_processes_and_of_other_readers_are_skipped(
     spool: Spool,
 ) -> None:
     spool.append(points(1))
@@ -140,7 +138,7 @@ def test_the_session_of_a_living_process_is_left_alone_and_one_that_is_looked_at
     assert len(list(Spool.left_behind(spool.folder.parent))) == 1
 
 
-def test_a_lock_is_held_until_nobody_can_find_it(
+def test_a_lock_is_held_until_its_file_is_removed(
     spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that waits for a lock whose file is removed after its release must not acquire it:
@@ -159,7 +157,7 @@ def test_a_lock_is_held_until_nobody_can_find_it(
     assert there_at_release == [False]
 
 
-def test_a_process_that_was_killed_while_it_began_leaves_nothing(tmp_path: Path) -> None:
+def test_a_process_killed_while_creating_its_session_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "a_run-1.lock").touch()
     (tmp_path / "a_run-1").mkdir()
     (tmp_path / "a_run-2.lock").touch()
@@ -167,7 +165,7 @@ def test_a_process_that_was_killed_while_it_began_leaves_nothing(tmp_path: Path)
     assert names_in(tmp_path) == []
 
 
-def test_a_session_that_cannot_be_read_keeps_no_other_from_being_found(
+def test_an_unreadable_session_does_not_hide_others(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     broken, whole = (Spool.begin(tmp_path, run_id, DESTINATION) for run_id in ("broken", "whole"))
@@ -181,7 +179,7 @@ def test_a_session_that_cannot_be_read_keeps_no_other_from_being_found(
     assert "delete it" in caplog.text
 
 
-def test_where_it_cannot_be_read_how_far_the_store_is_everything_is_sent_again(
+def test_without_a_readable_position_everything_is_sent_again(
     spool: Spool,
 ) -> None:
     spool.note_delivered(spool.append(points(1)), {})
@@ -190,7 +188,7 @@ def test_where_it_cannot_be_read_how_far_the_store_is_everything_is_sent_again(
     assert entries(again) == [points(1)]
 
 
-def test_a_line_that_is_no_entry_is_said_with_its_place(spool: Spool) -> None:
+def test_a_line_that_is_no_entry_is_reported_with_its_position(spool: Spool) -> None:
     end = spool.append(points(1))
     with (spool.folder / "journal.jsonl").open("ab") as journal:
         journal.write(b"gibberish\n")
@@ -201,7 +199,7 @@ def test_a_line_that_is_no_entry_is_said_with_its_place(spool: Spool) -> None:
         spool.waiting()
 
 
-def test_a_line_for_which_there_is_no_room_leaves_the_journal_as_it_was(spool: Spool) -> None:
+def test_a_line_that_does_not_fit_on_the_disk_leaves_the_journal_unchanged(spool: Spool) -> None:
     end = spool.append(points(1))
     for room in (0, 20):
         with file_size_limit(end + room), pytest.raises(OSError, match=r"too large|only a part"):
@@ -211,7 +209,7 @@ def test_a_line_for_which_there_is_no_room_leaves_the_journal_as_it_was(spool: S
     assert entries(spool) == [points(1), points(3)]
 
 
-def test_a_copy_for_which_there_is_no_room_leaves_nothing(spool: Spool, tmp_path: Path) -> None:
+def test_a_copy_that_does_not_fit_on_the_disk_leaves_nothing(spool: Spool, tmp_path: Path) -> None:
     file = tmp_path / "model.bin"
     file.write_bytes(b"x" * 5000)
     with file_size_limit(1000), pytest.raises(OSError, match="too large"):
@@ -219,7 +217,7 @@ def test_a_copy_for_which_there_is_no_room_leaves_nothing(spool: Spool, tmp_path
     assert list((spool.folder / "files").iterdir()) == []
 
 
-def test_a_copy_stays_as_the_file_was(spool: Spool, tmp_path: Path) -> None:
+def test_a_copy_keeps_the_content_at_copying(spool: Spool, tmp_path: Path) -> None:
     folder = tmp_path / "package"
     folder.mkdir()
     (folder / "weights").write_text("before")
@@ -233,19 +231,19 @@ def test_a_copy_stays_as_the_file_was(spool: Spool, tmp_path: Path) -> None:
     )
 
 
-def test_a_folder_that_cannot_be_made_is_said_with_what_to_do(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_reported_with_the_remedy(tmp_path: Path) -> None:
     (tmp_path / "a file").touch()
     with pytest.raises(StorageUnavailableError, match=r"cannot be written.*set tracking\.spool"):
         Spool.begin(tmp_path / "a file" / "spool", "a_run", DESTINATION)
 
 
-def test_text_of_any_kind_is_one_line(spool: Spool) -> None:
+def test_any_text_is_stored_in_one_line(spool: Spool) -> None:
     tags = Tags(run="a_run", values={"note": "two\nlines\u2028and ✓ \x00"})
     spool.append(tags)
     assert entries(spool) == [tags]
 
 
-def test_a_session_that_version_0_1_left_behind_is_read_as_it_was(tmp_path: Path) -> None:
+def test_a_session_left_by_version_0_1_is_read_unchanged(tmp_path: Path) -> None:
     kept = Path(__file__).parents[3] / "data" / "spool_0_1"
     shutil.copytree(kept, tmp_path / "a_run-1")
     (tmp_path / "a_run-1.lock").touch()

@@ -24,7 +24,7 @@ def entries(window: list[Waiting]) -> list[Entry]:
     return [one.entry for one in window]
 
 
-def test_entries_leave_in_the_order_in_which_they_came() -> None:
+def test_entries_leave_in_order_of_arrival() -> None:
     queue = waiting(tags("a"), tags("b"))
     queue.append(Waiting(tags("c"), None))
     window = queue.first_in_order(2)
@@ -33,7 +33,7 @@ def test_entries_leave_in_the_order_in_which_they_came() -> None:
     assert (entries(queue.first_in_order(2)), queue.count()) == ([tags("c")], 1)
 
 
-def test_what_was_put_aside_comes_after_all_others() -> None:
+def test_deferred_entries_come_after_all_others() -> None:
     queue = waiting(tags("a"), file("1"), tags("b"))
     queue.put_aside(queue.first_in_order(3), 1)
     assert entries(queue.first_in_order(3)) == [tags("a"), tags("b")]
@@ -41,7 +41,7 @@ def test_what_was_put_aside_comes_after_all_others() -> None:
     assert (queue.count(), queue.count(in_order_only=True)) == (3, 2)
 
 
-def test_what_was_put_aside_and_fails_again_lets_the_next_one_try() -> None:
+def test_a_deferred_entry_that_fails_again_lets_the_next_one_try() -> None:
     queue = waiting(file("1"), file("2"))
     for _ in range(2):
         queue.put_aside(queue.first_in_order(2), 0)
@@ -52,7 +52,7 @@ def test_what_was_put_aside_and_fails_again_lets_the_next_one_try() -> None:
     assert queue.aside == [file("1")]
 
 
-def test_only_files_models_data_sets_and_views_can_come_last() -> None:
+def test_only_files_models_data_sets_and_views_can_be_deferred() -> None:
     queue = waiting(tags("a"), file("1"), tags("b"), file("2"))
     assert first_that_can_come_last(queue.first_in_order(4)) == 1
     assert first_that_can_come_last(queue.first_in_order(1)) is None

@@ -1,4 +1,4 @@
-"""Saved views as values: which charts they hold."""
+"""Saved views as values: the charts that they contain."""
 
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def sweep_of(parameters: dict[str, object], mode: str = "max") -> View:
     ],
     ids=lambda view: view.name,
 )
-def test_charts_show_metrics_that_are_logged_in_sections_that_exist(view: View) -> None:
+def test_charts_show_logged_metrics_in_existing_sections(view: View) -> None:
     sections = {section["uuid"] for section in view.state["compareRunSections"]}
     assert {chart["metricSectionId"] for chart in charts(view)} <= sections
     assert len({chart["uuid"] for chart in charts(view)}) == len(charts(view))
@@ -55,8 +55,8 @@ def test_charts_show_metrics_that_are_logged_in_sections_that_exist(view: View) 
         assert metrics_of(chart)
 
 
-def test_runs_trials_and_candidates_have_views_of_their_own(tmp_path: Path) -> None:
-    """By MLflow's own search, which is what the page asks with the filter of a view."""
+def test_runs_trials_and_candidates_have_separate_views(tmp_path: Path) -> None:
+    """Checked with MLflow's own search, which the page uses for a view's filter."""
     client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
     experiment_id = client.create_experiment("digits", artifact_location=str(tmp_path))
     for name, tags in {
@@ -80,7 +80,7 @@ def test_runs_trials_and_candidates_have_views_of_their_own(tmp_path: Path) -> N
     assert shown(candidates_view("the shop's")) == {"candidate"}
 
 
-def test_every_metric_has_a_section_so_that_mlflow_opens_none_of_its_own() -> None:
+def test_every_metric_has_a_section_so_that_mlflow_adds_none_of_its_own() -> None:
     [forgetting, _] = run_views(5)
     own = {
         section["name"]: section["display"] for section in forgetting.state["compareRunSections"]
@@ -90,7 +90,7 @@ def test_every_metric_has_a_section_so_that_mlflow_opens_none_of_its_own() -> No
     assert not own["final"]
 
 
-def test_forgetting_of_every_task_but_the_last_is_shown_while_lines_can_be_told_apart() -> None:
+def test_forgetting_of_every_task_but_the_last_is_shown_up_to_a_readable_number_of_lines() -> None:
     def shown(num_tasks: int) -> list[int]:
         chart = next(chart for chart in charts(run_views(num_tasks)[0]) if "displayName" in chart)
         return [int(metric[-2:]) for metric in chart["selectedMetricKeys"]]
@@ -119,7 +119,7 @@ def test_student_and_teacher_are_compared_as_points_and_as_curves() -> None:
     ]
 
 
-def test_a_sweep_shows_its_own_finished_trials_all_of_them_the_best_first() -> None:
+def test_a_sweeps_view_shows_all_its_own_finished_trials_best_first() -> None:
     view = sweep_of({"student.temperature": {"kind": "uniform", "low": 1, "high": 8}}, mode="min")
     assert (
         view.state["searchFilter"]
@@ -133,7 +133,7 @@ def test_a_sweep_shows_its_own_finished_trials_all_of_them_the_best_first() -> N
     assert [chart["type"] for chart in charts(view)] == ["PARALLEL", "SCATTER", "SCATTER", "BAR"]
 
 
-def test_parameters_that_not_all_trials_have_get_a_chart_of_their_own_and_constants_none() -> None:
+def test_conditional_parameters_have_separate_charts_and_constants_none() -> None:
     view = sweep_of(
         {
             "student.transfer.ratio": {
@@ -161,6 +161,6 @@ def test_many_parameters_are_spread_over_charts_of_up_to_six_axes_in_their_order
         if chart["type"] == "PARALLEL"
     ]
     assert [len(paths) for paths in axes] == [6, 5, 3, 1, 2, 1]
-    # one that has a single value has no axis
+    # a parameter with a single value has no axis
     varied = [path for path in load_search_space(everything).parameters if "epochs" not in path]
     assert [path for paths in axes for path in paths] == varied
