@@ -43,7 +43,7 @@ LARGE = (
     "execution.student.num_train_workers=[1,3]",
 )
 
-# what is asked for, and the cluster
+# the request, and the cluster
 _CASES: dict[str, tuple[Request, dict[str, Any]]] = {
     "run": (Request("run", [DIGITS]), {}),
     "run with GPUs, growing": (Request("run", [DIGITS], LARGE), BUCKET),
@@ -66,26 +66,26 @@ _CASES: dict[str, tuple[Request, dict[str, Any]]] = {
 
 @cache
 def rendered(case: str) -> Submission:
-    """One of the cases; not to be changed."""
+    """Render one of the cases; the result is shared and must not be changed."""
     request, cluster = _CASES[case]
     return render(request, ClusterConfig.model_validate(cluster))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test with the argument `submission` is run with each case."""
+    """Run a test with the argument `submission` once for each case."""
     if "submission" in metafunc.fixturenames:
         metafunc.parametrize("submission", [rendered(case) for case in _CASES], ids=list(_CASES))
 
 
 @pytest.fixture
 def case() -> Callable[[str], Submission]:
-    """Gives one of the cases by name."""
+    """Return a function that gives a case by its name."""
     return rendered
 
 
 @pytest.fixture
 def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedApi]:
-    """A simulated API server, which the commands of the test use."""
+    """Return a simulated API server, which the test's commands use."""
     with simulated_api(tmp_path) as (server, kubeconfig):
         monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
         monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)

@@ -1,5 +1,5 @@
-"""Jobs and schedules in a simulated namespace: the commands that make them, and what happens to
-them.
+"""Jobs and schedules in a simulated namespace: the commands that submit them, and their state
+changes.
 """
 
 from collections.abc import Callable, Sequence
@@ -55,9 +55,7 @@ def failed(reason: str = "AppFailed", message: str = "", job: str = "FAILED") ->
 
 
 def goes_through(api: SimulatedApi, states: Sequence[dict[str, Any]]) -> None:
-    """The job of the namespace has each of these states in turn, whenever it is asked for once
-    more.
-    """
+    """Give the namespace's job the next of these states at each request."""
     left = list(states)
 
     def next_state(plural: str, name: str) -> None:
@@ -70,7 +68,7 @@ def goes_through(api: SimulatedApi, states: Sequence[dict[str, Any]]) -> None:
 def pod_of(
     api: SimulatedApi, job: str, log: str, created: str = "2026-11-22T12:00:30Z", number: str = ""
 ) -> None:
-    """A pod of KubeRay's submitter."""
+    """Create a pod of KubeRay's submitter."""
     name, labels = f"{job}-pod{number}", {"batch.kubernetes.io/job-name": job}
     api.objects["pods", name] = {
         "metadata": {"name": name, "labels": labels, "creationTimestamp": created}

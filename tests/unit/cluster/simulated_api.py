@@ -1,8 +1,8 @@
 """A SIMULATION of the Kubernetes API server: there is no cluster here.
 
-It keeps objects, answers in the shapes in which API servers of Kubernetes 1.30 and newer answer
-(bodies taken from such servers), and can be told to refuse, to lack fields of a definition, to have
-just started, or to lose its kubelets. Whether objects are valid is tested elsewhere.
+It keeps objects and answers as API servers of Kubernetes 1.30 and newer do (bodies copied from such
+servers). Tests can make it refuse requests, lack fields of a definition, behave as just started, or
+lose its kubelets. Whether objects are valid is tested elsewhere.
 """
 
 import json
@@ -33,7 +33,7 @@ KINDS = {
 
 
 def status(code: int, reason: str, message: str, **details: object) -> str:
-    """A refusal as API servers write it."""
+    """Return a refusal in the form of API servers."""
     answer: dict[str, object] = {
         "kind": "Status",
         "apiVersion": "v1",
@@ -45,13 +45,13 @@ def status(code: int, reason: str, message: str, **details: object) -> str:
 
 
 def not_found(plural: str, name: str) -> tuple[int, str]:
-    """Answer for an object, or a namespace, that does not exist."""
+    """Return the answer for an object or a namespace that does not exist."""
     message = f'{plural} "{name}" not found'
     return 404, status(404, "NotFound", message, name=name, kind=plural)
 
 
 def forbidden(asked: "Asked") -> tuple[int, str]:
-    """Answer where RBAC grants nothing, which is also how a server answers that has just started
+    """Return the answer if RBAC grants nothing; a server that has just started answers the same
     (kubernetes#121635).
     """
     verb = {"POST": "create"}.get(asked.method, asked.method.lower() if asked.name else "list")
@@ -69,13 +69,13 @@ class Asked:
 
     Attributes:
         method: GET, PATCH, …
-        plural: What of.
-        name: Which; empty for a list.
-        query: The parameters.
-        content_type: Of the body.
-        body: It.
-        namespace: Where.
-        is_log: Whether a pod's log is asked for.
+        plural: Kind of the object, as a plural.
+        name: Name of the object; empty for a list.
+        query: Parameters of the query.
+        content_type: Content type of the body.
+        body: Body of the request.
+        namespace: Namespace of the object.
+        is_log: Whether the request is for a pod's log.
     """
 
     method: str
@@ -90,18 +90,18 @@ class Asked:
 
 @dataclass
 class SimulatedApi:
-    """The objects of one namespace, and everything that was asked.
+    """The objects of one namespace, and every request for them.
 
     Attributes:
-        objects: By plural and name.
-        logs: What pods have printed, each line with its time.
-        refusals: HTTP status and body by method and plural, instead of an answer.
+        objects: Objects by plural and name.
+        logs: Output of pods, each line with its time.
+        refusals: HTTP status and body by method and plural, returned instead of an answer.
         asked: Every request.
-        namespaces: Those that exist.
+        namespaces: Existing namespaces.
         undeclared: Fields, `spec.a.b`, that the definition of a plural lacks.
-        num_starting: Requests left until a server that has just started knows what RBAC grants.
-        is_kubelet_away: Whether the node of the pods does not answer.
-        on_get: Called before an object is given: what happens in the cluster meanwhile.
+        num_starting: Number of requests until a server that has just started has loaded RBAC.
+        is_kubelet_away: Whether the pods' node does not answer.
+        on_get: Called before an object is returned, to change the cluster meanwhile.
     """
 
     objects: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
@@ -116,7 +116,7 @@ class SimulatedApi:
     _garbage: dict[str, int] = field(default_factory=dict)
 
     def answer(self, asked: Asked) -> tuple[int, str]:
-        """Status and body."""
+        """Return status and body."""
         self.asked.append(asked)
         self._collect_garbage()
         if refusal := self._refusal(asked):
@@ -142,7 +142,7 @@ class SimulatedApi:
         return 200, json.dumps(found)
 
     def _collect_garbage(self) -> None:
-        """Deletes what belongs to objects that were deleted some requests ago."""
+        """Delete the dependents of objects that were deleted some requests ago."""
         gone = {owner for owner, moment in self._garbage.items() if len(self.asked) > moment}
         for key, found in list(self.objects.items()):
             owners = {each["uid"] for each in found["metadata"].get("ownerReferences", [])}
@@ -162,7 +162,7 @@ class SimulatedApi:
             return forbidden(asked)
         if refusal := self.refusals.get((asked.method, asked.plural)):
             return refusal
-        # lists of a namespace that does not exist are empty
+        # lists of a nonexistent namespace are empty
         is_write = asked.method in ("POST", "PATCH") or asked.plural == "namespaces"
         if is_write and asked.namespace not in self.namespaces:
             return not_found("namespaces", asked.namespace)
@@ -182,7 +182,7 @@ class SimulatedApi:
         now = datetime(2026, 11, 22, 12, tzinfo=UTC) + timedelta(seconds=len(self.asked))
         made = {"uid": str(uuid.uuid4()), "creationTimestamp": f"{now:%Y-%m-%dT%H:%M:%SZ}"}
         before = self.objects.get(key, {"metadata": made})
-        # what others have set, and an applied object does not have, stays
+        # applying keeps fields that others have set and the applied object lacks
         kept = {
             part: {**before.get(part, {}), **body.get(part, {})} for part in ("metadata", "spec")
         }
@@ -207,7 +207,9 @@ def _has(body: dict[str, Any], path: str) -> bool:
 
 
 def _undeclared(asked: Asked, path: str) -> tuple[int, str]:
-    """Answer to a field that a definition lacks: another one to `apply` than to `create`."""
+    """Return the answer to a field that a definition lacks, which differs between `apply` and
+    `create`.
+    """
     kind, name = KINDS[asked.plural], asked.body["metadata"]["name"]
     if asked.method == "POST":
         message = (
@@ -224,7 +226,7 @@ def _undeclared(asked: Asked, path: str) -> tuple[int, str]:
 
 @contextmanager
 def simulated_api(folder: Path) -> Iterator[tuple[SimulatedApi, Path]]:
-    """A simulated server, and the kubeconfig by which clients find it."""
+    """Start a simulated server, and return it with a kubeconfig for its clients."""
     api = SimulatedApi()
 
     class Handler(BaseHTTPRequestHandler):
@@ -285,7 +287,7 @@ def simulated_api(folder: Path) -> Iterator[tuple[SimulatedApi, Path]]:
 
 
 def kubeconfig_for(server: str) -> str:
-    """A kubeconfig with one cluster and one user."""
+    """Return a kubeconfig with one cluster and one user."""
     return json.dumps(
         {
             "apiVersion": "v1",

@@ -1,5 +1,5 @@
-"""submit, status and cancel against a simulated API server (see simulated_api): what is sent, what
-is shown, what the exit code is.
+"""submit, status and cancel against a simulated API server (see simulated_api): requests, output
+and exit codes.
 """
 
 from typing import Any
@@ -72,7 +72,7 @@ def test_a_command_is_submitted_with_its_own_arguments(
         assert (answer.returncode, said in answer.stderr) == (2, True)
 
 
-def test_a_job_is_applied_by_the_server_and_followed_to_its_end(
+def test_a_job_is_applied_on_the_server_and_followed_to_its_end(
     api: SimulatedApi, orchestrator_command: Command
 ) -> None:
     name = name_of(orchestrator_command, *RUN)
@@ -158,7 +158,7 @@ def test_a_job_is_applied_by_the_server_and_followed_to_its_end(
         str(value.get("reason", "stopped")) if isinstance(value, dict) else str(value)
     ),
 )
-def test_the_exit_code_is_the_jobs(
+def test_the_exit_code_is_that_of_the_job(
     api: SimulatedApi, orchestrator_command: Command, end: dict[str, Any], code: int
 ) -> None:
     goes_through(api, [RUNNING, end])
@@ -178,9 +178,7 @@ def test_the_same_job_twice_is_one_job(api: SimulatedApi, orchestrator_command: 
     assert "the same job was submitted earlier and is running" in orchestrator_command(*RUN).stdout
 
 
-def test_a_job_that_has_failed_starts_again(
-    api: SimulatedApi, orchestrator_command: Command
-) -> None:
+def test_a_failed_job_is_restarted(api: SimulatedApi, orchestrator_command: Command) -> None:
     goes_through(api, [failed()])
     orchestrator_command(*RUN)
     first = the_job(api)["metadata"]["uid"]
@@ -190,12 +188,12 @@ def test_a_job_that_has_failed_starts_again(
     assert "submitted again, reusing the stored stages" in answer.stdout
     again = the_job(api)["metadata"]
     assert again["uid"] != first
-    # its files are not those that still wait to go with the job before
+    # its files are not the previous job's, which are still being deleted with that job
     [owner] = api.objects["configmaps", again["name"]]["metadata"]["ownerReferences"]
     assert owner["uid"] == again["uid"]
 
 
-def test_a_job_that_is_just_being_cancelled_is_waited_for_and_starts_again(
+def test_a_job_that_is_being_cancelled_is_awaited_and_restarted(
     api: SimulatedApi, orchestrator_command: Command
 ) -> None:
     goes_through(api, [RUNNING, SUCCEEDED])
@@ -219,7 +217,7 @@ def test_a_job_that_is_just_being_cancelled_is_waited_for_and_starts_again(
     ],
     ids=["missing", "starting", "suspended", "ready"],
 )
-def test_a_ray_cluster_that_is_to_be_used_must_be_up(
+def test_an_existing_ray_cluster_must_be_running(
     api: SimulatedApi,
     orchestrator_command: Command,
     state: dict[str, str] | None,
@@ -256,7 +254,7 @@ def test_retries_and_queues_are_shown(api: SimulatedApi, orchestrator_command: C
 # --- listed and cancelled -------------------------------------------------------------------------
 
 
-def test_status_lists_jobs_and_schedules_and_shows_one(
+def test_status_lists_jobs_and_schedules_or_shows_one(
     api: SimulatedApi, orchestrator_command: Command
 ) -> None:
     assert orchestrator_command("status").stdout == "no jobs in the namespace orchestrator\n"
@@ -287,7 +285,7 @@ def test_status_lists_jobs_and_schedules_and_shows_one(
         status(403, "Forbidden", 'User "ann" cannot list resource "raycronjobs"'),
     ],
 )
-def test_kinds_that_the_cluster_does_not_have_are_left_out(
+def test_kinds_that_the_cluster_lacks_are_skipped(
     api: SimulatedApi, orchestrator_command: Command, body: str
 ) -> None:
     api.refusals |= {("GET", "raycronjobs"): (404 if body.startswith("404") else 403, body)}
@@ -299,7 +297,7 @@ def test_kinds_that_the_cluster_does_not_have_are_left_out(
     )
 
 
-def test_cancel_ends_a_job_and_names_the_ticks_of_a_schedule_that_go_on(
+def test_cancel_ends_a_job_and_names_the_running_ticks_of_a_schedule(
     api: SimulatedApi, orchestrator_command: Command
 ) -> None:
     goes_through(api, [SUCCEEDED])
@@ -330,7 +328,7 @@ def test_cancel_ends_a_job_and_names_the_ticks_of_a_schedule_that_go_on(
     ]
 
 
-def test_what_others_have_made_is_left_alone(
+def test_objects_of_others_are_not_touched(
     api: SimulatedApi, orchestrator_command: Command
 ) -> None:
     api.objects["rayjobs", "theirs"] = {
@@ -343,16 +341,16 @@ def test_what_others_have_made_is_left_alone(
 
 
 @pytest.mark.parametrize("words", [("status",), ("status", "x"), ("cancel", "x"), RUN])
-def test_a_namespace_that_does_not_exist_is_no_empty_one(
+def test_a_nonexistent_namespace_is_not_reported_as_empty(
     api: SimulatedApi, orchestrator_command: Command, words: tuple[str, ...]
 ) -> None:
-    """The API server lists nothing of it, without an error."""
+    """For such a namespace the API server returns an empty list without an error."""
     answer = orchestrator_command(*words, "--namespace", "nonesuch")
     assert answer.returncode == 2
     assert 'namespaces "nonesuch" not found; create it' in answer.stderr
 
 
-def test_one_who_may_not_see_namespaces_sees_that_there_are_no_jobs(
+def test_without_the_right_to_see_namespaces_an_empty_list_is_shown(
     api: SimulatedApi, orchestrator_command: Command
 ) -> None:
     message = 'namespaces "orchestrator" is forbidden: User "ann" cannot get resource "namespaces"'
@@ -361,7 +359,7 @@ def test_one_who_may_not_see_namespaces_sees_that_there_are_no_jobs(
     assert (answer.returncode, answer.stdout) == (0, "no jobs in the namespace orchestrator\n")
 
 
-def test_status_says_in_which_folder_a_job_writes(
+def test_status_shows_the_output_folder_of_a_job(
     api: SimulatedApi, orchestrator_command: Command
 ) -> None:
     goes_through(api, [SUCCEEDED])

@@ -1,4 +1,4 @@
-"""Following a job against a simulated API server (see simulated_api): what interrupts it, and what
+"""Following a job against a simulated API server (see simulated_api): what interrupts it and what
 must not.
 """
 
@@ -20,7 +20,7 @@ from tests.unit.cluster.jobs import (
 from tests.unit.cluster.simulated_api import SimulatedApi, status
 
 
-def test_ctrl_c_stops_following_and_not_the_job(
+def test_ctrl_c_stops_following_but_not_the_job(
     api: SimulatedApi, orchestrator_command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     goes_through(api, [RUNNING])
@@ -40,7 +40,7 @@ def test_ctrl_c_stops_following_and_not_the_job(
     assert not [asked for asked in api.asked if asked.method == "DELETE"]
 
 
-def test_a_job_that_somebody_cancels_is_followed_no_more(
+def test_following_ends_when_the_job_is_cancelled(
     api: SimulatedApi, orchestrator_command: Command
 ) -> None:
     seen: list[str] = []
@@ -55,7 +55,7 @@ def test_a_job_that_somebody_cancels_is_followed_no_more(
     assert (answer.returncode, "was cancelled" in answer.stderr) == (2, True)
 
 
-def test_a_short_outage_of_the_api_is_waited_for(
+def test_following_survives_a_short_outage_of_the_api(
     api: SimulatedApi, orchestrator_command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     count = 0
@@ -78,7 +78,7 @@ def test_a_short_outage_of_the_api_is_waited_for(
     assert orchestrator_command(*RUN).returncode == 0
 
 
-def test_a_long_outage_leaves_the_job_alone(
+def test_a_long_outage_ends_following_but_not_the_job(
     api: SimulatedApi, orchestrator_command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("orchestrator.cluster.following._PATIENCE_SECONDS", 0.05)
@@ -99,7 +99,7 @@ def test_a_long_outage_leaves_the_job_alone(
     assert not [asked for asked in api.asked if asked.method == "DELETE"]
 
 
-def test_output_that_may_not_be_read_does_not_end_following(
+def test_following_continues_without_the_right_to_read_output(
     api: SimulatedApi, orchestrator_command: Command
 ) -> None:
     message = (
@@ -137,7 +137,7 @@ def test_a_server_that_has_just_started_is_no_missing_right(
     assert "ask for the role" not in answer.stderr
 
 
-def test_a_right_that_is_taken_away_ends_following_and_says_that_the_job_goes_on(
+def test_a_revoked_right_ends_following_and_reports_that_the_job_continues(
     api: SimulatedApi, orchestrator_command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("orchestrator.cluster.following._PATIENCE_SECONDS", 0.05)
@@ -152,7 +152,7 @@ def test_a_right_that_is_taken_away_ends_following_and_says_that_the_job_goes_on
     assert "ann may not get rayjobs; the job continues: `orchestrator status run-" in answer.stderr
 
 
-def test_a_token_that_expires_says_that_the_job_goes_on(
+def test_an_expired_token_is_reported_with_the_job_still_running(
     api: SimulatedApi, orchestrator_command: Command
 ) -> None:
     def expired(plural: str, name: str) -> None:
@@ -171,14 +171,14 @@ def test_a_token_that_expires_says_that_the_job_goes_on(
 
 
 @pytest.mark.parametrize(("end", "code"), [(SUCCEEDED, 0), (failed(message="exit code 2"), 2)])
-def test_a_log_that_cannot_be_read_hides_no_end(
+def test_an_unreadable_log_does_not_hide_the_jobs_end(
     api: SimulatedApi,
     orchestrator_command: Command,
     monkeypatch: pytest.MonkeyPatch,
     end: dict[str, Any],
     code: int,
 ) -> None:
-    """The node of the pod is away: its state is known all the same."""
+    """The pod's node is unreachable, but its state is known."""
     monkeypatch.setattr("orchestrator.cluster.following._LAST_OUTPUT_SECONDS", 0.1)
     name = name_of(orchestrator_command, *RUN)
     pod_of(api, name, "2026-11-22T12:00:31.5Z a line\n")
@@ -193,7 +193,7 @@ def test_a_log_that_cannot_be_read_hides_no_end(
     )
 
 
-def test_a_log_that_can_be_read_again_is_shown_to_its_end(
+def test_a_log_that_becomes_readable_again_is_shown_to_its_end(
     api: SimulatedApi, orchestrator_command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pod_of(api, name_of(orchestrator_command, *RUN), "2026-11-22T12:00:31.5Z the last line\n")
@@ -211,10 +211,10 @@ def test_a_log_that_can_be_read_again_is_shown_to_its_end(
     assert "could not be read" not in answer.stdout
 
 
-def test_the_output_of_the_job_before_is_not_shown_as_the_new_ones(
+def test_the_output_of_the_previous_job_is_not_shown_as_the_new_ones(
     api: SimulatedApi, orchestrator_command: Command
 ) -> None:
-    """After a resubmit the pod of the RayJob that was deleted takes its time to end."""
+    """After a resubmit, the deleted RayJob's pod takes some time to end."""
     name = name_of(orchestrator_command, *RUN)
     pod_of(api, name, "2026-11-22T11:59:31.5Z an old line\n", "2026-11-22T11:59:00Z", "-old")
     pod_of(api, name, "2026-11-22T12:00:31.5Z a new line\n")
@@ -224,8 +224,8 @@ def test_the_output_of_the_job_before_is_not_shown_as_the_new_ones(
     assert "an old line" not in said
 
 
-def test_a_state_is_said_once(api: SimulatedApi, orchestrator_command: Command) -> None:
-    """KubeRay fills a state's fields one after another."""
+def test_each_state_is_reported_once(api: SimulatedApi, orchestrator_command: Command) -> None:
+    """KubeRay sets the fields of a state one after another."""
     pending = {"jobDeploymentStatus": "Running", "jobStatus": "PENDING"}
     goes_through(api, [pending, {**pending, "jobStatus": ""}, RUNNING, RUNNING, SUCCEEDED])
     said = orchestrator_command(*RUN).stdout.splitlines()
@@ -240,7 +240,7 @@ def test_a_state_is_said_once(api: SimulatedApi, orchestrator_command: Command) 
         ("", "failed: exit code 1"),
     ],
 )
-def test_the_exit_code_that_is_said_is_that_of_the_message(
+def test_the_reported_exit_code_comes_from_the_jobs_message(
     api: SimulatedApi, orchestrator_command: Command, message: str, words: str
 ) -> None:
     goes_through(api, [RUNNING, failed(message=message)])

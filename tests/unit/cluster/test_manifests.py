@@ -1,4 +1,4 @@
-"""Everything that is rendered is what Kubernetes and KubeRay would run."""
+"""All rendered objects would run on Kubernetes and KubeRay."""
 
 import json
 import shlex
@@ -49,13 +49,13 @@ def test_all_objects_are_valid(submission: Submission) -> None:
     assert validate(submission.manifests) == []
 
 
-def test_the_yaml_is_the_objects_without_anchors(submission: Submission) -> None:
+def test_the_yaml_contains_the_objects_without_anchors(submission: Submission) -> None:
     text = as_yaml(submission.manifests)
     assert list(yaml.safe_load_all(text)) == json.loads(json.dumps(submission.manifests))
     assert "&id" not in text
 
 
-def test_all_that_a_pod_mounts_or_reads_is_there(submission: Submission) -> None:
+def test_all_volumes_and_references_of_pods_exist(submission: Submission) -> None:
     named = {
         volume["configMap"]["name"]
         for _, pod in pod_specs(submission.job)
@@ -69,11 +69,11 @@ def test_all_that_a_pod_mounts_or_reads_is_there(submission: Submission) -> None
     }
 
 
-def test_the_command_reads_files_that_are_there_and_gives_the_users_experiment(
+def test_the_command_reads_existing_files_and_reproduces_the_users_experiment(
     submission: Submission, tmp_path: Path
 ) -> None:
-    """The file and the settings of the entrypoint together are what the user has, but for what the
-    cluster decides.
+    """The entrypoint's file and settings together equal the user's experiment, except for fields
+    that the cluster determines.
     """
     for name, text in submission.files["data"].items():
         (tmp_path / name).write_text(text)
@@ -127,7 +127,7 @@ def test_jobs_are_bounded_authenticated_and_retried(submission: Submission) -> N
         assert "shutdownAfterJobFinishes" in spec or "deletionStrategy" in spec
 
 
-def test_the_same_content_has_the_same_name_and_other_content_another() -> None:
+def test_equal_content_has_an_equal_name_and_other_content_another() -> None:
     def name(*overrides: str, file: Path = DIGITS, **cluster: object) -> str:
         return render(Request("run", [file], overrides), ClusterConfig.model_validate(cluster)).name
 
@@ -141,7 +141,7 @@ def test_the_same_content_has_the_same_name_and_other_content_another() -> None:
     assert len({name(), *others}) == 5
 
 
-def test_where_the_user_works_and_what_his_machine_has_changes_nothing(
+def test_the_working_folder_and_local_settings_do_not_change_the_objects(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there = render(Request("run", [DIGITS]), ClusterConfig())
@@ -171,7 +171,7 @@ def test_jobs_for_every_shipped_cluster_are_valid(file: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["run", "schedule"])
 @pytest.mark.parametrize("name", ["x" * 200, "Ünïcode Näme 3.5 -- _", "7"])
-def test_names_are_valid_whatever_the_user_calls_it(name: str, kind: str) -> None:
+def test_names_are_valid_whatever_the_experiments_name(name: str, kind: str) -> None:
     if kind == "run":
         submission = render(Request("run", [DIGITS], [f"name='{name}'"]), ClusterConfig())
     else:
@@ -186,9 +186,9 @@ def test_names_are_valid_whatever_the_user_calls_it(name: str, kind: str) -> Non
     assert problems == []
 
 
-def test_what_must_outlive_a_pod_lies_on_a_volume_if_there_is_one(case: Case) -> None:
-    """Numbers that MLflow does not have yet, Ray's log, the ledger by which another attempt goes
-    on.
+def test_data_that_must_outlive_a_pod_are_on_a_volume_if_there_is_one(case: Case) -> None:
+    """Undelivered tracking entries, Ray's log, and the ledger that the next attempt resumes
+    from.
     """
 
     def places(submission: Submission) -> list[str]:
@@ -230,7 +230,7 @@ def test_what_must_outlive_a_pod_lies_on_a_volume_if_there_is_one(case: Case) ->
     assert mounts(beside) == {"ray-head": [state], "ray-worker": [], "ray-job-submitter": []}
 
 
-def test_every_attempt_of_a_sweep_has_the_same_folder_and_no_other_sweep_has_it() -> None:
+def test_all_attempts_of_a_sweep_share_a_folder_and_other_sweeps_have_their_own() -> None:
     def words(*overrides: str, **cluster: object) -> list[str]:
         request = Request("sweep", [ROOT / "search_spaces" / "smoke.yaml", DIGITS], overrides)
         return shlex.split(
@@ -254,14 +254,14 @@ def test_ticks_of_a_retraining_share_a_folder(case: Case) -> None:
     assert words[words.index("--output") + 1].endswith(f"/{JOBS_FOLDER}/retrain-digits")
 
 
-def test_files_that_no_object_can_hold_are_refused() -> None:
+def test_files_too_large_for_a_config_map_are_rejected() -> None:
     with pytest.raises(
         UserInputError, match=r"ConfigMap big: the files have 1\.1 MiB; Kubernetes stores at most 1"
     ):
         check([config_map("big", "orchestrator", {}, {"experiment.yaml": "ä" * 600_000})])
 
 
-def test_a_tick_is_told_when_it_was_due_and_each_is_a_job_of_its_own() -> None:
+def test_each_tick_is_a_separate_job_that_knows_when_it_was_due() -> None:
     file, source = (
         ROOT / "experiments" / "retraining_digits.yaml",
         "source.path=/var/lib/orchestrator/store/x",
@@ -282,7 +282,7 @@ def test_a_tick_is_told_when_it_was_due_and_each_is_a_job_of_its_own() -> None:
     assert first.job["metadata"]["labels"]["orchestrator/schedule"] == "retrain-digits"
 
 
-def test_submitting_a_schedule_again_changes_the_one_that_is_there() -> None:
+def test_resubmitting_a_schedule_changes_the_existing_one() -> None:
     file, source = (
         ROOT / "experiments" / "retraining_digits.yaml",
         "source.path=/var/lib/orchestrator/store/x",
@@ -298,7 +298,7 @@ def test_submitting_a_schedule_again_changes_the_one_that_is_there() -> None:
     assert first.files["metadata"]["name"] != second.files["metadata"]["name"]
 
 
-def test_schedules_of_different_names_never_meet() -> None:
+def test_schedules_of_different_names_have_disjoint_object_names() -> None:
     names = [
         "digits",
         "Digits",
@@ -403,12 +403,14 @@ def test_gpus_labels_tolerations_and_environment_reach_the_pods(case: Case) -> N
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_cannot_work_is_refused_before_anything_is_sent(request_: Request, said: str) -> None:
+def test_impossible_settings_are_rejected_before_anything_is_sent(
+    request_: Request, said: str
+) -> None:
     with pytest.raises(UserInputError, match=said):
         render(request_, ClusterConfig())
 
 
-def test_a_password_never_gets_into_a_manifest() -> None:
+def test_a_password_never_appears_in_a_manifest() -> None:
     request = Request(
         "retrain",
         [ROOT / "experiments" / "retraining_digits.yaml"],
@@ -428,7 +430,7 @@ def test_a_password_never_gets_into_a_manifest() -> None:
         ("gs://me:pw@bucket/x", "GOOGLE_APPLICATION_CREDENTIALS"),
     ],
 )
-def test_submit_names_the_secret_in_which_the_secret_of_an_address_belongs(
+def test_submit_names_the_kubernetes_secret_for_the_secret_of_an_address(
     address: str, said: str
 ) -> None:
     file = ROOT / "experiments" / "retraining_digits.yaml"

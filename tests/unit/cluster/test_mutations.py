@@ -29,7 +29,7 @@ CRON_POD = "spec.jobTemplate.spec.template.spec"
 RULES = "spec.jobTemplate.deletionStrategy.deletionRules"
 SECRET_VALUE = {"name": "MLFLOW_TRACKING_PASSWORD", "value": "hunter2"}
 
-# case, path, new value, what is said
+# case, path, new value, expected message
 MUTATIONS: list[tuple[str, str, object, str]] = [
     # fields: misspelt, of a wrong type, missing
     ("run", f"{SPEC}.entryPoint", "orchestrator run", "entryPoint"),
@@ -104,7 +104,7 @@ MUTATIONS: list[tuple[str, str, object, str]] = [
         "orchestrator run x --set tracking.uri=http://me:hunter2@mlflow",
         "password in it",
     ),
-    # what no schema says
+    # errors that no schema can find
     ("run", "metadata.name", "r" * 48, "more than 47"),
     ("run", "metadata.name", "1-run", "must start with a letter"),
     ("schedule by KubeRay", "metadata.name", "r" * 37, "more than 36"),
@@ -235,8 +235,8 @@ MUTATIONS: list[tuple[str, str, object, str]] = [
 
 
 def changed(manifest: dict[str, Any], path: str, value: object) -> dict[str, Any]:
-    """A copy with another value, or none, at a path, in which a dot within a key has a
-    backslash.
+    """Return a copy with another value, or none, at a path in which a backslash escapes the dots of
+    a key.
     """
     copied = copy.deepcopy(manifest)
     *parents, last = (part.replace("\\.", ".") for part in re.split(r"(?<!\\)\.", path))
@@ -336,7 +336,7 @@ def test_there_are_enough_mistakes() -> None:
     assert len(MUTATIONS) >= 50
 
 
-def test_rules_are_checked_before_anything_is_sent_with_one_line_for_each(
+def test_rules_are_checked_before_anything_is_sent_and_each_violation_is_one_line(
     case: Callable[[str], Submission],
 ) -> None:
     broken = changed(
@@ -351,7 +351,7 @@ def test_rules_are_checked_before_anything_is_sent_with_one_line_for_each(
     assert error.value.exit_code == 2
 
 
-def test_a_secret_with_its_values_is_found() -> None:
+def test_a_secret_that_contains_its_values_is_found() -> None:
     secret = {
         "apiVersion": "v1",
         "kind": "Secret",

@@ -119,7 +119,7 @@ TERMINATING = (
     ],
     ids=lambda value: str(value)[:24] if isinstance(value, int) else "",
 )
-def test_a_refusal_says_the_next_step(
+def test_a_refusal_names_the_next_step(
     api: SimulatedApi,
     orchestrator_command: Command,
     code: int,
@@ -137,10 +137,10 @@ def test_a_refusal_says_the_next_step(
     assert ("ask for the role" in answer.stderr) == is_right_missing
 
 
-def test_a_definition_that_lacks_a_field_is_too_old(
+def test_a_definition_that_lacks_a_field_is_reported_as_outdated(
     api: SimulatedApi, orchestrator_command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """To an applied object the API server answers 500, to a created one 400."""
+    """The API server answers 500 to `apply` and 400 to `create`."""
     api.undeclared["rayjobs"] = "spec.preRunningDeadlineSeconds"
     applied = orchestrator_command(*RUN)
     monkeypatch.setenv("ORCHESTRATOR_SCHEDULED_AT", "retrain-digits-29384756")
@@ -158,7 +158,7 @@ def test_a_definition_that_lacks_a_field_is_too_old(
     assert "the cluster's Kubernetes is too old" in schedule.stderr
 
 
-def test_a_ray_cron_job_without_its_component_names_the_component(
+def test_a_ray_cron_job_without_its_component_is_an_error_that_names_the_component(
     api: SimulatedApi, orchestrator_command: Command, tmp_path: Path
 ) -> None:
     (tmp_path / "cluster.yaml").write_text(
@@ -176,7 +176,7 @@ def test_a_ray_cron_job_without_its_component_names_the_component(
     assert "role orchestrator-researcher" not in answer.stderr
 
 
-def test_a_job_whose_files_are_refused_is_taken_back(
+def test_a_job_whose_files_are_refused_is_deleted_again(
     api: SimulatedApi, orchestrator_command: Command
 ) -> None:
     api.refusals["POST", "configmaps"] = (
@@ -188,7 +188,7 @@ def test_a_job_whose_files_are_refused_is_taken_back(
     assert api.objects == {}
 
 
-def test_files_that_somebody_else_has_put_in_the_place_of_the_jobs_are_refused(
+def test_foreign_files_under_the_jobs_name_are_rejected(
     api: SimulatedApi, orchestrator_command: Command
 ) -> None:
     name = name_of(orchestrator_command, *RUN)
@@ -200,7 +200,7 @@ def test_files_that_somebody_else_has_put_in_the_place_of_the_jobs_are_refused(
     assert list(api.objects) == [("configmaps", name)]
 
 
-def test_a_kubeconfig_that_does_not_exist_is_named(
+def test_a_nonexistent_kubeconfig_is_named(
     orchestrator_command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
@@ -219,7 +219,7 @@ def test_a_kubeconfig_that_does_not_exist_is_named(
     assert f"KUBECONFIG is not set, and {tmp_path}/.kube/config, which does not exist" in default
 
 
-def test_a_server_that_is_away_is_for_later(
+def test_an_unreachable_server_is_a_retryable_error(
     orchestrator_command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "kubeconfig").write_text(kubeconfig_for("http://127.0.0.1:9"))

@@ -48,15 +48,13 @@ def test_a_schedule_is_applied_and_not_followed(
     assert sent == [("PATCH", "cronjobs"), ("POST", "configmaps")]
 
 
-def test_a_tick_creates_what_it_may_create_follows_it_and_prunes(
+def test_a_tick_creates_its_job_follows_it_and_prunes_old_ones(
     api: SimulatedApi,
     orchestrator_command: Command,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    """In the small pod of the CronJob, with the files that the schedule has given it, and the
-    rights of its account.
-    """
+    """It runs as in the CronJob's small pod: with the schedule's files and its account's rights."""
     (tmp_path / "cluster.yaml").write_text(
         "storage: {kind: object_storage, uri: 's3://bucket/stages'}\nschedule: {keep_finished: 2}"
     )
@@ -94,7 +92,7 @@ def test_a_tick_creates_what_it_may_create_follows_it_and_prunes(
     ]
 
 
-def test_a_schedule_has_the_rights_that_its_ticks_use_and_no_others(
+def test_a_schedules_rights_are_exactly_those_that_its_ticks_use(
     api: SimulatedApi,
     orchestrator_command: Command,
     monkeypatch: pytest.MonkeyPatch,
@@ -102,7 +100,7 @@ def test_a_schedule_has_the_rights_that_its_ticks_use_and_no_others(
 ) -> None:
     (tmp_path / "cluster.yaml").write_text(f"{BUCKET.read_text()}schedule: {{keep_finished: 1}}\n")
     goes_through(api, [SUCCEEDED])
-    for minutes in (29384756, 29384757, 29384757):  # the last one is started a second time
+    for minutes in (29384756, 29384757, 29384757):  # the last tick is started a second time
         monkeypatch.setenv("ORCHESTRATOR_SCHEDULED_AT", f"retrain-digits-{minutes}")
         words = (*RETRAIN, "--cluster-config", str(tmp_path / "cluster.yaml"))
         pod_of(api, name_of(orchestrator_command, *words), "2026-11-23T00:00:01Z x\n", LATER)
@@ -123,7 +121,7 @@ def test_a_schedule_has_the_rights_that_its_ticks_use_and_no_others(
 
 
 def verb_of(asked: Asked) -> tuple[str, str]:
-    """A request as RBAC knows it."""
+    """Return a request in RBAC's terms."""
     if asked.is_log:
         return "pods/log", "get"
     verbs = {"POST": "create", "GET": "get" if asked.name else "list"}
@@ -131,7 +129,7 @@ def verb_of(asked: Asked) -> tuple[str, str]:
 
 
 def schedule_by(kind: str, folder: Path, command: Command) -> "CompletedProcess[str]":
-    """Submits the schedule as an object of a kind."""
+    """Submit the schedule as an object of the given kind."""
     file = folder / f"{kind}.yaml"
     file.write_text(
         "storage: {kind: object_storage, uri: 's3://bucket/stages'}\n"
@@ -158,7 +156,7 @@ def test_a_schedule_of_the_other_kind_is_replaced(
     assert f"retrain-digits: replaces the {kind} of this name, which is removed\n" in answer.stdout
 
 
-def test_a_schedule_of_the_other_kind_that_others_have_made_is_left_alone(
+def test_a_foreign_schedule_of_the_other_kind_is_not_touched(
     api: SimulatedApi, orchestrator_command: Command, tmp_path: Path
 ) -> None:
     theirs = {"metadata": {"name": "retrain-digits", "labels": {}}, "spec": {"schedule": "@daily"}}
@@ -169,7 +167,7 @@ def test_a_schedule_of_the_other_kind_that_others_have_made_is_left_alone(
     assert schedules(api) == {"cronjobs"}
 
 
-def test_a_schedule_of_the_other_kind_that_may_not_be_removed_is_named(
+def test_a_schedule_of_the_other_kind_that_cannot_be_removed_is_named(
     api: SimulatedApi, orchestrator_command: Command, tmp_path: Path
 ) -> None:
     schedule_by("cron_job", tmp_path, orchestrator_command)
@@ -183,7 +181,7 @@ def test_a_schedule_of_the_other_kind_that_may_not_be_removed_is_named(
     assert "both start ticks now: `kubectl delete cronjob retrain-digits`" in answer.stderr
 
 
-def test_cancel_removes_a_schedule_of_both_kinds(
+def test_cancel_removes_schedules_of_both_kinds(
     api: SimulatedApi, orchestrator_command: Command, tmp_path: Path
 ) -> None:
     schedule_by("cron_job", tmp_path, orchestrator_command)
@@ -195,7 +193,7 @@ def test_cancel_removes_a_schedule_of_both_kinds(
     assert schedules(api) == set()
 
 
-def test_a_schedule_that_is_suspended_says_so_when_it_is_submitted_again(
+def test_a_suspended_schedule_is_reported_on_resubmission(
     api: SimulatedApi, orchestrator_command: Command, tmp_path: Path
 ) -> None:
     assert "suspended" not in schedule_by("cron_job", tmp_path, orchestrator_command).stdout
@@ -204,13 +202,13 @@ def test_a_schedule_that_is_suspended_says_so_when_it_is_submitted_again(
     assert "retrain-digits: suspended, so no tick starts; `kubectl patch cronjob" in (answer.stdout)
 
 
-def test_a_job_that_a_person_makes_of_a_schedule_is_a_tick_that_is_due_now(
+def test_a_job_created_by_hand_from_a_schedule_is_a_tick_due_now(
     api: SimulatedApi,
     orchestrator_command: Command,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    """`kubectl create job manual --from=cronjob/retrain-digits`: only its name says no moment."""
+    """`kubectl create job manual --from=cronjob/retrain-digits`: its name contains no time."""
     schedule_by("cron_job", tmp_path, orchestrator_command)
     template = api.objects["cronjobs", "retrain-digits"]["spec"]["jobTemplate"]["spec"]["template"]
     [container] = template["spec"]["containers"]

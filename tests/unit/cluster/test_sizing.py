@@ -1,4 +1,4 @@
-"""As many pods, and as large, as lanes and trials ask for."""
+"""Number and size of pods follow from lanes and trials."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def execution(teacher: dict[str, object], student: dict[str, object]) -> RayConf
     return RayConfig.model_validate({"teacher": teacher, "student": student})
 
 
-def test_lanes_of_one_size_share_one_group() -> None:
+def test_lanes_of_equal_size_share_one_group() -> None:
     workers = workers_of_run(
         execution({"num_train_workers": 2, "num_cpus_per_worker": 3}, {"num_cpus_per_worker": 3})
     )
@@ -22,7 +22,7 @@ def test_lanes_of_one_size_share_one_group() -> None:
     assert (workers.settings, workers.is_elastic) == ((), False)
 
 
-def test_lanes_of_different_size_find_their_own_pods_by_a_label() -> None:
+def test_lanes_of_different_size_select_their_pods_by_a_label() -> None:
     workers = workers_of_run(
         execution(
             {"num_gpus_per_worker": 1}, {"num_train_workers": [1, 4], "node_labels": {"zone": "a"}}
@@ -42,7 +42,7 @@ def test_lanes_of_different_size_find_their_own_pods_by_a_label() -> None:
     assert workers.is_elastic
 
 
-def test_a_share_of_a_gpu_takes_a_whole_one_and_strict_pack_one_large_pod() -> None:
+def test_a_share_of_a_gpu_takes_a_whole_gpu_and_strict_pack_one_large_pod() -> None:
     lane = {
         "num_train_workers": 3,
         "num_gpus_per_worker": 0.5,
@@ -71,17 +71,15 @@ def test_a_trial_without_lanes_is_one_pod(
     assert workers_of_sweep(execution(teacher, student), SCALE).groups == (group,)
 
 
-def test_a_trial_with_lanes_has_the_pods_of_a_run_times_the_trials() -> None:
+def test_a_sweep_with_lanes_has_the_pods_of_a_run_times_the_trials() -> None:
     workers = workers_of_sweep(execution({"num_train_workers": 2}, {}), SCALE)
     assert workers.groups == (WorkerGroup("workers", 2 * 3, 5 * 3, 1.0),)
 
 
 @pytest.mark.parametrize("num", [1, 2, [1, 3]], ids=str)
 @pytest.mark.parametrize("placement", ["PACK", "STRICT_PACK"])
-def test_the_pods_there_are_at_first_satisfy_the_check_of_a_run(
-    num: object, placement: str
-) -> None:
-    """The arithmetic with which a run is refused, on what the pods have together."""
+def test_the_initial_pods_satisfy_the_resource_check_of_a_run(num: object, placement: str) -> None:
+    """The check is applied to the sum of the pods' resources."""
     config = execution(
         {"num_train_workers": num, "num_cpus_per_worker": 2, "placement": placement},
         {"num_gpus_per_worker": 1, "placement": placement},

@@ -1,4 +1,4 @@
-"""When a tick was due, by the names that Kubernetes gives."""
+"""The due time of a tick, from the names that Kubernetes gives."""
 
 from datetime import UTC, datetime
 
@@ -27,18 +27,18 @@ DUE = datetime(2025, 11, 14, 1, 56, tzinfo=UTC)
         ("2025-11-14T01:56", ""),
     ],
 )
-def test_a_name_or_a_time_says_when(text: str, schedule: str) -> None:
+def test_the_due_time_is_read_from_a_name_or_a_time(text: str, schedule: str) -> None:
     assert tick_of(text) == Tick(schedule, DUE)
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "retrain-digits", "run-digits-0123456789"])
-def test_anything_else_is_the_users_mistake(text: str) -> None:
+def test_anything_else_is_a_user_error(text: str) -> None:
     with pytest.raises(UserInputError, match="is not a time"):
         tick_of(text)
 
 
 @given(st.integers(10**7, 10**8 - 1), st.from_regex(r"[a-z][a-z0-9-]{0,20}[a-z]", fullmatch=True))
-def test_what_kubernetes_names_is_read_back(minutes: int, name: str) -> None:
+def test_names_generated_by_kubernetes_are_read_back(minutes: int, name: str) -> None:
     assert tick_of(f"{name}-{minutes}") == Tick(name, datetime.fromtimestamp(60 * minutes, UTC))
 
 
@@ -54,7 +54,7 @@ def test_what_kubernetes_names_is_read_back(minutes: int, name: str) -> None:
         "59 23 31 12 6",
     ],
 )
-def test_a_schedule_that_kubernetes_takes_is_taken(schedule: str) -> None:
+def test_schedules_that_kubernetes_accepts_are_accepted(schedule: str) -> None:
     assert list(problem_with_cron(schedule)) == []
 
 
@@ -85,5 +85,5 @@ def test_a_schedule_that_kubernetes_takes_is_taken(schedule: str) -> None:
         ),
     ],
 )
-def test_one_that_it_would_refuse_is_refused(schedule: str) -> None:
+def test_schedules_that_kubernetes_rejects_are_rejected(schedule: str) -> None:
     assert len(list(problem_with_cron(schedule))) == 1

@@ -1,4 +1,4 @@
-"""Simulate processes in a simulated world: ticks, and the commands of people."""
+"""Simulate processes in a simulated world: ticks, and commands of people."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Work = Callable[[Lease, MemoryRegistry], object]
 
 
 def holding_the_lease(world: World, work: Work) -> Callable[[Process], None]:
-    """The order of `pipelines/retraining/lease.py`."""
+    """Run work under the lease, in the order of `pipelines/retraining/lease.py`."""
 
     def run(process: Process) -> None:
         journal, registry = Journal(MemoryStorage(world, process)), MemoryRegistry(world, process)
@@ -44,7 +44,7 @@ def holding_the_lease(world: World, work: Work) -> Callable[[Process], None]:
 
 
 def tick(world: World) -> Callable[[Process], None]:
-    """The order of `pipelines/retraining/tick.py`."""
+    """Run a tick, in the order of `pipelines/retraining/tick.py`."""
 
     def judge(lease: Lease, registry: MemoryRegistry, candidate: ModelPair) -> None:
         decision = PromotionDecision(world.verdict, "by the gate", (), world.blames_data)
@@ -76,7 +76,7 @@ def rolling_back(world: World) -> Callable[[Process], None]:
 
 
 def approving(world: World) -> Callable[[Process], None]:
-    """Of the held candidate, or of one or another version, as people do."""
+    """Approve the held candidate, otherwise some version."""
 
     def work(lease: Lease, registry: MemoryRegistry) -> None:
         versions = sorted(world.classes_of, key=lambda pair: int(pair.student))

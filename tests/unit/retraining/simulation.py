@@ -1,7 +1,7 @@
-"""A simulated world for retrainings: storage and registry are in memory, and learning is a set
+"""Simulate a world for retrainings: storage and registry are in memory, and learning is a set
 union; journal, lease and promotion are the real ones.
 
-Every call to storage or registry is one step; between two steps of one process another may do
+Every call to storage or registry is one step. Between two steps of one process another may do
 anything, and time may pass.
 """
 
@@ -18,7 +18,7 @@ from orchestrator.retraining.version_states import UNDECIDED, VersionState
 
 
 class Killed(BaseException):
-    """kill -9: nothing of the process runs any more."""
+    """Signal of kill -9: the process does nothing any more."""
 
 
 @dataclass
@@ -42,7 +42,7 @@ class World:
     noted: dict[ModelPair, Note] = field(default_factory=dict)
 
     def watch(self, entry: Entry) -> None:
-        """Every entry is one of the holder that came last."""
+        """Check that every entry is from the latest holder."""
         if entry.kind == EntryKind.ACQUIRED:
             self.tokens.append(entry.token)
         assert entry.token == self.tokens[-1], "a stale holder has written"
@@ -118,20 +118,20 @@ class Process:
         self._parked.release()
 
     def step(self) -> None:
-        """Called by the process before everything that others can see."""
+        """Wait for the scheduler; the process calls this before every visible action."""
         self._parked.release()
         self._turn.acquire()
         if self.is_dead:
             raise Killed
 
     def go_on(self) -> None:
-        """Called by the scheduler: one step."""
+        """Run one step; the scheduler calls this."""
         if not self.has_ended:
             self._turn.release()
             self._parked.acquire()
 
     def kill(self) -> None:
-        """No further step has any effect."""
+        """Kill the process: no further step has an effect."""
         self.is_dead = True
         while not self.has_ended:
             self.go_on()
@@ -200,7 +200,7 @@ class MemoryRegistry:
         self._process.is_about_to = f"note {note.state}"
         self._process.step()
         before = self._world.noted.get(note.pair)
-        by = note.by or (before.by if before else "")  # a tag stays that is not replaced
+        by = note.by or (before.by if before else "")  # tags that are not replaced stay
         self._world.noted[note.pair] = replace(note, by=by)
 
     def state_of(self, pair: ModelPair) -> str:

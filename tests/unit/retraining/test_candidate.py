@@ -1,5 +1,5 @@
-"""The experiment that teaches a candidate: what it has of the configured one, and whether it goes
-on from the champion.
+"""The experiment that trains a candidate: the fields it takes from the configured one, and whether
+it continues from the champion.
 """
 
 import json
@@ -36,7 +36,7 @@ def first_candidate(experiment: dict[str, Any]) -> Experiment:
     )
 
 
-def test_what_holds_for_images_from_anywhere_is_the_candidates_as_well(tmp_path: Path) -> None:
+def test_data_settings_common_to_all_sources_are_the_candidates_too(tmp_path: Path) -> None:
     of_all = set.intersection(
         *(set(model.model_fields) for model in variant_kinds(DataConfig).values())
     )
@@ -55,7 +55,7 @@ def test_what_holds_for_images_from_anywhere_is_the_candidates_as_well(tmp_path:
     }
 
 
-def test_of_a_candidates_training_images_none_are_set_aside_for_validation() -> None:
+def test_a_candidate_has_no_validation_images() -> None:
     assert first_candidate({"data": {"validation_fraction": 0.3}}).data.validation_fraction == 0
 
 
@@ -63,7 +63,9 @@ def test_of_a_candidates_training_images_none_are_set_aside_for_validation() -> 
 
 
 def backbone(folder: Path, file: str = "one.pth") -> dict[str, Any]:
-    """With weights from a file; what is in it is not looked at before a network is built."""
+    """Return a backbone with weights from a file, whose content is read only when a network is
+    built.
+    """
     (folder / "one.pth").write_bytes(b"weights")
     (folder / "two.pth").write_bytes(b"weights")
     return {"kind": "torchvision", "name": "resnet18", "weights": str(folder / file)}
@@ -106,7 +108,7 @@ def goes_on(champion: Registered, experiment: dict[str, Any]) -> bool:
         ("pretrained", "fine_tuned", False),
     ],
 )
-def test_only_extractors_that_learn_go_on_from_each_other(
+def test_only_compatible_extractors_continue_from_each_other(
     tmp_path: Path, before: str, now: str, expected: bool
 ) -> None:
     body = backbone(tmp_path)
@@ -130,7 +132,7 @@ def test_another_file_is_another_network(tmp_path: Path) -> None:
     assert not goes_on(champion, {"teacher": {"backbone": backbone(tmp_path, "two.pth")}})
 
 
-def test_a_champion_from_before_weights_were_noted_is_gone_on_from(tmp_path: Path) -> None:
+def test_a_champion_without_recorded_weights_can_be_continued(tmp_path: Path) -> None:
     experiment = {"teacher": {"backbone": backbone(tmp_path)}}
     champion = champion_of(experiment)
     values = json.loads(champion.lineage.model_dump_json())
@@ -140,12 +142,10 @@ def test_a_champion_from_before_weights_were_noted_is_gone_on_from(tmp_path: Pat
     )
 
 
-def test_a_champion_is_not_rebuilt_with_weights_that_it_was_not_learned_with(
+def test_a_champion_is_not_rebuilt_with_other_weights_than_it_was_trained_with(
     tmp_path: Path,
 ) -> None:
-    """A pre-trained extractor's weights are no part of its stages; those of one that learned
-    are.
-    """
+    """A pre-trained extractor's weights are not part of its stages; a trained one's are."""
     champion = champion_of(
         {"teacher": {"backbone": backbone(tmp_path), "extractor": {"kind": "pretrained"}}}
     )

@@ -61,13 +61,13 @@ def kinds(plan: ChangePlan) -> dict[FindingKind, str]:
     return {finding.kind: finding.reaction for finding in plan.findings}
 
 
-def test_nothing_new_is_nothing_to_learn() -> None:
+def test_without_changes_nothing_is_learned() -> None:
     plan = planned(Scan(kept=KNOWN.files))
     assert not plan.learns
     assert not plan.findings
 
 
-def test_new_classes_become_one_task_in_their_natural_order() -> None:
+def test_new_classes_become_one_task_in_natural_order() -> None:
     plan = planned(
         Scan(kept=KNOWN.files, new=[new_file(_10=digests("10", 30), _9=digests("9", 30))])
     )
@@ -79,10 +79,12 @@ def test_new_classes_become_one_task_in_their_natural_order() -> None:
 @pytest.mark.parametrize(
     ("num_held_out", "is_learned"), [({"5": 0}, False), ({"5": 3}, True), (None, True)]
 )
-def test_a_class_that_came_earlier_without_held_out_images_waits_for_some(
+def test_an_earlier_class_without_held_out_images_waits_for_some(
     num_held_out: dict[str, int] | None, is_learned: bool
 ) -> None:
-    """In a file from which other classes were learned; lineages of before did not count them."""
+    """It came in a file from which other classes were learned; earlier lineages lack such
+    counts.
+    """
     earlier = KNOWN.files[1].model_copy(
         update={"num_images": {"2": 50, "5": 30}, "num_held_out": num_held_out}
     )
@@ -91,7 +93,7 @@ def test_a_class_that_came_earlier_without_held_out_images_waits_for_some(
     assert (FindingKind.WAITING_CLASSES in kinds(plan)) != is_learned
 
 
-def test_labels_of_text_stay_text() -> None:
+def test_text_labels_stay_text() -> None:
     assert planned(
         Scan(new=[new_file(cat=digests("c", 30), dog=digests("d", 30))]), Lineage()
     ).new_classes == ("cat", "dog")
@@ -103,7 +105,7 @@ def test_a_first_model_waits_for_two_classes() -> None:
     assert kinds(plan) == {FindingKind.WAITING_CLASSES: "wait"}
 
 
-def test_a_class_with_too_few_images_waits_and_counts_what_came_before() -> None:
+def test_a_class_with_too_few_images_waits_and_earlier_images_count() -> None:
     few = Scan(kept=KNOWN.files, new=[new_file(_7=digests("7", 19))])
     assert kinds(planned(few)) == {FindingKind.WAITING_CLASSES: "wait"}
     earlier = TakenFile(
@@ -126,7 +128,7 @@ def test_new_classes_may_be_only_reported_or_refused(reaction: str, learns: bool
     assert bool(plan.refusals) == (reaction == "refuse")
 
 
-def test_a_refusal_keeps_everything_from_being_learned() -> None:
+def test_a_refusal_prevents_all_learning() -> None:
     found = Scan(kept=KNOWN.files[:1], new=[new_file(_7=digests("7", 30))], changed=KNOWN.files[1:])
     plan = planned(found, vanished_classes="warn")
     assert not plan.learns
@@ -143,13 +145,13 @@ def test_a_class_without_images_is_refused_and_named() -> None:
     assert plan.refusals[0].classes == ("2",)
 
 
-def test_a_renamed_class_is_known_by_its_images() -> None:
+def test_a_renamed_class_is_recognised_by_its_images() -> None:
     plan = planned(Scan(kept=KNOWN.files, new=[new_file(zero=digests("0", 50, start=0))]))
     assert plan.refusals[0].classes == ("0", "zero")
     assert "100%" in plan.refusals[0].message
 
 
-def test_more_images_are_learned_only_where_that_is_configured_and_worth_it() -> None:
+def test_more_images_are_learned_only_if_configured_and_numerous_enough() -> None:
     found = Scan(kept=KNOWN.files, new=[new_file(_2=digests("2", 12))])
     assert kinds(planned(found)) == {FindingKind.MORE_SAMPLES: "warn"}
     assert planned(found, more_samples="refresh").refreshed == ("2",)
@@ -161,7 +163,7 @@ def test_more_images_are_learned_only_where_that_is_configured_and_worth_it() ->
     ).refreshed
 
 
-def test_a_sketch_tells_how_many_images_two_sets_share() -> None:
+def test_sketches_estimate_how_many_images_two_sets_share() -> None:
     one = digests("x", 1000, 0)
     assert overlap(sketch(one), sketch(reversed(one))) == 1.0
     assert overlap(sketch(one), sketch(digests("y", 1000))) == 0.0

@@ -21,7 +21,7 @@ def counted() -> ClassAccuracies:
     return class_accuracies(LABELS, PREDICTIONS)  # type: ignore[arg-type]
 
 
-def test_each_class_has_its_share_of_right_predictions() -> None:
+def test_each_class_has_its_share_of_correct_predictions() -> None:
     found = counted()
     assert [*found.num_images] == [3, 0, 2]
     assert [found.accuracy("teacher", label) for label in (0, 2)] == [1.0, 1.0]
@@ -33,7 +33,7 @@ def test_a_class_without_an_image_has_no_accuracy() -> None:
     assert counted().accuracy("student", 1) is None
 
 
-def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+def test_written_accuracies_are_read_back(tmp_path: Path) -> None:
     write_class_accuracies(tmp_path / "state", counted())
     assert read_class_accuracies(tmp_path / "state" / CLASS_ACCURACIES_FILE) == counted()
 
@@ -47,7 +47,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
         '{"num_images": [1], "num_correct": {"teacher": [1]}}',
     ],
 )
-def test_a_damaged_file_says_nothing(tmp_path: Path, content: str) -> None:
+def test_a_damaged_file_gives_nothing(tmp_path: Path, content: str) -> None:
     path = tmp_path / CLASS_ACCURACIES_FILE
     path.write_text(content)
     assert read_class_accuracies(path) is None

@@ -58,7 +58,7 @@ def with_state(**changes: object) -> dict[str, Any]:
         with_state(late_tellers=[{"teacher": "", "student": "4"}]),
     ],
 )
-def test_what_is_no_entry_is_said_with_its_name(content: object, tmp_path: Path) -> None:
+def test_an_invalid_entry_is_reported_with_its_name(content: object, tmp_path: Path) -> None:
     storage = ObjectStorage(str(tmp_path))
     text = content if isinstance(content, str) else json.dumps(content)
     storage.write("journal/000000000001.json", text.encode())
@@ -69,7 +69,7 @@ def test_what_is_no_entry_is_said_with_its_name(content: object, tmp_path: Path)
     assert len(str(error.value).splitlines()) == 1
 
 
-def test_what_else_lies_in_the_folder_is_no_entry(tmp_path: Path) -> None:
+def test_other_files_in_the_folder_are_no_entries(tmp_path: Path) -> None:
     storage = ObjectStorage(str(tmp_path))
     storage.write("journal/000000000001.json", ENTRY.as_bytes())
     for name in ("zzz.json", "000000000009.json.swp", "99.json"):
@@ -79,7 +79,7 @@ def test_what_else_lies_in_the_folder_is_no_entry(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["../x.parquet", "/etc/passwd", "a/../../x", "..", "a\0"])
-def test_a_lineage_names_no_file_outside_of_its_source(name: str) -> None:
+def test_a_lineage_names_no_file_outside_its_source(name: str) -> None:
     with pytest.raises(ValidationError, match="leads out of the folder"):
         QuarantinedFile(name=name, sha256="a" * 64, reason="")
     with pytest.raises(ValidationError, match="leads out of the folder"):
@@ -87,7 +87,7 @@ def test_a_lineage_names_no_file_outside_of_its_source(name: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["../x", "", "a/b", ".", "a" * 200])
-def test_a_learned_stage_is_no_path(key: str) -> None:
+def test_a_learned_stages_key_is_never_a_path(key: str) -> None:
     with pytest.raises(ValidationError, match="student"):
         LearnedTasksConfig(
             num_tasks=1,

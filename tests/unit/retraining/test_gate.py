@@ -1,4 +1,4 @@
-"""The gate's verdicts on constructed answers of candidate and champion."""
+"""The gate's verdicts on constructed predictions of candidate and champion."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,7 +20,9 @@ GATE = GateConfig()
 
 
 def answers(labels: npt.NDArray[np.int64], wrong: Mapping[int, int]) -> npt.NDArray[np.int64]:
-    """Return the right answers, but for so many images of a class the one after it among four."""
+    """Return correct predictions, except that some images of a class get the next of four
+    classes.
+    """
     found = labels.copy()
     for label, num in wrong.items():
         rows = np.flatnonzero(labels == label)[:num]
@@ -35,14 +37,14 @@ def evidence(
     new_wrong: int = 0,
     champion_wrong: int = 0,
 ) -> Evidence:
-    """Return what the gate goes by, for both roles the same.
+    """Return evidence that is equal for both roles.
 
     Args:
         per_class: Held-out images of each of the four classes.
-        forgotten: Images of ant that the candidate takes for bee.
-        taken: Further images of bee that it takes for cat, a new class.
-        new_wrong: Images of dog that it takes for ant.
-        champion_wrong: Images of ant, the last ones, that the champion takes for bee.
+        forgotten: Images of ant for which the candidate predicts bee.
+        taken: Further images, of bee, for which it predicts cat, a new class.
+        new_wrong: Images of dog for which it predicts ant.
+        champion_wrong: Last images of ant, for which the champion predicts bee.
     """
     labels = np.repeat(np.arange(4), per_class)
     among_all = answers(labels, {0: forgotten, 1: taken, 3: new_wrong})
@@ -80,7 +82,7 @@ def test_a_decision_has_the_accuracy_of_every_class() -> None:
         ({"new_wrong": 500, "per_class": 500}, "new_accuracy"),
     ],
 )
-def test_a_proven_violation_rejects_and_says_which(what: dict[str, int], key: str) -> None:
+def test_a_proven_violation_rejects_and_is_named(what: dict[str, int], key: str) -> None:
     gate = GateConfig(min_new_accuracy=0.7)
     decision = decide(evidence(**what), gate)
     assert decision.verdict == Verdict.REJECT
@@ -89,7 +91,7 @@ def test_a_proven_violation_rejects_and_says_which(what: dict[str, int], key: st
     assert decision.reason.startswith("; ".join(map(str, violated)) + "; the student mistakes ")
 
 
-def test_a_reason_says_what_is_taken_for_what_the_largest_share_of_a_class_first() -> None:
+def test_a_reason_names_the_confusions_by_their_share_of_a_class() -> None:
     gate = GateConfig(min_new_accuracy=0.7)
     reason = decide(evidence(forgotten=60, taken=150, new_wrong=400, champion_wrong=5), gate).reason
     assert reason.endswith(
@@ -100,14 +102,14 @@ def test_a_reason_says_what_is_taken_for_what_the_largest_share_of_a_class_first
     assert undecided.endswith("; the student mistakes bee for cat (1 of 50)")
 
 
-def test_only_new_classes_that_are_not_recognised_blame_the_data() -> None:
+def test_only_unrecognised_new_classes_blame_the_data() -> None:
     gate = GateConfig(min_new_accuracy=0.7)
     assert decide(evidence(new_wrong=500), gate).blames_data
     assert not decide(evidence(forgotten=60), gate).blames_data
 
 
-def test_the_same_shares_are_undecided_by_few_images_and_decided_by_many() -> None:
-    """One of 50 images gained and one lost: equal models, for all one can see."""
+def test_few_images_give_no_verdict_and_many_with_equal_shares_do() -> None:
+    """One of 50 images gained and one lost: the models appear equal."""
     few = condition(evidence(50, forgotten=1, champion_wrong=1), "student_old_accuracy_change")
     many = condition(evidence(2000, forgotten=40, champion_wrong=40), few.key)
     assert few.value == many.value == 0
@@ -115,7 +117,7 @@ def test_the_same_shares_are_undecided_by_few_images_and_decided_by_many() -> No
     assert many.verdict == ConditionVerdict.MET
 
 
-def test_so_many_more_images_as_are_asked_for_decide() -> None:
+def test_the_requested_number_of_additional_images_is_enough_for_a_verdict() -> None:
     few = condition(evidence(50, forgotten=1, champion_wrong=1), "student_old_accuracy_change")
     assert few.more_images is not None
     times = 1 + few.more_images / 100
@@ -125,7 +127,7 @@ def test_so_many_more_images_as_are_asked_for_decide() -> None:
 
 
 @pytest.mark.parametrize("choice", ["promote", "hold", "ask"])
-def test_what_is_not_known_goes_the_configured_way(choice: str) -> None:
+def test_an_undecided_candidate_gets_the_configured_verdict(choice: str) -> None:
     gate = GateConfig.model_validate({"inconclusive": choice})
     decision = decide(evidence(50, forgotten=1, champion_wrong=1), gate)
     assert decision.verdict == choice
@@ -139,8 +141,8 @@ def test_by_default_an_undecided_candidate_is_promoted_if_its_new_classes_outwei
 
 
 def test_by_default_a_candidate_that_seems_to_miss_the_minimum_on_new_classes_is_held() -> None:
-    """Half of an arrival's labels are wrong: it may agree with held-out labels, by chance, so far
-    that the minimum is not excluded.
+    """Half of an arrival's labels are wrong: by chance the candidate may agree with held-out labels
+    so often that the minimum is not ruled out.
     """
     gate = GateConfig(min_new_accuracy=0.6)
     undecided = evidence(20, new_wrong=18, champion_wrong=1)
@@ -167,7 +169,7 @@ def test_by_default_an_undecided_candidate_without_new_classes_is_held() -> None
     assert not any(it.key.endswith("new_accuracy") for it in decision.conditions)
 
 
-def test_a_first_model_is_compared_with_nobody() -> None:
+def test_a_first_model_is_compared_with_no_champion() -> None:
     whole = evidence(20)
     own = {
         role: replace(it, among_old=it.among_old[:0], champion=None)
@@ -190,7 +192,7 @@ def test_a_first_model_is_compared_with_nobody() -> None:
     }
 
 
-def test_what_is_forgotten_is_told_from_what_new_classes_take() -> None:
+def test_forgetting_is_distinguished_from_confusion_with_new_classes() -> None:
     found = evidence(100, forgotten=7, taken=9)
     change, taken = (condition(found, f"student_{it}") for it in ("old_accuracy_change", "taken"))
     assert change.value == pytest.approx(-0.035)
@@ -198,7 +200,7 @@ def test_what_is_forgotten_is_told_from_what_new_classes_take() -> None:
     assert decide(found, GATE).moves == [Move("bee", "cat", 9, 100)]
 
 
-def test_classes_weigh_the_same_however_many_images_they_have() -> None:
+def test_classes_have_equal_weight_whatever_their_number_of_images() -> None:
     labels = np.array([0] * 80 + [1] * 20)
     own = Predictions(np.zeros(100, dtype=np.int64), labels[:0], None)
     known = KnownTasks(NAMES[:2], [range(2)], dict.fromkeys(ROLES, 0.0))
@@ -206,7 +208,7 @@ def test_classes_weigh_the_same_however_many_images_they_have() -> None:
     assert condition(found, "student_new_accuracy").value == pytest.approx(0.5)
 
 
-def test_a_class_that_loses_more_than_allowed_without_proof_leaves_it_open() -> None:
+def test_an_unproven_loss_of_a_class_beyond_the_limit_stays_undecided() -> None:
     drop = condition(evidence(10, taken=4), "student_class_drop")
     assert drop.verdict == ConditionVerdict.UNKNOWN
     assert drop.value == pytest.approx(0.4)
@@ -225,13 +227,13 @@ def test_each_further_verdict_from_the_same_images_is_stricter() -> None:
     assert next(it for it in again if it.key == often.key).lower == often.lower
 
 
-def test_worn_out_images_are_said() -> None:
+def test_worn_out_images_are_reported() -> None:
     assert not decide(replace(evidence(), looks=np.full(2000, 20)), GATE).advice
     assert "collect new ones" in decide(replace(evidence(), looks=np.full(2000, 21)), GATE).advice
 
 
-def test_images_that_no_verdict_has_used_are_preferred_where_they_are_enough() -> None:
-    """Of each class, the first images are wrong; those are not new."""
+def test_images_without_earlier_verdicts_are_preferred_if_there_are_enough() -> None:
+    """The candidate is wrong on the first images of each class, which earlier verdicts used."""
     whole = evidence(1000, forgotten=100)
     looks = np.where(np.arange(4000) % 1000 < 500, 5, 1)
     judged = condition(replace(whole, looks=looks), "student_old_accuracy_change")
@@ -254,13 +256,13 @@ def test_images_that_no_verdict_has_used_are_preferred_where_they_are_enough() -
         ({"max_student_latency_ms": 0.5}, "student: milliseconds for one image 1, at most 0.5"),
     ],
 )
-def test_size_and_latency_are_known_exactly(limits: dict[str, float], said: str) -> None:
+def test_size_and_latency_are_exact(limits: dict[str, float], said: str) -> None:
     decision = decide(evidence(), GateConfig.model_validate(limits))
     assert (decision.verdict, decision.reason) == (Verdict.REJECT, said)
     assert decide(evidence(), GateConfig(max_student_parameters=1000)).promote
 
 
-def test_the_former_name_of_the_margin_is_still_read() -> None:
+def test_the_former_name_of_the_margin_is_still_accepted() -> None:
     narrow = GateConfig.model_validate({"old_accuracy_tolerance": 0.05})
     assert (narrow.margin, narrow.max_taken, narrow.max_class_drop) == (0.05, 0.1, 0.3)
     wide = GateConfig.model_validate({"old_accuracy_tolerance": 1})
@@ -271,7 +273,7 @@ def test_the_former_name_of_the_margin_is_still_read() -> None:
         GateConfig.model_validate({"old_accuracy_tolerance": 0.05, "margin": 0.05})
 
 
-def test_classes_of_which_nothing_is_held_out_are_not_judged() -> None:
+def test_classes_without_held_out_images_are_not_judged() -> None:
     whole = evidence(200)
     new = ~whole.is_old
     own = {

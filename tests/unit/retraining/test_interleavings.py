@@ -1,5 +1,5 @@
-"""Two retrainings at once, or one and a person, in every order that hypothesis thinks of; they are
-killed and put to sleep wherever it likes.
+"""Two retrainings at once, or a retraining and a person, in every order that hypothesis generates,
+killed and suspended at any step.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ACTIONS = st.lists(st.one_of(BURSTS, BURSTS, st.sampled_from(EVENTS)), min_size=
 
 @settings(max_examples=200)
 @given(ACTIONS, st.sampled_from(sorted(OTHERS)), st.booleans())
-def test_no_interleaving_of_a_retraining_and_another_or_a_person_harms_the_champion(
+def test_no_interleaving_of_a_retraining_and_another_process_harms_the_champion(
     actions: list[tuple[str, int] | str], other: str, blames_data: bool
 ) -> None:
     world = World(arrived=frozenset({0, 1}), blames_data=blames_data)
@@ -43,7 +43,7 @@ def test_no_interleaving_of_a_retraining_and_another_or_a_person_harms_the_champ
             world.happen(action)
         else:
             name, num_steps = action
-            if running[name].has_ended:  # the schedule starts it again
+            if running[name].has_ended:  # the schedule starts the process again
                 running[name].finish()
                 running[name] = Process(works[name])
             for _ in range(num_steps):
@@ -73,7 +73,7 @@ def end_undisturbed(world: World) -> ModelPair | None:
     decides every candidate.
 
     Returns:
-        The candidate that the person has approved; None where nobody was asked.
+        The candidate that the person has approved; None if no answer was needed.
     """
     world.verdict = Verdict.PROMOTE
     world.num_images += 1
@@ -84,7 +84,7 @@ def end_undisturbed(world: World) -> ModelPair | None:
         assert held.is_asked, "more images decide about all others"
         num_promotions = len(world.promotions)
         world.arrived |= {len(world.arrived)}
-        for _ in range(2):  # the question stays, whatever arrives
+        for _ in range(2):  # the question remains, whatever arrives
             Process(tick(world)).finish()
             assert last_entry(world).state.held == held
             assert last_entry(world).state.champion == champion
@@ -96,8 +96,8 @@ def end_undisturbed(world: World) -> ModelPair | None:
     return held.pair if held else None
 
 
-def test_a_late_teller_of_a_first_rejection_takes_the_alias_from_nobody() -> None:
-    """There was no champion when it fell asleep; there is one when it wakes."""
+def test_a_stale_holders_first_rejection_takes_the_alias_from_no_champion() -> None:
+    """There was no champion when the holder was suspended; there is one when it wakes."""
     world = World(arrived=frozenset({0, 1}), verdict=Verdict.REJECT)
     sleeper = Process(tick(world))
     while sleeper.is_about_to != "give previous":
@@ -111,8 +111,8 @@ def test_a_late_teller_of_a_first_rejection_takes_the_alias_from_nobody() -> Non
 
 
 @pytest.mark.parametrize("num_steps", [*range(1, 60, 3), 99])
-def test_a_persons_answer_is_finished_wherever_it_is_interrupted(num_steps: int) -> None:
-    """Done, with who and why in the registry, or not begun."""
+def test_a_persons_answer_interrupted_anywhere_is_completed_or_not_begun(num_steps: int) -> None:
+    """A completed answer has author and reason in the registry."""
     world = World(arrived=frozenset({0, 1}))
     Process(tick(world)).finish()
     world.arrived |= {2}
@@ -137,7 +137,7 @@ def test_a_persons_answer_is_finished_wherever_it_is_interrupted(num_steps: int)
 
 
 @pytest.mark.parametrize("verdict", [Verdict.HOLD, Verdict.ASK])
-def test_a_champion_moved_by_hand_or_back_ends_the_time_of_a_held_candidate(
+def test_a_rollback_supersedes_a_held_candidate(
     verdict: Verdict,
 ) -> None:
     world = World(arrived=frozenset({0, 1}))
@@ -155,7 +155,9 @@ def test_a_champion_moved_by_hand_or_back_ends_the_time_of_a_held_candidate(
 
 
 @pytest.mark.parametrize("num_steps", [*range(1, 40, 3), 99])
-def test_an_older_champion_by_hand_is_a_rollback_wherever_it_is_interrupted(num_steps: int) -> None:
+def test_moving_the_alias_to_an_older_champion_is_a_rollback_even_if_interrupted(
+    num_steps: int,
+) -> None:
     world = World(arrived=frozenset({0, 1}))
     for arrival in (2, 3):
         Process(tick(world)).finish()
@@ -174,9 +176,9 @@ def test_an_older_champion_by_hand_is_a_rollback_wherever_it_is_interrupted(num_
     assert world.aliases == {"champion": first, "challenger": second}
 
 
-def test_what_a_late_teller_says_is_taken_back() -> None:
-    """It sleeps with the request on its lips; another takes over and promotes; it wakes, is heard,
-    and dies.
+def test_a_stale_holders_alias_is_reverted() -> None:
+    """A holder is suspended just before it sets the alias. Another one takes over and promotes. The
+    first wakes, sets the alias, and dies.
     """
     world = World(arrived=frozenset({0, 1}))
     sleeper = Process(tick(world))
@@ -196,7 +198,7 @@ def test_what_a_late_teller_says_is_taken_back() -> None:
 
 
 @pytest.mark.parametrize("blames_data", [True, False])
-def test_a_rejection_of_what_has_learned_on_from_a_held_candidate_leaves_that(
+def test_rejecting_a_candidate_trained_on_from_a_held_one_leaves_the_held_one(
     blames_data: bool,
 ) -> None:
     world = World(arrived=frozenset({0, 1}), blames_data=blames_data)
@@ -213,9 +215,9 @@ def test_a_rejection_of_what_has_learned_on_from_a_held_candidate_leaves_that(
     assert world.aliases == {"champion": ModelPair("1", "1"), "challenger": ModelPair("2", "2")}
 
 
-def test_a_late_tellers_state_of_the_champion_is_taken_back() -> None:
-    """It sleeps before it tells that a candidate is rejected; a person approves; it
-    wakes, tells, and dies.
+def test_a_stale_holders_version_state_is_reverted() -> None:
+    """A holder is suspended just before it records a rejection. A person approves. The holder
+    wakes, records the rejection, and dies.
     """
     world = World(arrived=frozenset({0, 1}), verdict=Verdict.REJECT)
     sleeper = Process(tick(world))

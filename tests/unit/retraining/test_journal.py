@@ -1,4 +1,4 @@
-"""The journal and its lease, on a real folder and on a bucket of a simulated S3."""
+"""The journal and its lease, in a real folder and in a bucket of a simulated S3."""
 
 import json
 import os
@@ -63,7 +63,7 @@ def test_a_file_is_created_once(storage: ObjectStorage) -> None:
     assert storage.age_seconds("journal/1") is None
 
 
-def test_of_many_who_create_a_file_at_once_one_does(storage: ObjectStorage) -> None:
+def test_of_many_concurrent_creations_of_a_file_one_succeeds(storage: ObjectStorage) -> None:
     barrier = threading.Barrier(8)
 
     def create(number: int) -> bool:
@@ -74,7 +74,7 @@ def test_of_many_who_create_a_file_at_once_one_does(storage: ObjectStorage) -> N
         assert sum(threads.map(create, range(8))) == 1
 
 
-def test_an_entry_comes_back_as_it_was_written(journal: Journal) -> None:
+def test_a_written_entry_is_read_back(journal: Journal) -> None:
     state = State(
         PAIR,
         ModelPair("1", "2"),
@@ -95,10 +95,10 @@ def test_an_entry_comes_back_as_it_was_written(journal: Journal) -> None:
 
 
 @pytest.mark.parametrize("challenger", [None, {"teacher": "5", "student": "6"}])
-def test_a_journal_from_before_candidates_were_held_is_read(
+def test_a_journal_from_before_candidates_were_held_is_readable(
     journal: Journal, challenger: dict[str, str] | None
 ) -> None:
-    """The version with the alias challenger was rejected or rolled back: skip its files."""
+    """The version with the alias challenger was rejected or rolled back: its files are skipped."""
     state = {
         "champion": {"teacher": "3", "student": "4"},
         "previous": None,
@@ -122,7 +122,7 @@ def test_a_journal_from_before_candidates_were_held_is_read(
     assert lease.state == last.state
 
 
-def test_who_does_not_know_the_last_entry_writes_nothing(journal: Journal) -> None:
+def test_a_writer_that_missed_the_last_entry_writes_nothing(journal: Journal) -> None:
     first = journal.write_after(None, EntryKind.ACQUIRED, this_holder(), State())
     second = journal.write_after(first, EntryKind.RELEASED, this_holder(), State(), first.token)
     with pytest.raises(LeaseLostError, match="entry 2"):
@@ -130,7 +130,7 @@ def test_who_does_not_know_the_last_entry_writes_nothing(journal: Journal) -> No
     assert journal.last() == second
 
 
-def test_a_place_that_is_free_again_is_not_the_next(
+def test_a_pruned_entry_number_is_not_reused(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("orchestrator.retraining.journal._KEPT_ENTRIES", 5)
@@ -144,7 +144,7 @@ def test_a_place_that_is_free_again_is_not_the_next(
     assert journal.last() == last
 
 
-def test_a_second_one_is_locked_out_until_the_first_is_done(journal: Journal) -> None:
+def test_a_second_holder_is_locked_out_until_the_first_is_done(journal: Journal) -> None:
     lease = Lease.acquire(journal, CONFIG, this_holder())
     with pytest.raises(LockedError, match="another retraining is running: process"):
         Lease.acquire(journal, CONFIG, this_holder())
@@ -155,13 +155,13 @@ def test_a_second_one_is_locked_out_until_the_first_is_done(journal: Journal) ->
     assert following.token > lease.token
 
 
-def test_a_holder_that_stops_beating_is_replaced_and_can_do_nothing_any_more(
+def test_a_holder_without_heartbeats_is_replaced_and_loses_its_rights(
     journal: Journal,
 ) -> None:
     sleeping = Lease.acquire(journal, CONFIG, ELSEWHERE)
     with pytest.raises(LockedError):
         Lease.acquire(journal, LeaseConfig(expires_seconds=PATIENCE_SECONDS), this_holder())
-    # a store may tell times in whole seconds
+    # a store's times may have a resolution of one second
     wait_until(lambda: is_older(journal, heartbeat_of(journal), CONFIG.expires_seconds))
     other = Lease.acquire(journal, CONFIG, this_holder())
     sleeping.beat()
@@ -186,7 +186,7 @@ def is_older(journal: Journal, name: str, seconds: float) -> bool:
     return age > seconds
 
 
-def test_a_holder_that_beats_keeps_a_lease_that_is_older_than_its_expiry(tmp_path: Path) -> None:
+def test_heartbeats_keep_a_lease_older_than_its_expiry(tmp_path: Path) -> None:
     journal = Journal(ObjectStorage(str(tmp_path)))
     lease = Lease.acquire(journal, CONFIG, ELSEWHERE)
     for file in (*tmp_path.glob("journal/*"), *tmp_path.glob("heartbeats/*")):
@@ -197,7 +197,7 @@ def test_a_holder_that_beats_keeps_a_lease_that_is_older_than_its_expiry(tmp_pat
         Lease.acquire(journal, LeaseConfig(expires_seconds=PATIENCE_SECONDS), this_holder())
 
 
-def test_a_holder_whose_process_is_gone_is_replaced_at_once(journal: Journal) -> None:
+def test_a_holder_whose_process_has_ended_is_replaced_at_once(journal: Journal) -> None:
     code = (
         "import json; from orchestrator.retraining.lease import this_holder;"
         " print(json.dumps(this_holder()))"
@@ -209,14 +209,14 @@ def test_a_holder_whose_process_is_gone_is_replaced_at_once(journal: Journal) ->
     Lease.acquire(journal, LeaseConfig(), this_holder()).release()
 
 
-def test_what_is_no_entry_is_an_error_that_says_so(journal: Journal) -> None:
+def test_an_invalid_entry_is_reported_as_such(journal: Journal) -> None:
     journal.storage.write("journal/000000000001.json", b"{")
     with pytest.raises(StorageUnavailableError, match="is not a journal entry"):
         journal.last()
 
 
 @pytest.mark.parametrize("place", ["address", "profile"])
-def test_a_journal_takes_its_keys_from_where_the_stage_store_takes_them(
+def test_a_journal_finds_its_credentials_where_the_stage_store_does(
     bucket: str, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
@@ -240,7 +240,7 @@ def test_a_journal_takes_its_keys_from_where_the_stage_store_takes_them(
     assert keys == {"access_key_id": "AKEY", "secret_access_key": "se/cret"}
 
 
-def test_a_journal_that_cannot_be_reached_shows_no_key() -> None:
+def test_an_unreachable_journal_shows_no_credentials() -> None:
     uri = "s3://AKEY:se%2Fcret@bucket/s?endpoint_override=127.0.0.1:9&scheme=http&region=us-east-1"
     with pytest.raises(StorageUnavailableError) as away:
         Journal(ObjectStorage(uri)).last()
@@ -250,23 +250,23 @@ def test_a_journal_that_cannot_be_reached_shows_no_key() -> None:
     assert not [secret for secret in ("AKEY", "se%2Fcret", "se/cret") if secret in said]
 
 
-def test_an_address_that_nothing_has_is_the_users_mistake() -> None:
+def test_an_address_that_does_not_exist_is_a_user_error() -> None:
     with pytest.raises(UserInputError, match=r"lease\.uri"):
         ObjectStorage("gopher://burrow")
 
 
-def test_a_folder_that_cannot_be_made_is_for_later(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_a_retryable_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageUnavailableError):
         ObjectStorage(str(tmp_path / "file" / "journal")).write("journal/1", b"")
 
 
-def test_states_are_values() -> None:
+def test_states_are_compared_by_value() -> None:
     assert replace(State(PAIR), is_settled=False) != State(PAIR)
 
 
 class _Ahead:
-    """A storage whose files were written in the future, as a wrong clock makes them."""
+    """Storage whose files have times in the future, as a wrong clock writes them."""
 
     def __init__(self, storage: ObjectStorage, seconds: float) -> None:
         self._storage = storage
@@ -276,12 +276,12 @@ class _Ahead:
         return getattr(self._storage, name)
 
     def age_seconds(self, name: str) -> float | None:
-        """Less than none."""
+        """Return a negative age."""
         age = self._storage.age_seconds(name)
         return None if age is None else age - self._seconds
 
 
-def test_a_heartbeat_far_in_the_future_does_not_hold_the_lease_for_as_long(
+def test_a_heartbeat_far_in_the_future_does_not_extend_the_lease_that_long(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     storage = ObjectStorage(str(tmp_path))

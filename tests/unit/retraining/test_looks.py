@@ -20,7 +20,7 @@ def png(value: int) -> bytes:
     return stream.getvalue()
 
 
-def test_images_of_the_first_delivery_have_looked_at_every_candidate(tmp_path: Path) -> None:
+def test_images_of_the_first_delivery_have_judged_every_candidate(tmp_path: Path) -> None:
     files = []
     for delivery, num in ((1, 3), (2, 2), (4, 1)):
         name = f"{delivery}.parquet"

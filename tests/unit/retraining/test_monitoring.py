@@ -1,4 +1,4 @@
-"""Images without labels between ticks: real digits, seen by networks that know six of them."""
+"""Images without labels between ticks: real digits, seen by networks trained on six of them."""
 
 import os
 from dataclasses import replace
@@ -46,7 +46,7 @@ def kinds(look: Look) -> set[FindingKind]:
 # --- what is seen ---------------------------------------------------------------------------------
 
 
-def test_images_of_the_known_classes_are_nothing_to_speak_of(camera: Camera) -> None:
+def test_images_of_known_classes_give_no_finding(camera: Camera) -> None:
     images = digits(KNOWN, WITHOUT)
     camera.deliver(images)
     look = camera.judged()
@@ -56,7 +56,7 @@ def test_images_of_the_known_classes_are_nothing_to_speak_of(camera: Camera) -> 
     assert camera.findings() == []
 
 
-def test_images_of_classes_that_the_champion_does_not_know_are_far_from_every_class(
+def test_images_of_unknown_classes_are_far_from_every_class(
     camera: Camera,
 ) -> None:
     camera.deliver([*digits(UNSEEN, slice(60)), *digits(KNOWN, slice(100, 140))])
@@ -69,7 +69,7 @@ def test_images_of_classes_that_the_champion_does_not_know_are_far_from_every_cl
     assert far.message.endswith("seen 1970-01-12 13:46 UTC")
 
 
-def test_a_mixture_that_has_shifted_is_said_with_the_classes_that_moved(camera: Camera) -> None:
+def test_a_shifted_class_mixture_is_reported_with_the_classes_that_moved(camera: Camera) -> None:
     camera.deliver(digits([0, 1], WITHOUT))
     look = camera.judged()
     assert kinds(look) == {FindingKind.CLASS_DRIFT}
@@ -78,10 +78,10 @@ def test_a_mixture_that_has_shifted_is_said_with_the_classes_that_moved(camera: 
     assert look.class_distance > 0.5
 
 
-def test_a_student_that_is_of_another_opinion_than_its_teacher_on_new_images_is_said(
+def test_student_and_teacher_disagreement_on_new_images_is_reported(
     known: Known, tmp_path: Path
 ) -> None:
-    """Upside down, the networks' random layers see different things."""
+    """On upside-down images, the networks' random layers give different features."""
     camera = Camera(known, tmp_path / "camera", max_far_share=None, max_class_distance=None)
     camera.deliver([image[:, ::-1, ::-1].copy() for image in digits(KNOWN, slice(150))])
     look = camera.judged()
@@ -89,7 +89,7 @@ def test_a_student_that_is_of_another_opinion_than_its_teacher_on_new_images_is_
     assert kinds(look) == {FindingKind.AGREEMENT}
 
 
-def test_bounds_that_are_not_set_are_only_recorded(known: Known, tmp_path: Path) -> None:
+def test_signals_without_bounds_are_only_recorded(known: Known, tmp_path: Path) -> None:
     bounds = ("max_agreement_drop", "max_far_share", "max_class_distance")
     camera = Camera(known, tmp_path / "camera", **dict.fromkeys(bounds))
     camera.deliver(digits(UNSEEN, slice(60)))
@@ -101,7 +101,7 @@ def test_bounds_that_are_not_set_are_only_recorded(known: Known, tmp_path: Path)
 # --- what is looked at ----------------------------------------------------------------------------
 
 
-def test_what_was_looked_at_is_neither_read_nor_seen_again(camera: Camera) -> None:
+def test_seen_files_are_neither_read_nor_predicted_again(camera: Camera) -> None:
     file = camera.deliver(digits(UNSEEN, slice(60)))
     camera.judged()
     remembered = camera.record
@@ -122,7 +122,7 @@ def test_what_was_looked_at_is_neither_read_nor_seen_again(camera: Camera) -> No
     assert [it.kind for it in camera.findings()].count(FindingKind.FAR_IMAGES) == 1, "it stands"
 
 
-def test_only_what_is_new_is_judged(camera: Camera) -> None:
+def test_only_new_images_are_judged(camera: Camera) -> None:
     camera.deliver(digits(UNSEEN, slice(60)))
     assert FindingKind.FAR_IMAGES in kinds(camera.judged())
     camera.deliver(digits(KNOWN, slice(100, 140)))
@@ -142,9 +142,7 @@ def test_few_images_wait_for_more(camera: Camera) -> None:
     assert not camera.record.waiting
 
 
-def test_at_most_so_many_images_are_judged_and_the_others_are_not_judged_later(
-    known: Known, tmp_path: Path
-) -> None:
+def test_images_beyond_the_maximum_are_never_judged(known: Known, tmp_path: Path) -> None:
     camera = Camera(known, tmp_path / "camera", max_images=70)
     images = digits(KNOWN, WITHOUT)
     for start in range(0, 240, 60):
@@ -155,14 +153,14 @@ def test_at_most_so_many_images_are_judged_and_the_others_are_not_judged_later(
     assert len(camera.record.looked_at) == 4
 
 
-def test_an_image_that_comes_twice_counts_once(camera: Camera) -> None:
+def test_a_duplicate_image_counts_once(camera: Camera) -> None:
     images = digits(KNOWN, WITHOUT)[:60]
     camera.deliver(images)
     camera.deliver(images)
     assert camera.judged().num_images == 60
 
 
-def test_of_files_that_the_champion_learned_from_only_held_out_images_count(
+def test_only_held_out_images_of_the_champions_training_files_count(
     known: Known, tmp_path: Path
 ) -> None:
     camera = Camera(known, tmp_path / "camera")
@@ -175,7 +173,7 @@ def test_of_files_that_the_champion_learned_from_only_held_out_images_count(
     assert camera.judged().num_images == len(held_out_rows(content, 0.5)) < 300
 
 
-def test_held_out_images_are_those_of_known_classes_in_known_files(known: Known) -> None:
+def test_the_reference_images_are_held_out_images_of_known_classes_and_files(known: Known) -> None:
     retraining = retraining_of(known.arrivals, NOWHERE, max_images=10_000)
     contents = [read_content(Folder(str(known.arrivals)), f"{digit}.parquet") for digit in KNOWN]
     distinct = {content.digests[row] for content in contents for row in held_out_rows(content, 0.5)}
@@ -189,7 +187,7 @@ def test_held_out_images_are_those_of_known_classes_in_known_files(known: Known)
 # --- what goes wrong ------------------------------------------------------------------------------
 
 
-def test_damaged_files_and_images_are_said_and_the_others_looked_at(camera: Camera) -> None:
+def test_damaged_files_and_images_are_reported_and_the_others_judged(camera: Camera) -> None:
     (camera.folder / "torn.parquet").write_bytes(b"PAR1")
     cells = [*map(png, digits(KNOWN, slice(100, 120))), b"no image"]
     pq.write_table(pa.table({"image": cells}), camera.folder / "holes.parquet")
@@ -204,7 +202,7 @@ def test_damaged_files_and_images_are_said_and_the_others_looked_at(camera: Came
     assert "1 file without labels" in camera.findings()[0].message
 
 
-def test_without_held_out_images_enough_nothing_is_judged_and_that_is_said_until_they_are_there(
+def test_without_enough_held_out_images_nothing_is_judged_and_that_is_reported(
     known: Known, tmp_path: Path
 ) -> None:
     camera = Camera(known, tmp_path / "camera")
@@ -220,19 +218,19 @@ def test_without_held_out_images_enough_nothing_is_judged_and_that_is_said_until
     assert camera.findings("2") == []
 
 
-def test_what_an_earlier_champion_saw_is_no_finding_of_this_one(camera: Camera) -> None:
+def test_findings_of_an_earlier_champion_are_not_the_current_ones(camera: Camera) -> None:
     camera.deliver(digits(UNSEEN, slice(60)))
     camera.judged()
     assert camera.findings("1")
     assert camera.findings("2") == []
 
 
-def test_a_record_that_is_damaged_is_none() -> None:
+def test_a_damaged_record_is_rejected() -> None:
     assert MonitoringRecord.from_bytes(None) == MonitoringRecord()
     assert MonitoringRecord.from_bytes(b'{"looks": [1]}') is None
 
 
-def test_files_that_are_gone_are_forgotten(camera: Camera) -> None:
+def test_vanished_files_are_removed_from_the_record(camera: Camera) -> None:
     file = camera.deliver(noise(60))
     camera.judged()
     file.unlink()

@@ -1,4 +1,4 @@
-"""The three signals: p-values of cases worked by hand, and how often they cry wolf."""
+"""The three signals: p-values of cases worked by hand, and rates of false alarms."""
 
 from collections.abc import Sequence
 from math import comb
@@ -27,26 +27,28 @@ def answers(closeness: Sequence[float], num_agreeing: int | None = None, **class
     )
 
 
-def test_two_images_below_all_of_three_held_out_ones_are_so_by_chance_once_in_ten() -> None:
-    """Of five values in any order, two given ones are the lowest with probability 1 / C(5, 2)."""
+def test_two_images_below_all_of_three_held_out_ones_have_p_value_one_tenth() -> None:
+    """Of five values in random order, two given ones are the lowest with probability 1 / C(5,
+    2).
+    """
     signals = compare(answers([-1, -2]), answers([1, 2, 3]), CONFIG)
     assert signals.far_p_value == pytest.approx(1 / comb(5, 2))
     assert signals.far_share == 1
     assert signals.expected_far_share == pytest.approx(1 / 4), "any of four is the lowest"
 
 
-def test_what_lies_exactly_on_the_edge_is_not_far() -> None:
+def test_an_image_exactly_at_the_threshold_is_not_far() -> None:
     signals = compare(answers(100 * [1.0]), answers(100 * [1.0]), CONFIG)
     assert (signals.far_share, signals.far_p_value) == (0, 1)
 
 
-def test_the_quantile_is_that_of_the_held_out_images() -> None:
+def test_the_threshold_is_a_quantile_of_the_held_out_images() -> None:
     signals = compare(answers([4.5, 3.5, 9, 9]), answers(range(99)), CONFIG)
     assert signals.expected_far_share == pytest.approx(0.05)
     assert signals.far_share == 0.25, "the fifth lowest of 99 is 4"
 
 
-def test_less_agreement_is_put_to_fishers_test() -> None:
+def test_a_loss_of_agreement_is_tested_by_fishers_exact_test() -> None:
     """4 of 5 disagree where all of 5 agree: C(5, 1) C(5, 5) + C(5, 0) … of C(10, 6)."""
     signals = compare(answers(5 * [0.0], 1), answers(5 * [0.0], 5), CONFIG)
     assert signals.agreement_p_value == pytest.approx(5 / comb(10, 6))
@@ -54,7 +56,7 @@ def test_less_agreement_is_put_to_fishers_test() -> None:
     assert more.agreement_p_value == 1
 
 
-def test_the_distance_of_two_mixtures_is_the_share_that_has_moved() -> None:
+def test_the_distance_of_two_mixtures_is_the_share_that_moved() -> None:
     new = answers(100 * [0.0], a=30, b=40, c=30)
     held_out = answers(50 * [0.0], a=25, b=25)
     signals = compare(new, held_out, CONFIG)
@@ -62,7 +64,7 @@ def test_the_distance_of_two_mixtures_is_the_share_that_has_moved() -> None:
     assert [*signals.moved] == ["c"], "the others may be chance"
 
 
-def test_one_class_among_a_hundred_is_seen_and_named() -> None:
+def test_a_shift_of_one_class_among_a_hundred_is_detected_and_named() -> None:
     held_out = {f"{label}": 5 for label in range(100)}
     new = {**held_out, "7": 150}
     signals = compare(answers(645 * [0.0], **new), answers(500 * [0.0], **held_out), CONFIG)
@@ -71,8 +73,8 @@ def test_one_class_among_a_hundred_is_seen_and_named() -> None:
 
 
 @pytest.mark.parametrize("num_classes", [2, 10, 300])
-def test_samples_of_one_mixture_rarely_look_different(num_classes: int) -> None:
-    """Of 40 pairs, 0.4 are expected below 1 %; more than 4 come once in a thousand such tests."""
+def test_samples_of_one_mixture_rarely_appear_different(num_classes: int) -> None:
+    """Of 40 pairs, 0.4 are expected below 1 %; more than 4 occur once in a thousand such tests."""
     random = np.random.default_rng(0)
     mixture = random.dirichlet(np.ones(num_classes))
     pairs = [
@@ -86,7 +88,7 @@ def test_samples_of_one_mixture_rarely_look_different(num_classes: int) -> None:
     assert sum(p < 0.01 for p in p_values) <= 4
 
 
-def test_classes_too_rare_to_be_compared_are_compared_as_one() -> None:
+def test_classes_too_rare_to_compare_are_merged() -> None:
     rare = np.ones((2, 50), dtype=np.int64)
     assert mixture_p_value(np.concatenate([[[100], [100]], rare], axis=1)) == pytest.approx(1)
     only_there = rare * [[3], [0]]
@@ -95,7 +97,7 @@ def test_classes_too_rare_to_be_compared_are_compared_as_one() -> None:
     assert mixture_p_value(np.array([[100], [100]])) == 1
 
 
-def test_a_bound_that_is_crossed_by_chance_is_no_finding_and_a_small_difference_is_none() -> None:
+def test_chance_crossings_and_small_differences_are_no_findings() -> None:
     few = answers(5 * [0.0], 1), answers(5 * [0.0], 5)
     assert crossed_bounds(compare(*few, CONFIG), *few, CONFIG) == []
     many = answers(50_000 * [0.0], 45_500), answers(50_000 * [0.0], 50_000)

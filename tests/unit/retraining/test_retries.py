@@ -1,4 +1,4 @@
-"""When the files of a rejected candidate are tried again."""
+"""The times at which the files of a rejected candidate are tried again."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def retraining(**changes: dict[str, Any]) -> Retraining:
 
 
 def arrived(*files: tuple[str, str]) -> Scan:
-    """Files of which each has an image of one class."""
+    """Return files that each have an image of one class."""
     return Scan(
         new=[NewFile(name, name * 64, 1, 0.0, {label: [b"digest"]}, True) for name, label in files]
     )
@@ -35,7 +35,9 @@ def arrived(*files: tuple[str, str]) -> Scan:
 def attempt_after(
     num_rejections: int, found: Scan, now: float, configured: Retraining | None = None
 ) -> Attempt:
-    """Return the next attempt, when as many candidates of one file were rejected at second 0."""
+    """Return the next attempt, after that many candidates from one file were rejected at
+    second 0.
+    """
     state = State()
     for _ in range(num_rejections):
         attempt = next_attempt(state, arrived(("a", "2")), PLAN, retraining(), 1000.0)
@@ -44,13 +46,13 @@ def attempt_after(
     return next_attempt(state, found, PLAN, configured or retraining(), now)
 
 
-def test_what_was_never_tried_is_learned_with_the_configured_seed() -> None:
+def test_untried_files_are_learned_with_the_configured_seed() -> None:
     attempt = attempt_after(0, arrived(("a", "2")), 0.0)
     assert (attempt.waits, attempt.seeded(retraining().experiment).seed) == ("", 7)
 
 
 @pytest.mark.parametrize("num_rejections", [1, 2])
-def test_the_same_files_are_tried_with_the_next_seed_when_the_time_has_come(
+def test_rejected_files_are_retried_with_the_next_seed_at_the_retry_time(
     num_rejections: int,
 ) -> None:
     waits = attempt_after(num_rejections, arrived(("a", "2")), 99.0).waits
@@ -61,20 +63,20 @@ def test_the_same_files_are_tried_with_the_next_seed_when_the_time_has_come(
     assert attempt.seeded(retraining().experiment).seed == 7 + num_rejections
 
 
-def test_after_the_last_retry_only_new_files_help() -> None:
+def test_after_the_last_retry_only_new_files_trigger_another() -> None:
     waits = attempt_after(3, arrived(("a", "2")), 1e9).waits
     assert waits.endswith("is tried again when more files have arrived")
 
 
 @pytest.mark.parametrize("num_rejections", [1, 3])
-def test_a_new_file_of_what_is_learned_is_learned_at_once_with_the_configured_seed(
+def test_a_new_file_of_the_classes_is_learned_at_once_with_the_configured_seed(
     num_rejections: int,
 ) -> None:
     attempt = attempt_after(num_rejections, arrived(("a", "2"), ("b", "2")), 0.0)
     assert (attempt.waits, attempt.num_retries) == ("", 0)
 
 
-def test_a_new_file_of_other_classes_changes_nothing() -> None:
+def test_a_new_file_of_other_classes_triggers_no_retry() -> None:
     assert attempt_after(1, arrived(("a", "2"), ("b", "0")), 0.0).waits
 
 
@@ -92,7 +94,7 @@ def test_a_changed_configuration_is_tried_at_once(changes: dict[str, Any]) -> No
     assert (attempt.waits, attempt.num_retries) == ("", 0)
 
 
-def test_where_no_time_is_set_new_files_are_waited_for() -> None:
+def test_without_a_retry_time_new_files_are_awaited() -> None:
     configured = retraining(reactions={"retry_after_seconds": None})
     assert (
         "when more files have arrived"
@@ -100,7 +102,7 @@ def test_where_no_time_is_set_new_files_are_waited_for() -> None:
     )
 
 
-def test_the_largest_seed_has_a_next_one() -> None:
+def test_the_seed_after_the_largest_one_is_zero() -> None:
     experiment = retraining(experiment={"seed": 2**63 - 1}).experiment
     assert Attempt((), 1, "").seeded(experiment).seed == 0
 

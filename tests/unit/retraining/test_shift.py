@@ -1,4 +1,4 @@
-"""Shifts of known classes are found, with real files and a network's embeddings of images."""
+"""Shifts of known classes are detected, with real files and a network's embeddings of images."""
 
 import io
 from pathlib import Path
@@ -34,7 +34,7 @@ from orchestrator.retraining.state import ModelPair
 from orchestrator.stages.artifacts import to_artifact
 from orchestrator.training.random_streams import seeded_initialisation
 
-IMAGES_AT_ONCE = 15  # of 160 pixels a side
+IMAGES_AT_ONCE = 15  # pixels of a side, of 160
 
 
 def retraining_of(folder: Path, input_size: int | None = None) -> Retraining:
@@ -89,7 +89,7 @@ def champion_of(retraining: Retraining) -> Registered:
     )
 
 
-def test_a_class_whose_new_images_are_other_things_has_shifted_and_one_that_stays_as_it_was_has_not(
+def test_a_class_with_different_new_images_has_shifted_and_an_unchanged_one_has_not(
     tmp_path: Path,
 ) -> None:
     retraining = retraining_of(tmp_path)
@@ -102,7 +102,7 @@ def test_a_class_whose_new_images_are_other_things_has_shifted_and_one_that_stay
     assert (found.kind, found.classes) == (FindingKind.SHIFT, ("0",))
 
 
-def test_no_more_images_are_embedded_at_once_than_an_evaluation_takes(tmp_path: Path) -> None:
+def test_images_are_embedded_in_batches_no_larger_than_in_an_evaluation(tmp_path: Path) -> None:
     retraining = retraining_of(tmp_path, input_size=160)
     deliver(retraining, "known", 0, label=0, part=slice(60))
     champion = champion_of(retraining)
@@ -122,9 +122,9 @@ def test_no_more_images_are_embedded_at_once_than_an_evaluation_takes(tmp_path: 
     assert max(at_once) == IMAGES_AT_ONCE
 
 
-def test_the_shift_test_is_quiet_about_the_same_and_loud_about_the_different() -> None:
-    """Of 100 pairs of equal distributions, at p = 0.01, some are called different (binomial: 1
-    expected, 5 at most).
+def test_the_shift_test_accepts_equal_and_detects_different_distributions() -> None:
+    """Of 100 pairs of equal distributions, at p = 0.01, a few are called different (binomial: 1
+    expected, at most 5).
     """
     random = np.random.default_rng(0)
     false_alarms = sum(

@@ -1,4 +1,4 @@
-"""Folders in which nothing arrives."""
+"""Folders in which no files arrive."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -31,13 +31,13 @@ def test_a_daily_folder_is_silent_after_three_days() -> None:
     assert "usual gaps last up to 1.0 days" in found.message
 
 
-def test_fewer_than_five_arrivals_tell_nothing() -> None:
+def test_fewer_than_five_arrivals_are_not_enough_to_judge() -> None:
     assert not is_silent(DAILY[:4], now=1000 * DAY)
     assert is_silent(DAILY[:5], now=1000 * DAY)
     assert not is_silent([], now=DAY)
 
 
-def test_files_that_come_together_are_one_arrival() -> None:
+def test_files_that_come_together_count_as_one_arrival() -> None:
     batches = [time + second for time in DAILY for second in range(10)]
     assert rhythm_of(batches, 900).num_arrivals == len(DAILY)
     assert rhythm_of(batches, 900).usual_seconds == DAY - 9
@@ -45,7 +45,7 @@ def test_files_that_come_together_are_one_arrival() -> None:
     assert not is_silent(at_once, now=1000 * DAY), "somebody has moved an archive here"
 
 
-def test_weekends_are_usual_where_nothing_comes_on_them() -> None:
+def test_weekends_without_arrivals_are_usual() -> None:
     workdays = [DAY * day for day in range(28) if day % 7 < 5]
     gaps = [later - earlier for earlier, later in pairwise(workdays)]
     assert (max(gaps), sorted(gaps)[len(gaps) // 2]) == (3 * DAY, DAY)
@@ -66,11 +66,11 @@ def test_one_long_pause_does_not_become_usual() -> None:
         (MonitoringConfig(min_silence_seconds=11 * DAY), False),
     ],
 )
-def test_how_long_is_long_can_be_said(config: MonitoringConfig, expected: bool) -> None:
+def test_the_length_of_silence_is_configurable(config: MonitoringConfig, expected: bool) -> None:
     assert is_silent(DAILY, now=(5 + 10) * DAY, config=config) == expected
 
 
-def test_both_folders_are_watched_by_what_is_and_was_there(tmp_path: Path) -> None:
+def test_both_folders_are_watched_with_present_and_past_files(tmp_path: Path) -> None:
     values = {"path": str(tmp_path), "unlabeled": {"path": f"{tmp_path}-camera"}}
     retraining = Retraining.model_validate({"experiment": {}, "source": values})
     file = {"sha256": 64 * "0", "num_bytes": 1}
@@ -96,8 +96,8 @@ def test_both_folders_are_watched_by_what_is_and_was_there(tmp_path: Path) -> No
     assert not silent_folders(retraining, found, Lineage(), there, now), "three arrivals each"
 
 
-def test_a_scan_knows_when_every_file_was_written(tmp_path: Path) -> None:
-    """Also such as may still be growing: something arrives."""
+def test_a_scan_records_when_every_file_was_written(tmp_path: Path) -> None:
+    """Including files that may still be growing: they count as arrivals."""
     (tmp_path / "new.parquet").write_bytes(b"PAR")
     retraining = Retraining.model_validate({"experiment": {}, "source": {"path": str(tmp_path)}})
     found = scan(retraining.source, Lineage(), [])

@@ -1,4 +1,4 @@
-"""A file that killed a tick is set aside, and no other."""
+"""A file that killed a tick is quarantined, and no other file is."""
 
 import io
 import itertools
@@ -45,7 +45,7 @@ def deliver(file: Path, content: bytes, num_rows: int) -> None:
 
 
 def deliver_bomb(file: Path) -> None:
-    """A megabyte that stands three hundred times in a file of less than one."""
+    """Write a file of less than a megabyte that holds one megabyte three hundred times."""
     deliver(file, image() + bytes(2**20), 300)
     assert file.stat().st_size < 2**20
 
@@ -59,14 +59,14 @@ def retraining(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Retraining:
     return Retraining.model_validate(values)
 
 
-def test_a_file_that_kills_is_set_aside_the_second_time_and_named(
+def test_a_file_that_kills_a_tick_is_quarantined_by_the_second_tick_and_named(
     retraining: Retraining, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     storage, arrivals = ObjectStorage(str(tmp_path / "journal")), tmp_path / "arrivals"
     deliver(arrivals / "good.parquet", image(), 3)
     deliver_bomb(arrivals / "bomb.parquet")
     assert ticked(storage, retraining, Lineage()).labeled == []
-    # the tick is killed here: its note stays
+    # the tick is killed here: its note remains
     aside = ticked(storage, retraining, Lineage())
     assert [(file.name, file.reason) for file in aside.labeled] == [
         ("bomb.parquet", "reading it killed a tick")
@@ -75,13 +75,13 @@ def test_a_file_that_kills_is_set_aside_the_second_time_and_named(
     found = scan(retraining.source, Lineage(), [], set_aside=aside.labeled)
     assert [file.name for file in found.new] == ["good.parquet"]
     assert found.quarantined == list(aside.labeled)
-    storage.remove(READING_NOTE)  # an orderly end
+    storage.remove(READING_NOTE)  # a regular end
     assert ticked(storage, retraining, Lineage()) == aside, "it is remembered"
     deliver(arrivals / "bomb.parquet", image(), 4)
     assert ticked(storage, retraining, Lineage()).labeled == [], "it has changed"
 
 
-def test_a_tick_that_was_killed_by_chance_costs_no_file(
+def test_a_tick_killed_for_other_reasons_quarantines_no_file(
     retraining: Retraining, tmp_path: Path
 ) -> None:
     storage = ObjectStorage(str(tmp_path / "journal"))
@@ -106,7 +106,7 @@ def test_files_of_the_champion_are_no_suspects(retraining: Retraining, tmp_path:
     assert json.loads(storage.read(READING_NOTE) or b"")["files"] == []
 
 
-def test_files_without_labels_are_set_aside_as_well(
+def test_files_without_labels_are_quarantined_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     camera = tmp_path / "camera"
@@ -126,7 +126,7 @@ def test_files_without_labels_are_set_aside_as_well(
     assert ticked(storage, retraining, Lineage()).unlabeled == {"good.parquet"}
 
 
-def test_a_lease_that_is_released_leaves_no_note(retraining: Retraining, tmp_path: Path) -> None:
+def test_releasing_the_lease_removes_the_note(retraining: Retraining, tmp_path: Path) -> None:
     storage = ObjectStorage(str(tmp_path / "journal"))
     lease = Lease.acquire(Journal(storage), LeaseConfig(), this_holder())
     begin_reading(lease.storage, lease.token, retraining, Lineage())
@@ -138,7 +138,7 @@ def test_a_lease_that_is_released_leaves_no_note(retraining: Retraining, tmp_pat
 @pytest.mark.parametrize(
     "note", [b"{", b"7", b'{"a": 1}', b'{"files": [[1], 2]}', b"[[1]]", b"[" * 10**5]
 )
-def test_a_damaged_note_suspects_nobody(
+def test_a_damaged_note_suspects_no_file(
     note: bytes, retraining: Retraining, tmp_path: Path
 ) -> None:
     storage = ObjectStorage(str(tmp_path / "journal"))
@@ -146,7 +146,7 @@ def test_a_damaged_note_suspects_nobody(
     assert ticked(storage, retraining, Lineage()).labeled == []
 
 
-def test_a_process_that_is_killed_does_not_survive(
+def test_a_killed_probe_counts_as_not_surviving(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killer = tmp_path / "python"

@@ -26,7 +26,7 @@ def source(camera: Path, **settings: Any) -> SourceConfig:  # noqa: ANN401
 
 
 def aged(path: Path, seconds: int) -> Path:
-    """The file as if it had been written long before 1,000,000 s after 1970."""
+    """Set the file's time long before 1,000,000 s after 1970."""
     os.utime(path, (1_000_000 - seconds, 1_000_000 - seconds))
     return path
 
@@ -43,14 +43,14 @@ def test_settled_parquet_files_are_found_at_any_depth(tmp_path: Path) -> None:
     assert names(list_unlabeled(source(tmp_path), 1_000_000)) == ["a.parquet", "day/b.parquet"]
 
 
-def test_a_marker_settles_them_as_it_does_others(tmp_path: Path) -> None:
+def test_a_marker_settles_files_without_labels_too(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_unlabeled(tmp_path / f"{name}.parquet", noise(1))
     (tmp_path / "b.parquet.done").touch()
     assert names(list_unlabeled(source(tmp_path, marker=".done"))) == ["b.parquet"]
 
 
-def test_a_folder_that_does_not_exist_is_named_with_its_key(tmp_path: Path) -> None:
+def test_a_nonexistent_folder_is_named_with_its_key(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"correct source\.unlabeled\.path"):
         list_unlabeled(source(tmp_path / "nowhere"))
 
@@ -67,7 +67,7 @@ def test_known_files_come_first_and_are_not_read_again(tmp_path: Path) -> None:
     assert after[0] is before[0]
 
 
-def test_a_file_that_has_changed_is_taken_as_it_is_now_and_one_that_is_gone_is_not(
+def test_a_changed_file_is_recorded_anew_and_a_vanished_one_is_dropped(
     tmp_path: Path,
 ) -> None:
     settings = source(tmp_path, settled_seconds=0)
@@ -112,7 +112,7 @@ ARRIVED = Lineage.model_validate(
 ).files
 
 
-def test_a_candidate_learns_from_what_is_there_and_holds_out_as_with_labels(tmp_path: Path) -> None:
+def test_a_candidate_uses_present_files_and_the_held_out_fraction(tmp_path: Path) -> None:
     write_unlabeled(tmp_path / "a.parquet", noise(1))
     settings = source(
         tmp_path,
@@ -127,11 +127,11 @@ def test_a_candidate_learns_from_what_is_there_and_holds_out_as_with_labels(tmp_
     assert (found.held_out_fraction, found.max_images) == (0.3, 7)
 
 
-def test_while_nothing_has_arrived_without_labels_a_candidate_has_none(tmp_path: Path) -> None:
+def test_without_arrivals_a_candidate_has_no_images_without_labels(tmp_path: Path) -> None:
     assert candidate(source(tmp_path)) is None
 
 
-def test_what_is_held_out_altogether_is_no_error_of_a_candidate(tmp_path: Path) -> None:
+def test_a_candidate_may_have_only_held_out_images_without_labels(tmp_path: Path) -> None:
     from orchestrator.config import Experiment
 
     write_unlabeled(tmp_path / "a.parquet", noise(2))
@@ -147,13 +147,13 @@ def test_what_is_held_out_altogether_is_no_error_of_a_candidate(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("camera", ["/arrivals", "/arrivals/camera"])
-def test_files_without_labels_may_not_lie_among_those_with(camera: str) -> None:
+def test_the_folder_without_labels_may_not_be_inside_the_one_with_labels(camera: str) -> None:
     with pytest.raises(ValidationError, match="give a folder outside it"):
         source(Path(camera))
     assert source(Path("/arrivals-camera")).unlabeled is not None
 
 
-def test_images_without_labels_have_one_place() -> None:
+def test_images_without_labels_are_configured_in_one_place_only() -> None:
     camera = {"kind": "parquet", "path": "/camera.parquet"}
     values = {"source": source(Path("/camera")), "experiment": {"data": {"unlabeled": camera}}}
     with pytest.raises(ValidationError, match="remove one of them"):

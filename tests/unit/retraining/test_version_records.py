@@ -15,7 +15,7 @@ def after(days: int, state: str, reason: str = "", decided_by: str = "") -> Vers
     return VersionEvent(BEGAN + timedelta(days=days), state, reason, decided_by)
 
 
-def test_events_are_kept_in_their_order() -> None:
+def test_events_are_kept_in_order() -> None:
     events = [after(0, "held", "“few” images"), after(3, "champion", "looks right", "anna")]
     text = ""
     for event in events:
@@ -23,13 +23,13 @@ def test_events_are_kept_in_their_order() -> None:
     assert read_events(text) == events
 
 
-def test_an_event_that_is_repeated_is_one() -> None:
+def test_a_repeated_event_is_stored_once() -> None:
     text = with_event("", after(0, "rejected", "forgets"))
     assert with_event(text, after(1, "rejected", "forgets")) == text
     assert len(read_events(with_event(text, after(1, "rejected", "forgets more")))) == 2
 
 
-def test_more_events_than_a_tag_holds_leave_the_first_and_the_last_ones() -> None:
+def test_if_a_tag_is_too_small_the_first_and_the_last_events_are_kept() -> None:
     text = ""
     for day in range(40):
         text = with_event(text, after(day, "held", f"{day} " + "ä" * 1000))
@@ -41,12 +41,12 @@ def test_more_events_than_a_tag_holds_leave_the_first_and_the_last_ones() -> Non
 
 
 @pytest.mark.parametrize("text", ["", "no JSON", "[1]", '[{"at": "yesterday", "state": "held"}]'])
-def test_a_damaged_tag_has_no_events_and_can_be_written_again(text: str) -> None:
+def test_a_damaged_tag_has_no_events_and_can_be_rewritten(text: str) -> None:
     assert read_events(text) == []
     assert len(read_events(with_event(text, after(0, "champion")))) == 1
 
 
-def test_a_tick_is_read_back_as_it_was() -> None:
+def test_a_recorded_tick_is_read_back() -> None:
     findings, moves = [FindingRecord("shift", "warn", "3 moved")], ["2 of 9 of ant go to cat"]
     tick = TickRecord(BEGAN, "promoted", "all met", findings, moves=moves, advice="collect more")
     assert read_tick_record(tick.as_text()) == tick
@@ -68,7 +68,7 @@ def test_a_tick_is_recorded_from_its_summary() -> None:
     assert tick.advice == "collect more"
 
 
-def test_findings_for_which_a_tag_has_no_room_are_counted() -> None:
+def test_findings_that_do_not_fit_into_a_tag_are_counted() -> None:
     findings = [FindingRecord("shift", "warn", f"{number} " + "x" * 500) for number in range(100)]
     text = TickRecord(BEGAN, "rejected", "refused", findings).as_text()
     found = read_tick_record(text)
@@ -80,5 +80,5 @@ def test_findings_for_which_a_tag_has_no_room_are_counted() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"at": 3}'])
-def test_a_damaged_record_of_a_tick_is_none(text: str) -> None:
+def test_a_damaged_record_of_a_tick_is_ignored(text: str) -> None:
     assert read_tick_record(text) is None

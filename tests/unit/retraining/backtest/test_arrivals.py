@@ -1,4 +1,4 @@
-"""Files of the past as arrivals, and orders of arrivals."""
+"""Past files as arrivals, and orders of arrivals."""
 
 import os
 from datetime import UTC, datetime
@@ -71,7 +71,7 @@ FILES = [
         ),
     ],
 )
-def test_files_of_one_group_are_one_arrival_and_arrivals_come_by_date(
+def test_files_of_one_group_are_one_arrival_and_arrivals_are_sorted_by_date(
     group_by: str, expected: dict[str, list[str]]
 ) -> None:
     found = group_files(FILES, group_by)  # type: ignore[arg-type]
@@ -79,7 +79,7 @@ def test_files_of_one_group_are_one_arrival_and_arrivals_come_by_date(
     assert [arrival.name for arrival in found] == list(expected)
 
 
-def test_an_arrival_is_as_old_as_its_last_file() -> None:
+def test_the_date_of_an_arrival_is_that_of_its_last_file() -> None:
     second = group_files(FILES, "day")[1]
     assert second.date == datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 
@@ -111,11 +111,11 @@ def test_a_missing_folder_names_the_option() -> None:
         find_arrivals("/nonesuch/arrivals", "day")
 
 
-def test_without_a_number_of_orders_arrivals_come_by_date() -> None:
+def test_without_a_number_of_orders_arrivals_are_in_order_of_date() -> None:
     assert orders_of(4, None, seed=7) == [(0, 1, 2, 3)]
 
 
-def test_shuffled_orders_are_different_permutations_that_the_seed_decides() -> None:
+def test_shuffled_orders_are_different_permutations_determined_by_the_seed() -> None:
     orders = orders_of(5, 10, seed=7)
     assert len(set(orders)) == 10
     assert all(sorted(order) == [0, 1, 2, 3, 4] for order in orders)
@@ -123,5 +123,5 @@ def test_shuffled_orders_are_different_permutations_that_the_seed_decides() -> N
     assert orders != orders_of(5, 10, seed=8)
 
 
-def test_there_are_no_more_orders_than_permutations() -> None:
+def test_there_are_at_most_as_many_orders_as_permutations() -> None:
     assert sorted(orders_of(2, 50, seed=0)) == [(0, 1), (1, 0)]

@@ -1,4 +1,4 @@
-"""Past arrivals on their way into the source of a replay."""
+"""Delivery of past arrivals into the source of a replay."""
 
 import os
 from pathlib import Path
@@ -22,7 +22,7 @@ def write(file: Path, labels: list[str], written: float) -> None:
 
 @pytest.fixture
 def past(tmp_path: Path) -> Path:
-    """Two arrivals; the second has two files, one of them without a new class."""
+    """Return two arrivals; the second has two files, one of them without a new class."""
     folder = tmp_path / "past"
     write(folder / "a" / "1.parquet", ["0", "1"] * 10, 1_700_000_000.25)
     write(folder / "b" / "2.parquet", ["10", "2", "2", "10"] * 5, 1_700_100_000)
@@ -32,7 +32,7 @@ def past(tmp_path: Path) -> Path:
 
 @pytest.fixture(params=["", "file://"], ids=["local", "address"])
 def deliveries(request: pytest.FixtureRequest, past: Path, tmp_path: Path) -> Deliveries:
-    """The same files on this machine, and behind an address."""
+    """Return deliveries of the same files, local or behind an address."""
     uri = f"{request.param}{past}"
     return Deliveries(uri, find_arrivals(uri, "folder"), tmp_path / "downloads")
 
@@ -44,13 +44,13 @@ def content(folder: Path) -> dict[str, tuple[bytes, float]]:
     }
 
 
-def test_classes_of_an_arrival_are_counted_in_natural_order(deliveries: Deliveries) -> None:
+def test_classes_of_an_arrival_are_listed_in_natural_order(deliveries: Deliveries) -> None:
     first, second = map(deliveries.num_images, deliveries.arrivals)
     assert list(first.items()) == [("0", 10), ("1", 10)]
     assert list(second.items()) == [("0", 5), ("2", 10), ("10", 10)]
 
 
-def test_a_delivered_file_has_name_content_and_time_of_the_original(
+def test_a_delivered_file_has_the_originals_name_content_and_time(
     deliveries: Deliveries, past: Path, tmp_path: Path
 ) -> None:
     for arrival in deliveries.arrivals:
@@ -58,7 +58,7 @@ def test_a_delivered_file_has_name_content_and_time_of_the_original(
     assert content(tmp_path / "source") == content(past)
 
 
-def test_wrong_labels_concern_new_classes_and_leave_the_originals_alone(
+def test_wrong_labels_affect_only_new_classes_and_not_the_original_files(
     deliveries: Deliveries, past: Path, tmp_path: Path
 ) -> None:
     before, source = content(past), tmp_path / "source"
@@ -90,7 +90,9 @@ def test_a_file_behind_an_address_is_downloaded_once(past: Path, tmp_path: Path)
     assert changed.num_images(changed.arrivals[0]) == {"0": 10, "1": 20}
 
 
-def test_a_file_that_is_no_parquet_is_named_as_the_user_has_it(past: Path, tmp_path: Path) -> None:
+def test_a_file_that_is_no_parquet_is_named_by_its_original_path(
+    past: Path, tmp_path: Path
+) -> None:
     (past / "a" / "1.parquet").write_bytes(b"text")
     with pytest.raises(DataError, match=r"past/a/1\.parquet: is not a readable Parquet file"):
         Deliveries(str(past), find_arrivals(str(past), "folder"), tmp_path / "downloads")

@@ -1,4 +1,4 @@
-"""Wrong labels: which arrival gets them, how many, and what they are."""
+"""Wrong labels: which arrival gets them, their number, and their values."""
 
 import os
 from collections import Counter
@@ -37,16 +37,16 @@ def test_each_wrong_label_is_another_class_of_the_arrival(labels: list[str], sha
 
 @pytest.mark.parametrize(
     ("share", "num_wrong"),
-    # of 100 labels of four classes at most three quarters
+    # at most three quarters of 100 labels of four classes
     [(0.05, 5), (0.2, 20), (0.75, 75), (1.0, 75), (0.001, 1)],
 )
-def test_the_share_of_wrong_labels_is_kept_up_to_random_labels(
+def test_the_configured_share_of_labels_is_wrong_up_to_random_labels(
     share: float, num_wrong: int
 ) -> None:
     assert len(draw_wrong_labels(list("abcd") * 25, share, "0")) == num_wrong
 
 
-def test_all_labels_of_two_classes_wrong_would_only_exchange_their_names() -> None:
+def test_with_two_classes_labels_become_random_instead_of_swapped() -> None:
     labels = ["a"] * 200 + ["b"] * 200
     wrong = draw_wrong_labels(labels, 1.0, "0")
     given_labels = [wrong.get(position, label) for position, label in enumerate(labels)]
@@ -55,7 +55,7 @@ def test_all_labels_of_two_classes_wrong_would_only_exchange_their_names() -> No
     assert 70 < counts["a"] < 130
 
 
-def test_wrong_labels_depend_on_the_seed_alone() -> None:
+def test_wrong_labels_depend_only_on_the_seed() -> None:
     labels = list("abc") * 30
     assert draw_wrong_labels(labels, 0.3, "1") == draw_wrong_labels(labels, 0.3, "1")
     assert draw_wrong_labels(labels, 0.3, "1") != draw_wrong_labels(labels, 0.3, "2")
@@ -87,7 +87,7 @@ def test_without_such_an_arrival_wrong_labels_are_rejected(classes: list[set[str
     ],
     ids=["integers", "text", "dictionary"],
 )
-def test_a_relabelled_file_differs_in_these_labels_alone(
+def test_a_relabelled_file_differs_only_in_these_labels(
     tmp_path: Path, kind: pa.DataType, labels: list[Any], wrong: dict[int, str], expected: list[Any]
 ) -> None:
     source, target = tmp_path / "day=1" / "right.parquet", tmp_path / "wrong.parquet"
