@@ -1,4 +1,6 @@
-"""Shared by all tests: checked tensor shapes, property tests without deadlines, small real data."""
+"""Set-up for all tests: checked tensor shapes, property tests without deadlines, small real
+data.
+"""
 
 import os
 import shutil
@@ -17,17 +19,17 @@ if TYPE_CHECKING:
     from orchestrator.config import Experiment
     from orchestrator.data import ImageTable
 
-# small networks lose more by several threads than they gain, above all where several processes
-# share the CPUs; torch reads this when it is imported
+# small networks lose more by several threads than they gain, above all if several processes share
+# the CPUs; torch reads this variable on import
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# else Ray's workers wait for whatever runs beside them
+# otherwise Ray's workers yield to every other process
 os.environ.setdefault("RAY_worker_niceness", "0")
 
 _PACKAGE = Path(__file__).parents[1] / "orchestrator"
 
-# The hook runs every jaxtyping shape in a signature as a check. Of `data` only what has such
-# shapes: beartype can check neither protocols nor NDArray[np.str_], which it takes to mean text of
-# length 0.
+# The hook turns every jaxtyping shape in a signature into a check. Of `data` it includes only
+# modules with such shapes: beartype can check neither protocols nor NDArray[np.str_], which it
+# takes to mean text of length 0.
 _CHECKED = [
     *(
         f"orchestrator.{name}"
@@ -58,13 +60,13 @@ _FILES_THAT_START_RAY = (
     "test_sweep_reliability.py",
 )
 
-# a loaded machine is no failure
+# slowness on a loaded machine is no failure
 settings.register_profile("project", deadline=None, max_examples=40, print_blob=True)
 settings.load_profile("project")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests that take minutes run only when they are asked for: `make test-reliability`."""
+    """Deselect tests that take minutes unless requested: `make test-reliability`."""
     if "reliability" not in config.getoption("markexpr"):
         chosen = [item for item in items if item.get_closest_marker("reliability") is None]
         config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
@@ -73,8 +75,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """Tests of a file share what they have set up: they stay together; and so do all that start
-    Ray, one cluster after another.
+    """Keep the tests of a file together, as they share fixtures, and run all files that start Ray
+    one after another.
     """
     from xdist.scheduler import LoadScopeScheduling
 
@@ -88,13 +90,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
 
 @pytest.fixture(scope="session")
 def digits_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the digits are decoded once for all tests."""
+    """Return a folder in which the digits are decoded once for all tests."""
     return tmp_path_factory.mktemp("digits cache")
 
 
 @pytest.fixture(scope="session")
 def digits_table(digits_cache: Path) -> "ImageTable":
-    """scikit-learn's real digits."""
+    """Return scikit-learn's real digits."""
     from orchestrator.config.data import DigitsConfig
     from orchestrator.data import load_images
 
@@ -103,8 +105,8 @@ def digits_table(digits_cache: Path) -> "ImageTable":
 
 @pytest.fixture(scope="session")
 def new_database(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], str]:
-    """Gives the address of an MLflow database without runs in a folder. Making one takes MLflow
-    seconds: this copies one.
+    """Return a function that makes an MLflow database without runs in a folder. MLflow takes
+    seconds to create one: this copies a template.
     """
     from mlflow import MlflowClient
 
@@ -124,8 +126,8 @@ def tiny_experiment(
     new_database: Callable[[Path], str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> "Experiment":
-    """Three tasks of two digits each, trained so briefly that a whole run takes seconds; it learns
-    little.
+    """Return an experiment of three tasks of two digits each, with so few epochs that a whole run
+    takes seconds; it learns little.
     """
     from orchestrator.config import Experiment
 
@@ -150,7 +152,7 @@ def tiny_experiment(
             "student": {"training": {"epochs": 2}},
             "execution": {"kind": "in_process", "num_threads": 1, "device": "cpu"},
             "store": {"uri": str(tmp_path_factory.mktemp("stages"))},
-            # exporting models takes longer than all the rest
+            # exporting models takes longer than everything else
             "tracking": {
                 "uri": new_database(tracking),
                 "spool": str(tracking / "spool"),
@@ -162,7 +164,7 @@ def tiny_experiment(
 
 @pytest.fixture(scope="session")
 def pretrained_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file of weights of mobilenet_v3_small: random, but always the same."""
+    """Return a file of weights of mobilenet_v3_small: random, but always the same."""
     import torch
     from safetensors.torch import save_file
     from torchvision import models
@@ -181,8 +183,8 @@ def shared_pretrained_experiment(
     pretrained_weights: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> "Experiment":
-    """Two tasks of two digits each, with a teacher whose extractor is pre-trained; its store is
-    everybody's.
+    """Return an experiment of two tasks of two digits each, with a teacher whose extractor is
+    pre-trained; all tests share its store.
     """
     from orchestrator.config.overrides import with_values
 
@@ -207,7 +209,7 @@ def shared_pretrained_experiment(
 def pretrained_experiment(
     shared_pretrained_experiment: "Experiment", tmp_path: Path
 ) -> "Experiment":
-    """The same with a store of its own."""
+    """Return the same experiment with its own store."""
     from orchestrator.config.overrides import with_values
 
     return with_values(shared_pretrained_experiment, {"store.uri": str(tmp_path / "store")})
@@ -217,8 +219,8 @@ def pretrained_experiment(
 def orchestrator_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., "subprocess.CompletedProcess[str]"]:
-    """The command line within this process: without the seconds in which a new one imports torch
-    and MLflow.
+    """Run the command line within this process, without the seconds in which a new one imports
+    torch and MLflow.
     """
 
     def run(*arguments: str) -> "subprocess.CompletedProcess[str]":

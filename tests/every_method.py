@@ -1,4 +1,4 @@
-"""Every built-in method, with values that make it small enough for tests."""
+"""Every built-in method, with settings that make it small enough for tests."""
 
 from __future__ import annotations
 

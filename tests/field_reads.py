@@ -1,4 +1,4 @@
-"""Observe the fields of an experiment that some code reads."""
+"""Record which fields of an experiment some code reads."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from orchestrator.config.base import Config
 
 
 class FieldReads:
-    """Notes which fields of an experiment are read, by dotted path: those that hold a value, not a
-    group of others.
+    """Recorder of the fields of an experiment that are read, by dotted path: fields that hold a
+    value, not groups of fields.
     """
 
     def __init__(self, experiment: Experiment) -> None:
@@ -33,8 +33,8 @@ class FieldReads:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Every read inside is noted; what pydantic does by itself goes through `__dict__` and is
-        none.
+        """Record every read inside; pydantic's own reads go through `__dict__` and are not
+        recorded.
         """
 
         def read(config: Config, name: str) -> Any:  # noqa: ANN401 - any attribute

@@ -21,13 +21,13 @@ import yaml
 from orchestrator.cluster.rules import problems
 
 CRDS = Path(__file__).parents[2] / "shared" / "kuberay-crds"
-# The newest and the three before: what a cluster that is still maintained may have.
+# The newest version and the three before it: those that a maintained cluster may have.
 VERSIONS = tuple(dict.fromkeys(kubernetes_validate.utils.all_versions()))[
     -4:
 ]  # it names each twice
 
 _RAY_KINDS = {"RayCluster": "rayclusters", "RayJob": "rayjobs", "RayCronJob": "raycronjobs"}
-# Kinds of the cluster's add-ons, which no schema here knows.
+# Kinds of cluster add-ons, for which there are no schemas here.
 _OTHER_APIS = ("kueue.x-k8s.io/",)
 _SECRET_NAME = re.compile(
     r"PASSWORD|SECRET|TOKEN|CREDENTIAL|PRIVATE|_KEY$|ACCESS_KEY", re.IGNORECASE
@@ -66,8 +66,8 @@ def has_ray_schemas() -> bool:
 
 
 def validate(objects: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Everything that is wrong with these objects, one line each, beginning with the object's kind
-    and name.
+    """Return all errors in these objects, one line each, beginning with the object's kind and
+    name.
     """
     found = []
     for each in objects:
@@ -80,7 +80,7 @@ def validate(objects: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def pod_specs(manifest: object, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every pod specification in an object, with its path."""
+    """Yield every pod specification in an object, with its path."""
     if isinstance(manifest, dict):
         if isinstance(manifest.get("containers"), list):
             yield path, manifest
@@ -114,14 +114,14 @@ def _problems(manifest: dict[str, Any]) -> Iterator[str]:
             f"{path}: {problem}"
             for problem in _pod_problems({**spec, "volumes": [*spec.get("volumes", []), *claims]})
         )
-    for autoscaler in _autoscalers(manifest):  # KubeRay makes a container of it, in the head's pod
+    for autoscaler in _autoscalers(manifest):  # KubeRay turns it into a container in the head's pod
         yield from (
             f"autoscalerOptions: {problem}"
             for problem in _container_problems(autoscaler, _RESTRICTED_POD)
         )
     yield from _images(manifest)
     yield from _inline_secrets(manifest)
-    if well_formed:  # the rules go by fields that the schema promises
+    if well_formed:  # the rules read fields that the schema guarantees
         yield from problems(manifest)
 
 
@@ -183,8 +183,8 @@ def _load(file: Path) -> dict[str, Any]:
 
 
 def _closed(schema: Any) -> Any:  # noqa: ANN401 - any part of a schema
-    """The schema with OpenAPI's words put into JSON Schema's, in which a field that it does not
-    name is an error.
+    """Return the schema with OpenAPI's keywords as JSON Schema's, in which unknown fields are
+    errors.
     """
     if isinstance(schema, list):
         return [_closed(part) for part in schema]

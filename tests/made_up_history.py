@@ -1,4 +1,4 @@
-"""A history as values, made up so that every sentence about it can be worked out by hand."""
+"""A history as values, constructed so that every sentence about it can be worked out by hand."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -34,14 +34,14 @@ def new_version(
     """Return a version with `2 · number` classes, promoted by the gate at once.
 
     Args:
-        number: Of the student.
-        days: Since it was registered.
-        state: Now.
-        **fields: That are different.
+        number: Version number of the student.
+        days: Days since registration.
+        state: Current state.
+        **fields: Fields that replace the defaults.
     """
     reason = fields.get("reason", "all 9 conditions are met")
     classes = [f"class {label}" for label in range(2 * number)]
-    # every class has ten held-out images; class n is right in 10 - n of them
+    # every class has ten held-out images; for class n, 10 - n of them are correct
     right = [max(0, 10 - label) for label in range(len(classes))]
     values: dict[str, Any] = {
         "student": number,
@@ -63,7 +63,9 @@ def new_version(
 
 
 def made_up_history() -> History:
-    """Return two champions before the last 30 days, one in them, and then a rejected candidate."""
+    """Return two champions before the last 30 days, one within them, and then a rejected
+    candidate.
+    """
     versions = [
         new_version(1, 80, "retired", events=[VersionEvent(days_ago(80), "champion", "all met")]),
         new_version(2, 40, "previous", events=[VersionEvent(days_ago(40), "champion", "all met")]),

@@ -1,5 +1,5 @@
-"""A tracking store in memory, which can be away, hang, lose answers and refuse files; and the way
-there.
+"""A tracking store in memory that can be unreachable, hang, lose answers and refuse files; and its
+delivery.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ class MemoryStore:
     """The runs of a store, by its ids.
 
     Attributes:
-        is_away: Whether it does not answer.
-        failures: Raised by the next requests, one each.
-        also_acts: Whether a request that fails has reached the store: its answer is lost.
-        takes_files: Whether there is a place for files.
-        answers: Requests wait until it is set.
+        is_away: Whether the store is unreachable.
+        failures: Errors raised by the next requests, one each.
+        also_acts: Whether a failing request still reaches the store and only its answer is lost.
+        takes_files: Whether the store accepts files.
+        answers: Event that requests wait for.
     """
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class MemoryStore:
 
 
 class MemoryDelivery:
-    """Sends the entries of one session to a store in memory."""
+    """Delivery of the entries of one session to a store in memory."""
 
     def __init__(self, store: MemoryStore, run_ids: Mapping[str, str]) -> None:
         self._store = store

@@ -18,10 +18,10 @@ from tests.waiting import wait_for_server
 
 @contextmanager
 def simulated_s3() -> Iterator[str]:
-    """The address of an empty folder in a bucket, as `store.uri` takes it:
+    """Yield the address of an empty folder in a bucket, in the form of `store.uri`:
     `s3://…?endpoint_override=…`.
 
-    A process of its own: pyarrow asks it while it holds the interpreter's lock.
+    The server is a separate process: pyarrow calls it while holding the interpreter's lock.
     """
     if importlib.util.find_spec("moto") is None:
         pytest.skip("no simulated S3 here")

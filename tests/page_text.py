@@ -9,7 +9,7 @@ VOID = {"meta", "br", "wbr", "link", "hr", "img", "input"}
 
 
 class Balance(HTMLParser):
-    """Every element that opens closes, in order."""
+    """Parser that checks that every element is closed, in order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,11 +30,11 @@ class Balance(HTMLParser):
 
 
 def text_of(html: str, links: Sequence[str] = ()) -> str:
-    """Return what a person reads.
+    """Return the text that a reader sees.
 
     Args:
-        html: Of the page.
-        links: Beginnings of addresses that the page may lead to.
+        html: The page.
+        links: Allowed beginnings of the addresses that the page links to.
     """
     balance = Balance()
     balance.feed(html)

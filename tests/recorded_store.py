@@ -15,8 +15,8 @@ from orchestrator.tracking.tracked_run import TrackedRun
 
 
 def register_versions(uri: str, folder: Path) -> None:
-    """Register three versions of each role's model, of which the last is deleted; the champion is
-    the second.
+    """Register three versions of each role's model; delete the last, and make the second the
+    champion.
     """
     client = MlflowClient(uri, uri)
     for role in ("teacher", "student"):
@@ -33,7 +33,7 @@ def register_versions(uri: str, folder: Path) -> None:
 
 
 def assert_same_versions(sql: ModelRegistry, asked: ModelRegistry, folder: Path) -> None:
-    """Compare every answer of two registries, and what either writes with what both read."""
+    """Compare every answer of two registries, and read through both what either writes."""
     roles: tuple[Literal["teacher", "student"], ...] = ("teacher", "student")
     for role in roles:
         assert len(asked.versions(role)) == 2
@@ -64,8 +64,8 @@ def assert_same_versions(sql: ModelRegistry, asked: ModelRegistry, folder: Path)
 
 
 def record_runs(uri: str, folder: Path) -> None:
-    """Record two runs with numbers and files, a sweep with a trial, a run that failed, and what is
-    deleted: a run, and an experiment with a run.
+    """Record two runs with numbers and files, a sweep with a trial, and a failed run; then delete a
+    run, and an experiment with a run.
     """
     tracking = TrackingConfig(uri=uri, spool=folder / "spool")
     for name, status in (("one", RunStatus.FINISHED), ("two", RunStatus.FAILED)):
@@ -96,7 +96,7 @@ def record_runs(uri: str, folder: Path) -> None:
 
 
 def assert_same_runs(sql: Records, asked: Records) -> None:
-    """Compare every answer of two ways to read runs."""
+    """Compare every answer of two run readers."""
     assert sql.experiments() == asked.experiments()
     ids = [i for i, name in asked.experiments().items() if name == "digits"]
     everything = [*asked.runs(RunQuery(ids))]

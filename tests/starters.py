@@ -18,9 +18,9 @@ def try_starters(program: Path, version: str, folder: Path, variables: Mapping[s
 
     Args:
         program: The installed `orchestrator`.
-        version: The version that it must name.
-        folder: Where the commands run.
-        variables: Their whole environment.
+        version: The expected version.
+        folder: Working folder of the commands.
+        variables: The commands' whole environment.
     """
 
     def call(*words: str) -> str:

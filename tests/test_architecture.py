@@ -1,5 +1,5 @@
-"""Properties of the whole: what loads what, the size of files, the frozen surface of the command
-line, shapes run as checks.
+"""Properties of the whole package: imports, file sizes, the frozen command line, shapes that run as
+checks.
 """
 
 import ast
@@ -75,7 +75,7 @@ HEAVY = ("torch", "torchvision", "ray", "mlflow", "matplotlib", "sklearn", "pyar
     ],
     ids=" ".join,
 )
-def test_help_validate_and_a_wrong_file_load_nothing_heavy(arguments: list[str]) -> None:
+def test_help_validate_and_an_invalid_file_import_nothing_heavy(arguments: list[str]) -> None:
     code = (
         "import sys\n"
         "from orchestrator.cli import main\n"
@@ -95,7 +95,7 @@ def test_help_validate_and_a_wrong_file_load_nothing_heavy(arguments: list[str])
     assert answer.returncode == (2 if "nonesuch" in " ".join(arguments) else 0)
 
 
-def test_the_package_and_its_configuration_load_nothing_heavy() -> None:
+def test_the_package_and_its_configuration_import_nothing_heavy() -> None:
     code = (
         "import sys, orchestrator, orchestrator.config, orchestrator.errors; sys.exit('"
         f" '.join(set({HEAVY!r}) & set(sys.modules)))"
@@ -113,8 +113,8 @@ def test_an_unknown_public_name_is_an_attribute_error() -> None:
 
 
 def imports_of(package: Path) -> dict[str, set[str]]:
-    """The modules of a package that each of its modules imports: at once, in a function, or for
-    type checkers only.
+    """Return the modules of a package that each of its modules imports: at once, in a function, or
+    for type checkers only.
     """
     files = {
         ".".join(file.relative_to(package.parent).with_suffix("").parts).removesuffix(
@@ -129,14 +129,14 @@ def imports_of(package: Path) -> dict[str, set[str]]:
             if isinstance(node, ast.Import):
                 named |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module:
-                for alias in node.names:  # a module of its own, or a name in one
+                for alias in node.names:  # a module, or a name in one
                     inside = f"{node.module}.{alias.name}"
                     named.add(inside if inside in files else node.module)
         imports[module] = named & files.keys()
     return imports
 
 
-def test_no_module_imports_itself_by_way_of_others() -> None:
+def test_no_module_imports_itself_through_others() -> None:
     imports = imports_of(ROOT / "orchestrator")
     assert len(imports) == len(SOURCES)
     graphlib.TopologicalSorter(imports).prepare()
@@ -152,7 +152,7 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from pets.a import Cat",
     ],
 )
-def test_a_cycle_of_imports_is_found(tmp_path: Path, importing_a: str) -> None:
+def test_an_import_cycle_is_found(tmp_path: Path, importing_a: str) -> None:
     package = tmp_path / "pets"
     package.mkdir()
     (package / "__init__.py").write_text("from pets.a import Cat")
@@ -181,7 +181,7 @@ METHOD_FREE = (
 
 @pytest.mark.parametrize("package", METHOD_FREE)
 def test_nothing_outside_methods_and_config_names_a_method(package: str) -> None:
-    """No kind as text, no import of a method or of its configuration."""
+    """No kind as text, and no import of a method or of its configuration."""
     names = _method_names()
     found = []
     for file in sorted((ROOT / "orchestrator" / package).rglob("*.py")):
@@ -195,7 +195,7 @@ def test_nothing_outside_methods_and_config_names_a_method(package: str) -> None
     assert not found, found
 
 
-def test_every_built_in_method_is_one_module_that_keeps_the_protocol() -> None:
+def test_every_built_in_method_is_one_module_that_implements_the_protocol() -> None:
     from orchestrator.config import Experiment
     from orchestrator.methods.method import Method, method_of
 
@@ -221,7 +221,7 @@ def _source_variants() -> dict[str, type]:
 
 
 def _names_of_sources(file: Path, variants: dict[str, type]) -> list[str]:
-    """Kinds as text, imports of a source's module, and of its configuration."""
+    """Return kinds as text, imports of source modules, and imports of their configurations."""
     kinds, configurations = {*variants}, {model.__name__ for model in variants.values()}
     found = []
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -247,7 +247,7 @@ def test_nothing_outside_sources_and_config_names_an_image_source() -> None:
     assert naming == set(NAMES_SOURCES)
 
 
-def test_every_built_in_source_is_one_module_that_keeps_the_protocol() -> None:
+def test_every_built_in_source_is_one_module_that_implements_the_protocol() -> None:
     from orchestrator.data.sources.source import SourceKind
 
     folder = ROOT / "orchestrator" / "data" / "sources"
@@ -258,7 +258,7 @@ def test_every_built_in_source_is_one_module_that_keeps_the_protocol() -> None:
         assert isinstance(module.SOURCE, SourceKind), name
 
 
-def test_every_built_in_backbone_is_one_module_that_keeps_the_protocol() -> None:
+def test_every_built_in_backbone_is_one_module_that_implements_the_protocol() -> None:
     from orchestrator.config.schema import variant_kinds
     from orchestrator.config.teacher import TeacherConfig
     from orchestrator.models.backbones.kinds import BackboneKind
@@ -272,7 +272,7 @@ def test_every_built_in_backbone_is_one_module_that_keeps_the_protocol() -> None
 
 
 def _ways_to_add() -> list[tuple[str, ...]]:
-    """Return the rows of CONTRIBUTING's table, without the name of what is added."""
+    """Return the rows of CONTRIBUTING's table, without the first column."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     table = text[text.index("| to add |") :].split("\n\n")[0]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
@@ -280,7 +280,9 @@ def _ways_to_add() -> list[tuple[str, ...]]:
 
 
 @pytest.mark.parametrize("row", _ways_to_add(), ids=lambda row: str(row[0]))
-def test_a_thing_is_added_in_the_files_that_contributing_names(row: tuple[str, ...]) -> None:
+def test_each_kind_of_addition_edits_the_files_that_contributing_names(
+    row: tuple[str, ...],
+) -> None:
     """The example's name occurs in these files of the package, and in no others."""
     _, new_file, edited, example, _ = row
     name = example.strip("`")
@@ -310,7 +312,7 @@ def _kind_of(name: str) -> str:
     return ""
 
 
-def test_what_can_come_from_outside_is_what_contributing_says() -> None:
+def test_extension_points_are_those_that_contributing_names() -> None:
     from orchestrator.config.extensions import GROUPS
 
     assert {row[-1].strip("`") for row in _ways_to_add()} - {"–"} == set(GROUPS)
@@ -320,20 +322,20 @@ def test_what_can_come_from_outside_is_what_contributing_says() -> None:
 
 
 @pytest.mark.parametrize("file", SOURCES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_a_reader_finishes_every_file_in_one_sitting(file: Path) -> None:
+def test_every_file_is_short_and_specifically_named(file: Path) -> None:
     assert len(file.read_text(encoding="utf-8").splitlines()) <= 300
     assert file.stem not in {"utils", "util", "helpers", "helper", "common", "misc", "manager"}
 
 
 @pytest.mark.parametrize("file", SOURCES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_every_file_says_what_it_is(file: Path) -> None:
+def test_every_file_has_a_module_docstring(file: Path) -> None:
     docstring = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))
     assert docstring
     assert docstring.split("\n")[0].rstrip().endswith((".", ":")) or "\n" in docstring
 
 
 @pytest.mark.parametrize("room", ["figures", "tracking", "tracking/mlflow", "tracking/outbox"])
-def test_the_drawing_of_a_room_names_every_file_in_it(room: str) -> None:
+def test_a_packages_drawing_names_every_file_in_it(room: str) -> None:
     folder = ROOT / "orchestrator" / room
     drawing = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8")))
     assert drawing
@@ -341,7 +343,7 @@ def test_the_drawing_of_a_room_names_every_file_in_it(room: str) -> None:
     assert {file.stem for file in folder.glob("[a-z]*.py")} <= words
 
 
-def test_median_file_is_about_120_lines_or_less() -> None:
+def test_the_median_file_has_about_120_lines_or_less() -> None:
     sizes = sorted(len(file.read_text(encoding="utf-8").splitlines()) for file in SOURCES)
     assert sizes[len(sizes) // 2] <= 150
 
@@ -349,7 +351,7 @@ def test_median_file_is_about_120_lines_or_less() -> None:
 # --- frozen surfaces ------------------------------------------------------------------------------
 
 
-def test_commands_and_flags_are_these() -> None:
+def test_commands_and_options_are_frozen() -> None:
     group = typer.main.get_group(build_application())
     assert {flag for parameter in group.params for flag in parameter.opts} == {"--version"}
     commands = dict(group.commands)
@@ -447,13 +449,13 @@ def test_commands_and_flags_are_these() -> None:
     }
 
 
-def test_every_file_of_the_command_line_is_a_command_of_the_list() -> None:
+def test_every_command_file_is_in_the_list_of_commands() -> None:
     files = {file.stem for file in (ROOT / "orchestrator" / "cli").glob("*.py")}
     commands = {*COMMANDS, *(f"data_{name}" for name in DATA_COMMANDS)}
     assert files - {"__init__", "application", "deciding", "options"} == commands
 
 
-def test_public_names_are_these() -> None:
+def test_public_names_are_frozen() -> None:
     orchestrator = importlib.import_module("orchestrator")
     assert set(orchestrator.__all__) == {
         "Experiment",
@@ -483,7 +485,7 @@ LAZY = [
 
 
 @pytest.mark.parametrize("file", LAZY, ids=lambda file: file.parent.name)
-def test_type_checkers_see_the_names_of_a_package_where_they_are_loaded_from(file: Path) -> None:
+def test_type_checkers_see_the_lazily_loaded_names_of_a_package(file: Path) -> None:
     package = ".".join(file.parent.relative_to(ROOT).parts)
     tree = ast.parse(file.read_text(encoding="utf-8"))
     checked, loaded = (
@@ -508,13 +510,13 @@ def test_type_checkers_see_the_names_of_a_package_where_they_are_loaded_from(fil
         module.nonesuch  # noqa: B018 - the access is the test
 
 
-def test_no_package_writes_its_own_lazy_names() -> None:
+def test_no_package_implements_its_own_lazy_names() -> None:
     writing = [file for file in SOURCES if "def __getattr__(name" in file.read_text("utf-8")]
     assert not writing
 
 
 @pytest.mark.parametrize("name", ["run", "sweep", "retrain"])
-def test_what_is_run_from_python_needs_its_configuration_only(name: str) -> None:
+def test_functions_to_run_from_python_require_only_their_configuration(name: str) -> None:
     function = getattr(importlib.import_module("orchestrator"), name)
     required = {
         parameter.name
@@ -524,7 +526,7 @@ def test_what_is_run_from_python_needs_its_configuration_only(name: str) -> None
     assert required <= {"experiment", "search_space", "retraining"}
 
 
-def test_top_level_configuration_keys_are_these() -> None:
+def test_top_level_configuration_keys_are_frozen() -> None:
     from orchestrator.config import Experiment
 
     assert set(Experiment.model_fields) == {
@@ -545,7 +547,7 @@ def test_top_level_configuration_keys_are_these() -> None:
 
 
 def wrong_calls() -> dict[str, Callable[[], object]]:
-    """One call of each package with tensors of a wrong shape or type."""
+    """Return one call per package with tensors of a wrong shape or type."""
     from orchestrator.data.augmentation import quarter_turns
     from orchestrator.evaluation.classification import agreement
     from orchestrator.export.comparison import median_seconds
@@ -578,12 +580,12 @@ def wrong_calls() -> dict[str, Callable[[], object]]:
         "export",
     ],
 )
-def test_tensor_shapes_in_signatures_are_run_as_checks(package: str) -> None:
+def test_tensor_shapes_in_signatures_are_checked(package: str) -> None:
     with pytest.raises(jaxtyping.TypeCheckError):
         wrong_calls()[package]()
 
 
-def test_every_package_of_the_learning_code_is_one_that_is_checked() -> None:
+def test_every_package_of_the_learning_code_is_checked() -> None:
     with_shapes = {
         file.relative_to(ROOT / "orchestrator").parts[0]
         for file in SOURCES
@@ -592,7 +594,7 @@ def test_every_package_of_the_learning_code_is_one_that_is_checked() -> None:
     assert with_shapes <= set(wrong_calls())
 
 
-def test_checked_functions_accept_what_is_right() -> None:
+def test_checked_functions_accept_correct_tensors() -> None:
     from orchestrator.data.augmentation import quarter_turns
 
     turned: Tensor = quarter_turns(torch.zeros(2, 1, 4, 4, dtype=torch.uint8))

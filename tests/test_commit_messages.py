@@ -1,7 +1,7 @@
 """Hold commits to CONTRIBUTING.md: an imperative subject of at most 72 characters, a reason below.
 
-The pattern is that of the commit-msg hook in .pre-commit-config.yaml, which says so before a
-commit is made.
+The pattern is that of the commit-msg hook in .pre-commit-config.yaml, which rejects a message
+before the commit is made.
 """
 
 import re
@@ -23,7 +23,7 @@ def pattern() -> re.Pattern[bytes]:
 
 
 def messages_since(commit: str) -> list[bytes]:
-    """Return the messages of all commits after one; none where the history does not hold it."""
+    """Return the messages of all commits after one; none if the history lacks it."""
     log = ["git", "log", "--no-merges", "-z", "--format=%B", f"{commit}..HEAD"]
     answer = subprocess.run(log, cwd=ROOT, capture_output=True, check=False)
     if answer.returncode:
@@ -31,7 +31,7 @@ def messages_since(commit: str) -> list[bytes]:
     return [message.strip() for message in answer.stdout.split(b"\0") if message.strip()]
 
 
-def test_new_commits_say_what_they_do_and_why() -> None:
+def test_new_commits_have_a_subject_and_a_reason() -> None:
     refused = [each.decode() for each in messages_since(CHECKED_SINCE) if not pattern().match(each)]
     assert refused == []
 
@@ -65,5 +65,5 @@ def test_good_messages_pass(message: str) -> None:
         "Fix",
     ],
 )
-def test_other_messages_are_refused(message: str) -> None:
+def test_other_messages_are_rejected(message: str) -> None:
     assert not pattern().match(message.encode())

@@ -1,4 +1,4 @@
-"""What the pages say is so: commands of README and docs/ are known, snippets are valid, paths and
+"""The pages are correct: commands of README and docs/ are known, snippets are valid, paths and
 links exist.
 """
 
@@ -35,13 +35,13 @@ README, METHOD = PAGES["README.md"], PAGES["docs/method.md"]
 
 
 def fenced(text: str) -> list[tuple[str, str]]:
-    """Language and content of each code block, in order."""
+    """Return language and content of each code block, in order."""
     pattern = r"^```([\w-]*)[ \t]*\n(.*?)^```[ \t]*$"
     return re.findall(pattern, text, flags=re.MULTILINE | re.DOTALL)
 
 
 def code_blocks(language: str) -> list[str]:
-    """Code blocks of all pages in a language, each once."""
+    """Return the code blocks of all pages in a language, each once."""
     found = [
         content for text in PAGES.values() for named, content in fenced(text) if named == language
     ]
@@ -49,8 +49,8 @@ def code_blocks(language: str) -> list[str]:
 
 
 def commands() -> list[str]:
-    """`orchestrator …` lines of the pages' shell blocks, joined where they go on, without prompt,
-    path and comment.
+    """Return the `orchestrator …` lines of the pages' shell blocks, with continuation lines joined
+    and without prompt, path and comment.
     """
     blocks = [
         block
@@ -72,7 +72,7 @@ def in_all_pages(pattern: str) -> list[str]:
 # --- commands -------------------------------------------------------------------------------------
 
 
-def test_every_command_stands_on_a_page_and_every_one_that_does_exists() -> None:
+def test_pages_name_every_command_and_no_other() -> None:
     inline = in_all_pages(r"`orchestrator ([a-z]+)[ `]")
     shown = {shlex.split(command)[0] for command in commands()} - {"--version"}
     assert {*inline, *shown} == {*COMMANDS, "data"}
@@ -94,7 +94,7 @@ def test_every_command_is_known_with_its_flags_and_files(
     if words[0] in ("run", "plan"):
         experiment = parsed.params["experiment"]
         if str(experiment).startswith("examples/plugin/"):
-            assert (ROOT / experiment).exists()  # its own tests install what it needs
+            assert (ROOT / experiment).exists()  # its own tests install its requirements
         elif (ROOT / experiment).exists():
             load_experiment(experiment, parsed.params["overrides"] or [])
         else:
@@ -118,7 +118,7 @@ def test_every_make_target_exists(target: str) -> None:
 
 
 @pytest.mark.parametrize("block", code_blocks("yaml"))
-def test_every_configuration_file_is_valid(block: str) -> None:
+def test_every_configuration_snippet_is_valid(block: str) -> None:
     values = yaml.safe_load(block)
     if "parameters" in values:
         Space(SearchSpace.model_validate(values), Experiment())
@@ -129,7 +129,7 @@ def test_every_configuration_file_is_valid(block: str) -> None:
 
 
 @pytest.mark.parametrize("block", code_blocks("python"))
-def test_python_imports_what_exists(block: str) -> None:
+def test_python_snippets_import_existing_names(block: str) -> None:
     for node in ast.walk(ast.parse(block)):
         if isinstance(node, ast.ImportFrom) and node.module:
             for name in node.names:
@@ -156,8 +156,8 @@ def test_every_path_exists(path: str) -> None:
         }
     ),
 )
-def test_every_link_leads_somewhere(page: str, target: str) -> None:
-    """Also for who reads the pages in the repository; `make docs` checks anchors as well."""
+def test_every_link_has_an_existing_target(page: str, target: str) -> None:
+    """Links also work for readers of the repository; `make docs` checks anchors as well."""
     assert ((ROOT / page).parent / target).exists()
 
 
@@ -173,7 +173,7 @@ def test_every_page_is_in_the_navigation() -> None:
 
 
 def test_every_installation_names_an_extra_of_the_checkout() -> None:
-    # the package is in no registry: its bare name would install nothing, or somebody else's
+    # the package is in no registry: its bare name would install nothing, or a stranger's package
     sources = [
         *PAGES.values(),
         *(file.read_text() for file in PACKAGE.rglob("*.py")),

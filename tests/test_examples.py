@@ -1,4 +1,4 @@
-"""Every script of examples/ does what it says, without Ray; sweeps also without MLflow."""
+"""Every script of examples/ works as described, without Ray; sweeps also without MLflow."""
 
 import importlib.util
 import re
@@ -19,7 +19,7 @@ SHORT = [
     "teacher.training.epochs=1",
     "student.training.epochs=1",
     "execution={kind: in_process, num_threads: 1, device: cpu}",
-    # nobody answers there: nothing is sent
+    # no server listens there: nothing is sent
     "tracking={uri: 'http://127.0.0.1:9', required: false, models: none}",
 ]
 
@@ -57,7 +57,7 @@ def test_the_guide_names_every_example_and_no_other() -> None:
     assert named == {*(file.name for file in EXAMPLES.glob("*.py")), "plugin/"}
 
 
-def test_a_sweep_prints_its_trials_and_the_best(
+def test_a_sweep_prints_its_trials_and_the_best_one(
     shared: Path, overrides: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     result = example("sweep").main(shared, overrides)
@@ -78,7 +78,7 @@ def _only_quick_students(file: Path, num_trials: int) -> SearchSpace:
     return space.model_copy(update={"parameters": kept, "bounds": bounds})
 
 
-def test_a_front_is_printed_as_optuna_has_it(
+def test_the_printed_front_equals_optunas(
     shared: Path,
     overrides: list[str],
     capsys: pytest.CaptureFixture[str],
@@ -97,7 +97,7 @@ def test_a_front_is_printed_as_optuna_has_it(
 def test_a_resumed_sweep_computes_nothing_twice(shared: Path, overrides: list[str]) -> None:
     result = example("resume").main(shared, overrides)
     assert list(result.trials["status"]) == ["finished", "finished"]
-    # the sweep above has learned both, in the same store
+    # the sweep above has trained both, in the same store
     assert set(result.trials["stages_computed"]) == {0}
 
 
@@ -128,7 +128,7 @@ def test_a_retraining_is_run_after_each_delivery(
         "experiment.tracking.models": "none",
         "experiment.tracking.spool": tmp_path / "spool",
         "source.settled_seconds": 0,
-        # whatever is learned so briefly is promoted
+        # this gate promotes every candidate, however briefly trained
         "gate": "{margin: 1, max_taken: 1, min_new_accuracy: 0, min_agreement: 0}",
     }
     outcomes = module.main(tmp_path, [f"{path}={value}" for path, value in settings.items()])

@@ -1,4 +1,4 @@
-"""The references of the documentation have every name of the program, and no other."""
+"""The reference pages have every name of the program, and no other."""
 
 import functools
 import importlib
@@ -28,7 +28,7 @@ def page(path: str) -> str:
 
 @pytest.fixture
 def hook(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The module that writes the reference of every configuration field."""
+    """Return the module that writes the reference of every configuration field."""
     monkeypatch.syspath_prepend(str(DOCS / "hooks"))
     monkeypatch.chdir(ROOT)
     return importlib.import_module("settings")
@@ -123,12 +123,12 @@ def test_the_page_of_files_has_every_file_that_a_run_or_a_sweep_leaves() -> None
         }
     ),
 )
-def test_every_message_of_the_troubleshooting_page_is_one_of_the_program(said: str) -> None:
+def test_every_message_of_the_troubleshooting_page_is_in_the_program(said: str) -> None:
     assert re.sub(r"\W+", "", said) in _words_of_the_program()
 
 
 @functools.cache
 def _words_of_the_program() -> str:
-    """All sources without what may stand between two words of a message: a line may end there."""
+    """Return all sources without whitespace and punctuation, as a line may end inside a message."""
     sources = "".join(file.read_text(encoding="utf-8") for file in PACKAGE.rglob("*.py"))
     return re.sub(r"\W+", "", re.sub(r"\"\s+f?\"", "", sources))

@@ -1,7 +1,7 @@
-"""Hold a release together: one version everywhere, and a wheel that needs no checkout.
+"""Check a release: one version everywhere, and a wheel that needs no checkout.
 
 `tests/integration/test_cluster_jobs.py` installs the wheel with its locked dependencies into an
-empty environment; here it borrows those of this one.
+empty environment; here it uses those of this environment.
 """
 
 import os
@@ -56,14 +56,14 @@ def test_the_changelog_and_the_citation_name_the_version() -> None:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with what `make dist` builds."""
+    """Return a folder with the output of `make dist`."""
     folder = tmp_path_factory.mktemp("dist")
     build = [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-t", "wheel"]
     subprocess.run([*build, "-d", str(folder)], cwd=ROOT, check=True, capture_output=True)
     return folder
 
 
-def test_the_source_distribution_holds_what_the_wheel_needs(built: Path) -> None:
+def test_the_source_distribution_contains_everything_the_wheel_needs(built: Path) -> None:
     [archive] = built.glob("*.tar.gz")
     with tarfile.open(archive) as opened:
         names = {name.partition("/")[2] for name in opened.getnames()}
@@ -86,10 +86,10 @@ def test_the_wheel_alone_runs_its_starters_in_another_folder(built: Path, tmp_pa
     venv.create(tmp_path / "env", with_pip=True, symlinks=True)
     programs = tmp_path / "env" / "bin"
     own = Path(sysconfig.get_path("purelib", vars={"base": str(tmp_path / "env")}))
-    # a bare path: the .pth files there, such as that of the checkout, are not read
+    # a bare path: .pth files there, such as that of the checkout, are not read
     (own / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
 
-    # whatever PYTHONPATH names would come before the wheel
+    # PYTHONPATH would take precedence over the wheel
     variables = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     install = ["-m", "pip", "install", "--no-index", "--no-deps", "--ignore-installed", str(wheel)]
     subprocess.run([str(programs / "python"), *install], env=variables, check=True)

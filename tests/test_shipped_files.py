@@ -35,7 +35,7 @@ def test_the_default_experiment_is_shipped() -> None:
 
 
 @pytest.mark.parametrize("file", EXPERIMENTS, ids=lambda file: str(file.relative_to(ROOT)))
-def test_every_experiment_is_valid_and_says_what_it_is(file: Path) -> None:
+def test_every_experiment_is_valid_and_has_a_description(file: Path) -> None:
     assert load_experiment(file).name
     assert file.read_text(encoding="utf-8").startswith("#")
 
@@ -52,7 +52,7 @@ def test_the_default_experiment_runs_this_projects_method_on_five_tasks_of_two_d
 
 
 @pytest.mark.parametrize("file", RETRAININGS, ids=lambda file: str(file.relative_to(ROOT)))
-def test_every_retraining_is_valid_and_says_what_it_is(file: Path) -> None:
+def test_every_retraining_is_valid_and_has_a_description(file: Path) -> None:
     assert isinstance(load_any(file), Retraining)
     learned = load_experiment(ROOT / "experiments" / "digits.yaml")
     experiment = load_retraining(file).experiment
@@ -68,7 +68,7 @@ def test_every_retraining_is_valid_and_says_what_it_is(file: Path) -> None:
 # --- search spaces --------------------------------------------------------------------------------
 
 
-def test_search_spaces_are_these() -> None:
+def test_the_shipped_search_spaces_are_frozen() -> None:
     names = [
         "accuracy_and_size",
         "augmentation_learning_rate",
@@ -83,7 +83,7 @@ def test_search_spaces_are_these() -> None:
 
 
 @pytest.mark.parametrize("file", SEARCH_SPACES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_every_search_space_fits_the_default_experiment_and_says_what_it_is(file: Path) -> None:
+def test_every_search_space_fits_the_default_experiment_and_has_a_description(file: Path) -> None:
     search_space = load_any(file)
     assert isinstance(search_space, SearchSpace)
     assert search_space.name == file.stem
@@ -115,7 +115,7 @@ def test_a_search_space_fits_the_experiments_of_its_regime(
     assert f"`{experiment}.yaml`" in LANGUAGE
 
 
-def test_baselines_are_all_methods_over_three_seeds() -> None:
+def test_the_baselines_are_all_methods_over_three_seeds() -> None:
     search_space = load_search_space(ROOT / "search_spaces" / "baselines.yaml")
     experiment = load_experiment(ROOT / "experiments" / "digits.yaml")
     methods = {point.parameters["method.kind"] for point in Space(search_space, experiment).grid()}

@@ -1,4 +1,4 @@
-"""Networks of timm as the tests use them, and files of weights that timm itself has made."""
+"""Networks of timm for tests, and files of weights written by timm itself."""
 
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,12 @@ def built(name: str, **values: Any) -> Backbone:  # noqa: ANN401 - settings of t
 
 
 def saved(folder: Path, name: str, suffix: str = "safetensors", **values: Any) -> Path:  # noqa: ANN401 - arguments of timm
-    """A file of weights that timm itself has made."""
+    """Return a file of weights written by timm itself."""
     torch.manual_seed(5)
     state = timm.create_model(name, **values).state_dict()
     file = folder / f"{name}.{suffix}"
     if suffix == "safetensors":
         save_file(state, file)
     else:
-        torch.save({"epoch": 3, "state_dict": state}, file)  # as timm's own training writes it
+        torch.save({"epoch": 3, "state_dict": state}, file)  # as timm's training writes it
     return file

@@ -14,7 +14,7 @@ from PIL import Image
 
 
 def png(pixels: npt.NDArray[np.uint8]) -> bytes:
-    """Encode (channels, height, width) without loss."""
+    """Encode (channels, height, width) losslessly."""
     stream = io.BytesIO()
     Image.fromarray(pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, 2)).save(
         stream, "PNG"
@@ -23,7 +23,7 @@ def png(pixels: npt.NDArray[np.uint8]) -> bytes:
 
 
 def write_unlabeled(path: Path, images: Iterable[npt.NDArray[np.uint8]]) -> Path:
-    """Write a Parquet file that has images and no labels."""
+    """Write a Parquet file with images and without labels."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table({"image": [png(image) for image in images]}), path)
     return path
@@ -32,5 +32,5 @@ def write_unlabeled(path: Path, images: Iterable[npt.NDArray[np.uint8]]) -> Path
 def noise(
     num: int, shape: tuple[int, int, int] = (1, 8, 8), seed: int = 0
 ) -> npt.NDArray[np.uint8]:
-    """Return images of which no two are equal."""
+    """Return images that are all different."""
     return np.random.default_rng(seed).integers(0, 256, (num, *shape), dtype=np.uint8)

@@ -1,5 +1,5 @@
-"""Waiting in tests. A deadline is for what hangs: it is many times what a loaded machine needs,
-and whatever is waited for is looked at often, so that it costs nothing where all goes well.
+"""Waiting in tests. A deadline is for code that hangs: it is many times what a loaded machine
+needs. Conditions are polled often, so that waiting costs no time in the normal case.
 """
 
 import subprocess
@@ -8,14 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 PATIENCE_SECONDS = 600.0
-# Nothing that is tested waits so long: the tests let what hangs go on in the end.
+# Longer than anything under test takes: tests release in the end what they made hang.
 HANGING_SECONDS = 120.0
 
 
 def wait_until(
     condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS, pause_seconds: float = 0.05
 ) -> None:
-    """Return as soon as the condition holds; fail when it does not in so many seconds."""
+    """Return as soon as the condition holds; fail if it does not within the given seconds."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds:.0f} s in vain"
@@ -28,10 +28,9 @@ def wait_for_server(
     """Return as soon as a server answers.
 
     Args:
-        process: The server's. When it ends there is nothing to wait for: fail at once, with its
-            log.
-        answers: Ask the server once.
-        log: The file into which the server writes what it has to say.
+        process: The server's process. If it ends, fail at once with its log.
+        answers: Function that queries the server once.
+        log: The server's log file.
     """
 
     def said() -> str:

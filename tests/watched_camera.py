@@ -1,4 +1,4 @@
-"""A champion that knows six digits, and a camera whose images it watches."""
+"""A champion that knows six digits, and a camera folder whose images are monitored."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from orchestrator.training.random_streams import seeded_initialisation
 from tests.unlabeled import png, write_unlabeled
 
 KNOWN, UNSEEN = range(6), range(6, 10)
-LABELLED, WITHOUT = slice(100), slice(100, None)  # of each digit
+LABELLED, WITHOUT = slice(100), slice(100, None)  # images of each digit
 RIDGE = 10.0
 NOWHERE = Path("/nowhere")
 Images = list[npt.NDArray[np.uint8]]
@@ -67,7 +67,7 @@ def retraining_of(arrivals: Path, camera: Path, **monitoring: Any) -> Retraining
 
 
 def ridge_regression(role: Role, images: torch.Tensor, labels: torch.Tensor) -> Network[Any, Any]:
-    """A network of random layers, and on them the linear map that gives labels best."""
+    """Return a network of random layers with the linear map that predicts the labels best."""
     backbone = retraining_of(NOWHERE, NOWHERE.with_name("camera")).experiment.backbone_of(role)
     with seeded_initialisation(0, role):
         extractor = build_backbone(backbone, (1, 8, 8))
@@ -81,7 +81,7 @@ def ridge_regression(role: Role, images: torch.Tensor, labels: torch.Tensor) -> 
 
 @dataclass
 class Known:
-    """A champion of six digits, and the files that it learned from."""
+    """A champion of six digits, and the files that it was trained on."""
 
     arrivals: Path
     champion: Registered
@@ -89,7 +89,9 @@ class Known:
 
 
 def champion_of_six(arrivals: Path) -> Known:
-    """Deliver digits with labels, and return what has learned the half that is not held out."""
+    """Deliver digits with labels, and return a champion trained on the half that is not held
+    out.
+    """
     for digit in KNOWN:
         cells = [png(image) for image in digits([digit], LABELLED)]
         table = pa.table({"image": cells, "label": [digit] * len(cells)})
@@ -121,7 +123,7 @@ def learned_from(arrivals: Path) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 class Camera:
-    """A folder in which images without labels arrive, and what is remembered of them."""
+    """A folder in which images without labels arrive, and the record of its monitoring."""
 
     def __init__(self, known: Known, folder: Path, **monitoring: Any) -> None:  # noqa: ANN401
         folder.mkdir(exist_ok=True)
@@ -134,7 +136,7 @@ class Camera:
         return write_unlabeled(self.folder / f"{number}.parquet", images)
 
     def look(self) -> Look | None:
-        """The look that a tick takes; None where it takes none."""
+        """Monitor the folder as a tick does; return None if a tick would not."""
         before = self.record.looks
         files = list_unlabeled(self.retraining.source)
         watch = Watch(self.retraining, self.champion, self.found)

@@ -1,4 +1,6 @@
-"""One suite for every delivery: the double of the outbox's tests, and MLflow on a SQLite file."""
+"""One suite for every delivery: the in-memory double of the outbox's tests, and MLflow on
+SQLite.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -39,14 +41,14 @@ class Kept:
 
 @dataclass(frozen=True)
 class Bench:
-    """A store to send to, and to look into.
+    """A store to send to, and access to its contents.
 
     Attributes:
-        delivery: Makes the delivery of a session; takes the store's ids of runs that began earlier.
+        delivery: Makes the delivery of a session, given the store's ids of earlier runs.
         new_run: Creates a RUNNING run with these tags.
-        run: What the store has of a run, by its own id.
-        history: Step and value of every point of `loss`, in their order.
-        runs_begun_as: The store's ids of runs that were given out under an id.
+        run: Returns the contents of a run, by the store's id.
+        history: Returns step and value of every point of `loss`, in order.
+        runs_begun_as: Returns the store's ids of runs that were created under an id.
     """
 
     delivery: Callable[[Mapping[str, str]], Delivery]
@@ -126,7 +128,7 @@ def ended(run: str, process: str = "") -> End:
     )
 
 
-def test_entries_arrive_in_their_runs_and_in_their_order(bench: Bench, delivery: Delivery) -> None:
+def test_entries_arrive_in_their_runs_and_in_order(bench: Bench, delivery: Delivery) -> None:
     first, second = bench.new_run({}), bench.new_run({})
     refused = delivery.send(
         [
@@ -149,7 +151,7 @@ def test_entries_arrive_in_their_runs_and_in_their_order(bench: Bench, delivery:
     assert bench.run(second).status == "RUNNING"
 
 
-def test_what_is_sent_again_is_there_once_also_by_another_session(bench: Bench) -> None:
+def test_resent_entries_are_stored_once_also_from_another_session(bench: Bench) -> None:
     given = uuid4().hex
     entries: list[Entry] = [
         Begin(run=given, tags={"mlflow.runName": "a run"}, started_ms=1_000),
@@ -165,7 +167,7 @@ def test_what_is_sent_again_is_there_once_also_by_another_session(bench: Bench) 
     assert bench.run(run_id).status == "KILLED"
 
 
-def test_a_run_that_begins_here_is_called_by_the_id_that_was_given_out(bench: Bench) -> None:
+def test_a_run_created_by_the_delivery_is_known_by_its_given_id(bench: Bench) -> None:
     parent, child = uuid4().hex, uuid4().hex
     first = bench.delivery({})
     first.send([Begin(run=parent, tags={}, started_ms=1_000)])
@@ -180,7 +182,7 @@ def test_a_run_that_begins_here_is_called_by_the_id_that_was_given_out(bench: Be
     assert bench.history(first.run_ids[child]) == [(1, 0.1)]
 
 
-def test_a_resumed_run_is_running_and_gets_only_the_points_that_it_lacks(
+def test_a_resumed_run_is_running_and_gets_only_missing_points(
     bench: Bench, delivery: Delivery
 ) -> None:
     run = bench.new_run({})
@@ -191,7 +193,7 @@ def test_a_resumed_run_is_running_and_gets_only_the_points_that_it_lacks(
     assert (bench.run(run).status, bench.run(run).tags["note"]) == ("RUNNING", "again")
 
 
-def test_open_runs_show_that_their_process_lives_and_a_late_number_opens_none(
+def test_open_runs_have_heartbeats_and_a_late_point_reopens_none(
     bench: Bench, delivery: Delivery
 ) -> None:
     open_run, ended_run, of_nobody = (bench.new_run({}) for _ in range(3))
@@ -204,7 +206,7 @@ def test_open_runs_show_that_their_process_lives_and_a_late_number_opens_none(
     assert bench.history(ended_run) == [(1, 0.1), (2, 0.2)]
 
 
-def test_the_end_of_an_earlier_process_does_not_end_a_run_that_another_has_resumed(
+def test_an_earlier_process_cannot_end_a_run_that_another_has_resumed(
     bench: Bench, delivery: Delivery
 ) -> None:
     run = bench.new_run({names.PROCESS_STARTED_TAG: "boot:1:2"})
@@ -214,7 +216,7 @@ def test_the_end_of_an_earlier_process_does_not_end_a_run_that_another_has_resum
     assert bench.run(run).status == "KILLED"
 
 
-def test_what_the_store_never_takes_is_returned_with_its_reason_and_keeps_nothing_else(
+def test_permanently_refused_entries_are_returned_with_reasons_and_block_no_others(
     bench: Bench, delivery: Delivery, tmp_path: Path
 ) -> None:
     run, unknown = bench.new_run({}), points("f" * 32, 1)
@@ -228,7 +230,9 @@ def test_what_the_store_never_takes_is_returned_with_its_reason_and_keeps_nothin
 
 @pytest.fixture(params=["in_memory", "mlflow"])
 def absent(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Delivery, Callable[[], object]]:
-    """The delivery to a store that is away, and what brings the store back."""
+    """Return the delivery to an unreachable store, and a function that makes the store
+    reachable.
+    """
     if request.param == "in_memory":
         store = MemoryStore()
         store.is_away = True
@@ -243,7 +247,7 @@ def absent(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Delivery, Ca
     return MlflowDelivery(Destination(f"sqlite:///{folder}/mlflow.db", EXPERIMENT), {}), mount
 
 
-def test_a_store_that_is_away_can_be_tried_again(
+def test_delivery_to_an_unreachable_store_can_be_retried(
     absent: tuple[Delivery, Callable[[], object]],
 ) -> None:
     (delivery, bring_back), given = absent, uuid4().hex

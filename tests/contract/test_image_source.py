@@ -38,7 +38,7 @@ def picture(number: int) -> Image.Image:
 
 
 def fill(folder: Path, halves: tuple[str, ...] = HALVES) -> None:
-    """One folder a class; no two images are equal."""
+    """Write one folder per class; no two images are equal."""
     number = 0
     for half in halves:
         for label in CLASSES:
@@ -86,7 +86,7 @@ def parquet_without_test(tmp_path: Path) -> DataConfig:
 
 
 def torchvision_split(tmp_path: Path) -> DataConfig:
-    """A data set with `split=` of files: two of its halves are used, the third one is not."""
+    """Return a data set of files with `split=`: two of its splits are used, the third is not."""
     fill(tmp_path / "country211", ("train", "test"))
     (tmp_path / "country211" / "valid" / "ant").mkdir(parents=True)
     return TorchvisionDataConfig(
@@ -95,7 +95,7 @@ def torchvision_split(tmp_path: Path) -> DataConfig:
 
 
 def torchvision_train(tmp_path: Path) -> DataConfig:
-    """A data set with `train=` of arrays, in its own file format."""
+    """Return a data set of arrays with `train=`, in its own file format."""
     folder = tmp_path / "MNIST" / "raw"
     folder.mkdir(parents=True)
     for half, name in (("train", "train"), ("test", "t10k")):
@@ -114,7 +114,7 @@ def torchvision_train(tmp_path: Path) -> DataConfig:
 
 
 def torchvision_unsplit(tmp_path: Path) -> DataConfig:
-    """A data set that torchvision does not split; its images are random ones, made by
+    """Return a data set that torchvision does not split; its images are random ones, made by
     torchvision.
     """
     options: dict[str, bool | int | str] = {"size": 30, "num_classes": 2}
@@ -132,7 +132,7 @@ def digits(tmp_path: Path) -> DataConfig:
 
 
 def arrivals(tmp_path: Path) -> DataConfig:
-    """Two deliveries; the split follows from the content: no two images are equal."""
+    """Return two deliveries. The split depends on the content, so no two images are equal."""
     folder = tmp_path / "arrived"
     folder.mkdir()
     files = []
@@ -154,7 +154,7 @@ def arrivals(tmp_path: Path) -> DataConfig:
 
 
 def extension(tmp_path: Path) -> DataConfig:
-    """A source that another distribution brings."""
+    """Return a source of another distribution."""
     install_npz(tmp_path / "site")
     for half in HALVES:
         labels = [label for label in CLASSES for _ in range(NUM_IMAGES[half])]
@@ -189,7 +189,7 @@ MAKERS: list[Make] = [
 def config(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> DataConfig:
-    monkeypatch.syspath_prepend(tmp_path / "site")  # where an extension is installed
+    monkeypatch.syspath_prepend(tmp_path / "site")  # the extension is installed there
     made: DataConfig = request.param(tmp_path)
     return made
 
@@ -199,12 +199,12 @@ def source(config: DataConfig) -> ImageSource:
     return open_source(config)
 
 
-def test_it_gives_as_many_images_as_it_says(source: ImageSource) -> None:
+def test_a_source_gives_as_many_images_as_it_announces(source: ImageSource) -> None:
     for half in HALVES:
         assert len(list(source.samples(half))) == source.num_images(half) > 0
 
 
-def test_it_gives_the_same_images_in_the_same_order_again(
+def test_a_source_gives_the_same_images_in_the_same_order_every_time(
     source: ImageSource, config: DataConfig
 ) -> None:
     for half in HALVES:
@@ -229,17 +229,15 @@ def test_every_image_can_be_loaded_twice_and_decoded(source: ImageSource) -> Non
             assert np.array_equal(pixels, decode(content_again, (3, 8, 8), sample.where).pixels)
 
 
-def test_its_stamp_is_the_same_until_something_changes(
-    source: ImageSource, config: DataConfig
-) -> None:
+def test_the_stamp_of_a_source_is_reproducible(source: ImageSource, config: DataConfig) -> None:
     assert source.stamp == open_source(config).stamp
 
 
-def test_it_has_a_test_half_of_its_own_or_of_a_share(source: ImageSource) -> None:
+def test_every_source_has_a_test_half(source: ImageSource) -> None:
     assert source.has_test_half
 
 
-def test_the_table_has_the_shape_and_the_file_name_that_its_configuration_says(
+def test_the_table_has_the_configured_shape_and_file_name(
     config: DataConfig,
 ) -> None:
     table = load_images(config)
@@ -253,7 +251,7 @@ def test_both_halves_have_the_same_classes(source: ImageSource) -> None:
     assert train == test
 
 
-def test_the_table_has_its_images_in_its_order(source: ImageSource, config: DataConfig) -> None:
+def test_the_table_has_the_sources_images_in_order(source: ImageSource, config: DataConfig) -> None:
     table = load_images(config)
     assert table.name == source.name
     for half in HALVES:

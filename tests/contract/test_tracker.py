@@ -48,7 +48,7 @@ def tracker(request: pytest.FixtureRequest) -> Iterator[Tracker]:
 
 @pytest.fixture(params=["in_memory", "mlflow"])
 def keeper(request: pytest.FixtureRequest) -> InMemoryTracker | MlflowTracker:
-    """The trackers from which what was logged can be read again."""
+    """Return a tracker whose log can be read back."""
     kept: InMemoryTracker | MlflowTracker
     kept = (
         InMemoryTracker()
@@ -81,7 +81,7 @@ def parameters(keeper: InMemoryTracker | MlflowTracker) -> dict[str, str]:
     return dict(keeper.client.get_run(keeper.run_id).data.params)
 
 
-def test_a_run_id_is_32_hexadecimal_digits_and_its_own(tracker: Tracker) -> None:
+def test_a_run_id_is_32_hexadecimal_digits_and_unique(tracker: Tracker) -> None:
     assert len(tracker.run_id) == 32
     assert int(tracker.run_id, 16)
     assert tracker.run_id != NullTracker().run_id
@@ -101,7 +101,7 @@ def test_logging_after_close_is_an_error(tracker: Tracker, tmp_path: Path) -> No
         tracker.log_file(file)
 
 
-def test_nothing_to_log_is_no_error(tracker: Tracker) -> None:
+def test_logging_nothing_is_no_error(tracker: Tracker) -> None:
     tracker.log_parameters({})
     tracker.log_metrics({}, step=1)
     tracker.set_tags({})
@@ -136,7 +136,7 @@ def test_parameters_and_tags_are_kept_and_a_tag_may_change(
     assert tags(keeper)[names.METHOD_TAG] == "dual_teacher"
 
 
-def test_a_file_is_kept_in_its_folder_under_its_own_name(
+def test_a_file_is_stored_in_its_folder_under_its_own_name(
     keeper: InMemoryTracker | MlflowTracker, tmp_path: Path
 ) -> None:
     file = tmp_path / output_files.OVERVIEW_FILE
@@ -153,7 +153,7 @@ def test_a_file_is_kept_in_its_folder_under_its_own_name(
 
 
 @pytest.mark.parametrize("status", list(RunStatus))
-def test_the_first_close_decides_status_and_reason(
+def test_the_first_close_determines_status_and_reason(
     keeper: InMemoryTracker | MlflowTracker, status: RunStatus
 ) -> None:
     keeper.close(status, "the first reason")
@@ -168,7 +168,7 @@ def test_the_first_close_decides_status_and_reason(
         assert run.data.tags[names.STATUS_REASON_TAG] == "the first reason"
 
 
-def test_a_child_is_a_run_of_its_own(tracker: Tracker) -> None:
+def test_a_child_is_a_separate_run(tracker: Tracker) -> None:
     first, second = (
         tracker.open_child(name, {names.TRIAL_TAG: name}) for name in ("trial 0", "trial 1")
     )
@@ -197,7 +197,7 @@ def test_a_closed_run_opens_no_child(tracker: Tracker) -> None:
         tracker.open_child("trial 0", {})
 
 
-def test_a_child_that_is_gone_on_with_keeps_its_id_and_can_be_logged_to(tracker: Tracker) -> None:
+def test_a_resumed_child_keeps_its_id_and_accepts_logs(tracker: Tracker) -> None:
     child = tracker.open_child("trial 0", {})
     child.close(RunStatus.FAILED, "out of memory")
     again = tracker.open_child("trial 0", {}, run_id=child.run_id)
@@ -218,7 +218,7 @@ def test_a_child_names_its_parent_its_sweep_and_itself(
     }.items() <= tags(child).items()
 
 
-def test_what_a_child_holds_is_no_part_of_its_parent(
+def test_the_log_of_a_child_is_not_part_of_its_parents(
     keeper: InMemoryTracker | MlflowTracker,
 ) -> None:
     child = keeper.open_child("trial 0", {names.TRIAL_TAG: "0"})
@@ -231,7 +231,7 @@ def test_what_a_child_holds_is_no_part_of_its_parent(
     assert names.TRIAL_TAG not in tags(keeper)
 
 
-def test_a_run_that_is_gone_on_with_gets_only_the_points_it_lacks(
+def test_a_resumed_run_gets_only_missing_points(
     keeper: InMemoryTracker | MlflowTracker,
 ) -> None:
     child = keeper.open_child("trial 0", {})
@@ -245,7 +245,7 @@ def test_a_run_that_is_gone_on_with_gets_only_the_points_it_lacks(
     assert history(again, "student/accuracy") == [(1, 0.9), (2, 0.2), (3, 0.2)]
 
 
-def test_a_parameter_of_a_run_that_is_gone_on_with_keeps_its_value(
+def test_a_parameter_of_a_resumed_run_keeps_its_value(
     keeper: InMemoryTracker | MlflowTracker,
 ) -> None:
     long = "x" * 7000
@@ -262,7 +262,7 @@ def test_a_parameter_of_a_run_that_is_gone_on_with_keeps_its_value(
     assert parameters(again)["seed"] == "1"
 
 
-def test_going_on_may_rename_a_run_and_forgets_how_it_ended(
+def test_resuming_may_rename_a_run_and_clears_its_end(
     keeper: InMemoryTracker | MlflowTracker,
 ) -> None:
     child = keeper.open_child("trial 0", {names.SEED_TAG: "7", names.METHOD_TAG: "joint"})
@@ -292,7 +292,7 @@ def test_going_on_may_rename_a_run_and_forgets_how_it_ended(
     ) == "FINISHED"
 
 
-def test_a_run_that_is_no_child_of_this_one_is_not_gone_on_with(
+def test_a_run_that_is_no_child_of_this_one_cannot_be_resumed_as_one(
     keeper: InMemoryTracker | MlflowTracker, uri: str
 ) -> None:
     of_another: Tracker = (
@@ -310,7 +310,7 @@ def test_a_run_that_is_no_child_of_this_one_is_not_gone_on_with(
             keeper.open_child("trial 0", {}, run_id=run_id)
 
 
-def test_children_in_memory_are_looked_at_through_their_parent() -> None:
+def test_children_in_memory_are_accessible_through_their_parent() -> None:
     sweep = InMemoryTracker("a sweep")
     opened = [sweep.open_child(f"trial {i}", {names.TRIAL_TAG: str(i)}) for i in range(3)]
     sweep.open_child("trial 1", {}, run_id=opened[1].run_id)
@@ -319,7 +319,7 @@ def test_children_in_memory_are_looked_at_through_their_parent() -> None:
     assert [child.tags[names.TRIAL_TAG] for child in sweep.children] == ["0", "1", "2"]
 
 
-def test_a_child_in_mlflow_lies_in_its_parents_experiment_and_knows_its_origin(
+def test_a_child_in_mlflow_is_in_its_parents_experiment_and_records_its_origin(
     mlflow_tracker: MlflowTracker,
 ) -> None:
     child = mlflow_tracker.open_child("trial 0", {names.SEED_TAG: "8"})
@@ -341,7 +341,9 @@ def test_a_child_in_mlflow_lies_in_its_parents_experiment_and_knows_its_origin(
     }
 
 
-def test_an_open_mlflow_run_is_running_and_knows_its_origin(mlflow_tracker: MlflowTracker) -> None:
+def test_an_open_mlflow_run_is_running_and_records_its_origin(
+    mlflow_tracker: MlflowTracker,
+) -> None:
     assert mlflow_tracker.flush()
     run = mlflow_tracker.client.get_run(mlflow_tracker.run_id)
     assert run.info.status == "RUNNING"
@@ -350,14 +352,14 @@ def test_an_open_mlflow_run_is_running_and_knows_its_origin(mlflow_tracker: Mlfl
     assert run.data.tags["mlflow.user"]
 
 
-def test_long_values_are_cut_with_an_ellipsis(mlflow_tracker: MlflowTracker) -> None:
+def test_long_values_are_truncated_with_an_ellipsis(mlflow_tracker: MlflowTracker) -> None:
     mlflow_tracker.log_parameters({"exact": "x" * 6000, "long": "x" * 6001})
     mlflow_tracker.set_tags({"long": "x" * 9000})
     assert parameters(mlflow_tracker) == {"exact": "x" * 6000, "long": "x" * 5999 + "…"}
     assert tags(mlflow_tracker)["long"] == "x" * 7999 + "…"
 
 
-def test_batches_over_mlflows_limits_arrive_whole(mlflow_tracker: MlflowTracker) -> None:
+def test_batches_over_mlflows_limits_arrive_completely(mlflow_tracker: MlflowTracker) -> None:
     many_parameters = {f"parameter_{i}": str(i) for i in range(250)}
     many_tags = {f"tag_{i}": str(i) for i in range(150)}
     many_metrics = {f"metric_{i}": float(i) for i in range(2300)}
@@ -371,7 +373,7 @@ def test_batches_over_mlflows_limits_arrive_whole(mlflow_tracker: MlflowTracker)
     assert data.metrics == many_metrics
 
 
-def test_the_experiment_is_made_once_with_absolute_artifacts_and_its_primary_metric(
+def test_the_experiment_is_created_once_with_absolute_artifacts_and_its_primary_metric(
     uri: str,
 ) -> None:
     first, second = (open_run(at(uri), EXPERIMENT, name, {}) for name in ("first", "second"))
@@ -389,7 +391,7 @@ def test_the_experiment_is_made_once_with_absolute_artifacts_and_its_primary_met
     }
 
 
-def test_a_deleted_experiment_is_said_with_its_way_back(uri: str) -> None:
+def test_a_deleted_experiment_is_reported_with_the_command_to_restore_it(uri: str) -> None:
     tracker = open_run(at(uri), "deleted", "a run", {})
     tracker.client.delete_experiment(tracker.experiment_id)
     with pytest.raises(
@@ -404,7 +406,7 @@ def test_an_experiment_needs_a_name_mlflow_accepts(uri: str, name: str) -> None:
         open_run(at(uri), name, "a run", {})
 
 
-def test_opening_a_run_is_silent_and_leaves_nothing_in_the_working_directory(
+def test_opening_a_run_prints_nothing_and_leaves_nothing_in_the_working_directory(
     uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -413,7 +415,7 @@ def test_opening_a_run_is_silent_and_leaves_nothing_in_the_working_directory(
     assert not list(tmp_path.iterdir())
 
 
-def test_telemetry_is_off_and_requests_are_tried_once_for_the_outbox_tries_again(
+def test_telemetry_is_off_and_requests_are_not_retried_by_mlflow(
     mlflow_tracker: MlflowTracker,
 ) -> None:
     assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
@@ -421,7 +423,7 @@ def test_telemetry_is_off_and_requests_are_tried_once_for_the_outbox_tries_again
     assert "_MLFLOW_SERVER_ARTIFACT_ROOT" not in os.environ
 
 
-def test_a_request_that_mlflow_refuses_is_set_aside_with_its_reason_and_the_others_arrive(
+def test_a_request_that_mlflow_refuses_is_set_aside_with_its_reason_and_others_arrive(
     uri: str, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     tracker = open_run(TrackingConfig(uri=uri, spool=tmp_path), EXPERIMENT, "a run", {})

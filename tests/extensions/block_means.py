@@ -1,4 +1,4 @@
-"""A backbone as another distribution would bring it, with pre-trained weights from a file."""
+"""A backbone of another distribution, with pre-trained weights from a file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orchestrator.models.backbones import Body, Shape
 
 
 class BlockMeansConfig(BackboneExtension):
-    """Means of blocks of pixels, and a linear layer."""
+    """Backbone of block means and a linear layer."""
 
     num_features: int = Field(default=6, description="That the linear layer gives.")
     declared: int | None = Field(default=None, description="That are said to be given.")
@@ -22,7 +22,7 @@ class BlockMeansConfig(BackboneExtension):
 
 
 class BlockMeans:
-    """Four blocks of an image, joined by one layer."""
+    """Means of four blocks of an image, combined by one layer."""
 
     config = BlockMeansConfig
     format = 1

@@ -1,4 +1,4 @@
-"""A distribution with extensions as an installer leaves it in a folder of `sys.path`."""
+"""Install a distribution with extensions into a folder of `sys.path`, as an installer would."""
 
 import importlib
 import shutil
@@ -13,14 +13,14 @@ def install(
     name: str = "example-images",
     version: str = "1.0",
 ) -> None:
-    """Write a distribution into a folder; another version of it is replaced.
+    """Write a distribution into a folder; replace another version of it.
 
     Args:
-        site: The folder: it is, or comes, on `sys.path`.
-        entry_points: By group, the target of each name.
+        site: A folder that is on `sys.path` or will be.
+        entry_points: Target of each name, by group.
         modules: Text of each top-level module, by name.
-        name: Of the distribution.
-        version: Of the distribution.
+        name: Name of the distribution.
+        version: Version of the distribution.
     """
     site.mkdir(exist_ok=True)
     stem = name.replace("-", "_")
@@ -54,7 +54,9 @@ def install_npz(site: Path, version: str = "1.0") -> None:
 
 
 def install_block_means(site: Path, version: str = "1.0") -> None:
-    """Install the backbone `block_means`, and the wrong one `no_backbone`, which builds nothing."""
+    """Install the backbone `block_means`, and the invalid one `no_backbone`, which builds
+    nothing.
+    """
     text = Path(__file__).with_name("block_means.py").read_text(encoding="utf-8")
     wrong = "class NoBackbone:\n    config = BlockMeansConfig\n    format = 1\n"
     offered = {

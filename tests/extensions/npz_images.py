@@ -1,4 +1,4 @@
-"""An image source as another distribution would bring it: NumPy archives of images and labels."""
+"""An image source of another distribution: NumPy archives of images and labels."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ class NpzConfig(ImageSourceExtension):
 
 
 class NpzSource:
-    """Two archives, or one."""
+    """Image source with one archive or two."""
 
     config = NpzConfig
     format = 1
 
     def __init__(self, config: NpzConfig) -> None:
-        """Read nothing yet."""
+        """Keep the configuration; read nothing yet."""
         self.name = config.train.stem
         self.has_test_half = config.test is not None
         self._files: dict[Half, Path | None] = {"train": config.train, "test": config.test}
 
     @classmethod
     def open(cls, config: NpzConfig) -> NpzSource:
-        """Read nothing yet."""
+        """Return the source; read nothing yet."""
         return cls(config)
 
     @property
@@ -54,7 +54,7 @@ class NpzSource:
         return " ".join(digests)
 
     def num_images(self, half: Half) -> int:
-        """Count the labels."""
+        """Return the number of labels."""
         file = self._files[half]
         return 0 if file is None else len(np.load(file)["labels"])
 
@@ -63,11 +63,11 @@ class NpzSource:
         return str(self._files[half])
 
     def empty_classes(self, half: Half) -> Sequence[str]:
-        """Return none: a class is there by its images."""
+        """Return none: a class exists only through its images."""
         return []
 
     def samples(self, half: Half) -> Iterator[Sample]:
-        """Yield them in the order of the archive."""
+        """Yield the samples in the order of the archive."""
         file = self._files[half]
         if file is None:
             return

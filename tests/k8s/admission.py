@@ -1,7 +1,7 @@
-"""Evaluate the admission policies of k8s/base with Google's CEL, as the API server does it.
+"""Evaluate the admission policies of k8s/base with Google's CEL, as the API server does.
 
-What the API server's own library adds to CEL is one function here, `authorizer`: whether the user
-may read Secrets is told.
+Of the API server's own extensions to CEL, only the function `authorizer` is needed; tests tell it
+whether the user may read Secrets.
 """
 
 from typing import Any
@@ -36,12 +36,12 @@ def denials(
     may_read_secrets: bool = False,
     user: Object | None = None,
 ) -> list[str]:
-    """Return the messages with which a policy denies that an object is made, changed or deleted.
+    """Return the messages with which a policy denies creating, changing or deleting an object.
 
     Args:
-        policy: Its name.
-        new: The object; None where it is deleted.
-        old: The object before; None where it is new.
+        policy: Name of the policy.
+        new: The object; None if it is deleted.
+        old: The object before; None if it is new.
         may_read_secrets: Whether RBAC lets the user read the Secrets of the namespace.
         user: `username` and `groups`; None for a researcher.
     """

@@ -24,7 +24,7 @@ SCRIPTS = K8S / "base" / "scripts"
 
 
 def environment_of(kind: str, name: str) -> dict[str, str]:
-    """The variables of a workload's container, with Secrets as here."""
+    """Return the variables of a workload's container, with local Secrets."""
     objects = render("local", "dashboard")
     container = container_of(kind, name)
     found: dict[str, str] = {}
@@ -41,7 +41,7 @@ def environment_of(kind: str, name: str) -> dict[str, str]:
 
 
 def container_of(kind: str, name: str) -> Object:
-    """A workload's container."""
+    """Return a workload's container."""
     template = pod_template(named(render("local", "dashboard"), kind, name))
     assert template is not None
     container: Object = template["spec"]["containers"][0]
@@ -66,11 +66,11 @@ class Installation:
 
     @property
     def uri(self) -> str:
-        """The server's address."""
+        """Return the server's address."""
         return f"http://127.0.0.1:{self.port}"
 
     def environment(self, kind: str, name: str) -> dict[str, str]:
-        """Of a workload's container: its own, but for where things are here."""
+        """Return the environment of a workload's container, with local paths and addresses."""
         path = {
             "PATH": f"{self.programs / 'bin'}:{os.environ['PATH']}",
             "HOME": str(self.folder),
@@ -84,13 +84,13 @@ class Installation:
 
     @property
     def ini(self) -> Path:
-        """The ConfigMap's file."""
+        """Return the ConfigMap's file."""
         return self.folder / "basic_auth.ini"
 
     def run(
         self, workload: tuple[str, str], *command: str, stdin: str = "", **variables: str
     ) -> "subprocess.CompletedProcess[str]":
-        """Runs something as in a workload's container."""
+        """Run a command as in a workload's container."""
         environment = self.environment(*workload) | variables
         return subprocess.run(
             command,
@@ -110,7 +110,7 @@ class Installation:
         )
 
     def status(self, path: str, host: str = "mlflow:5000", user: str = "") -> int:
-        """The HTTP status of a request."""
+        """Return the HTTP status of a request."""
         headers = {"Host": host} | (
             {"Authorization": f"Basic {b64encode(user.encode()).decode()}"} if user else {}
         )
@@ -127,7 +127,7 @@ class Installation:
 
 
 def start_mlflow(here: Installation) -> "subprocess.Popen[bytes]":
-    """The server by the Deployment's command, on a port of our own."""
+    """Start the server with the Deployment's command, on a local port."""
     container = container_of("Deployment", "mlflow")
     [listening] = [str(port["containerPort"]) for port in container["ports"]]
     command = [
@@ -151,7 +151,7 @@ def start_mlflow(here: Installation) -> "subprocess.Popen[bytes]":
 
 
 def wait_for_mlflow(here: Installation, process: "subprocess.Popen[bytes]") -> None:
-    """Waits until the Deployment's probe would take the server for started."""
+    """Wait until the Deployment's probe would consider the server started."""
     path = container_of("Deployment", "mlflow")["startupProbe"]["httpGet"]["path"]
 
     def is_started() -> bool:

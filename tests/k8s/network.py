@@ -11,7 +11,7 @@ NAMESPACE = "orchestrator"
 
 @dataclass(frozen=True)
 class Peer:
-    """One end of a connection: a pod by its labels and namespace, or an address outside."""
+    """One end of a connection: a pod with its labels and namespace, or an external address."""
 
     labels: Mapping[str, str] = field(default_factory=dict)
     namespace: str = NAMESPACE
@@ -19,7 +19,7 @@ class Peer:
 
     @property
     def namespace_labels(self) -> dict[str, str]:
-        """Kubernetes gives every namespace its name as a label."""
+        """Return the namespace's labels; Kubernetes adds its name as one."""
         return {"kubernetes.io/metadata.name": self.namespace}
 
 
@@ -37,7 +37,7 @@ def _may(
     policies: list[Object], direction: str, own: Peer, other: Peer, port: int, protocol: str
 ) -> bool:
     if own.address is not None or own.namespace != NAMESPACE:
-        return True  # these policies do not concern it
+        return True  # these policies do not apply to it
     applying = [
         policy
         for policy in policies

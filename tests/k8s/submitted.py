@@ -33,7 +33,9 @@ _OF_RAY = {"ray.io/is-ray-node": "yes", "ray.io/cluster": "digits"}
 
 @functools.cache
 def submitted(overlay: str, command: str) -> Object:
-    """The job or schedule that a command submits, for an overlay or with another cluster.yaml."""
+    """Return the job or schedule that a command submits, for an overlay or with another
+    cluster.yaml.
+    """
     config = overlay if overlay.endswith(".yaml") else K8S / "overlays" / overlay / "cluster.yaml"
     done = CliRunner().invoke(
         build_application(),
@@ -45,13 +47,13 @@ def submitted(overlay: str, command: str) -> Object:
 
 
 def head(overlay: str, command: str = "RayJob run") -> Peer:
-    """The head; of a sweep it is one that grows its cluster."""
+    """Return the head; a sweep's head grows its cluster."""
     template = submitted(overlay, command)["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]
     return Peer({**template["metadata"]["labels"], **_OF_RAY, "ray.io/node-type": "head"})
 
 
 def worker(overlay: str) -> Peer:
-    """A worker of a run."""
+    """Return a worker of a run."""
     template = submitted(overlay, "RayJob run")["spec"]["rayClusterSpec"]["workerGroupSpecs"][0][
         "template"
     ]
@@ -59,7 +61,7 @@ def worker(overlay: str) -> Peer:
 
 
 def submitter(overlay: str) -> Peer:
-    """The pod by which KubeRay hands a job over."""
+    """Return the pod with which KubeRay submits a job."""
     template = submitted(overlay, "RayJob run")["spec"]["submitterPodTemplate"]
     of_kuberay = {
         "ray.io/originated-from-crd": "RayJob",
@@ -75,7 +77,7 @@ def submitter(overlay: str) -> Peer:
 
 
 def tick(overlay: str) -> Peer:
-    """The small pod of a schedule."""
+    """Return the small pod of a schedule."""
     template = pod_template(submitted(overlay, "CronJob"))
     assert template is not None
     return Peer(
@@ -87,7 +89,7 @@ def tick(overlay: str) -> Peer:
 
 
 def own(objects: list[Object], kind: str, name: str) -> Peer:
-    """The pods of one of the installation's workloads."""
+    """Return the pods of one of the installation's workloads."""
     template = pod_template(named(objects, kind, name))
     assert template is not None
     return Peer(template["metadata"]["labels"])

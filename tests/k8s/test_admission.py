@@ -1,5 +1,5 @@
-"""The admission policies let through what this program and this installation make, and refuse what
-would reach MLflow's administrator or its database by way of a pod.
+"""The admission policies admit the objects of this program and this installation, and deny objects
+that would reach MLflow's administrator or its database through a pod.
 """
 
 import copy
@@ -20,7 +20,7 @@ COMMANDS = ("RayJob run", "RayJob sweep", "CronJob")
 
 
 def pod_specs_of(job: Object) -> Iterator[Object]:
-    """Pod templates of a job or schedule."""
+    """Return the pod templates of a job or schedule."""
     if job["kind"] == "CronJob":
         yield job["spec"]["jobTemplate"]["spec"]["template"]
         return
@@ -38,7 +38,7 @@ def ray_cron_job(job: Object) -> Object:
     return {**job, "kind": "RayCronJob", "spec": {"jobTemplate": job["spec"]}}
 
 
-def test_the_policies_are_what_kubernetes_takes_and_bound_to_the_namespace() -> None:
+def test_the_policies_are_valid_and_bound_to_the_namespace() -> None:
     objects = list(yaml.safe_load_all((K8S / "base" / "admission.yaml").read_text()))
     assert validate(objects) == []
     bindings = of_kind(objects, "ValidatingAdmissionPolicyBinding")
@@ -56,7 +56,7 @@ def test_the_policies_are_what_kubernetes_takes_and_bound_to_the_namespace() -> 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 @pytest.mark.parametrize("command", COMMANDS)
-def test_what_is_submitted_is_let_through(overlay: str, command: str) -> None:
+def test_submitted_objects_are_admitted(overlay: str, command: str) -> None:
     job = submitted(overlay, command)
     changed = {**job, "spec": {**job["spec"], "suspend": True}}
     assert denials(JOBS, job) == denials(JOBS, changed, job) == []
@@ -68,7 +68,7 @@ def test_what_is_submitted_is_let_through(overlay: str, command: str) -> None:
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_pods_of_the_installation_are_let_through(overlay: str) -> None:
+def test_pods_of_the_installation_are_admitted(overlay: str) -> None:
     objects = render(overlay, "dashboard")
     templates = [template for each in objects if (template := pod_template(each))]
     assert len(templates) >= 3
@@ -76,7 +76,7 @@ def test_pods_of_the_installation_are_let_through(overlay: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["postgres-backup", "postgres-restore", "mlflow-upgrade", "shell"])
-def test_cron_jobs_of_the_installation_are_left_to_its_administrators(name: str) -> None:
+def test_only_administrators_change_cron_jobs_of_the_installation(name: str) -> None:
     job = named(render("local"), "CronJob", name)
     changed = copy.deepcopy(job)
     changed["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["command"] = ["env"]
@@ -104,15 +104,15 @@ def as_account(field: str, choose: Callable[[Object], Object]) -> Callable[[Obje
     ],
     ids=["submitter", "head", "worker"],
 )
-def test_a_job_borrows_no_account(choose: Callable[[Object], Object], field: str) -> None:
-    """The second field is the old name of the first, which a pod still knows."""
+def test_a_job_cannot_use_another_account(choose: Callable[[Object], Object], field: str) -> None:
+    """The second field is the deprecated name of the first, which pods still accept."""
     job = copy.deepcopy(submitted("local", "RayJob run"))
     as_account(field, choose)(job)
     for each in (job, ray_cron_job(job)):
         assert denials(JOBS, each) == ["the pods of a job have the account orchestrator-job"]
 
 
-def test_a_cron_job_borrows_no_account() -> None:
+def test_a_cron_job_cannot_use_another_account() -> None:
     job = copy.deepcopy(submitted("local", "CronJob"))
     job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["serviceAccountName"] = "database"
     assert len(denials(JOBS, job)) == 1
@@ -130,7 +130,7 @@ CONTROLLERS: list[Object] = [
 
 
 def job_of(schedule: Object) -> Object:
-    """Return what `kubectl create job manual --from=cronjob/NAME` makes."""
+    """Return the job that `kubectl create job manual --from=cronjob/NAME` creates."""
     name = schedule["metadata"]["name"]
     owner = {"apiVersion": "batch/v1", "kind": "CronJob", "name": name, "uid": "1"}
     return {
@@ -141,7 +141,7 @@ def job_of(schedule: Object) -> Object:
     }
 
 
-def test_a_researcher_starts_a_schedules_job_by_hand_and_none_of_mlflows() -> None:
+def test_a_researcher_starts_a_schedules_job_by_hand_but_none_of_mlflows() -> None:
     role = named(render("local"), "Role", "orchestrator-researcher")
     [verbs] = [rule["verbs"] for rule in role["rules"] if rule["resources"] == ["jobs"]]
     assert set(verbs) == {"create", "get", "list", "watch"}
@@ -160,8 +160,8 @@ def test_a_researcher_starts_a_schedules_job_by_hand_and_none_of_mlflows() -> No
         assert [denials(JOBS, job, user=user) for user in CONTROLLERS] == [[], []]
 
 
-def test_the_autoscaler_of_a_cluster_borrows_no_account_for_another() -> None:
-    """KubeRay gives the head of a cluster that grows the right to change every RayCluster."""
+def test_an_autoscaling_head_cannot_use_another_account() -> None:
+    """KubeRay gives the head of an autoscaling cluster the right to change every RayCluster."""
     spec = submitted("local", "RayJob sweep")["spec"]["rayClusterSpec"]
     cluster = {"apiVersion": "ray.io/v1", "kind": "RayCluster", "metadata": {}, "spec": spec}
     grown = copy.deepcopy(cluster)
@@ -213,15 +213,15 @@ def label(of: Object, key: str, value: str) -> None:
 
 
 @pytest.mark.parametrize("name", REACHES)
-def test_a_pod_of_a_job_reaches_nothing_of_mlflows(name: str) -> None:
+def test_a_jobs_pod_reaches_nothing_of_mlflows(name: str) -> None:
     made = pod(submitted("local", "RayJob run")["spec"]["submitterPodTemplate"])
     assert denials(PODS, made) == []
     REACHES[name](made)
     assert len(denials(PODS, made)) == 1
 
 
-def test_jobs_are_given_the_secrets_that_cluster_yaml_names_and_no_other() -> None:
-    """So a role that may read no Secret reads none by way of a pod, either."""
+def test_jobs_may_use_only_the_secrets_that_cluster_yaml_names() -> None:
+    """A role without the right to read Secrets cannot read one through a pod, either."""
     for_jobs = {
         name
         for overlay in OVERLAYS
@@ -245,7 +245,7 @@ def test_jobs_are_given_the_secrets_that_cluster_yaml_names_and_no_other() -> No
             assert len(denials(PODS, made)) == denied, name
 
 
-def test_kuberay_hands_the_token_of_a_cluster_to_its_pods() -> None:
+def test_kuberay_may_pass_a_clusters_token_to_its_pods() -> None:
     made = pod(submitted("local", "RayJob run")["spec"]["submitterPodTemplate"])
     token = {"secretKeyRef": {"name": "run-digits-x7k2p", "key": "auth_token"}}
     container(made).setdefault("env", []).append({"name": "RAY_AUTH_TOKEN", "valueFrom": token})
@@ -255,7 +255,7 @@ def test_kuberay_hands_the_token_of_a_cluster_to_its_pods() -> None:
 
 
 def test_every_claim_that_only_mlflow_and_its_database_use_is_closed_to_others() -> None:
-    """A claim that is added to them must be added to the policy, too."""
+    """A new claim of theirs must be added to the policy, too."""
     closed: set[str] = set()
     opened: set[str] = set()
     for overlay in OVERLAYS:
@@ -271,7 +271,7 @@ def test_every_claim_that_only_mlflow_and_its_database_use_is_closed_to_others()
 
 
 def claims_of(workload: Object, spec: Object) -> Iterator[str]:
-    """Claims of a workload's pods."""
+    """Return the claims of a workload's pods."""
     for each in spec.get("volumes", []):
         if claim := each.get("persistentVolumeClaim"):
             yield claim["claimName"]

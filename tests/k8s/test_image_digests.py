@@ -1,6 +1,6 @@
 """`make images` writes images by digest, with the tag in a comment.
 
-No Docker daemon runs here: `docker` is a script that leaves what buildx documents to leave
+No Docker daemon runs here: `docker` is a script that writes the file that buildx documents
 (https://docs.docker.com/reference/cli/docker/buildx/build/#metadata-file).
 """
 
@@ -49,7 +49,7 @@ cp "$RECORDS/$target.json" "$file"
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """Return a folder with what `make images` reads, and a `docker` for its PATH."""
+    """Return a folder with everything that `make images` reads, and a `docker` for its PATH."""
     shutil.copytree(K8S, tmp_path / "k8s")
     shutil.copy(ROOT / "Makefile", tmp_path)
     (tmp_path / "records").mkdir()
@@ -88,7 +88,7 @@ def images_of(overlay: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("overlay", ["production", "gpu"])
-def test_images_are_pushed_and_installed_by_their_digests(checkout: Path, overlay: str) -> None:
+def test_pushed_images_are_installed_by_their_digests(checkout: Path, overlay: str) -> None:
     place = "registry.example.org:5000/team"
     done = make_images(checkout, f"REGISTRY={place}", "TAG=0.2.0", f"OVERLAY={overlay}")
     assert done.returncode == 0, done.stderr
@@ -106,7 +106,7 @@ def test_images_are_pushed_and_installed_by_their_digests(checkout: Path, overla
     assert make_images(checkout, f"REGISTRY={place}", f"OVERLAY={overlay}").returncode == 0
 
 
-def test_what_was_not_pushed_changes_nothing(checkout: Path) -> None:
+def test_images_that_were_not_pushed_change_nothing(checkout: Path) -> None:
     folder = checkout / "k8s" / "overlays" / "production"
     before = {file.name: file.read_text() for file in folder.iterdir()}
     done = make_images(checkout)

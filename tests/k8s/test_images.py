@@ -1,4 +1,4 @@
-"""The Dockerfile, the lock files that it installs, and the program that carries it out without
+"""The Dockerfile, the lock files that it installs, and the program that executes it without
 Docker.
 """
 
@@ -19,7 +19,7 @@ LOCKS = sorted((ROOT / "k8s").rglob("*.lock"))
 
 @pytest.fixture(scope="module")
 def dockerfile() -> ModuleType:
-    """The reader of Dockerfiles, which is a program's own module and in no package."""
+    """Return the reader of Dockerfiles, a module of a program outside the package."""
     sys.path.insert(0, str(ROOT / "k8s"))
     try:
         return importlib.import_module("dockerfile")
@@ -29,7 +29,7 @@ def dockerfile() -> ModuleType:
 
 @pytest.fixture(scope="module")
 def replay(dockerfile: ModuleType) -> ModuleType:
-    """The program itself."""
+    """Return the program's own module."""
     sys.path.insert(0, str(ROOT / "k8s"))
     try:
         return importlib.import_module("replay_dockerfile")
@@ -40,7 +40,7 @@ def replay(dockerfile: ModuleType) -> ModuleType:
 # --- the Dockerfile -------------------------------------------------------------------------------
 
 
-def test_a_plain_build_makes_the_orchestrator_and_a_target_the_mlflow_server(
+def test_a_plain_build_gives_the_orchestrator_and_a_target_the_mlflow_server(
     dockerfile: ModuleType,
 ) -> None:
     stages = dockerfile.read_stages(DOCKERFILE)
@@ -49,7 +49,9 @@ def test_a_plain_build_makes_the_orchestrator_and_a_target_the_mlflow_server(
 
 
 @pytest.mark.parametrize("name", ["orchestrator", "mlflow"])
-def test_images_end_as_user_1000_without_what_builds(dockerfile: ModuleType, name: str) -> None:
+def test_images_run_as_user_1000_and_contain_no_build_tools(
+    dockerfile: ModuleType, name: str
+) -> None:
     stages = dockerfile.read_stages(DOCKERFILE)
     stage = stages[name]
     assert [each.text for each in stage.instructions if each.keyword == "USER"] == ["1000:1000"]
@@ -75,7 +77,7 @@ def test_images_come_from_a_pinned_base_and_locked_packages(dockerfile: ModuleTy
             assert "--require-hashes" in part or "--no-deps" in part, part
 
 
-def test_the_command_without_cuda_takes_out_torch_and_nothing_else(dockerfile: ModuleType) -> None:
+def test_the_command_without_cuda_removes_torch_and_nothing_else(dockerfile: ModuleType) -> None:
     [command] = [
         each.text
         for each in dockerfile.read_stages(DOCKERFILE)["orchestrator-environment"].instructions
@@ -94,7 +96,7 @@ def test_the_command_without_cuda_takes_out_torch_and_nothing_else(dockerfile: M
     assert _blocks(left) == [block for block in before if block.split("==")[0] not in gone]
 
 
-def test_a_dockerfile_with_something_unknown_is_refused(
+def test_a_dockerfile_with_an_unknown_instruction_is_rejected(
     dockerfile: ModuleType, tmp_path: Path
 ) -> None:
     for text, problem in {
@@ -107,7 +109,7 @@ def test_a_dockerfile_with_something_unknown_is_refused(
             dockerfile.read_stages(tmp_path / "Dockerfile")
 
 
-def test_lines_are_joined_and_comments_left_out(dockerfile: ModuleType, tmp_path: Path) -> None:
+def test_lines_are_joined_and_comments_removed(dockerfile: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text(
         "# first\nFROM a AS b\nRUN one \\\n    # between\n    && two\n\nENV A=1 B=$A\n",
         encoding="utf-8",
@@ -117,7 +119,7 @@ def test_lines_are_joined_and_comments_left_out(dockerfile: ModuleType, tmp_path
     assert dockerfile.read_assignments(env.text, {"A": "outside"}) == {"A": "1", "B": "outside"}
 
 
-def test_flags_that_are_not_known_are_refused(dockerfile: ModuleType) -> None:
+def test_unknown_flags_are_rejected(dockerfile: ModuleType) -> None:
     for text, read in {
         "--mount=type=secret,id=x true": dockerfile.read_run,
         "--chown=1:1 a b": dockerfile.read_copy,
@@ -174,7 +176,7 @@ def test_only_what_the_dockerfile_copies_reaches_a_build(
     )
 
 
-def test_without_root_the_replay_says_what_to_do(tmp_path: Path) -> None:
+def test_without_root_the_replay_names_the_next_step(tmp_path: Path) -> None:
     if os.geteuid() != 0:
         done = subprocess.run(
             [sys.executable, "k8s/replay_dockerfile.py", str(tmp_path)],
@@ -205,7 +207,7 @@ def test_without_root_the_replay_says_what_to_do(tmp_path: Path) -> None:
 
 
 def _blocks(text: str) -> list[str]:
-    """Each package with its hashes; one that differs between platforms stands there several
+    """Return each package with its hashes; one that differs between platforms occurs several
     times.
     """
     return [
@@ -219,7 +221,7 @@ def _packages(text: str) -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9._-]+)==([^\s;]+)", text, flags=re.MULTILINE))
 
 
-def test_there_is_a_lock_for_each_image_and_for_what_builds_them() -> None:
+def test_there_is_a_lock_file_for_each_image_and_for_its_build_tools() -> None:
     assert [str(file.relative_to(ROOT)) for file in LOCKS] == [
         "k8s/image/build.lock",
         "k8s/image/mlflow.lock",
@@ -234,7 +236,7 @@ def test_every_locked_package_has_hashes_and_no_address(lock: Path) -> None:
     assert "://" not in text
 
 
-def test_the_server_has_the_mlflow_that_jobs_and_tests_have() -> None:
+def test_the_server_has_the_mlflow_version_of_jobs_and_tests() -> None:
     server, jobs, tests = (
         _packages((ROOT / name).read_text(encoding="utf-8"))
         for name in ("k8s/image/mlflow.lock", "k8s/requirements.lock", "requirements.lock")

@@ -1,5 +1,5 @@
-"""The MLflow server as the Deployment starts it: its packages, command and settings, with a real
-PostgreSQL, and what tends that.
+"""The MLflow server as the Deployment starts it: packages, command and settings, with a real
+PostgreSQL, and its maintenance jobs.
 """
 
 import os
@@ -38,7 +38,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The packages of the server's image, by its lock file."""
+    """Return the packages of the server's image, installed from its lock file."""
     own = K8S.parent / ".uv" / "bin" / "uv"
     uv = str(own) if own.is_file() else shutil.which("uv")
     if uv is None:
@@ -64,7 +64,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def installation(
     programs: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installation]:
-    """A running server."""
+    """Return a running server."""
     folder = tmp_path_factory.mktemp("mlflow")
     (folder / "backups").mkdir()
     with postgres(tmp_path_factory.mktemp("postgres")) as uri:
@@ -90,7 +90,7 @@ def installation(
             process.wait()
 
 
-def test_nobody_gets_in_without_a_password_and_probes_need_none(installation: Installation) -> None:
+def test_requests_need_a_password_except_for_probes(installation: Installation) -> None:
     experiments = "/api/2.0/mlflow/experiments/get?experiment_id=0"
     assert installation.status("/health", host="10.0.0.7:5000") == 200
     assert installation.status(experiments) == 401
@@ -98,7 +98,7 @@ def test_nobody_gets_in_without_a_password_and_probes_need_none(installation: In
     assert installation.status(experiments, user="admin:admin-for-tests") == 200
 
 
-def test_the_server_answers_to_its_names_in_the_cluster_only(installation: Installation) -> None:
+def test_the_server_answers_only_to_its_names_in_the_cluster(installation: Installation) -> None:
     path, user = "/api/2.0/mlflow/experiments/get?experiment_id=0", "admin:admin-for-tests"
     for host in ("mlflow:5000", "mlflow.orchestrator.svc.cluster.local:5000", "localhost:8080"):
         assert installation.status(path, host, user) == 200
@@ -106,7 +106,7 @@ def test_the_server_answers_to_its_names_in_the_cluster_only(installation: Insta
         assert installation.status(path, host, user) == 403
 
 
-def test_users_are_added_and_given_new_passwords(installation: Installation) -> None:
+def test_users_can_be_added_and_given_new_passwords(installation: Installation) -> None:
     path = "/api/2.0/mlflow/experiments/get?experiment_id=0"
     added = installation.add_user("newcomer", "first-password-of-newcomer")
     assert (added.returncode, added.stdout) == (0, "added newcomer\n"), added.stderr
@@ -171,7 +171,7 @@ def _tables(installation: Installation) -> str:
     ).stdout
 
 
-def test_a_backup_that_cannot_be_read_changes_nothing(installation: Installation) -> None:
+def test_an_unreadable_backup_changes_nothing(installation: Installation) -> None:
     assert (
         installation.run(
             ("CronJob", "postgres-backup"), "bash", str(SCRIPTS / "backup.sh")
@@ -208,7 +208,7 @@ def test_the_newest_backups_are_kept_and_a_failed_one_removes_none(
     assert failed.returncode != 0
     assert len(list(backups.glob("mlflow-2020*.dump"))) == 5
     assert list(backups.glob("*.part")) == []
-    time.sleep(1.1)  # names count seconds
+    time.sleep(1.1)  # names have a resolution of one second
     assert (
         installation.run(("CronJob", "postgres-backup"), *script, BACKUPS_KEPT="2").returncode == 0
     )
@@ -217,7 +217,7 @@ def test_the_newest_backups_are_kept_and_a_failed_one_removes_none(
     assert not any("2020" in name for name in kept)
 
 
-def test_an_upgrade_of_what_is_new_already_changes_nothing(installation: Installation) -> None:
+def test_an_upgrade_of_an_up_to_date_database_changes_nothing(installation: Installation) -> None:
     before = _tables(installation)
     [program, *arguments] = container_of("CronJob", "mlflow-upgrade")["command"]
     environment = installation.environment("CronJob", "mlflow-upgrade")
@@ -229,7 +229,7 @@ def test_an_upgrade_of_what_is_new_already_changes_nothing(installation: Install
     assert _tables(installation) == before
 
 
-def test_studies_have_a_database_of_their_own_which_the_dashboard_shows(
+def test_studies_have_their_own_database_which_the_dashboard_shows(
     installation: Installation,
 ) -> None:
     making = ("CronJob", "studies-database")

@@ -1,6 +1,4 @@
-"""The checks themselves: each of these mistakes, made in an installation that is right, is
-found.
-"""
+"""The checks themselves: each of these mistakes in a correct installation is found."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +15,7 @@ Change = Callable[[Any], object]
 
 
 def pod_of(kind: str, name: str, change: Change) -> Callable[[list[Object]], object]:
-    """A change of a workload's pod."""
+    """Return a change of a workload's pod."""
 
     def apply(objects: list[Object]) -> object:
         spec = named(objects, kind, name)["spec"]
@@ -29,22 +27,22 @@ def pod_of(kind: str, name: str, change: Change) -> Callable[[list[Object]], obj
 
 
 def container_of(kind: str, name: str, change: Change) -> Callable[[list[Object]], object]:
-    """A change of a workload's container."""
+    """Return a change of a workload's container."""
     return pod_of(kind, name, lambda pod: change(pod["containers"][0]))
 
 
 def spec_of(kind: str, name: str, change: Change) -> Callable[[list[Object]], object]:
-    """A change of an object's specification."""
+    """Return a change of an object's specification."""
     return lambda objects: change(named(objects, kind, name)["spec"])
 
 
 def mlflow(change: Change) -> Callable[[list[Object]], object]:
-    """A change of MLflow's container."""
+    """Return a change of MLflow's container."""
     return container_of("Deployment", "mlflow", change)
 
 
 def secure(name: str, value: object) -> Callable[[list[Object]], object]:
-    """A change of the security context of MLflow's container."""
+    """Return a change of the security context of MLflow's container."""
     return mlflow(lambda container: container["securityContext"].update({name: value}))
 
 
@@ -58,18 +56,18 @@ def secret(container: Object, variable: str) -> Object:
 
 
 def role(objects: list[Object], name: str) -> list[Object]:
-    """The rules of a role."""
+    """Return the rules of a role."""
     rules: list[Object] = named(objects, "Role", name)["rules"]
     return rules
 
 
 def remove(kind: str, name: str) -> Callable[[list[Object]], object]:
-    """An installation without one of its objects."""
+    """Return an installation without one of its objects."""
     return lambda objects: objects.remove(named(objects, kind, name))
 
 
 MUTATIONS: dict[str, tuple[Callable[[list[Object]], object], str]] = {
-    # what the schemas of Kubernetes find
+    # errors found by Kubernetes' schemas
     "a misspelt field": (
         spec_of("Deployment", "mlflow", lambda spec: spec.update(replica=1)),
         "'replica' was unexpected",
@@ -114,7 +112,7 @@ MUTATIONS: dict[str, tuple[Callable[[list[Object]], object], str]] = {
         lambda objects: named(objects, "Service", "mlflow")["metadata"].update(name="MLflow"),
         "MLflow: the name",
     ),
-    # the restricted Pod Security Standard, and this project's own wishes for containers
+    # the restricted Pod Security Standard, and this project's own requirements for containers
     "a privileged container": (secure("privileged", value=True), "is privileged"),
     "privilege escalation": (
         secure("allowPrivilegeEscalation", value=True),
@@ -191,7 +189,7 @@ MUTATIONS: dict[str, tuple[Callable[[list[Object]], object], str]] = {
         ),
         "has no place in a file",
     ),
-    # what does not find what it refers to
+    # references without a target
     "a missing Secret": (
         mlflow(lambda own: secret(own, "PGPASSWORD").update(name="mlflow-databse")),
         "no Secret mlflow-databse",
@@ -254,7 +252,7 @@ MUTATIONS: dict[str, tuple[Callable[[list[Object]], object], str]] = {
         ),
         "selects no pod",
     ),
-    # what this installation wants besides
+    # further requirements of this installation
     "no policy that denies": (remove("NetworkPolicy", "deny-all"), "no NetworkPolicy denies"),
     "another namespace": (
         lambda objects: named(objects, "Service", "mlflow")["metadata"].update(namespace="default"),
@@ -332,5 +330,5 @@ def test_every_mistake_is_found(name: str) -> None:
     assert any(expected in problem for problem in found), found
 
 
-def test_there_are_enough_of_them() -> None:
+def test_the_number_of_mistakes_is_sufficient() -> None:
     assert len(MUTATIONS) >= 50

@@ -1,4 +1,4 @@
-"""Under the network policies, only the required connections are possible."""
+"""The network policies allow only required connections."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ METADATA = Peer(address="169.254.169.254")
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_what_needs_to_talk_can(overlay: str) -> None:
+def test_required_connections_are_allowed(overlay: str) -> None:
     objects = render(overlay)
     mlflow = own(objects, "Deployment", "mlflow")
     needed = {
@@ -53,7 +53,7 @@ def test_what_needs_to_talk_can(overlay: str) -> None:
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_what_need_not_talk_cannot(overlay: str) -> None:
+def test_other_connections_are_denied(overlay: str) -> None:
     objects = render(overlay)
     mlflow = own(objects, "Deployment", "mlflow")
     denied = {
@@ -98,7 +98,7 @@ def test_what_need_not_talk_cannot(overlay: str) -> None:
 
 
 @pytest.mark.parametrize("overlay", ["local", "gpu"])
-def test_the_database_takes_mlflow_and_what_tends_it_only(overlay: str) -> None:
+def test_only_mlflow_and_its_maintenance_jobs_reach_the_database(overlay: str) -> None:
     objects = render(overlay)
     database = own(objects, "StatefulSet", "postgres")
     tending = [
@@ -121,7 +121,7 @@ def test_the_database_takes_mlflow_and_what_tends_it_only(overlay: str) -> None:
     assert not any(lets_through(objects, peer, database, 5432) for peer in others)
 
 
-def test_studies_are_reached_by_the_dashboard_and_by_jobs_that_name_their_secret(
+def test_studies_are_reachable_for_the_dashboard_and_for_jobs_with_their_secret(
     tmp_path: Path,
 ) -> None:
     config = tmp_path / "studies.yaml"
@@ -139,7 +139,7 @@ def test_studies_are_reached_by_the_dashboard_and_by_jobs_that_name_their_secret
         assert not lets_through(objects, peer, INTERNET, 443)
     assert not any(lets_through(render("local"), peer, database, 5432) for peer in jobs)
     assert not lets_through(objects, worker("local"), database, 5432)
-    # the dashboard knows no passwords: only `kubectl port-forward` reaches it
+    # the dashboard has no passwords: only `kubectl port-forward` reaches it
     for peer in (STRANGER, *jobs, own(objects, "CronJob", "shell")):
         assert not lets_through(objects, peer, dashboard, 8080)
 
@@ -161,8 +161,8 @@ def test_without_a_bucket_nothing_reaches_the_internet(overlay: str) -> None:
         assert not lets_through(objects, peer, INTERNET, 443)
 
 
-def test_jobs_that_go_out_do_so_with_the_component_on_every_cluster(tmp_path: Path) -> None:
-    """Images in a bucket, or a webhook, with a stage store on a volume."""
+def test_the_internet_component_lets_jobs_of_every_cluster_out(tmp_path: Path) -> None:
+    """For images in a bucket, or a webhook, with a stage store on a volume."""
     for secret in ("object_storage", "webhook"):
         config = tmp_path / f"{secret}.yaml"
         config.write_text(f"secrets: {{{secret}: a-secret}}")

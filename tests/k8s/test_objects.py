@@ -1,4 +1,4 @@
-"""Every overlay, with every component, is what Kubernetes takes, hangs together, and keeps this
+"""Every overlay with every component is accepted by Kubernetes, consistent, and follows this
 installation's rules.
 """
 
@@ -24,7 +24,7 @@ from tests.k8s.rendering import (
 from tests.kubernetes_objects import validate
 
 README = (K8S / "README.md").read_text(encoding="utf-8")
-# what an overlay has already cannot be added once more
+# a component that an overlay already includes cannot be added again
 ADDABLE = {
     overlay: [name for name in COMPONENTS if (overlay, name) != ("production", "object-storage")]
     for overlay in OVERLAYS
@@ -36,7 +36,7 @@ INSTALLATIONS = [
 ]
 
 
-def test_overlays_and_components_are_these() -> None:
+def test_overlays_and_components_are_frozen() -> None:
     assert OVERLAYS == ["gpu", "local", "production"]
     assert COMPONENTS == ["dashboard", "kueue", "object-storage", "raycronjob", "spot"]
 
@@ -46,7 +46,7 @@ def test_overlays_and_components_are_these() -> None:
     INSTALLATIONS,
     ids=lambda value: value if isinstance(value, str) else "+".join(value),
 )
-def test_every_installation_is_valid_and_hangs_together(
+def test_every_installation_is_valid_and_consistent(
     overlay: str, components: tuple[str, ...]
 ) -> None:
     objects = render(overlay, *components)
@@ -56,13 +56,13 @@ def test_every_installation_is_valid_and_hangs_together(
 
 @functools.cache
 def problems_within(text: str) -> list[str]:
-    """Return the problems of one object; cached, as loading schemas takes long and most objects
-    are in every installation.
+    """Return the problems of one object; cached, as loading schemas takes long and most objects are
+    in every installation.
     """
     return validate([json.loads(text)])
 
 
-def test_what_a_schedule_may_do_is_exactly_this() -> None:
+def test_the_rights_of_a_schedule_are_frozen() -> None:
     role = named(render("local"), "Role", "orchestrator-scheduler")
     assert {
         (*rule["apiGroups"], *rule["resources"]): set(rule["verbs"]) for rule in role["rules"]
@@ -74,8 +74,8 @@ def test_what_a_schedule_may_do_is_exactly_this() -> None:
     }
 
 
-def test_a_researcher_changes_and_deletes_no_config_map() -> None:
-    """MLflow's pod runs a script out of one, as MLflow's administrator."""
+def test_a_researcher_cannot_change_or_delete_config_maps() -> None:
+    """MLflow's pod runs a script from one, as MLflow's administrator."""
     for components in ((), ("raycronjob",)):
         role = named(render("local", *components), "Role", "orchestrator-researcher")
         verbs = [rule["verbs"] for rule in role["rules"] if "configmaps" in rule["resources"]]
@@ -88,7 +88,7 @@ def test_only_the_schedule_has_rights_and_only_within_the_namespace() -> None:
         assert [subject["name"] for subject in binding["subjects"]] == ["orchestrator-scheduler"]
 
 
-def test_ray_cron_jobs_may_be_made_only_with_their_component_and_removed_always() -> None:
+def test_ray_cron_jobs_may_be_created_only_with_their_component_and_always_removed() -> None:
     """A leftover RayCronJob must not start ticks unnoticed in addition to a CronJob."""
 
     def rights(*components: str) -> set[str]:
@@ -100,8 +100,8 @@ def test_ray_cron_jobs_may_be_made_only_with_their_component_and_removed_always(
     assert rights("raycronjob") - rights() == {"create", "patch"}
 
 
-def test_what_a_person_starts_is_not_repeated_by_itself() -> None:
-    """A half-done migration, or restore, is for him to look at."""
+def test_manually_started_jobs_are_not_retried() -> None:
+    """A person must inspect a migration or a restore that failed halfway."""
     jobs = {each["metadata"]["name"]: each["spec"] for each in of_kind(render("local"), "CronJob")}
     retried = {
         name: (bool(spec.get("suspend")), spec["jobTemplate"]["spec"]["backoffLimit"])
@@ -117,7 +117,7 @@ def test_what_a_person_starts_is_not_repeated_by_itself() -> None:
     }
 
 
-def test_production_keeps_nothing_in_the_cluster() -> None:
+def test_production_stores_nothing_in_the_cluster() -> None:
     objects = render("production")
     assert of_kind(objects, "PersistentVolumeClaim", "StatefulSet") == []
     settings = named(objects, "ConfigMap", "mlflow-settings")["data"]
@@ -129,7 +129,7 @@ def test_production_keeps_nothing_in_the_cluster() -> None:
     assert named(objects, "Deployment", "mlflow")["spec"]["replicas"] == 2
 
 
-def test_spot_keeps_everything_that_stays_off_spot_nodes() -> None:
+def test_the_spot_overlay_keeps_everything_else_off_spot_nodes() -> None:
     for workload in of_kind(render("production", "spot"), "Deployment", "StatefulSet"):
         assert {
             "cloud.google.com/gke-spot",
@@ -138,7 +138,7 @@ def test_spot_keeps_everything_that_stays_off_spot_nodes() -> None:
         } <= set(_node_expressions(workload))
 
 
-def test_nothing_that_stays_takes_a_gpu_node() -> None:
+def test_no_permanent_pod_uses_a_gpu_node() -> None:
     for overlay in OVERLAYS:
         for workload in of_kind(render(overlay), "Deployment", "StatefulSet", "CronJob"):
             assert _node_expressions(workload)["nvidia.com/gpu.present"] == "DoesNotExist"
@@ -153,7 +153,7 @@ def _node_expressions(workload: Object) -> dict[str, str]:
     return {each["key"]: each["operator"] for each in term["matchExpressions"]}
 
 
-def test_queues_lead_to_each_other_and_cover_what_jobs_ask_for() -> None:
+def test_queues_refer_to_each_other_and_cover_the_resources_of_jobs() -> None:
     objects = render("gpu", "kueue")
     [queue], [cluster_queue] = of_kind(objects, "LocalQueue"), of_kind(objects, "ClusterQueue")
     assert queue["spec"]["clusterQueue"] == cluster_queue["metadata"]["name"]
@@ -174,7 +174,7 @@ def test_queues_lead_to_each_other_and_cover_what_jobs_ask_for() -> None:
 @pytest.mark.parametrize(
     "file", sorted(K8S.rglob("cluster.yaml")), ids=lambda file: str(file.relative_to(K8S))
 )
-def test_cluster_configurations_fit_what_their_overlay_installs(file: Path) -> None:
+def test_cluster_configurations_fit_their_overlays_installation(file: Path) -> None:
     cluster = load_cluster(file)
     objects = render(file.parent.name if file.parent.parent.name == "overlays" else "gpu")
     for account in (cluster.service_account, cluster.scheduler_account):

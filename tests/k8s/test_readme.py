@@ -1,5 +1,5 @@
-"""k8s/README.md: every command is known, every path exists, and what it says of the installation is
-so.
+"""k8s/README.md: every command is known, every path exists, and its statements about the
+installation are correct.
 """
 
 import itertools
@@ -32,7 +32,7 @@ BLOCKS = re.findall(r"^```\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
 COMMANDS = [
     line for block in BLOCKS for line in re.sub(r" *\\\n *", " ", block).splitlines() if line
 ]
-# every program of a line, also behind pipes and &&
+# every program of a line, including those after pipes and &&
 PARTS = [part for command in COMMANDS for part in re.split(r" \| | && ", command)]
 # also within a pod
 OURS = [part.rpartition(" -- ")[2] for part in PARTS if re.search("(^| -- )orchestrator ", part)]
@@ -112,7 +112,7 @@ def test_every_policy_is_explained_and_no_other() -> None:
     assert there - explained == {"deny-all"}
 
 
-def test_sizes_are_those_of_the_manifests() -> None:
+def test_sizes_equal_those_of_the_manifests() -> None:
     sizes = dict(
         re.findall(
             r"^\| ([\w ]+) \| ([^|]+) \|", README.partition("## Sizes")[2], flags=re.MULTILINE
@@ -137,7 +137,7 @@ def test_sizes_are_those_of_the_manifests() -> None:
         ] == sizes[row].replace(" GiB", "Gi")
 
 
-def test_the_operator_is_let_in_from_the_namespace_into_which_it_is_installed() -> None:
+def test_the_operators_namespace_is_allowed_by_the_network_policies() -> None:
     [namespace] = set(re.findall(r"helm install kuberay-operator .* --namespace (\S+)", README))
     ray = named(render("local"), "NetworkPolicy", "ray")
     selected = [
@@ -148,7 +148,7 @@ def test_the_operator_is_let_in_from_the_namespace_into_which_it_is_installed() 
     assert selected == [{"kubernetes.io/metadata.name": namespace}]
 
 
-def test_images_are_built_under_the_names_that_are_installed() -> None:
+def test_images_are_built_under_the_installed_names() -> None:
     built = set(re.findall(r"docker build --tag (continual-\S+)", README))
     used = {
         container["image"]
@@ -163,8 +163,8 @@ def test_images_are_built_under_the_names_that_are_installed() -> None:
     )
 
 
-def test_an_image_with_an_extension_is_built_on_the_one_that_is_installed() -> None:
-    """Its packages go where the orchestrator's own environment looks for them."""
+def test_an_image_with_an_extension_is_based_on_the_installed_one() -> None:
+    """Its packages are installed into the orchestrator's own environment."""
     (folder,) = re.findall(r"docker build --tag my-orchestrator:\S+ (\S+)", README)
     dockerfile = (ROOT / folder / "Dockerfile").read_text(encoding="utf-8")
     (base,) = re.findall(r"^ARG ORCHESTRATOR=(\S+)$", dockerfile, re.MULTILINE)
@@ -184,7 +184,7 @@ def test_an_image_with_an_extension_is_built_on_the_one_that_is_installed() -> N
         if re.match(r"kubectl create (secret|configmap|rolebinding) ", command)
     ],
 )
-def test_kubectl_understands_what_makes_objects_by_hand(command: str, tmp_path: Path) -> None:
+def test_kubectl_accepts_the_commands_that_create_objects(command: str, tmp_path: Path) -> None:
     (tmp_path / "database-ca.pem").touch()
     environment = {
         "PATH": os.environ["PATH"],
@@ -212,9 +212,9 @@ def test_kubectl_understands_what_makes_objects_by_hand(command: str, tmp_path: 
 
 
 @pytest.mark.parametrize("backup", ["newest", "mlflow-20261129T013000Z.dump"])
-def test_a_restore_is_told_which_backup(backup: str) -> None:
-    """`kubectl set env --local` prints nothing, with success, where a variable has the value
-    already: `kubectl apply` would then be given nothing.
+def test_a_restore_is_given_the_backups_name(backup: str) -> None:
+    """`kubectl set env --local` prints nothing, with success, if a variable has the value already:
+    `kubectl apply` would then get no input.
     """
     [words] = [part for part in PARTS if part.startswith("kubectl set env --local")]
     assert re.search(r" BACKUP=mlflow-\d{8}T\d{6}Z\.dump$", words)
@@ -246,7 +246,7 @@ def test_a_restore_without_a_name_takes_the_newest(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("before", "after"), list(itertools.permutations(OVERLAYS, 2)))
-def test_what_cannot_be_changed_into_another_overlay_is_said(before: str, after: str) -> None:
+def test_fields_that_an_overlay_cannot_change_are_documented(before: str, after: str) -> None:
     section = README.partition("## Change the overlay")[2].partition("\n## ")[0]
     [row] = re.findall(rf"^\|[^|]*`{before}` → `{after}`[^|]*\|(.*)\|$", section, re.MULTILINE)
     there = {(each["kind"], each["metadata"]["name"]): each for each in render(before)}
@@ -261,8 +261,8 @@ def test_what_cannot_be_changed_into_another_overlay_is_said(before: str, after:
 
 
 def _fixed_fields(each: Object) -> object:
-    """Return the fields that Kubernetes never changes in an existing object. They include the
-    size of a claim, as the storage classes of small clusters do not allow growth.
+    """Return the fields that Kubernetes never changes in an existing object. They include the size
+    of a claim, as the storage classes of small clusters do not allow growth.
     """
     spec = each.get("spec", {})
     match each["kind"]:
