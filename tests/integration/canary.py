@@ -1,4 +1,4 @@
-"""A canary that is planted in addresses, and all places where it may not be found."""
+"""A canary that is planted in addresses, and a search of all places where it must not appear."""
 
 import sys
 import threading
@@ -26,7 +26,7 @@ QUOTED = urllib.parse.quote(f"{CANARY}@/{RAW_TAIL}", safe="")
 NOBODY = "127.0.0.1:9"
 OF_S3 = f"endpoint_override={NOBODY}&scheme=http&region=us-east-1"
 
-# of each the scheme comes first; what is after the place is an address's own
+# for each setting: the scheme first; after the place, the address's own query
 FORMS = {
     "user and password": f"me:{CANARY}@{NOBODY}/x",
     "token": f"{CANARY}@{NOBODY}/x",
@@ -43,13 +43,13 @@ FORMS = {
 
 
 def has_canary(content: bytes | str) -> bool:
-    """Return whether the canary, or its part after an `@` or `/`, occurs."""
+    """Return whether the content contains the canary, or its part after an `@` or `/`."""
     found = content if isinstance(content, bytes) else content.encode()
     return CANARY.encode() in found or RAW_TAIL.encode() in found
 
 
 class Command:
-    """The command line in this process, with all that it has said and posted."""
+    """The command line in this process, with all its output and webhook posts."""
 
     def __init__(self, capture: pytest.CaptureFixture[str], patch: pytest.MonkeyPatch) -> None:
         self._capture = capture
@@ -58,7 +58,9 @@ class Command:
         self.said: list[str] = []
 
     def __call__(self, *words: object) -> int:
-        """Run it; return its exit code. What it says has no canary, whatever becomes of it."""
+        """Run a command; return its exit code. Its output must not contain the canary, whatever the
+        result.
+        """
         self._patch.setattr(sys, "argv", ["orchestrator", *map(str, words)])
         with pytest.raises(SystemExit) as ended:
             main()
@@ -72,7 +74,7 @@ class Command:
 
 @contextmanager
 def no_process_title_shows_it() -> Iterator[None]:
-    """Look at the arguments of all processes for as long as the `with` lasts."""
+    """Check the arguments of all processes during the `with` block."""
     ended, seen = threading.Event(), set[bytes]()
 
     def look() -> None:
@@ -81,7 +83,7 @@ def no_process_title_shows_it() -> Iterator[None]:
                 try:
                     seen.add(file.read_bytes())
                 except OSError:
-                    continue  # it has just ended
+                    continue  # the process has just ended
 
     looking = threading.Thread(target=look)
     looking.start()
@@ -95,7 +97,7 @@ def no_process_title_shows_it() -> Iterator[None]:
 
 
 def files_with_it(folder: Path) -> list[str]:
-    """Files below a folder that show it, but for the configurations that were given."""
+    """Return the files below a folder that contain the canary, except the given configurations."""
     return [
         str(path.relative_to(folder))
         for path in folder.rglob("*")
@@ -105,7 +107,7 @@ def files_with_it(folder: Path) -> list[str]:
 
 
 def write_digits(address: str, *digits: int) -> None:
-    """Put a Parquet file of some digits, 20 images each, to an address."""
+    """Write a Parquet file of some digits, 20 images each, to an address."""
     data = load_digits()
     rows = np.concatenate([np.flatnonzero(data.target == digit)[:20] for digit in digits])
     images = np.rint(data.images[rows] * (255 / 16)).astype(int).tolist()
@@ -116,7 +118,7 @@ def write_digits(address: str, *digits: int) -> None:
 
 
 class World:
-    """A real MLflow server and a simulated S3, whose addresses have the canary in them."""
+    """A real MLflow server and a simulated S3, whose addresses contain the canary."""
 
     def __init__(self, folder: Path, server: MlflowServer, bucket: str, tiny: Experiment) -> None:
         self.folder = folder
@@ -127,11 +129,11 @@ class World:
         self._tiny = tiny.model_dump(mode="json", exclude={"data"})
 
     def tracking(self, password: str = QUOTED) -> str:
-        """The server's address; it lets everybody in."""
+        """Return the server's address; the server needs no password."""
         return self.server.uri.replace("://", f"://me:{password}@")
 
     def experiment(self, name: str = "canary", password: str = QUOTED) -> dict[str, Any]:
-        """An experiment of which everything is in the bucket."""
+        """Return an experiment whose data and store are in the bucket."""
         data = {
             "kind": "parquet",
             "train": below(self.bucket, "digits", "train.parquet"),
@@ -147,11 +149,11 @@ class World:
         return self._tiny | {"name": name, "data": data, "store": store, "tracking": tracking}
 
     def retraining(self, name: str, password: str = QUOTED) -> Retraining:
-        """A retraining on digits that arrive in the bucket."""
+        """Return a retraining on digits that arrive in the bucket."""
         return load_retraining(self.write(name, self.retraining_values(name, password)))
 
     def retraining_values(self, name: str, password: str = QUOTED) -> dict[str, Any]:
-        """As its file has them."""
+        """Return the values of a retraining's file."""
         experiment = self.experiment(name, password)
         del experiment["data"], experiment["scenario"]
         source = {
@@ -167,13 +169,13 @@ class World:
         return {"experiment": experiment, "source": source, "gate": gate, "lease": lease}
 
     def write(self, name: str, values: dict[str, Any]) -> Path:
-        """A configuration file as a user gives it."""
+        """Write a configuration file as a user would."""
         file = self.given / f"{name}.yaml"
         file.write_text(yaml.safe_dump(values))
         return file
 
     def objects_with_it(self) -> list[str]:
-        """Objects of the bucket that show it."""
+        """Return the objects of the bucket that contain the canary."""
         filesystem, root = fs.FileSystem.from_uri(self.bucket)
         listed = filesystem.get_file_info(fs.FileSelector(root, recursive=True))
         files = [info.path for info in listed if info.type == fs.FileType.File]

@@ -1,4 +1,4 @@
-"""Shared by tests: a real Chromium, if this machine has one, and a Ray cluster of several nodes."""
+"""Shared fixtures: a real Chromium, if this machine has one, and a Ray cluster of several nodes."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ _PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
-    """Chromium of the system, without a window."""
+    """Start the system's Chromium without a window."""
     program = next((found for name in _PROGRAMS if (found := shutil.which(name))), None)
     if program is None:
         pytest.skip("no Chromium here (Debian: apt-get install chromium)")
@@ -25,7 +25,7 @@ def browser() -> Iterator["Browser"]:
         "playwright.sync_api", reason="no playwright here: it drives Chromium"
     )
     with playwright.sync_playwright() as driver:
-        # no sandbox: as root, and in most containers, Chromium cannot make one
+        # Chromium cannot create its sandbox as root or in most containers
         chromium = driver.chromium.launch(
             executable_path=program, args=["--no-sandbox"], timeout=1000 * PATIENCE_SECONDS
         )
@@ -35,8 +35,8 @@ def browser() -> Iterator["Browser"]:
 
 @pytest.fixture
 def page(browser: "Browser") -> Iterator["Page"]:
-    """An empty tab of a large window, in which charts are drawn without scrolling; it remembers
-    nothing of other tests.
+    """Open an empty tab of a large window, in which charts are drawn without scrolling; it keeps no
+    state of other tests.
     """
     context = browser.new_context(viewport={"width": 1600, "height": 2000})
     context.set_default_timeout(1000 * PATIENCE_SECONDS)

@@ -1,5 +1,5 @@
-"""The command line as a process of its own, seen from outside: started, waited for, and whatever of
-it still lives.
+"""The command line as a separate process, observed from outside: start it, wait for it, and find
+its surviving processes.
 """
 
 import subprocess
@@ -7,8 +7,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-# as from a terminal: what whoever started the tests ignores (a shell's background, nohup) is
-# inherited
+# as from a terminal: otherwise signals ignored by the parent (a background shell, nohup) would be
+# ignored here too
 _SIGNALS = (
     "signal.signal(signal.SIGINT, signal.default_int_handler); signal.signal(signal.SIGHUP,"
     " signal.SIG_DFL)"
@@ -20,12 +20,12 @@ _SET = "import {module}; {module}.{name} = {value!r}; "
 def start_orchestrator(
     *words: str, folder: Path, settings: Mapping[str, float] | None = None
 ) -> "subprocess.Popen[str]":
-    """Start `orchestrator` with these words, in a folder.
+    """Start `orchestrator` with these arguments in a folder.
 
     Args:
         words: The command line.
         folder: The working directory.
-        settings: Values of constants of modules in that process, by dotted name.
+        settings: Values of module constants in that process, by dotted name.
     """
     changes = ""
     for place, value in (settings or {}).items():
@@ -41,10 +41,11 @@ def start_orchestrator(
 
 
 def processes_of(driver: int) -> dict[int, str]:
-    """Pids of the Ray session of a driver: every process that holds one of its files open, and what
-    it is.
+    """Return the pids of a driver's Ray session: every process that holds one of its files open,
+    with its role.
 
-    That is `teacher` or `student` for a worker of this lane, `raylet`, or else the command line.
+    The role is `teacher` or `student` for a worker of that lane, `raylet`, or otherwise the command
+    line.
     """
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):

@@ -16,14 +16,14 @@ from tests.waiting import PATIENCE_SECONDS, wait_for_server
 
 
 def free_port() -> int:
-    """A port on which nothing listens now."""
+    """Return a port on which nothing listens now."""
     with closing(socket.socket()) as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
 
 
 class MlflowServer:
-    """`mlflow server` as a team runs it, which can be killed and started again on the same port."""
+    """`mlflow server` as a team runs it; it can be killed and restarted on the same port."""
 
     def __init__(self, backend_uri: str, folder: Path) -> None:
         self.backend_uri = backend_uri
@@ -33,7 +33,7 @@ class MlflowServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it, and wait until it answers; whatever is left of an earlier one ends first."""
+        """Start the server, and wait until it answers; end the remains of an earlier one first."""
         self.kill()
         store = [
             "--backend-store-uri",
@@ -74,7 +74,7 @@ class MlflowServer:
         return True
 
     def kill(self) -> None:
-        """Ends it and its workers at once, as a node that dies does."""
+        """Kill the server and its workers at once, as when a node dies."""
         if self._process is not None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
@@ -83,7 +83,7 @@ class MlflowServer:
 
 @contextmanager
 def mlflow_server(backend_uri: str, folder: Path) -> Iterator[MlflowServer]:
-    """A running server, killed at the end."""
+    """Yield a running server, and kill it at the end."""
     server = MlflowServer(backend_uri, folder)
     try:
         server.start()
@@ -93,7 +93,7 @@ def mlflow_server(backend_uri: str, folder: Path) -> Iterator[MlflowServer]:
 
 
 def postgres_programs() -> Path | None:
-    """Return Debian's folder of PostgreSQL's programs; None if it is not installed."""
+    """Return Debian's folder of PostgreSQL programs; None if it is not installed."""
     on_path = shutil.which("pg_ctl")
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
     return Path(on_path).parent if on_path else found[-1].parent if found else None
@@ -101,11 +101,11 @@ def postgres_programs() -> Path | None:
 
 @contextmanager
 def postgres(folder: Path) -> Iterator[str]:
-    """The URI of an empty database on a server of its own, which ends with the context."""
+    """Yield the URI of an empty database on a new server, which ends with the context."""
     programs = postgres_programs()
     assert programs is not None
     data, port = folder / "data", free_port()
-    # PostgreSQL refuses to run as root: there it runs as the user that Debian has made for it.
+    # PostgreSQL refuses to run as root: there it runs as Debian's user for it.
     user = "postgres" if os.geteuid() == 0 else None
     if user:
         account = pwd.getpwnam(user)
@@ -129,11 +129,11 @@ def postgres(folder: Path) -> Iterator[str]:
     made = run("initdb", "-U", "mlflow", "--auth=trust", "--no-sync")
     assert made.returncode == 0, made.stderr
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
-    # pg_ctl waits until the server answers, and no longer than its process lives
+    # pg_ctl waits until the server answers, or its process has ended
     waiting, log = ("-w", "-t", f"{PATIENCE_SECONDS:.0f}"), folder / "log"
     started = run("pg_ctl", "-l", str(log), "-o", options, *waiting, "start")
     assert started.returncode == 0, f"{started.stderr}{log.read_text() if log.exists() else ''}"
     try:
         yield f"postgresql://mlflow@127.0.0.1:{port}/postgres"
     finally:
-        run("pg_ctl", "-m", "immediate", *waiting, "stop")  # it may have ended by itself
+        run("pg_ctl", "-m", "immediate", *waiting, "stop")  # the server may have ended by itself

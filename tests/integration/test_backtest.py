@@ -1,4 +1,4 @@
-"""A backtest of real ticks on digits: what it counts, what it leaves alone, and how it resumes."""
+"""A backtest of real ticks on digits: its counts, what it must not change, and how it resumes."""
 
 import hashlib
 import io
@@ -41,7 +41,7 @@ ANYTHING = {
 
 
 class World:
-    """A retraining that has a champion of 0 and 1, and two past arrivals of which one is known."""
+    """A retraining with a champion of 0 and 1, and two past arrivals, one of them known."""
 
     def __init__(self, folder: Path, experiment: Experiment, uri: str) -> None:
         self.folder = folder
@@ -78,7 +78,7 @@ class World:
         return backtest(settings, config, self.folder / "out", listener)
 
     def content(self) -> dict[str, str]:
-        """The digest of every file but stages and what the backtest writes."""
+        """Return the digest of every file except stages and the backtest's output."""
         store = self.folder / "store"
         return {
             str(path.relative_to(self.folder)): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -107,7 +107,7 @@ def deliver(file: Path, day: int, digits: tuple[int, ...]) -> None:
 
 
 class Recorder(SilentBacktestListener):
-    """Note every tick with its stages, and interrupt after some ticks."""
+    """Listener that records every tick with its stages, and interrupts after some ticks."""
 
     def __init__(self, interrupt_after: int = 0) -> None:
         self.interrupt_after = interrupt_after
@@ -152,7 +152,7 @@ def world(
 
 @pytest.fixture(scope="module")
 def webhook() -> Iterator[socket.socket]:
-    """A port on which a POST would arrive."""
+    """Open a port that would receive a POST."""
     with socket.create_server(("127.0.0.1", 0)) as server, pytest.MonkeyPatch.context() as patch:
         server.settimeout(0.2)
         patch.setenv("ORCHESTRATOR_WEBHOOK_URL", f"http://127.0.0.1:{server.getsockname()[1]}/")
@@ -161,7 +161,9 @@ def webhook() -> Iterator[socket.socket]:
 
 @pytest.fixture(scope="module")
 def interrupted(world: World, webhook: socket.socket) -> tuple[Recorder, dict[str, str]]:
-    """A backtest that ended in its second replay, and what there was before it."""
+    """Interrupt a backtest in its second replay; return its record, and the content of the world
+    before.
+    """
     before, recorder = world.content(), Recorder(interrupt_after=3)
     with pytest.raises(KeyboardInterrupt):
         world.backtest(recorder)
@@ -172,7 +174,7 @@ def interrupted(world: World, webhook: socket.socket) -> tuple[Recorder, dict[st
 def finished(
     world: World, interrupted: tuple[Recorder, dict[str, str]]
 ) -> tuple[Recorder, dict[str, Any]]:
-    """The same backtest, resumed."""
+    """Resume and finish the same backtest."""
     return (recorder := Recorder()), world.backtest(recorder)
 
 
@@ -200,7 +202,7 @@ def test_false_alarms_and_misses_are_counted_for_every_gate(
     }
 
 
-def test_wrong_labels_are_in_the_second_arrival_alone(
+def test_wrong_labels_are_only_in_the_second_arrival(
     finished: tuple[Recorder, dict[str, Any]],
 ) -> None:
     _, content = finished
@@ -208,7 +210,7 @@ def test_wrong_labels_are_in_the_second_arrival_alone(
         (replay["setting"], replay["share"]): [tick["num_wrong"] for tick in replay["ticks"]]
         for replay in content["replays"]
     }
-    # half of the 60 labels of two classes: more would only exchange the names of the classes
+    # half of the 60 labels of two classes: more would only swap the names of the classes
     assert wrong == {
         ("", 0.0): [0, 0],
         ("", 1.0): [0, 30],
@@ -218,7 +220,7 @@ def test_wrong_labels_are_in_the_second_arrival_alone(
     assert content["replays"][1]["ticks"][1]["learned_wrong"]
 
 
-def test_the_retraining_itself_is_left_alone(
+def test_a_backtest_does_not_change_the_retraining(
     world: World,
     webhook: socket.socket,
     interrupted: tuple[Recorder, dict[str, str]],
@@ -256,13 +258,14 @@ def test_an_interrupted_backtest_repeats_no_finished_replay(
     )
 
 
-def test_ticks_with_equal_pasts_learn_once(
+def test_ticks_with_equal_histories_share_their_stages(
     interrupted: tuple[Recorder, dict[str, str]], finished: tuple[Recorder, dict[str, Any]]
 ) -> None:
     (first, _), (resumed, _) = interrupted, finished
-    # the first tick is the one that the retraining has run; the second learns 2 and 3
+    # the retraining has already run the first tick; the second learns 2 and 3
     assert first.cached == [[True, True], [False, False], [True, True]]
-    # wrong labels are learned once, and the strict gate learns 2 and 3 without a champion
+    # wrong labels are learned once, and under the strict gate 2 and 3 are learned without a
+    # champion
     assert resumed.cached == [
         [True, True],
         [False, False],

@@ -1,4 +1,4 @@
-"""User errors give one clear message, the right exit code, no traceback, nothing in MLflow."""
+"""User errors give one clear message, the right exit code, no traceback, and nothing in MLflow."""
 
 import io
 import socket
@@ -19,7 +19,7 @@ Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 class Case:
-    """An experiment on Parquet files that would run; each test spoils one thing."""
+    """A valid experiment on Parquet files; each test breaks one thing."""
 
     def __init__(self, folder: Path, command: Command) -> None:
         self.folder = folder
@@ -44,7 +44,7 @@ class Case:
 
     @staticmethod
     def write(file: Path, counts: dict[str, int], spoiled: object = None) -> None:
-        """Random grey images; the last one is replaced where something is given."""
+        """Write random grey images; `spoiled` replaces the last one."""
         random = np.random.default_rng(0)
         labels = [label for label, count in counts.items() for _ in range(count)]
         images: list[Any] = [random.random((8, 8)).tolist() for _ in labels]
@@ -78,7 +78,7 @@ def case(tmp_path: Path, orchestrator_command: Command, monkeypatch: pytest.Monk
     return Case(tmp_path, orchestrator_command)
 
 
-def test_the_case_itself_is_good(case: Case) -> None:
+def test_the_unbroken_case_runs(case: Case) -> None:
     answer = case.run()
     assert answer.returncode == 0, answer.stderr
     assert (case.folder / "mlflow.db").exists()
@@ -129,7 +129,7 @@ def test_wrong_usage_of_the_command(orchestrator_command: Command, arguments: li
     assert "Traceback" not in answer.stderr
 
 
-def test_validate_names_every_wrong_file_and_exits_with_2(
+def test_validate_names_every_invalid_file_and_exits_with_2(
     orchestrator_command: Command, tmp_path: Path
 ) -> None:
     (tmp_path / "good.yaml").write_text("seed: 1")
@@ -148,7 +148,7 @@ def test_validate_names_every_wrong_file_and_exits_with_2(
 # --- the data -------------------------------------------------------------------------------------
 
 
-def test_validate_refuses_local_data_that_is_not_there(case: Case) -> None:
+def test_validate_rejects_missing_local_data(case: Case) -> None:
     case.values["data"]["train"] = str(case.folder / "nonesuch-*.parquet")
     case.values["data"]["unlabeled"] = {"kind": "image_folder", "path": str(case.folder / "none")}
     file = case.folder / "experiment.yaml"
@@ -203,7 +203,7 @@ def test_an_empty_image(case: Case) -> None:
     assert case.error(2).startswith(f"{case.test} row 7: is not an image of pixels")
 
 
-def test_an_image_that_is_cut_off(case: Case) -> None:
+def test_a_truncated_image(case: Case) -> None:
     whole = io.BytesIO()
     Image.fromarray(np.zeros((64, 64), np.uint8)).save(whole, "PNG")
     pq.write_table(pa.table({"image": [whole.getvalue()[:60]], "label": ["cat"]}), case.train)
@@ -240,7 +240,7 @@ def test_more_classes_a_task_than_classes(case: Case, key: str, limit: int) -> N
 # --- where it runs --------------------------------------------------------------------------------
 
 
-def test_a_gpu_that_is_not_there(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_gpu(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert "execution.device = 'cuda', but torch sees no GPU here" in case.error(
         2, "--set", "execution.device=cuda"
@@ -256,7 +256,7 @@ def test_an_unknown_backbone(case: Case, role: str) -> None:
 
 
 def test_an_output_folder_that_cannot_be_written(case: Case) -> None:
-    # below a file: not even root can write there
+    # below a file not even root can write
     (case.folder / "file").touch()
     assert case.error(2, "--output", str(case.folder / "file" / "out")).startswith(
         f"{case.folder}/file/out: cannot be written ("
@@ -298,15 +298,15 @@ def test_a_stage_store_that_cannot_be_written(case: Case) -> None:
     assert f"{case.folder}/file" in case.error(3, "--set", f"store.uri={case.folder}/file/store")
 
 
-def test_a_tracking_server_that_does_not_answer_is_said_quickly(case: Case) -> None:
+def test_an_unreachable_tracking_server_is_reported_quickly(case: Case) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     started = time.monotonic()
     said = case.error(3, "--set", f"tracking.uri=http://127.0.0.1:{port}")
     assert said.startswith(f"http://127.0.0.1:{port}: the tracking store cannot be used: ")
-    assert time.monotonic() - started < 60  # MLflow itself asks again for some minutes
+    assert time.monotonic() - started < 60  # MLflow itself would retry for some minutes
 
 
 @pytest.mark.parametrize("uri", ["file:///tmp/mlruns", "mlruns", "ftp://host/x", "sqlite://"])
-def test_a_tracking_address_that_can_hold_no_runs(case: Case, uri: str) -> None:
+def test_an_unusable_tracking_address(case: Case, uri: str) -> None:
     assert case.error(2, "--set", f"tracking.uri={uri}").startswith("tracking.uri: ")

@@ -1,9 +1,9 @@
-"""The command of a rendered RayJob really works, with everything around it real but Kubernetes.
+"""The command of a rendered RayJob works, with everything around it real except Kubernetes.
 
-A Ray cluster with token authentication, Ray's Jobs API, the environments that the images are made
-of, and an MLflow server behind basic-auth and PostgreSQL. What KubeRay does with a RayJob is done
-by hand: `ray start --head`, the files of the ConfigMap in a folder, and the shell command of
-KubeRay's submitter.
+A Ray cluster with token authentication, Ray's Jobs API, the environments of the images, and an
+MLflow server behind basic-auth and PostgreSQL. The tests do KubeRay's part of a RayJob themselves:
+`ray start --head`, the files of the ConfigMap in a folder, and the shell command of KubeRay's
+submitter.
 """
 
 import json
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from orchestrator.config import Experiment
 
 ROOT = Path(__file__).parents[2]
-# What the Dockerfile makes its two images of.
+# Inputs of the Dockerfile's two images.
 LOCKS = {
     "orchestrator": ROOT / "k8s" / "requirements.lock",
     "mlflow": ROOT / "k8s" / "image" / "mlflow.lock",
@@ -70,8 +70,8 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def environments(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The folders of programs of both images' environments; links into uv's cache, which makes them
-    a matter of seconds.
+    """Return the program folders of both images' environments; links into uv's cache make them in
+    seconds.
     """
     folder = tmp_path_factory.mktemp("environments")
     for name, lock in LOCKS.items():
@@ -120,11 +120,11 @@ def environments(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def mlflow_uri(
     environments: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """MLflow as k8s/base runs it: basic-auth, PostgreSQL, files through the server."""
+    """Start MLflow as k8s/base runs it: basic-auth, PostgreSQL, files through the server."""
     folder = tmp_path_factory.mktemp("mlflow")
     port = free_port()
-    # not below pytest's own folder: the next pytest of this user takes that away from PostgreSQL's
-    # user
+    # not below pytest's own folder: this user's next pytest run would take it away from
+    # PostgreSQL's user
     with tempfile.TemporaryDirectory(prefix="pg") as database, postgres(Path(database)) as backend:
         (folder / "basic_auth.ini").write_text(
             (ROOT / "k8s" / "base" / "basic_auth.ini")
@@ -201,9 +201,7 @@ def _answers(url: str, token: str = "") -> bool:
 
 
 class RayCluster:
-    """One node with Ray's head, as the pod of the head has it; files and scratch space of its
-    own.
-    """
+    """One node with Ray's head, as in the head's pod; it has its own files and scratch space."""
 
     def __init__(self, programs: Path, scratch: Path, num_cpus: int) -> None:
         self.scratch = scratch
@@ -230,7 +228,7 @@ class RayCluster:
             "temp-dir": scratch / "ray",
             "num-cpus": num_cpus,
         }
-        # a pod has these to itself; here two clusters may be up at once
+        # a pod has its own; here two clusters may run at once
         options |= {
             f"{name}-port": free_port()
             for name in ("dashboard-agent-listen", "ray-client-server", "metrics-export")
@@ -264,9 +262,7 @@ class RayCluster:
             raise
 
     def submit(self, submission: Submission, job_id: str) -> "subprocess.Popen[str]":
-        """The submitter's pod: the command that KubeRay 1.7 gives it, with the files of the
-        ConfigMap.
-        """
+        """Run the submitter's pod: KubeRay 1.7's command, with the files of the ConfigMap."""
         files = self.mount(submission)
         spec = {
             key: _here(value, files, self.scratch)
@@ -293,9 +289,9 @@ class RayCluster:
         )
 
     def run(self, submission: Submission, job_id: str) -> list[dict[str, Any]]:
-        """Waits for the end, which has to be a good one; gives what the program has said."""
+        """Wait for the end, which must be a success; return the program's output."""
         said, trouble = self.submit(submission, job_id).communicate(timeout=PATIENCE_SECONDS)
-        # on a busy machine the submitter may lose the connection by which it follows
+        # on a busy machine the submitter may lose the connection that it follows
         wait_until(
             lambda: self.ask("GET", job_id)["status"] in ("SUCCEEDED", "FAILED", "STOPPED"),
             pause_seconds=0.5,
@@ -309,8 +305,8 @@ class RayCluster:
         ]
 
     def mount(self, submission: Submission) -> Path:
-        """The ConfigMap as kubelet shows it: links into a folder that could be exchanged at
-        once.
+        """Mount the ConfigMap as kubelet does: links into a folder that can be swapped
+        atomically.
         """
         folder = self.scratch / "files" / str(submission.files["metadata"]["name"])
         if not folder.exists():
@@ -322,7 +318,7 @@ class RayCluster:
         return folder
 
     def ask(self, method: str, path: str) -> dict[str, Any]:
-        """Return the answer of Ray's Jobs API to a request as KubeRay sends it."""
+        """Return the answer of Ray's Jobs API to a request in KubeRay's form."""
         headers = {"Authorization": f"Bearer {self.token}"}
         request = urllib.request.Request(  # noqa: S310 - our own server
             f"{self.address}/api/jobs/{path}", headers=headers, method=method
@@ -332,7 +328,7 @@ class RayCluster:
         return found
 
     def kill(self) -> None:
-        """Ends every process at once, as nodes that vanish do."""
+        """Kill every process at once, as when nodes vanish."""
         for _ in range(100):
             for process in processes_of(self.head.pid):
                 with suppress(ProcessLookupError):
@@ -346,7 +342,7 @@ class RayCluster:
 
 
 def _here(text: str, files: Path, scratch: Path) -> str:
-    """A pod has these folders to itself."""
+    """Replace the pod's folders by local ones."""
     return re.sub(r"/tmp/(?=(jobs|spool|data)\b)", f"{scratch}/", text).replace(  # noqa: S108
         "/etc/orchestrator", str(files)
     )
@@ -354,10 +350,10 @@ def _here(text: str, files: Path, scratch: Path) -> str:
 
 @contextmanager
 def ray_cluster(programs: Path, num_cpus: int = 2) -> Iterator[RayCluster]:
-    """Yield a running cluster, which is removed afterwards."""
+    """Yield a running cluster, and remove it afterwards."""
     scratch = Path(
         tempfile.mkdtemp(prefix="rc", dir="/tmp")
-    )  # the paths of Ray's sockets may only be so long
+    )  # the paths of Ray's sockets have a maximum length
     cluster = RayCluster(programs, scratch, num_cpus)
     try:
         yield cluster
@@ -368,13 +364,13 @@ def ray_cluster(programs: Path, num_cpus: int = 2) -> Iterator[RayCluster]:
 
 @pytest.fixture(scope="module")
 def cluster(environments: dict[str, Path]) -> Iterator[RayCluster]:
-    """One for all tests that do not break it."""
+    """Return one cluster for all tests that do not break it."""
     with ray_cluster(environments["orchestrator"]) as running:
         yield running
 
 
 class Team:
-    """Somebody's files and cluster configuration."""
+    """A user's files and cluster configuration."""
 
     def __init__(self, folder: Path, experiment: "Experiment", mlflow_uri: str) -> None:
         self.folder = folder
@@ -399,7 +395,7 @@ class Team:
         return render(Request(kind, files, [*overrides], **options), self.config)
 
     def runs(self) -> list[tuple[str, Mapping[str, float]]]:
-        """State and metrics of all runs, oldest first."""
+        """Return state and metrics of all runs, oldest first."""
         experiments = [
             found.experiment_id
             for found in self.client.search_experiments()
@@ -417,7 +413,7 @@ def team(tmp_path: Path, tiny_experiment: "Experiment", mlflow_uri: str) -> Team
 # --- what must work -------------------------------------------------------------------------------
 
 
-def test_a_run_ends_in_mlflow_and_speaks_json(cluster: RayCluster, team: Team) -> None:
+def test_a_run_is_tracked_in_mlflow_and_prints_json(cluster: RayCluster, team: Team) -> None:
     spoken = cluster.run(
         team.submission("run", team.experiment, overrides=("tracking.models=none",)), "run-1"
     )
@@ -438,7 +434,7 @@ def test_a_run_ends_in_mlflow_and_speaks_json(cluster: RayCluster, team: Team) -
     )
 
 
-def test_who_has_not_the_token_is_turned_away(cluster: RayCluster) -> None:
+def test_requests_without_the_token_are_rejected(cluster: RayCluster) -> None:
     for token in ("", "wrong"):
         request = urllib.request.Request(  # noqa: S310
             f"{cluster.address}/api/jobs/",
@@ -450,9 +446,7 @@ def test_who_has_not_the_token_is_turned_away(cluster: RayCluster) -> None:
             assert answer.code in (401, 403)
 
 
-def test_a_job_on_a_cluster_that_is_up_takes_its_files_along(
-    cluster: RayCluster, team: Team
-) -> None:
+def test_a_job_on_an_existing_cluster_brings_its_files(cluster: RayCluster, team: Team) -> None:
     submission = team.submission(
         "run", team.experiment, overrides=("tracking.models=none",), ray_cluster="up"
     )
@@ -461,7 +455,7 @@ def test_a_job_on_a_cluster_that_is_up_takes_its_files_along(
     assert [status for status, _ in team.runs()] == ["FINISHED"]
 
 
-def test_a_wrong_experiment_ends_the_job_with_its_exit_code(
+def test_an_invalid_experiment_ends_the_job_with_its_exit_code(
     cluster: RayCluster, team: Team
 ) -> None:
     submission = team.submission(
@@ -473,8 +467,8 @@ def test_a_wrong_experiment_ends_the_job_with_its_exit_code(
     assert state["message"].startswith("Job entrypoint command failed with exit code 2, ")
 
 
-def test_a_cancelled_job_is_killed_in_mlflow(cluster: RayCluster, team: Team) -> None:
-    """KubeRay stops the command when its RayJob is deleted, as this does."""
+def test_the_run_of_a_cancelled_job_is_killed_in_mlflow(cluster: RayCluster, team: Team) -> None:
+    """The test stops the command as KubeRay does when its RayJob is deleted."""
     submission = team.submission(
         "run", team.experiment, overrides=("tracking.models=none", "student.training.epochs=2000")
     )
@@ -493,7 +487,7 @@ def test_a_cancelled_job_is_killed_in_mlflow(cluster: RayCluster, team: Team) ->
     assert cluster.ask("GET", "stopped-1")["status"] == "STOPPED"
 
 
-def test_a_sweep_ends_in_mlflow(cluster: RayCluster, team: Team) -> None:
+def test_a_sweep_is_tracked_in_mlflow(cluster: RayCluster, team: Team) -> None:
     space = team.folder / "space.yaml"
     space.write_text(
         "parameters: {student.temperature: {kind: choice, values: [2, 4]}}\nsearcher: grid\n"
@@ -546,18 +540,18 @@ def test_a_retraining_tick_promotes_and_a_late_one_is_skipped(
     assert cluster.run(late, "tick-2")[-1]["message"].startswith("nothing_to_do: this tick was due")
 
 
-def test_a_retry_on_a_new_cluster_goes_on_from_the_store(
+def test_a_retry_on_a_new_cluster_resumes_from_the_store(
     environments: dict[str, Path], team: Team
 ) -> None:
-    """Everything of the first attempt is killed once a stage is stored; the second has the same
-    command on a new cluster.
+    """Every process of the first attempt is killed once a stage is stored; the second attempt runs
+    the same command on a new cluster.
     """
     submission = team.submission(
         "run", team.experiment, overrides=("tracking.models=none", "student.training.epochs=40")
     )
 
     def num_stages() -> int:
-        """Those that are stored; their evaluations are artifacts as well."""
+        """Return the number of stored stages; their evaluations are artifacts too."""
         return sum(
             '"stage":' in manifest.read_text()
             for manifest in (team.folder / "store").glob("*/manifest.json")
@@ -581,8 +575,8 @@ def test_a_retry_on_a_new_cluster_goes_on_from_the_store(
     assert metrics["final/cached_stages"] == stored
 
 
-def test_a_retried_sweep_goes_on_by_its_ledger(environments: dict[str, Path], team: Team) -> None:
-    """No trial is counted twice, and in MLflow it is one sweep.
+def test_a_retried_sweep_resumes_from_its_ledger(environments: dict[str, Path], team: Team) -> None:
+    """No trial is counted twice, and MLflow has one sweep.
 
     A trial that was killed while the server created its run is not in the ledger yet; that run
     stays empty and failed.
@@ -621,7 +615,7 @@ def test_a_retried_sweep_goes_on_by_its_ledger(environments: dict[str, Path], te
 
 @pytest.fixture
 def deliver() -> Callable[[Path, str], None]:
-    """Puts a file with images of two digits into a folder."""
+    """Write a file with images of two digits into a folder."""
     import io
 
     import numpy as np

@@ -1,4 +1,4 @@
-"""`orchestrator data import` and `data describe`, and what a run says of the same data."""
+"""`orchestrator data import` and `data describe`, and the output of a run on the same data."""
 
 import csv
 import io
@@ -39,7 +39,7 @@ def picture(number: int, size: tuple[int, int] = (10, 10)) -> Image.Image:
 
 @pytest.fixture
 def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Three classes in two halves; each image is another one."""
+    """Return three classes in two halves; all images differ."""
     monkeypatch.chdir(tmp_path)
     number = 0
     for half, num in (("train", NUM_TRAIN), ("test", NUM_TEST)):
@@ -74,7 +74,7 @@ def bad_files(photos: Path) -> list[list[str]]:
 # --- import ---------------------------------------------------------------------------------------
 
 
-def test_files_are_stored_as_they_are_in_the_order_of_their_labels(
+def test_files_are_stored_unchanged_in_the_order_of_their_labels(
     photos: Path, orchestrator_command: Command
 ) -> None:
     answer = orchestrator_command("data", "import", "photos", "--output", "out")
@@ -98,7 +98,7 @@ def test_files_are_stored_as_they_are_in_the_order_of_their_labels(
     ]
 
 
-def test_what_was_imported_gives_the_same_images_as_its_source(photos: Path) -> None:
+def test_imported_data_give_the_same_images_as_their_source(photos: Path) -> None:
     imported(photos)
     train, test = (photos.parent / "out" / f"{half}.parquet" for half in HALVES)
     table = load_images(
@@ -109,7 +109,7 @@ def test_what_was_imported_gives_the_same_images_as_its_source(photos: Path) -> 
     assert table.fingerprint == load_images(config(photos)).fingerprint
 
 
-def test_a_row_group_has_one_label_and_says_so(
+def test_a_row_group_has_one_label_in_its_statistics(
     photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importing, "_GROUP_IMAGES", 3)
@@ -121,7 +121,7 @@ def test_a_row_group_has_one_label_and_says_so(
     assert ranges == [(label, label) for label in LABELS for _ in range(3)]
 
 
-def test_row_groups_are_bounded_in_bytes(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_groups_are_limited_in_bytes(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importing, "_GROUP_BYTES", 1)
     imported(photos)
     assert pq.read_metadata(photos.parent / "out" / "train.parquet").num_row_groups == 24
@@ -143,7 +143,7 @@ def test_a_second_import_does_nothing_until_something_changes(
     assert pq.read_metadata(file).num_rows == 25
 
 
-def test_an_interrupted_import_goes_on_where_it_was(
+def test_an_interrupted_import_resumes_where_it_stopped(
     photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importing, "_CHUNK_IMAGES", 4)
@@ -160,13 +160,13 @@ def test_an_interrupted_import_goes_on_where_it_was(
         imported(photos)
     assert not (photos.parent / "out" / "train.parquet").exists()
     first = set(examined[:12])
-    examined[:] = [""] * 20  # past the interruption
+    examined[:] = [""] * 20  # images after the interruption
     assert imported(photos).num_images == {"train": 24, "test": 6}
     assert len(examined) - 20 == 30 - 12
     assert not first & set(examined), "three chunks were done before"
 
 
-def test_bad_files_are_left_out_and_listed(photos: Path, orchestrator_command: Command) -> None:
+def test_bad_files_are_skipped_and_listed(photos: Path, orchestrator_command: Command) -> None:
     zero, text = photos / "train" / "ant" / "zero.png", photos / "test" / "bee" / "text.jpg"
     zero.touch()
     text.write_text("no image")
@@ -187,7 +187,9 @@ def test_bad_files_are_left_out_and_listed(photos: Path, orchestrator_command: C
     assert not (photos.parent / "out" / "bad_files.csv").exists()
 
 
-def test_strict_refuses_to_leave_anything_out(photos: Path, orchestrator_command: Command) -> None:
+def test_strict_fails_instead_of_skipping_files(
+    photos: Path, orchestrator_command: Command
+) -> None:
     (photos / "train" / "ant" / "zero.png").touch()
     answer = orchestrator_command("data", "import", "photos", "--output", "out", "--strict")
     assert answer.returncode == 2
@@ -196,10 +198,10 @@ def test_strict_refuses_to_leave_anything_out(photos: Path, orchestrator_command
     assert not Path("out/train.parquet").exists()
     imported(photos)
     with pytest.raises(DataError, match="1 images cannot be used"):
-        imported(photos, strict=True)  # nothing is new, and all the same
+        imported(photos, strict=True)  # fails again although nothing is new
 
 
-def test_larger_images_are_shrunk_and_others_left(photos: Path) -> None:
+def test_larger_images_are_resized_and_others_unchanged(photos: Path) -> None:
     large = photos / "train" / "ant" / "0 large.jpg"
     picture(1, (400, 200)).save(large)
     picture(2, (60, 90)).save(photos / "train" / "ant" / "1 large.png")
@@ -229,7 +231,7 @@ def test_a_folder_without_halves_is_split_by_content(
     assert not {*train["image"].to_pylist()} & {*test["image"].to_pylist()}
 
 
-def test_digits_are_split_as_asked(tmp_path: Path, digits_cache: Path) -> None:
+def test_digits_are_split_with_the_configured_fraction(tmp_path: Path, digits_cache: Path) -> None:
     source = named_source("digits", None, False, 0.5)
     assert isinstance(source, DigitsConfig)
     report = import_data(
@@ -272,7 +274,7 @@ def test_digits_are_imported_pixel_by_pixel(
             assert np.array_equal(original, copy)
 
 
-def test_files_that_no_import_has_written_are_not_overwritten(
+def test_files_that_no_import_wrote_are_not_overwritten(
     photos: Path, orchestrator_command: Command
 ) -> None:
     Path("out").mkdir()
@@ -288,7 +290,7 @@ def test_files_that_no_import_has_written_are_not_overwritten(
     )
 
 
-def test_two_imports_at_once_do_not_get_in_each_others_way(photos: Path) -> None:
+def test_two_concurrent_imports_do_not_interfere(photos: Path) -> None:
     def second(done: int, total: int) -> None:
         with pytest.raises(LockedError, match="another import is writing there"):
             imported(photos)
@@ -319,7 +321,7 @@ def test_two_imports_at_once_do_not_get_in_each_others_way(photos: Path) -> None
         (["photos", "--output", "photos/out"], "photos/out: is within the folder of the images"),
     ],
 )
-def test_a_source_that_is_none_is_one_error(
+def test_an_invalid_source_is_one_error(
     photos: Path, orchestrator_command: Command, arguments: list[str], said: str
 ) -> None:
     answer = orchestrator_command("data", "import", "--output", "out", *arguments)
@@ -346,7 +348,7 @@ def test_real_photographs_from_parquet(tmp_path: Path) -> None:
 # --- describe -------------------------------------------------------------------------------------
 
 
-def test_describe_says_what_there_is_and_draws_it(
+def test_describe_summarises_and_draws_the_data(
     photos: Path, orchestrator_command: Command
 ) -> None:
     answer = orchestrator_command(
@@ -365,7 +367,7 @@ def test_describe_says_what_there_is_and_draws_it(
 
 
 @pytest.mark.parametrize("name", ["sheet", "sheet.exe"])
-def test_a_sheet_that_is_no_picture_is_refused_before_images_are_looked_at(
+def test_a_sheet_path_that_is_no_picture_is_rejected_before_images_are_read(
     name: str, photos: Path, orchestrator_command: Command
 ) -> None:
     answer = orchestrator_command("data", "describe", str(photos), "--sheet", name)
@@ -374,7 +376,7 @@ def test_a_sheet_that_is_no_picture_is_refused_before_images_are_looked_at(
     assert "reading" not in answer.stderr
 
 
-def test_describe_takes_an_experiment(photos: Path, orchestrator_command: Command) -> None:
+def test_describe_accepts_an_experiment(photos: Path, orchestrator_command: Command) -> None:
     text = (
         f"data: {{kind: image_folder, train: {photos}/train, test: {photos}/test, image_size: 8,"
         f" cache_dir: {photos.parent}/cache}}\n"
@@ -391,7 +393,7 @@ def test_describe_takes_an_experiment(photos: Path, orchestrator_command: Comman
 def npz_experiment(
     tiny_experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
-    """An experiment on images that an installed extension reads, in a folder of its own."""
+    """Return an experiment on images that an installed extension reads, in its own folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path / "site")
     install_npz(tmp_path / "site")
@@ -416,10 +418,10 @@ def test_an_extensions_images_are_described(
     assert "modes pixels (24)" in lines
 
 
-def test_a_run_on_an_extensions_images_reuses_its_stages_after_an_update_of_it(
+def test_a_run_on_an_extensions_images_reuses_its_stages_after_an_update(
     npz_experiment: Path, orchestrator_command: Command
 ) -> None:
-    """The images are decoded again; the stages follow what they hold."""
+    """The images are decoded again; stage keys depend on their content."""
 
     def stages() -> list[bool]:
         answer = orchestrator_command("run", str(npz_experiment), "--output", "out")
@@ -433,7 +435,7 @@ def test_a_run_on_an_extensions_images_reuses_its_stages_after_an_update_of_it(
     assert len([*Path(".orchestrator/data").glob("npz-*.arrow")]) == 2
 
 
-def test_names_are_shown_as_they_are(photos: Path, orchestrator_command: Command) -> None:
+def test_names_are_not_parsed_as_markup(photos: Path, orchestrator_command: Command) -> None:
     for label, name in zip(LABELS, ("[red]dog", ":cat:", "$_$"), strict=True):
         for half in HALVES:
             (photos / half / label).rename(photos / half / name)
@@ -455,7 +457,7 @@ def test_names_are_shown_as_they_are(photos: Path, orchestrator_command: Command
     assert "[red]dog, :cat:" in planned.stdout
 
 
-def test_what_is_odd_is_said_by_import_and_describe_and_refused_by_a_run(
+def test_odd_data_are_reported_by_import_and_describe_and_rejected_by_a_run(
     photos: Path, orchestrator_command: Command
 ) -> None:
     (photos / "train" / "yak").mkdir()

@@ -41,7 +41,7 @@ Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 class Recorded(NamedTuple):
-    """A tracking store with runs in it."""
+    """A tracking store with runs."""
 
     uri: str
     experiment: Experiment
@@ -120,7 +120,7 @@ def said_by_recipe(model: Path, photo: Path) -> str:
     return "".join(said)
 
 
-def test_an_onnx_file_predicts_as_the_network_does_and_is_shown_beside_the_teacher(
+def test_an_onnx_file_predicts_like_the_network_and_is_shown_next_to_the_teacher(
     recorded: Recorded, export: Command, tmp_path: Path
 ) -> None:
     file = tmp_path / "deep" / "digits.onnx"
@@ -148,7 +148,7 @@ def test_an_onnx_file_predicts_as_the_network_does_and_is_shown_beside_the_teach
         assert f"{100 * measures['last_accuracy']:.1f} %" in done.stdout
     assert f"on {len(images)} test images: largest logit difference" in done.stdout
     equal = (logits.argmax(axis=1) == expected.argmax(axis=1)).mean()
-    assert equal > 0.99  # of two classes that are all but equally likely, either may be chosen
+    assert equal > 0.99  # two almost equally likely classes may be swapped
     assert f"equal predictions {100 * equal:.1f} %" in done.stdout
     assert done.stdout.splitlines()[-1] == str(file)
     assert list(file.parent.iterdir()) == [file]
@@ -189,7 +189,7 @@ def test_a_pt2_file_gives_exactly_the_networks_logits(
     assert "one image, one thread, PyTorch" in done.stdout
 
 
-def test_int8_is_calibrated_on_training_images_and_shown_beside_float32(
+def test_int8_is_calibrated_on_training_images_and_shown_next_to_float32(
     recorded: Recorded, export: Command, tmp_path: Path
 ) -> None:
     done = export(recorded.run_id, "--quantize", "--output", str(tmp_path / "small.onnx"))
@@ -282,7 +282,7 @@ def test_a_run_without_models_in_mlflow_is_exported_from_the_stage_store(
     assert (found.run_id, found.role) == (run_id, "student")
 
 
-def test_where_the_data_has_changed_random_images_are_compared(
+def test_if_the_data_have_changed_random_images_are_compared(
     recorded: Recorded, export: Command, tmp_path: Path
 ) -> None:
     client = MlflowClient(recorded.uri)
@@ -302,12 +302,10 @@ def test_where_the_data_has_changed_random_images_are_compared(
 # --- refused --------------------------------------------------------------------------------------
 
 
-def test_a_file_that_computes_something_else_is_refused_and_an_earlier_file_stays(
+def test_a_file_with_other_outputs_is_rejected_and_an_earlier_file_is_kept(
     recorded: Recorded, export: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        comparison, "TOLERANCE", -1.0
-    )  # equal outputs are now taken for different ones
+    monkeypatch.setattr(comparison, "TOLERANCE", -1.0)  # now equal outputs count as different
     file = tmp_path / "digits.pt2"
     file.write_bytes(b"earlier")
     done = export(recorded.run_id, "--format", "pt2", "--output", str(file))
@@ -317,7 +315,7 @@ def test_a_file_that_computes_something_else_is_refused_and_an_earlier_file_stay
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_what_cannot_be_exported_is_said_with_the_next_step(
+def test_an_impossible_export_is_reported_with_the_next_step(
     recorded: Recorded, export: Command, tmp_path: Path
 ) -> None:
     experiment = recorded.experiment
@@ -353,7 +351,7 @@ def test_what_cannot_be_exported_is_said_with_the_next_step(
 
 
 class Heard:
-    """A listener that does something at the first step."""
+    """Listener that does something at the first step."""
 
     def __init__(self, act: Callable[[], object]) -> None:
         self.act = act
@@ -366,7 +364,7 @@ class Heard:
         pass
 
 
-def test_what_cannot_be_read_on_the_way_is_not_blamed_on_the_file(
+def test_an_input_error_is_not_reported_as_an_output_error(
     recorded: Recorded, tmp_path: Path
 ) -> None:
     request = ExportRequest(recorded.run_id, kind="pt2", output=tmp_path / "deep" / "digits.pt2")
@@ -375,7 +373,7 @@ def test_what_cannot_be_read_on_the_way_is_not_blamed_on_the_file(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_place_that_is_taken_while_the_file_is_made_is_said(
+def test_a_path_that_becomes_occupied_during_the_export_is_reported(
     recorded: Recorded, tmp_path: Path
 ) -> None:
     file = tmp_path / "digits.pt2"
@@ -394,7 +392,7 @@ def test_a_place_that_is_taken_while_the_file_is_made_is_said(
 # --- predict --------------------------------------------------------------------------------------
 
 
-def test_predict_says_what_the_network_says_by_run_by_registry_and_by_file(
+def test_predict_equals_the_network_by_run_by_registry_and_by_file(
     recorded: Recorded, export: Command, orchestrator_command: Command, tmp_path: Path
 ) -> None:
     cells = [encoded(image) for image in recorded.test_images().images[::9].numpy()]
@@ -428,7 +426,7 @@ def encoded(image: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> bytes:
     return content.getvalue()
 
 
-def test_what_cannot_predict_is_said_with_the_next_step(
+def test_an_impossible_prediction_is_reported_with_the_next_step(
     recorded: Recorded, orchestrator_command: Command, tmp_path: Path
 ) -> None:
     file = tmp_path / "photo.png"

@@ -20,7 +20,7 @@ CPU = torch.device("cpu")
 
 
 class LogitsOf(nn.Module):
-    """A network as users want it: images in, logits out."""
+    """Network as users need it: images in, logits out."""
 
     def __init__(self, network: AnyNetwork) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class LogitsOf(nn.Module):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", COMPARISON_METHODS)
-def test_the_network_of_every_comparison_method_goes_into_both_formats(
+def test_the_network_of_every_comparison_method_is_exported_in_both_formats(
     method: str, tiny_experiment: Experiment, tmp_path: Path
 ) -> None:
     work = prepare_work(

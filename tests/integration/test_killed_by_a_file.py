@@ -16,7 +16,7 @@ from orchestrator.private_folder import private_folder
 from tests.integration.test_retraining import House
 from tests.unit.retraining.test_suspects import deliver_bomb
 
-# Where the scan would read the file that fills the memory, the kernel ends the process.
+# The kernel kills the process where the scan would read the file that fills the memory.
 KILLED = """
 import os, signal, sys
 from orchestrator.config import Retraining
@@ -51,7 +51,7 @@ json.dump({
 
 
 @pytest.mark.slow
-def test_the_second_tick_leaves_the_file_out_and_learns_the_others(
+def test_the_second_tick_skips_the_file_and_learns_the_others(
     tmp_path: Path,
     tiny_experiment: Experiment,
     new_database: Callable[[Path], str],

@@ -1,5 +1,5 @@
-"""Real Ray on this machine: both lanes, and what happens when their processes are killed, their
-store fails, or they do not fit.
+"""Real Ray on this machine: both lanes, and their behaviour when processes are killed, the store
+fails, or the lanes do not fit.
 """
 
 import hashlib
@@ -26,23 +26,23 @@ from tests.integration.processes import processes_of, run_statuses, start_orches
 from tests.waiting import PATIENCE_SECONDS, wait_until
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
-GONE_SECONDS = 120  # of processes that end in seconds where nothing else runs
+GONE_SECONDS = 120  # for processes that end in seconds on an idle machine
 
 ON_RAY = ["execution.kind=ray"]
-# stages long enough to be interrupted in the middle of them
+# stages long enough to be interrupted halfway
 LONG = ["teacher.refinement.epochs=40", "student.training.epochs=40"]
 LONG_TEACHER = ["teacher.refinement.epochs=40", "scenario.class_order=[0, 1, 2, 3]"]
 
 
 class Driver(NamedTuple):
-    """`orchestrator run` as a process of its own."""
+    """`orchestrator run` as a separate process."""
 
     folder: Path
     file: Path
     started: "list[subprocess.Popen[str]]"
 
     def words(self, *settings: str) -> list[str]:
-        """The command line."""
+        """Return the command line."""
         sets = [word for value in (*self.places, *settings) for word in ("--set", value)]
         return ["run", str(self.file), *sets, "--output", str(self.output)]
 
@@ -57,10 +57,10 @@ class Driver(NamedTuple):
         return subprocess.CompletedProcess(process.args, process.returncode, said, complaints)
 
     def run_here(self, *settings: str) -> "Driver":
-        """In this process, which has imported everything already; without Ray unless told
-        otherwise.
+        """Run in this process, which has imported everything already; without Ray unless
+        configured.
         """
-        with patch.dict(os.environ):  # preparing for Ray sets variables of this process
+        with patch.dict(os.environ):  # restore environment variables, which preparing for Ray sets
             run(
                 load_experiment(self.file, [*self.places, *settings]),
                 self.output,
@@ -93,7 +93,7 @@ class Driver(NamedTuple):
         return run_statuses(f"sqlite:///{self.folder}/mlflow.db")
 
     def result(self) -> dict[str, Any]:
-        """Digests of all weights, all training curves, and all metrics."""
+        """Return digests of all weights, all training curves, and all metrics."""
         weights, curves = {}, {}
         for stage in self.summary["stages"]:
             folder = self.store / stage["key"]
@@ -131,7 +131,7 @@ def new_driver(
         return Driver(folder, folder / "experiment.yaml", started)
 
     yield make
-    for process in started:  # of a test that has failed in between
+    for process in started:  # of a test that failed halfway
         if process.poll() is None:
             process.terminate()
             process.communicate(timeout=PATIENCE_SECONDS)
@@ -148,13 +148,13 @@ def undisturbed(
 @pytest.fixture(scope="module")
 def long_result(new_driver: Callable[[], Driver]) -> dict[str, Any]:
     """Return the result of the undisturbed long experiment; without Ray, which is faster and must
-    give the same.
+    give the same result.
     """
     return new_driver().run_here(*LONG).result()
 
 
 def in_the_middle_of(driver: Driver, stage: int) -> bool:
-    """Return whether so many stages and evaluations are stored, and one more has a checkpoint."""
+    """Return whether that many stages and evaluations are stored, and one more has a checkpoint."""
     num_stored = len([*driver.store.glob("[0-9a-f]*/manifest.json")]) // 2
     return num_stored >= stage and any(driver.store.glob("progress/*/*/manifest.json"))
 
@@ -162,8 +162,8 @@ def in_the_middle_of(driver: Driver, stage: int) -> bool:
 def kill_in_the_middle_of(
     driver: Driver, process: "subprocess.Popen[str]", target: str, stage: int
 ) -> None:
-    """Kills the driver, or a process of its session, with signal 9, and loses no time when the
-    moment has come.
+    """Kill the driver, or a process of its session, with signal 9 as soon as the moment has
+    come.
     """
     victims = {"driver": process.pid}
 
@@ -189,7 +189,7 @@ def test_lanes_give_the_same_weights_and_metrics_as_one_process(
     assert on_ray.result() == new_driver().run_here().result()
 
 
-def test_the_terminal_hears_nothing_of_ray_and_is_told_where_its_log_is(
+def test_the_terminal_shows_no_ray_output_and_names_its_log(
     undisturbed: tuple[Driver, "subprocess.CompletedProcess[str]"],
 ) -> None:
     driver, answer = undisturbed
@@ -226,7 +226,7 @@ def test_a_run_leaves_no_unfinished_file_and_is_finished_in_mlflow(
 # --- does not fit, does not answer ----------------------------------------------------------------
 
 
-def test_too_few_cpus_are_said_at_once_with_the_arithmetic(
+def test_too_few_cpus_are_reported_at_once_with_the_arithmetic(
     new_driver: Callable[[], Driver], orchestrator_command: Command
 ) -> None:
     driver = new_driver()
@@ -246,7 +246,7 @@ def test_too_few_cpus_are_said_at_once_with_the_arithmetic(
     assert not (driver.output / "ray.log").exists(), "Ray was started before the arithmetic"
 
 
-def test_a_resource_that_this_machine_lacks_is_the_users_error(
+def test_a_resource_that_this_machine_lacks_is_a_user_error(
     new_driver: Callable[[], Driver], orchestrator_command: Command
 ) -> None:
     answer = orchestrator_command(
@@ -259,7 +259,7 @@ def test_a_resource_that_this_machine_lacks_is_the_users_error(
     )
 
 
-def test_a_cluster_that_does_not_answer_is_worth_a_retry(
+def test_an_unreachable_cluster_is_a_retryable_error(
     new_driver: Callable[[], Driver], orchestrator_command: Command
 ) -> None:
     answer = orchestrator_command(*new_driver().words(*ON_RAY, "execution.address=127.0.0.1:1"))
@@ -278,7 +278,7 @@ def test_a_cluster_that_does_not_answer_is_worth_a_retry(
         pytest.param(signal.SIGTERM, marks=pytest.mark.reliability, id="sigterm"),
     ],
 )
-def test_being_told_to_end_ends_both_lanes_soon_and_leaves_nothing(
+def test_a_termination_signal_ends_both_lanes_soon_and_leaves_nothing(
     new_driver: Callable[[], Driver], how: signal.Signals
 ) -> None:
     driver, began = new_driver(), time.monotonic()
@@ -287,7 +287,7 @@ def test_being_told_to_end_ends_both_lanes_soon_and_leaves_nothing(
     told = time.monotonic()
     process.send_signal(how)
     _, said = process.communicate(timeout=PATIENCE_SECONDS)
-    # some seconds where nothing else runs, and longer where its beginning took longer too
+    # some seconds on an idle machine, and longer where the start took longer too
     assert time.monotonic() - told < 10 + 2 * (told - began)
     assert process.returncode == 130
     assert f"Ray's log is {driver.output / 'ray.log'}" in said
@@ -297,7 +297,7 @@ def test_being_told_to_end_ends_both_lanes_soon_and_leaves_nothing(
 
 
 @pytest.mark.reliability
-def test_a_killed_worker_is_started_again_and_the_result_is_the_same(
+def test_a_killed_worker_is_restarted_and_the_result_is_the_same(
     new_driver: Callable[[], Driver],
 ) -> None:
     driver = new_driver()
@@ -319,14 +319,14 @@ def test_after_a_kill_the_same_command_gives_the_same_result(
     process = driver.start(*ON_RAY, *LONG)
     kill_in_the_middle_of(driver, process, target, 3)
     process.communicate(timeout=PATIENCE_SECONDS)
-    # with the raylet beside it gone, the workers may still finish; or Ray's client ends the driver
-    # before it says a word: docs/guides/run.md, "Limits"
+    # if its raylet is gone, the workers may still finish, or Ray's client may end the driver
+    # without a message: docs/guides/run.md, "Limits"
     assert (
         process.returncode
         in {"driver": (-signal.SIGKILL,), "raylet": (0, 1, 3), "student": (0,)}[target]
     )
-    # where the driver is killed, Ray's two agents wait for it for a minute; all that computes is
-    # gone in seconds
+    # after the driver is killed, Ray's two agents wait for it for a minute; all computing processes
+    # end in seconds
     wait_until(
         lambda: (
             not any(
@@ -347,7 +347,7 @@ def test_after_a_kill_the_same_command_gives_the_same_result(
 
 
 @pytest.mark.reliability
-def test_a_lane_that_loses_its_workers_too_often_says_so_and_the_same_command_goes_on(
+def test_a_lane_that_loses_its_workers_too_often_fails_and_the_same_command_resumes(
     new_driver: Callable[[], Driver], long_result: dict[str, Any]
 ) -> None:
     driver = new_driver()
@@ -364,7 +364,7 @@ def test_a_lane_that_loses_its_workers_too_often_says_so_and_the_same_command_go
 
 
 @pytest.mark.reliability
-def test_two_drivers_of_one_experiment_do_not_hurt_each_other(
+def test_two_drivers_of_one_experiment_do_not_interfere(
     new_driver: Callable[[], Driver], long_result: dict[str, Any]
 ) -> None:
     driver = new_driver()
@@ -389,7 +389,7 @@ def test_two_drivers_of_one_experiment_do_not_hurt_each_other(
 
 
 @pytest.mark.reliability
-def test_two_workers_learn_as_well_as_one(
+def test_two_workers_reach_the_accuracy_of_one(
     new_driver: Callable[[], Driver], undisturbed: tuple[Driver, object]
 ) -> None:
     driver = new_driver()
@@ -422,7 +422,7 @@ def test_a_lost_node_is_replaced_by_a_spare_one(
     cluster.wait_for_nodes()
     process = driver.start(*ON_RAY, *LONG, f"execution.address={cluster.address}")
     wait_until(lambda: in_the_middle_of(driver, 1) or process.poll() is not None)
-    # the node of the teacher's worker: the raylet that is its parent
+    # the node of the teacher's worker: its parent is that node's raylet
     workers = [
         int(path.parent.name)
         for path in Path("/proc").glob("[0-9]*/cmdline")
@@ -441,7 +441,7 @@ def test_a_lost_node_is_replaced_by_a_spare_one(
 
 
 @pytest.mark.reliability
-def test_an_elastic_lane_whose_nodes_are_gone_for_good_ends_with_the_arithmetic(
+def test_an_elastic_lane_that_loses_its_nodes_for_good_ends_with_the_arithmetic(
     new_driver: Callable[[], Driver],
     cluster: Any,  # noqa: ANN401
 ) -> None:
@@ -465,7 +465,7 @@ def test_an_elastic_lane_whose_nodes_are_gone_for_good_ends_with_the_arithmetic(
 
 
 @pytest.mark.reliability
-def test_a_cluster_that_is_too_small_says_so_with_the_arithmetic(
+def test_a_cluster_that_is_too_small_is_reported_with_the_arithmetic(
     new_driver: Callable[[], Driver],
     cluster: Any,  # noqa: ANN401
 ) -> None:
@@ -489,7 +489,7 @@ def work(tiny_experiment: Experiment, tmp_path: Path) -> Work:
     return prepare_work(load_experiment(file, [f"store.uri={tmp_path}/store"]))
 
 
-def test_a_store_that_vanishes_in_the_middle_gives_the_right_result_or_an_error_that_a_retry_mends(
+def test_a_store_that_vanishes_gives_the_right_result_or_a_retryable_error(
     work: Work, tmp_path: Path
 ) -> None:
     store = tmp_path / "store"
@@ -508,7 +508,7 @@ def test_a_store_that_vanishes_in_the_middle_gives_the_right_result_or_an_error_
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of two megabytes."""
+    """Mount a file system of two megabytes."""
     folder = tmp_path / "small disk"
     folder.mkdir()
     mounted = subprocess.run(
@@ -522,7 +522,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_a_full_disk_is_worth_a_retry_and_leaves_no_half_file(
+def test_a_full_disk_is_a_retryable_error_and_leaves_no_partial_file(
     new_driver: Callable[[], Driver], small_disk: Path, orchestrator_command: Command
 ) -> None:
     store = small_disk / "store"
@@ -532,12 +532,12 @@ def test_a_full_disk_is_worth_a_retry_and_leaves_no_half_file(
     assert "the stage store cannot be written" in answer.stderr
     assert "No space left on device" in answer.stderr
     assert not [path for path in store.rglob("*") if path.name.startswith(".tmp-")]
-    # with room again, what was whole is used and the rest computed
+    # once there is space again, complete artifacts are used and the rest is computed
     subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
     assert orchestrator_command(*words).returncode == 0
 
 
-def test_a_store_that_can_only_be_read_is_said_before_anything_is_learned(
+def test_a_read_only_store_is_reported_before_training(
     new_driver: Callable[[], Driver], small_disk: Path, orchestrator_command: Command
 ) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
@@ -547,7 +547,7 @@ def test_a_store_that_can_only_be_read_is_said_before_anything_is_learned(
     assert "Traceback" not in answer.stderr
 
 
-def test_a_flipped_byte_is_noticed_and_the_stage_learned_again(work: Work, tmp_path: Path) -> None:
+def test_a_flipped_byte_is_detected_and_the_stage_trained_again(work: Work, tmp_path: Path) -> None:
     compute(work, lambda _: None, tmp_path / "ray.log")
     [damaged] = [stage for stage in work.stages if stage.name == "teacher[1]"]
     before = {stage.name: work.artifact_of(stage).tensors for stage in work.stages}

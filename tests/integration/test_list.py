@@ -1,5 +1,5 @@
 """`orchestrator list` on a real MLflow store: runs, sweeps, champions and retrainings, filtered and
-cut, for people and for programs.
+limited, as text and as JSON.
 """
 
 import json
@@ -26,7 +26,7 @@ AVERAGE = names.final_metric("student", "average_incremental_accuracy")
 
 
 class Recorded(NamedTuple):
-    """A tracking store, and the ids of its runs by their names."""
+    """A tracking store, and the ids of its runs by name."""
 
     uri: str
     ids: dict[str, str]
@@ -36,8 +36,8 @@ class Recorded(NamedTuple):
 def recorded(
     new_database: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory
 ) -> Recorded:
-    """Three runs, of which the last is of another experiment; a sweep with two trials; a model with
-    a champion, a predecessor and a rejected version.
+    """Record three runs, the last in another experiment; a sweep with two trials; a model with a
+    champion, a predecessor and a rejected version.
     """
     folder = tmp_path_factory.mktemp("listed")
     uri = new_database(folder)
@@ -77,7 +77,7 @@ def register(uri: str, ids: dict[str, str]) -> None:
                 {**facts, **own, STATE_TAG: state, REASON_TAG: f"reason {number}"},
             )
         client.set_registered_model_alias(model, CHAMPION, "2")
-    client.create_registered_model("plain-student")  # registered by a run, and by no retraining
+    client.create_registered_model("plain-student")  # registered by a run, not by a retraining
     client.create_model_version(
         "plain-student", "file:///nowhere", ids["first"], {"role": "student"}
     )
@@ -124,7 +124,7 @@ def test_json_has_every_kind_newest_first_and_no_trials(listed: Listed, recorded
     assert found["sweeps"][0]["state"] == "killed"
 
 
-def test_a_version_is_in_the_state_of_its_alias(listed: Listed) -> None:
+def test_the_state_of_a_version_follows_its_alias(listed: Listed) -> None:
     champion = listed("champions")["champions"][0]
     assert champion["state"] == "champion"
     assert champion["aliases"] == ["champion"]
@@ -154,20 +154,22 @@ def test_a_version_is_in_the_state_of_its_alias(listed: Listed) -> None:
     ],
     ids=" ".join,
 )
-def test_filters_choose(listed: Listed, arguments: list[str], expected: list[str]) -> None:
+def test_filters_select_matching_rows(
+    listed: Listed, arguments: list[str], expected: list[str]
+) -> None:
     found = listed(*arguments)
     rows = [row for kind in ("runs", "sweeps", "champions", "retrainings") for row in found[kind]]
     assert named(rows) == expected
 
 
-def test_a_limit_holds_for_each_kind_and_says_what_it_cut(listed: Listed) -> None:
+def test_a_limit_applies_to_each_kind_and_truncation_is_reported(listed: Listed) -> None:
     found = listed("--limit", "2")
     assert (named(found["runs"]), named(found["sweeps"])) == (["third", "second"], ["rates"])
     assert found["more"] == ["runs", "retrainings"]
     assert listed("--limit", "3")["more"] == []
 
 
-def test_people_see_percent_with_one_decimal_and_short_ids(
+def test_the_table_has_percent_with_one_decimal_and_short_ids(
     recorded: Recorded, orchestrator_command: Command
 ) -> None:
     done = orchestrator_command("list", "--limit", "3", "--tracking-uri", recorded.uri)
@@ -186,19 +188,21 @@ def test_people_see_percent_with_one_decimal_and_short_ids(
     assert "plain-student" not in done.stdout
 
 
-def test_more_than_the_limit_is_said(recorded: Recorded, orchestrator_command: Command) -> None:
+def test_more_rows_than_the_limit_are_reported(
+    recorded: Recorded, orchestrator_command: Command
+) -> None:
     done = orchestrator_command("list", "runs", "--limit", "2", "--tracking-uri", recorded.uri)
     assert done.stdout.splitlines()[-1] == "there are more runs: --limit N shows them"
 
 
-def test_nothing_found_is_said_and_no_error(
+def test_no_match_is_reported_and_is_no_error(
     recorded: Recorded, orchestrator_command: Command
 ) -> None:
     done = orchestrator_command("list", "--state", "running", "--tracking-uri", recorded.uri)
     assert (done.returncode, done.stdout) == (0, f"no such records in {recorded.uri}\n")
 
 
-def test_a_missing_store_is_one_error_and_is_not_made(
+def test_a_missing_store_is_one_error_and_is_not_created(
     orchestrator_command: Command, tmp_path: Path
 ) -> None:
     file = tmp_path / "mlflow.db"
@@ -219,7 +223,7 @@ def test_a_missing_store_is_one_error_and_is_not_made(
     ],
     ids=" ".join,
 )
-def test_a_filter_that_cannot_work_is_one_error(
+def test_an_impossible_filter_is_one_error(
     recorded: Recorded, orchestrator_command: Command, arguments: list[str], said: str
 ) -> None:
     done = orchestrator_command("list", *arguments, "--tracking-uri", recorded.uri)
@@ -228,7 +232,7 @@ def test_a_filter_that_cannot_work_is_one_error(
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_every_state_of_a_run_and_of_a_version_can_be_chosen() -> None:
+def test_every_state_of_a_run_and_of_a_version_can_be_selected() -> None:
     offered, _none = get_args(get_type_hints(list_records)["state"])
     choices = {choice.replace("-", " ") for choice in get_args(offered)}
     assert choices == {*RUN_STATES, *VERSION_STATES}

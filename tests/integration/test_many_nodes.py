@@ -20,21 +20,21 @@ NUM_NODES, NUM_TRIALS, NUM_TASKS = 8, 12, 3
 
 
 def busy(nodes: list[Any]) -> list[Any]:
-    """Return the nodes of which a process is an actor that runs trials."""
+    """Return the nodes on which an actor is running trials."""
     raylets = {node.all_processes["raylet"][0].process.pid: node for node in nodes}
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             command = (folder / "cmdline").read_bytes()
             parent = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
-        except OSError:  # it has just ended
+        except OSError:  # the process has just ended
             continue
         if b"TrialActor" in command and parent in raylets:
             found.append(raylets[parent])
     return found
 
 
-def test_trials_spread_over_nodes_and_finish_although_some_are_lost(
+def test_trials_spread_over_nodes_and_finish_although_some_nodes_are_lost(
     tiny_experiment: Experiment,
     new_database: Callable[[Path], str],
     cluster: Any,  # noqa: ANN401
@@ -81,7 +81,7 @@ def test_trials_spread_over_nodes_and_finish_although_some_are_lost(
     assert sum(name.startswith("teacher[") for name in stages) == NUM_TASKS
     assert sum(name.startswith("student[") for name in stages) == NUM_TASKS * NUM_TRIALS
     computed = sum(trial["stages_computed"] for trial in summary["trials"])
-    assert computed <= NUM_TASKS * (1 + NUM_TRIALS)  # a stage whose trial began again counts once
+    assert computed <= NUM_TASKS * (1 + NUM_TRIALS)  # a stage whose trial was restarted counts once
 
     # in one process: the same number
     trial = summary["trials"][-1]

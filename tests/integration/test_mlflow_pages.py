@@ -1,5 +1,5 @@
-"""MLflow's own page in a real Chromium: `orchestrator ui` serves it, and the saved views draw what
-they promise.
+"""MLflow's own page in a real Chromium: `orchestrator ui` serves it, and the saved views draw the
+charts that they define.
 """
 
 import math
@@ -33,8 +33,7 @@ ROOT = Path(__file__).parents[2]
 NUM_TASKS, NUM_EPOCHS, NUM_TRIALS = 4, 12, 9
 pytestmark = pytest.mark.slow
 
-# What is drawn of each chart of plotly's: its titles, and the lines, points and bars that have a
-# shape.
+# Of each plotly chart: its titles, and the lines, points and bars that have a shape.
 _PLOTS = """() => [...document.querySelectorAll('.js-plotly-plot')].map(plot => ({
     lines: [...plot.querySelectorAll('.scatterlayer .js-line')]
         .filter(line => line.getAttribute('d')).length,
@@ -53,7 +52,7 @@ _PARALLELS = """() => [...document.querySelectorAll('.parcoords')].map(chart => 
 
 
 def run_metrics(goodness: float) -> list[Metric]:
-    """Every metric of a run over four tasks, as a run logs them: better runs forget less."""
+    """Return every metric of a run over four tasks, as a run logs them: better runs forget less."""
 
     def at(name: str, value: float, step: int) -> Metric:
         return Metric(name, value, 0, step)
@@ -91,7 +90,7 @@ def run_metrics(goodness: float) -> list[Metric]:
 
 
 def write_run(client: MlflowClient, experiment_id: str, number: int, sweep_id: str = "") -> None:
-    """A finished run; a trial of a sweep where there is one."""
+    """Write a finished run, or a trial if a sweep is given."""
     goodness = 0.6 + 0.3 * math.sin(number)
     tags = [RunTag(names.METHOD_TAG, "dual_teacher"), RunTag(names.SEED_TAG, str(number))]
     parameters: dict[str, object] = {"seed": number}
@@ -121,8 +120,8 @@ def write_run(client: MlflowClient, experiment_id: str, number: int, sweep_id: s
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """A store with an experiment of three runs, and one of a sweep of nine trials, both with their
-    views.
+    """Return a store with an experiment of three runs, and one of a sweep of nine trials, both with
+    their views.
     """
     uri = f"sqlite:///{tmp_path_factory.mktemp('pages')}/mlflow.db"
     client = MlflowClient(uri)
@@ -174,7 +173,7 @@ def lines_until(process: "subprocess.Popen[str]", last: str) -> list[str]:
 
 
 def group_members(group: int) -> list[str]:
-    """The command lines of a process group's living members."""
+    """Return the command lines of a process group's living members."""
     found = subprocess.run(
         ["ps", "-eo", "pgid=,stat=,args="], capture_output=True, text=True, check=True
     ).stdout.splitlines()
@@ -194,7 +193,9 @@ def children_of(process: "subprocess.Popen[str]") -> list[int]:
 
 @pytest.fixture(scope="module")
 def links(store: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
-    """The links that `orchestrator ui` prints, the sweep's last; Ctrl-C ends both servers."""
+    """Return the links that `orchestrator ui` prints, the sweep's last; Ctrl-C ends both
+    servers.
+    """
     options = ("--storage", store["storage"], "--sweep", store["sweep"][:6])
     process = start_ui(store["uri"], tmp_path_factory.mktemp("ui"), *options)
     try:
@@ -209,13 +210,13 @@ def links(store: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> It
 
 @pytest.fixture(scope="module")
 def url(links: list[str]) -> str:
-    """The address of MLflow's server."""
+    """Return the address of MLflow's server."""
     return links[0].partition("/#")[0]
 
 
 @pytest.fixture
 def opened(page: "Page", url: str, store: dict[str, str]) -> Callable[[str, str], "Page"]:
-    """Opens a saved view of an experiment, with the panel closed that MLflow shows to a new
+    """Open a saved view of an experiment, and close the panel that MLflow shows to a new
     browser.
     """
 
@@ -239,7 +240,7 @@ def drawn(
 
 
 def look(page: "Page", name: str) -> None:
-    """A screenshot for people, where one is asked for by SCREENSHOTS=FOLDER."""
+    """Save a screenshot if SCREENSHOTS=FOLDER is set."""
     if folder := os.environ.get("SCREENSHOTS"):
         page.screenshot(path=Path(folder) / f"{name}.png")
 
@@ -255,7 +256,7 @@ def test_forgetting_is_drawn_for_every_run_and_task(opened: Callable[[str, str],
     look(page, "forgetting")
     assert page.get_by_text("Student forgetting").is_visible()
     assert page.get_by_text("Forgetting of each task").count() == 2
-    # MLflow draws each line twice: as it is, and smoothed by nothing on top.
+    # MLflow draws each line twice: the raw values, and on top the smoothed ones with smoothing 0.
     assert [plot["lines"] for plot in plots[:6]] == [2 * 3, 2 * 3, 2 * 3 * (NUM_TASKS - 1)] * 2
     assert [plot["points"] for plot in plots[:2]] == [3 * NUM_TASKS, 3 * NUM_TASKS]
 
@@ -278,7 +279,7 @@ def test_student_is_drawn_against_teacher(opened: Callable[[str, str], "Page"]) 
     assert [plot["lines"] for plot in plots[2:6]] == [2 * 3 * 2, 2 * 3, 2 * 3, 2 * 3]
 
 
-def test_a_sweep_is_drawn_over_its_parameters_and_only_its_trials(
+def test_a_sweeps_view_draws_its_parameters_and_only_its_trials(
     opened: Callable[[str, str], "Page"], store: dict[str, str]
 ) -> None:
     page = opened("sweeps", store["sweep_view"])
@@ -301,14 +302,14 @@ def test_a_sweep_is_drawn_over_its_parameters_and_only_its_trials(
     assert page.locator("[role=row] >> text=/^trial/").first.inner_text() == f"trial {best}"
 
 
-def test_trials_are_compared_like_runs(opened: Callable[[str, str], "Page"]) -> None:
+def test_trials_are_comparable_like_runs(opened: Callable[[str, str], "Page"]) -> None:
     page = opened("sweeps", f"orchestrator-trials-forgetting-{NUM_TASKS}-tasks")
     plots = drawn(page, _PLOTS, lambda found: bool(found) and found[0]["lines"] == 2 * NUM_TRIALS)
     look(page, "trials")
     assert plots[0]["points"] == NUM_TRIALS * NUM_TASKS
 
 
-def test_the_dashboard_shows_a_sweep_while_it_runs(
+def test_the_dashboard_shows_a_running_sweep(
     page: "Page", links: list[str], store: dict[str, str]
 ) -> None:
     page.goto(links[-1])
@@ -367,7 +368,7 @@ def test_ui_prints_the_views_of_a_single_experiment_and_ends_with_its_terminal(
     assert (process.returncode, group_members(server)) == (0, [])
 
 
-def test_ui_says_so_when_the_server_dies(tmp_path: Path) -> None:
+def test_ui_reports_the_death_of_the_server(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     MlflowClient(uri).create_experiment("digits")
     process = start_ui(uri, tmp_path)
@@ -379,7 +380,7 @@ def test_ui_says_so_when_the_server_dies(tmp_path: Path) -> None:
     assert said.startswith("error: the MLflow server does not answer: ")
 
 
-def test_ui_of_a_server_is_the_server(
+def test_ui_of_a_server_prints_the_servers_page(
     url: str, orchestrator_command: Callable[..., "subprocess.CompletedProcess[str]"]
 ) -> None:
     answer = orchestrator_command("ui", "--tracking-uri", url)
@@ -391,7 +392,7 @@ def test_ui_of_a_server_is_the_server(
     assert re.fullmatch(r"sweeps   none in sqlite:///\S+/studies.db yet", sweeps)
 
 
-def test_a_port_in_use_is_said_before_anything_starts(
+def test_a_port_in_use_is_reported_before_anything_starts(
     url: str,
     store: dict[str, str],
     orchestrator_command: Callable[..., "subprocess.CompletedProcess[str]"],
@@ -405,7 +406,7 @@ def test_a_port_in_use_is_said_before_anything_starts(
     )
 
 
-def test_a_sweep_that_is_not_stored_is_said(
+def test_a_sweep_missing_from_the_storage_is_reported(
     url: str, orchestrator_command: Callable[..., "subprocess.CompletedProcess[str]"]
 ) -> None:
     given = ("--storage", "sqlite:///none.db", "--sweep", "fedc")
@@ -415,7 +416,7 @@ def test_a_sweep_that_is_not_stored_is_said(
 
 
 @pytest.mark.parametrize("content", [None, b""], ids=["missing", "empty"])
-def test_a_store_without_runs_is_said(
+def test_a_store_without_runs_is_reported(
     content: bytes | None,
     tmp_path: Path,
     orchestrator_command: Callable[..., "subprocess.CompletedProcess[str]"],

@@ -1,5 +1,5 @@
-"""Models that leave the system: learned, packaged, delivered to real stores, and loaded where this
-project is not installed.
+"""Exported models: trained, packaged, delivered to real stores, and loaded where this project is
+not installed.
 """
 
 import json
@@ -35,7 +35,7 @@ CPU = torch.device("cpu")
 
 
 class Learned:
-    """A finished run of a method: its models, and images to judge them by."""
+    """A finished run of a method: its models, and images for predictions."""
 
     def __init__(self, experiment: Experiment, method: str) -> None:
         self.work: Work = prepare_work(
@@ -51,11 +51,11 @@ class Learned:
         }
 
     def images(self, num: int) -> torch.Tensor:
-        """Some images."""
+        """Return some images."""
         return torch.from_numpy(self.work.scenario.table.images[:num].copy())
 
     def package(self, role: str, folder: Path) -> Path:
-        """The folder, with one of the models in it; how good it is said to be is made up."""
+        """Package one of the models into the folder, and return it; its accuracy is made up."""
         facts = ModelFacts(
             "teacher" if role == "teacher" else "student",
             self.work.experiment.method.kind,
@@ -139,7 +139,7 @@ def assert_delivered_once(store: Store, run_id: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
-def test_both_models_of_every_method_predict_outside_as_they_do_inside(
+def test_both_packaged_models_of_every_method_predict_like_the_originals(
     method: str, tiny_experiment: Experiment, tmp_path: Path
 ) -> None:
     learned = Learned(tiny_experiment, method)
@@ -153,7 +153,7 @@ def test_both_models_of_every_method_predict_outside_as_they_do_inside(
 # --- delivered ------------------------------------------------------------------------------------
 
 
-def test_a_delivered_model_is_an_output_of_its_run_with_its_facts_as_tags_and_its_version_has_few(
+def test_a_delivered_model_belongs_to_its_run_with_facts_as_tags_and_few_on_its_version(
     store: Store, package: Path, learned: Learned
 ) -> None:
     entry = new_entry(store, package)
@@ -178,7 +178,7 @@ def test_a_delivered_model_is_an_output_of_its_run_with_its_facts_as_tags_and_it
     )
 
 
-def test_a_model_delivered_again_is_there_once(store: Store, package: Path) -> None:
+def test_a_model_delivered_twice_is_stored_once(store: Store, package: Path) -> None:
     entry = new_entry(store, package)
     first, second = (deliver_model(store.client, entry.run, entry) for _ in range(2))
     assert first == second
@@ -192,7 +192,7 @@ def test_a_model_without_a_registered_name_is_not_registered(sqlite: Store, pack
     assert versions(sqlite, entry.run) == []
 
 
-def test_teacher_and_student_of_a_run_are_two_models_and_versions_of_a_name_count_on(
+def test_teacher_and_student_of_a_run_are_two_models_and_versions_of_one_name(
     sqlite: Store, package: Path
 ) -> None:
     entry = new_entry(sqlite, package, "both")
@@ -202,14 +202,16 @@ def test_teacher_and_student_of_a_run_are_two_models_and_versions_of_a_name_coun
     assert sorted(int(version.version) for version in versions(sqlite, entry.run)) == [1, 2]
 
 
-def test_what_is_no_package_is_said_before_anything_is_sent(sqlite: Store, tmp_path: Path) -> None:
+def test_a_folder_that_is_no_package_is_rejected_before_anything_is_sent(
+    sqlite: Store, tmp_path: Path
+) -> None:
     entry = new_entry(sqlite, tmp_path)
     with pytest.raises(Exception, match="is not a packaged model"):
         deliver_model(sqlite.client, entry.run, entry)
     assert logged(sqlite, entry.run) == []
 
 
-def test_delivering_says_nothing(
+def test_delivery_prints_nothing(
     sqlite: Store, package: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     entry = new_entry(sqlite, package)
@@ -218,12 +220,12 @@ def test_delivering_says_nothing(
 
 
 class Killed(BaseException):
-    """The process ends here."""
+    """The simulated end of the process."""
 
 
 class DyingClient:
-    """A client whose process is killed at one of its requests: before it is sent, or when it has
-    been answered.
+    """Client whose process is killed at one of its requests: before sending it, or after its
+    answer.
     """
 
     def __init__(self, client: MlflowClient, num_requests: int, *, answered: bool) -> None:
@@ -262,15 +264,12 @@ def test_a_delivery_killed_at_any_request_is_completed_by_the_next(
         deliver_model(sqlite.client, entry.run, entry)
         assert_delivered_once(sqlite, entry.run)
         num_requests += 1
-    assert (
-        num_requests > 10
-    )  # the last delivery made fewer requests than it would have been killed at
+    assert num_requests > 10  # the last delivery needed fewer requests than the kill's number
 
 
-def test_a_model_is_whole_or_not_ready(sqlite: Store, package: Path) -> None:
+def test_a_model_is_complete_or_not_ready(sqlite: Store, package: Path) -> None:
     entry = new_entry(sqlite, package, registered_name="")
-    # run, search, create, files: killed when the files are there and the one that names the ids is
-    # not
+    # run, search, create, files: killed between the files and the one that names the ids
     assert is_killed(sqlite, entry, 4, answered=True)
     [model] = logged(sqlite, entry.run)
     assert model.status == LoggedModelStatus.PENDING
@@ -309,7 +308,7 @@ for store, (uri, addresses) in json.loads(sys.argv[2]).items():
 """
 
 
-def test_a_delivered_model_predicts_the_same_where_this_project_is_not_installed(
+def test_a_delivered_model_predicts_equally_where_this_project_is_not_installed(
     sqlite: Store, server: Store, package: Path, learned: Learned, tmp_path: Path
 ) -> None:
     addresses, runs = {}, []

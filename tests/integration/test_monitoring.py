@@ -1,5 +1,5 @@
-"""Ticks without training measure unlabelled images; people and machines get the findings, and the
-measurements are stored.
+"""Ticks without training measure unlabelled images; findings are reported, and measurements are
+stored.
 """
 
 import json
@@ -24,7 +24,7 @@ KNOWN, UNSEEN = (0, 1, 2, 3), (6, 7, 8)
 
 
 class WatchedHouse(House):
-    """A house with a champion of four digits, and a camera."""
+    """A retraining with a champion of four digits, and a camera folder."""
 
     def __init__(self, folder: Path, experiment: Experiment, uri: str) -> None:
         super().__init__(folder, experiment, uri)
@@ -35,7 +35,7 @@ class WatchedHouse(House):
         self.deliver("first", *KNOWN, part=slice(100))
 
     def watch(self, dry_run: bool = False) -> RetrainingOutcome:
-        """One tick."""
+        """Run a tick."""
         source = {"unlabeled": {"path": str(self.camera)}, "held_out_fraction": 0.3}
         # agreement would fall on unseen classes, too: one finding is enough here
         monitoring = {"min_images": 30, "max_class_distance": None, "max_agreement_drop": None}
@@ -54,7 +54,7 @@ class WatchedHouse(House):
         return json.loads(files[0].read_text()) if files else {}
 
     def logged(self) -> dict[str, list[tuple[int, float]]]:
-        """The histories of the one monitoring run."""
+        """Return the histories of the one monitoring run."""
         client = MlflowClient(self.uri, self.uri)
         [experiment] = [it for it in client.search_experiments() if it.name == "house"]
         runs = client.search_runs([experiment.experiment_id])
@@ -83,7 +83,7 @@ def kinds(outcome: RetrainingOutcome) -> list[str]:
     return [finding.kind.value for finding in outcome.findings]
 
 
-def test_a_tick_without_new_classes_says_what_arrives_without_labels(watched: WatchedHouse) -> None:
+def test_a_tick_without_new_classes_reports_on_images_without_labels(watched: WatchedHouse) -> None:
     assert watched.remembered() == {}
     watched.take_pictures("known", *KNOWN)
     quiet = watched.watch()
@@ -122,7 +122,7 @@ def test_a_tick_without_new_classes_says_what_arrives_without_labels(watched: Wa
     assert kinds(watched.watch()) == [], "the champion knows these classes now"
 
 
-def test_whatever_monitoring_meets_the_tick_ends(watched: WatchedHouse) -> None:
+def test_a_tick_completes_whatever_monitoring_meets(watched: WatchedHouse) -> None:
     watched.take_pictures("known", *KNOWN)
     (watched.camera / "torn.parquet").write_bytes(b"PAR1")
     assert watched.watch().outcome == "nothing_to_do"

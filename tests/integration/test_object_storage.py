@@ -1,5 +1,5 @@
-"""Stage store, images, source and journal in a bucket. The bucket is a simulation (moto); the
-clients that talk to it are the real ones.
+"""Stage store, images, source and journal in a bucket. The bucket is simulated (moto); the clients
+are the real ones.
 """
 
 import json
@@ -75,7 +75,7 @@ def test_a_damaged_artifact_in_the_bucket_is_computed_again(
     assert report.parts
 
 
-def test_a_retraining_lives_in_a_bucket(
+def test_a_retraining_works_entirely_in_a_bucket(
     bucket: str, tiny_experiment: Experiment, tmp_path: Path, new_database: Callable[[Path], str]
 ) -> None:
     arrivals = StageStore(below(bucket, "arrivals"))  # for its file system
@@ -127,7 +127,7 @@ def test_a_retraining_lives_in_a_bucket(
 NUM_IMAGES = 30
 
 
-def test_a_backtest_takes_past_arrivals_from_a_bucket(bucket: str, tmp_path: Path) -> None:
+def test_a_backtest_reads_past_arrivals_from_a_bucket(bucket: str, tmp_path: Path) -> None:
     uri = below(bucket, "past")
     for name, classes in (("1/a.parquet", (0, 1)), ("2/b.parquet", (2, 3)), ("2/.done", ())):
         put(below(uri, name), images_of(*classes))
@@ -187,7 +187,7 @@ def test_files_are_found_by_name_folder_and_pattern(bucket: str, tmp_path: Path)
     assert num_images() == num_images("*.parquet") == 3
 
 
-def test_a_run_on_a_bucket_equals_one_on_the_same_files_on_disk(
+def test_a_run_on_a_bucket_equals_one_on_the_same_local_files(
     bucket: str, tiny_experiment: Experiment, tmp_path: Path
 ) -> None:
     matrices: list[object] = []
@@ -213,7 +213,7 @@ def test_a_run_on_a_bucket_equals_one_on_the_same_files_on_disk(
     assert matrices[0] == matrices[1]
 
 
-def test_images_are_decoded_once_until_a_file_is_written_again(bucket: str, tmp_path: Path) -> None:
+def test_images_are_decoded_once_until_a_file_is_rewritten(bucket: str, tmp_path: Path) -> None:
     file = below(bucket, "train.parquet")
     put(file, images_of(0, 1))
     first = load(tmp_path, file)
@@ -227,7 +227,7 @@ def test_images_are_decoded_once_until_a_file_is_written_again(bucket: str, tmp_
     [(b"PAR1 torn PAR1", "is not a readable Parquet file"), (None, "no such file or folder")],
     ids=["torn", "missing"],
 )
-def test_a_file_that_cannot_be_used_is_named(
+def test_an_unusable_file_is_named(
     bucket: str, tmp_path: Path, content: bytes | None, said: str
 ) -> None:
     file = below(bucket, "train.parquet")
@@ -238,14 +238,16 @@ def test_a_file_that_cannot_be_used_is_named(
     assert error.value.where == file
 
 
-def test_a_bucket_that_cannot_be_reached_is_worth_another_try(tmp_path: Path) -> None:
+def test_an_unreachable_bucket_is_a_retryable_error(tmp_path: Path) -> None:
     address = f"s3://key:hidden@bucket/train.parquet?endpoint_override=127.0.0.1:{free_port()}&scheme=http&region=us-east-1"
     with pytest.raises(StorageUnavailableError) as error:
         load(tmp_path, address)
     assert "hidden" not in str(error.value)
 
 
-def test_a_bucket_that_vanishes_while_it_is_read_is_no_damaged_file(tmp_path: Path) -> None:
+def test_a_bucket_that_vanishes_during_reading_is_not_reported_as_a_damaged_file(
+    tmp_path: Path,
+) -> None:
     with simulated_s3() as server:
         file = below(server, "train.parquet")
         put(file, images_of(*range(9)))
@@ -255,6 +257,6 @@ def test_a_bucket_that_vanishes_while_it_is_read_is_no_damaged_file(tmp_path: Pa
 
 
 @pytest.mark.parametrize("address", ["http://bucket/train.parquet", "ftp://a/b"])
-def test_an_address_of_no_storage_is_refused(address: str, tmp_path: Path) -> None:
+def test_an_address_of_no_storage_is_rejected(address: str, tmp_path: Path) -> None:
     with pytest.raises(UserInputError, match="use a local path, s3:// or gs://"):
         load(tmp_path, address)

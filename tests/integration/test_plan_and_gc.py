@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Case:
-    """A folder with an experiment file and a store in which its first two of four stages are."""
+    """A folder with an experiment file, and a store with the first two of its four stages."""
 
     def __init__(self, folder: Path, experiment: Experiment, command: Command) -> None:
         self.folder, self.experiment, self.command = folder, experiment, command
@@ -37,8 +37,8 @@ class Case:
         self.file.write_text(dump_experiment(experiment))
 
     def search_space(self, **changes: object) -> Path:
-        """A file with three trials, that differ in the students' epochs; the second is the
-        experiment as it is.
+        """Write a file with three trials that differ in the students' epochs; the second is the
+        unchanged experiment.
         """
         parameters = {"student.training.epochs": {"kind": "choice", "values": [1, 2, 3]}}
         file = self.folder / "space.yaml"
@@ -85,7 +85,7 @@ def _experiment(tiny: Experiment, folder: Path) -> Experiment:
 
 @pytest.fixture(scope="module")
 def half_done(tiny_experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The store after an interruption: both stages of the first task are there."""
+    """Return the case after an interruption: both stages of the first task are stored."""
     folder = tmp_path_factory.mktemp("half done")
     work = prepare_work(_experiment(tiny_experiment, folder))
     runner = StageRunner(work, torch.device("cpu"), lambda _: None)
@@ -99,12 +99,12 @@ def case(
     tiny_experiment: Experiment, half_done: Path, tmp_path: Path, orchestrator_command: Command
 ) -> Iterator[Case]:
     shutil.copytree(half_done, tmp_path / "store")
-    with patch.dict(os.environ):  # preparing for Ray sets variables of this process
+    with patch.dict(os.environ):  # restore environment variables, which preparing for Ray sets
         yield Case(tmp_path, _experiment(tiny_experiment, tmp_path), orchestrator_command)
 
 
 def _rows(table: str) -> dict[str, list[str]]:
-    """The cells of each row of a table, by its first one."""
+    """Return the cells of each row of a table, by its first cell."""
     rows = [
         [cell.strip() for cell in line.strip("│").split("│")]
         for line in table.splitlines()
@@ -135,13 +135,13 @@ def test_a_plan_shows_every_stage_with_its_key_state_and_estimate(case: Case) ->
     assert "no estimate" not in said
 
 
-def test_a_begun_stage_is_shown_as_begun(case: Case) -> None:
+def test_a_started_stage_is_shown_as_started(case: Case) -> None:
     key = prepare_work(case.experiment).stages[2].key
     (case.store / "progress" / key / "embedding").mkdir(parents=True)
     assert _rows(case.said("plan", str(case.file)))["teacher[1]"][3] == "begun"
 
 
-def test_without_measured_stages_the_plan_says_that_it_cannot_estimate(case: Case) -> None:
+def test_without_measured_stages_the_plan_has_no_estimate_and_says_so(case: Case) -> None:
     said = case.said("plan", str(case.file), "--set", f"store.uri={case.folder}/empty")
     assert {cells[4] for cells in _rows(said).values()} == {"no estimate"}
     for role in ("teacher", "student"):
@@ -157,7 +157,7 @@ def test_another_seed_is_to_be_computed_and_estimated_from_the_first_ones_stages
     assert "no estimate" not in said
 
 
-def test_a_plan_under_ray_shows_both_lanes_against_this_machine(case: Case) -> None:
+def test_a_plan_under_ray_compares_both_lanes_with_this_machine(case: Case) -> None:
     overrides = [
         "execution.kind=ray",
         "execution.teacher.num_cpus_per_worker=500",
@@ -176,7 +176,7 @@ def test_a_plan_under_ray_shows_both_lanes_against_this_machine(case: Case) -> N
     assert "both lanes in parallel" in said
 
 
-def test_a_cluster_elsewhere_is_named_and_not_asked(case: Case) -> None:
+def test_a_remote_cluster_is_named_but_not_contacted(case: Case) -> None:
     said = case.said(
         "plan",
         str(case.file),
@@ -232,7 +232,7 @@ def test_a_plan_of_bad_input_is_one_error(case: Case, override: str, expected: s
 # --- plan of a sweep ------------------------------------------------------------------------------
 
 
-def test_a_sweeps_plan_shows_what_its_trials_share_and_what_is_stored(case: Case) -> None:
+def test_a_sweeps_plan_shows_shared_and_stored_stages(case: Case) -> None:
     said = case.said("plan", str(case.file), "--search-space", str(case.search_space()))
     rows = _rows(said)
     # three trials of two tasks; they share both teachers, and one of them has the experiment's own
@@ -250,7 +250,7 @@ def test_a_sweeps_plan_shows_what_its_trials_share_and_what_is_stored(case: Case
     assert "no estimate" not in said
 
 
-def test_after_the_trials_stages_are_stored_nothing_is_left(case: Case) -> None:
+def test_after_all_stages_are_stored_the_plan_is_empty(case: Case) -> None:
     for epochs in (1, 2, 3):
         changed = {**case.experiment.student.model_dump(), "training": {"epochs": epochs}}
         work = prepare_work(
@@ -264,7 +264,7 @@ def test_after_the_trials_stages_are_stored_nothing_is_left(case: Case) -> None:
     assert list(_rows(said).values())[2] == ["0", "0 s", "0 s"]
 
 
-def test_without_measured_stages_a_sweeps_plan_says_that_it_cannot_estimate(case: Case) -> None:
+def test_without_measured_stages_a_sweeps_plan_has_no_estimate_and_says_so(case: Case) -> None:
     said = case.said(
         "plan",
         str(case.file),
@@ -310,7 +310,7 @@ def test_without_measured_stages_a_sweeps_plan_says_that_it_cannot_estimate(case
         ({"max_concurrent_trials": 1}, "; 1 at once"),
     ],
 )
-def test_a_sweeps_plan_says_where_its_figures_come_from(
+def test_a_sweeps_plan_states_its_assumptions(
     case: Case, changes: dict[str, Any], expected: str
 ) -> None:
     assert expected in case.said(
@@ -318,7 +318,7 @@ def test_a_sweeps_plan_says_where_its_figures_come_from(
     )
 
 
-def test_a_sweeps_plan_names_a_cluster_elsewhere_and_says_what_does_not_fit_here(
+def test_a_sweeps_plan_names_a_remote_cluster_and_reports_what_does_not_fit_here(
     case: Case,
 ) -> None:
     arguments = [
@@ -395,7 +395,7 @@ def test_a_store_that_cannot_be_read_exits_with_3(case: Case, command: str) -> N
 # --- gc -------------------------------------------------------------------------------------------
 
 
-def test_gc_removes_what_is_older_than_30_days_and_says_what_went_and_what_is_left(
+def test_gc_removes_entries_older_than_30_days_and_reports_removed_and_kept_ones(
     case: Case,
 ) -> None:
     num_bytes = sum(
@@ -413,7 +413,7 @@ def test_gc_removes_what_is_older_than_30_days_and_says_what_went_and_what_is_le
     assert re.search(r"epoch checkpoints +0 removed +0 B +0 left +0 B", said)
 
 
-def test_gc_keeps_what_is_younger_and_the_days_can_be_chosen(case: Case) -> None:
+def test_gc_keeps_younger_entries_and_the_days_are_configurable(case: Case) -> None:
     case.aged(29)
     assert re.search(
         r"stages, evaluations, feature tables, models +0 removed +0 B +4 left",
@@ -432,7 +432,7 @@ def test_gc_never_removes_the_stages_and_evaluations_of_a_named_experiment(case:
     said = case.said("gc", str(case.file))
     assert case.keys() == before
     assert re.search(r"stages, evaluations, feature tables, models +1 removed .* 4 left", said)
-    # a change of the seed is another experiment: the file no longer needs these stages
+    # another seed makes another experiment: the file no longer needs these stages
     case.file.write_text(yaml.safe_dump({**yaml.safe_load(case.file.read_text()), "seed": 1}))
     case.said("gc", str(case.file))
     assert case.keys() == set()
@@ -446,7 +446,7 @@ def test_gc_with_a_store_and_an_experiment_keeps_its_stages_in_that_store(case: 
     assert {path.name for path in copy.iterdir() if KEY.fullmatch(path.name)} == before
 
 
-def test_a_dry_run_lists_what_would_go_and_removes_nothing(case: Case) -> None:
+def test_a_dry_run_lists_what_gc_would_remove_and_removes_nothing(case: Case) -> None:
     before = case.aged(31).keys()
     said = case.said("gc", "--store", str(case.store), "--dry-run")
     assert {
@@ -458,7 +458,7 @@ def test_a_dry_run_lists_what_would_go_and_removes_nothing(case: Case) -> None:
     assert case.keys() == before
 
 
-def test_gc_of_a_store_that_is_not_there_says_so_and_makes_none(case: Case) -> None:
+def test_gc_reports_a_missing_store_and_creates_none(case: Case) -> None:
     nowhere = case.folder / "nowhere"
     assert (
         case.said("gc", "--store", str(nowhere))
@@ -467,7 +467,7 @@ def test_gc_of_a_store_that_is_not_there_says_so_and_makes_none(case: Case) -> N
     assert not nowhere.exists()
 
 
-def test_without_store_and_files_gc_takes_the_default_store(
+def test_without_store_and_files_gc_uses_the_default_store(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(case.folder)
@@ -477,7 +477,7 @@ def test_without_store_and_files_gc_takes_the_default_store(
     )
 
 
-def test_gc_with_a_wrong_experiment_file_removes_nothing(case: Case) -> None:
+def test_gc_with_an_invalid_experiment_file_removes_nothing(case: Case) -> None:
     before = case.aged(31).keys()
     answer = case.command(
         "gc", str(case.file), str(case.folder / "none.yaml"), "--store", str(case.store)
@@ -511,7 +511,7 @@ def test_after_gc_the_same_experiment_computes_its_stages_again(case: Case) -> N
 
 
 @pytest.mark.parametrize("command", ["plan", "gc"])
-def test_help_shows_examples_with_files_that_are_there(
+def test_help_shows_examples_with_existing_files(
     command: str, orchestrator_command: Command
 ) -> None:
     answer = orchestrator_command(command, "--help")
@@ -526,7 +526,7 @@ def test_help_shows_examples_with_files_that_are_there(
     ("seconds", "expected"),
     [(0.4, "0 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (185, "3 min 05 s"), (7800, "2 h 10 min")],
 )
-def test_durations_are_written_for_people(seconds: float, expected: str) -> None:
+def test_durations_are_readable(seconds: float, expected: str) -> None:
     assert duration(seconds) == expected
 
 
@@ -542,5 +542,5 @@ def test_durations_are_written_for_people(seconds: float, expected: str) -> None
         (10**16, "10000.0 TB"),
     ],
 )
-def test_sizes_are_written_for_people(num_bytes: int, expected: str) -> None:
+def test_sizes_are_readable(num_bytes: int, expected: str) -> None:
     assert size(num_bytes) == expected

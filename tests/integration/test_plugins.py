@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 
 
 class Environment:
-    """A virtual environment that sees this one's packages, and some of its own."""
+    """A virtual environment that sees this environment's packages and has some of its own."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -85,7 +85,7 @@ def summary(environment: Environment, output: str, *words: str) -> dict[str, obj
     return found
 
 
-def test_plugins_says_what_is_installed_from_where_and_what_it_brings(
+def test_plugins_lists_installed_extensions_with_their_distribution(
     environment: Environment,
 ) -> None:
     answer = environment.orchestrator("plugins", "--json")
@@ -111,7 +111,7 @@ def test_the_examples_own_tests_pass(environment: Environment) -> None:
     assert "3 passed" in answer.stdout
 
 
-def test_wrong_settings_of_an_extension_are_said_as_those_of_a_built_in_one(
+def test_invalid_settings_of_an_extension_are_reported_like_built_in_ones(
     environment: Environment,
 ) -> None:
     for override, words in {
@@ -127,12 +127,14 @@ def test_wrong_settings_of_an_extension_are_said_as_those_of_a_built_in_one(
     assert environment.orchestrator("validate", "source/experiment.yaml").returncode == 0
 
 
-def test_a_run_learns_and_one_on_ray_finds_all_its_stages(environment: Environment) -> None:
+def test_a_run_trains_and_a_second_run_on_ray_finds_all_its_stages(
+    environment: Environment,
+) -> None:
     first = summary(environment, "first", "--set", "execution={kind: in_process}")
     assert first["method"] == "nearest_median"
     teacher = first["teacher"]
     assert isinstance(teacher, dict)
-    # guessing among ten classes gives 0.1; what a median of real features cannot miss is far above
+    # random predictions over ten classes give 0.1; the median of real features is far above
     assert teacher["last_accuracy"] > 0.3
     second = summary(environment, "second")
     stages = second["stages"]
@@ -141,7 +143,7 @@ def test_a_run_learns_and_one_on_ray_finds_all_its_stages(environment: Environme
     assert second["teacher"] == first["teacher"]
 
 
-def test_its_settings_are_swept_on_ray(environment: Environment) -> None:
+def test_settings_of_an_extension_are_swept_on_ray(environment: Environment) -> None:
     command = ("sweep", "source/search_space.yaml", "--experiment", "source/experiment.yaml")
     answer = environment.orchestrator(*command, "--output", "sweep")
     assert answer.returncode == 0, answer.stdout + answer.stderr
@@ -152,10 +154,10 @@ def test_its_settings_are_swept_on_ray(environment: Environment) -> None:
 
 @pytest.fixture
 def cluster_without_the_plugin(tmp_path: Path) -> Iterator[str]:
-    """A Ray cluster whose node has this environment's packages: not the plugin."""
+    """Start a Ray cluster whose node has this environment's packages but not the plugin."""
     port = free_port()
     log = tmp_path / "head.log"
-    # the path of a socket below it is at most 107 bytes long
+    # the path of a socket below it has at most 107 bytes
     scratch = tempfile.mkdtemp(prefix="ray-")
     options = ["--num-cpus=2", "--include-dashboard=false", f"--temp-dir={scratch}"]
     with log.open("wb") as stream:
@@ -173,13 +175,13 @@ def cluster_without_the_plugin(tmp_path: Path) -> Iterator[str]:
         wait_for_server(head, lambda: b"Ray runtime started" in log.read_bytes(), log)
         yield f"127.0.0.1:{port}"
     finally:
-        with suppress(ProcessLookupError):  # it has ended by itself: the test says why
+        with suppress(ProcessLookupError):  # the process has ended by itself: the test reports why
             os.killpg(head.pid, signal.SIGKILL)
         head.wait()
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def test_a_node_without_the_extension_ends_a_run_before_anything_starts(
+def test_a_node_without_the_extension_fails_a_run_before_anything_starts(
     environment: Environment, cluster_without_the_plugin: str
 ) -> None:
     answer = environment.orchestrator(
@@ -195,7 +197,7 @@ def test_a_node_without_the_extension_ends_a_run_before_anything_starts(
     assert not (environment.folder / "elsewhere").exists()
 
 
-def test_once_uninstalled_it_is_missed_with_one_clear_error(environment: Environment) -> None:
+def test_an_uninstalled_extension_is_one_clear_error(environment: Environment) -> None:
     answer = environment.call("-m", "pip", "uninstall", "-y", "orchestrator-example-plugin")
     assert answer.returncode == 0, answer.stderr
     missed = environment.orchestrator("run", "source/experiment.yaml", "--output", "third")

@@ -1,5 +1,5 @@
-"""Reports and comparisons of real runs in a real MLflow store, by the command, looked at in a real
-Chromium.
+"""Reports and comparisons of real runs in a real MLflow store, made by the command and viewed in a
+real Chromium.
 """
 
 import json
@@ -52,7 +52,7 @@ CHARTS = """[...document.querySelectorAll('.chart svg')].filter(svg => svg.clien
 
 
 class Recorded(NamedTuple):
-    """A tracking store with runs in it."""
+    """A tracking store with runs."""
 
     uri: str
     folder: Path
@@ -91,7 +91,7 @@ def recorded(tiny_experiment: Experiment, tmp_path_factory: pytest.TempPathFacto
 
 
 def record_sweep(folder: Path, experiment: Experiment, num_trials: int, *, whole: bool) -> str:
-    """A sweep as MLflow holds it, without the minutes of computing one; a killed one has only its
+    """Record a sweep in MLflow without the minutes of computing one; a killed sweep has only its
     trials.
     """
     tracker = open_run(experiment.tracking, "tiny", "sweep rates", {})
@@ -207,7 +207,7 @@ def test_the_report_of_a_run_has_the_numbers_of_its_summary(
     assert recorded.runs[0] in text
 
 
-def test_the_run_has_left_the_same_report_with_mlflow(recorded: Recorded) -> None:
+def test_the_run_left_the_same_report(recorded: Recorded) -> None:
     left, read_back = (
         recorded.folder / "out 0" / output_files.REPORT_FILE,
         report(recorded.runs[0], recorded.uri, recorded.folder / "again.html"),
@@ -226,7 +226,7 @@ def test_a_failed_run_has_a_report_with_its_reason(recorded: Recorded) -> None:
     assert "the disk is full" in text
 
 
-def test_a_sweep_has_its_leaderboard_importances_and_curves(recorded: Recorded) -> None:
+def test_a_sweeps_report_has_leaderboard_importances_and_curves(recorded: Recorded) -> None:
     path = report(recorded.sweep, recorded.uri, recorded.folder / "sweep.html")
     text = text_of(path)
     assert f"The best trial is trial {NUM_TRIALS - 1}" in text
@@ -236,7 +236,7 @@ def test_a_sweep_has_its_leaderboard_importances_and_curves(recorded: Recorded) 
     assert path.read_text().count('<svg role="img"') == 3
 
 
-def test_a_killed_sweep_is_told_by_its_trials(recorded: Recorded) -> None:
+def test_the_report_of_a_killed_sweep_is_made_from_its_trials(recorded: Recorded) -> None:
     text = text_of(report(recorded.killed_sweep, recorded.uri, recorded.folder / "killed.html"))
     assert "This sweep ended before its search space was stored" in text
     assert "The best trial is trial 2" in text
@@ -283,7 +283,7 @@ for arguments in json.loads(sys.argv[1]):
 """
 
 
-def test_each_command_loads_no_more_than_it_needs(recorded: Recorded, tmp_path: Path) -> None:
+def test_each_command_imports_no_more_than_it_needs(recorded: Recorded, tmp_path: Path) -> None:
     (tmp_path / "arrivals").mkdir()
     retraining = {
         "experiment": {
@@ -302,7 +302,7 @@ def test_each_command_loads_no_more_than_it_needs(recorded: Recorded, tmp_path: 
     work = prepare_work(load_experiment(root / "experiments/digits.yaml", planned))
     store_extractors(work.experiment, work.scenario, work.store)  # as a run does
     again = [part for setting in planned for part in ("--set", setting)]
-    # in one process: what a command loads stays, so the lightest comes first
+    # all in one process, where imports accumulate: the lightest command comes first
     cases: list[tuple[list[str], int, set[str]]] = [
         (["sweep", *search, str(recorded.folder / recorded.sweep)], 2, set()),
         (["report", "0" * 32, *store], 2, {read}),
@@ -333,7 +333,7 @@ def test_each_command_loads_no_more_than_it_needs(recorded: Recorded, tmp_path: 
     assert "\nnothing_to_do: " in done.stdout
 
 
-def test_without_an_output_the_file_has_a_name_of_its_own(
+def test_without_an_output_the_file_has_a_generated_name(
     recorded: Recorded, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -366,7 +366,7 @@ def test_without_an_output_the_file_has_a_name_of_its_own(
         (["compare", "FIRST", "SWEEP"], "is a sweep"),
     ],
 )
-def test_a_wrong_id_is_the_users_mistake(
+def test_an_invalid_id_is_a_user_error(
     recorded: Recorded, orchestrator_command: Command, arguments: list[str], said: str
 ) -> None:
     meant = {"FIRST": recorded.runs[0], "SWEEP": recorded.sweep}
@@ -378,9 +378,7 @@ def test_a_wrong_id_is_the_users_mistake(
     assert "Traceback" not in answer.stderr
 
 
-def test_a_store_that_is_not_there_is_not_made(
-    orchestrator_command: Command, tmp_path: Path
-) -> None:
+def test_a_missing_store_is_not_created(orchestrator_command: Command, tmp_path: Path) -> None:
     answer = orchestrator_command(
         "report", "a" * 32, "--tracking-uri", f"sqlite:///{tmp_path}/none.db"
     )
@@ -388,14 +386,14 @@ def test_a_store_that_is_not_there_is_not_made(
     assert "there is no tracking database" in answer.stderr
 
 
-def test_a_server_that_does_not_answer_is_worth_a_retry(orchestrator_command: Command) -> None:
+def test_an_unreachable_server_is_a_retryable_error(orchestrator_command: Command) -> None:
     assert (
         orchestrator_command("report", "a" * 32, "--tracking-uri", "http://127.0.0.1:9").returncode
         == 3
     )
 
 
-def test_a_file_that_cannot_be_written_is_worth_a_retry(
+def test_an_unwritable_file_is_a_retryable_error(
     recorded: Recorded, orchestrator_command: Command
 ) -> None:
     (recorded.folder / "a file").touch()
@@ -435,7 +433,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.mark.parametrize("width", [1280, 375])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_page_fits_and_its_charts_are_drawn(
+def test_a_page_fits_the_window_and_its_charts_are_drawn(
     browser: "Browser",
     pages: dict[str, Path],
     kind: str,
@@ -473,7 +471,7 @@ def test_a_page_fits_and_its_charts_are_drawn(
         context.close()
 
 
-def test_ink_is_the_pages_own_in_dark_and_black_on_paper(
+def test_ink_follows_the_page_in_dark_mode_and_is_black_on_paper(
     browser: "Browser", pages: dict[str, Path]
 ) -> None:
     context = browser.new_context(color_scheme="dark")
@@ -493,9 +491,7 @@ def test_ink_is_the_pages_own_in_dark_and_black_on_paper(
         context.close()
 
 
-def test_the_report_of_a_sweep_can_be_worked_with(
-    browser: "Browser", pages: dict[str, Path]
-) -> None:
+def test_the_report_of_a_sweep_is_interactive(browser: "Browser", pages: dict[str, Path]) -> None:
     context = browser.new_context(viewport={"width": 1280, "height": 2400}, offline=True)
     context.set_default_timeout(1000 * PATIENCE_SECONDS)
     try:

@@ -1,5 +1,5 @@
-"""Ticks of a retraining on real digits, with a real registry: each outcome, and what is left behind
-by it.
+"""Ticks of a retraining on real digits, with a real registry: each outcome, and the state that it
+leaves.
 """
 
 import errno
@@ -58,7 +58,7 @@ ANYTHING = {
     "max_forgetting": 1,
     "min_agreement": 0,
 }
-# Of a version, so that its page in MLflow can be read at a glance.
+# Tags of a version, few enough to read its page in MLflow at a glance.
 FEW_TAGS = {"role", "dataset", "num_classes", "last_accuracy"} | {
     f"orchestrator.{name}" for name in ("delivery", "state", "state_reason", "decided_by")
 }
@@ -69,7 +69,9 @@ NOTHING = ANYTHING | {"max_student_parameters": 1}
 
 
 class House:
-    """A folder into which digits are delivered, and a retraining on it, in a world of its own."""
+    """A folder into which digits are delivered, and a retraining on it, with all its files in one
+    place.
+    """
 
     def __init__(self, folder: Path, experiment: Experiment, uri: str) -> None:
         self.folder = folder
@@ -83,7 +85,7 @@ class House:
         self.uri = uri
 
     def retraining(self, **changes: object) -> Retraining:
-        """The configuration; a section given here comes on top."""
+        """Return the configuration, with some sections replaced."""
         source = {
             "path": str(self.arrivals),
             "settled_seconds": 0,
@@ -101,7 +103,7 @@ class House:
     def tick(
         self, dry_run: bool = False, scheduled_at: datetime | None = None, **changes: object
     ) -> RetrainingOutcome:
-        """One tick."""
+        """Run a tick."""
         return retrain(
             self.retraining(**changes),
             self.folder / "out",
@@ -112,7 +114,7 @@ class House:
     def deliver(
         self, name: str, *digits: int, part: slice = slice(30), label: Callable[[int], Any] = int
     ) -> Path:
-        """A file with images of some digits."""
+        """Deliver a file with images of some digits."""
         data = load_digits()
         rows = [row for digit in digits for row in np.flatnonzero(data.target == digit)[part]]
         images = [_png(np.rint(data.images[row] * (255 / 16)).astype(np.uint8)) for row in rows]
@@ -124,7 +126,7 @@ class House:
         return file
 
     def tick_again_after_rollback(self) -> dict[str, str]:
-        """Return the aliases after a rollback, and a tick that found nothing to do."""
+        """Return the aliases after a rollback and a tick that found nothing to do."""
         rollback(self.retraining(), "lost")
         assert (
             self.tick(reactions={"vanished_classes": "warn", "new_classes": "warn"}).outcome
@@ -148,13 +150,13 @@ class House:
         return dict(client.get_model_version(f"house-{role}", version).tags)
 
     def stages(self) -> dict[str, bool]:
-        """The last candidate's stages, and whether each came from the store."""
+        """Return the last candidate's stages, and whether each came from the store."""
         summary = json.loads((self.folder / "out" / "candidate" / "summary.json").read_text())
         return {stage["name"]: stage["cached"] for stage in summary["stages"]}
 
 
 def _content(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder but those of the tick's output: the database, its models, stages,
+    """Return every file below a folder except the tick's output: the database, its models, stages,
     journal, spool.
     """
     return {
@@ -177,7 +179,7 @@ def _png(pixels: "np.ndarray[Any, Any]") -> bytes:
 
 
 def _alternating(*labels: int) -> Callable[[int], int]:
-    """Return a rule by which half of the labels are wrong."""
+    """Return a rule that makes half of the labels wrong."""
     following = cycle(labels)
     return lambda _: next(following)
 
@@ -195,7 +197,7 @@ def first_champion(
     tiny_experiment: Experiment,
     new_database: Callable[[Path], str],
 ) -> tuple[House, Path]:
-    """A house with a champion of 0 and 1, and a copy of all that lies in it then."""
+    """Return a retraining with a champion of 0 and 1, and a copy of all its files."""
     house = House(folder := tmp_path_factory.mktemp("house"), tiny_experiment, new_database(folder))
     house.deliver("first", 0, 1)
     assert house.tick().outcome == "promoted"
@@ -204,7 +206,7 @@ def first_champion(
 
 @pytest.fixture
 def founded(first_champion: tuple[House, Path]) -> House:
-    """With a champion of 0 and 1, as it was before any other test."""
+    """Restore the state with a champion of 0 and 1."""
     house, copy = first_champion
     for path in house.folder.iterdir():
         if path.is_dir():
@@ -226,7 +228,7 @@ def founded(first_champion: tuple[House, Path]) -> House:
 # --- the course of things -------------------------------------------------------------------------
 
 
-def test_candidates_learn_from_what_arrives_without_labels_but_not_for_its_sake(
+def test_candidates_use_images_without_labels_but_their_arrival_starts_no_training(
     founded: House,
 ) -> None:
     camera = founded.folder / "camera"
@@ -277,7 +279,7 @@ def test_an_empty_source_is_nothing_to_do(house: House) -> None:
     assert house.tick().outcome == "nothing_to_do"
 
 
-def test_new_classes_are_learned_from_the_champions_stages_and_nothing_else(founded: House) -> None:
+def test_only_new_classes_are_learned_on_top_of_the_champions_stages(founded: House) -> None:
     founded.deliver("second", 2, 3)
     outcome = founded.tick()
     assert (outcome.outcome, list(outcome.new_classes)) == ("promoted", [2, 3])
@@ -291,7 +293,7 @@ def test_new_classes_are_learned_from_the_champions_stages_and_nothing_else(foun
     assert (founded.folder / "out" / "report.html").read_text().count("<figure") == 4
 
 
-def test_a_candidate_equals_what_an_undisturbed_sequence_learns(founded: House) -> None:
+def test_a_candidate_equals_the_result_of_an_undisturbed_sequence(founded: House) -> None:
     """Bit for bit: the stages have the same keys, so the store would not compute them again."""
     from orchestrator.config import load_experiment, with_values
     from orchestrator.stages import prepare_work
@@ -305,7 +307,7 @@ def test_a_candidate_equals_what_an_undisturbed_sequence_learns(founded: House) 
     ]
 
 
-def test_the_old_images_and_the_stage_store_may_be_gone(house: House) -> None:
+def test_old_images_and_the_stage_store_may_be_missing(house: House) -> None:
     house.deliver("a", 0, 1)
     house.deliver("b", 0, 1, part=slice(30, 60))
     house.tick()
@@ -375,7 +377,7 @@ def test_a_candidate_rejected_for_its_data_is_the_challenger_and_its_files_wait_
     assert "4 versions were trained: 3 became champion, 1 was rejected." in page
 
 
-def test_rejected_files_are_tried_again_where_that_is_configured(founded: House) -> None:
+def test_rejected_files_are_retried_if_configured(founded: House) -> None:
     founded.deliver("second", 2, 3)
     for _ in range(2):
         rejected = founded.tick(gate=NOTHING, reactions={"rejected_files": "retry"})
@@ -411,7 +413,7 @@ def test_known_classes_are_refreshed_with_more_images(founded: House) -> None:
     founded.deliver("second", 2, 3)
     founded.tick()
     founded.deliver("more", 2, part=slice(30, 60))
-    assert founded.tick().outcome == "nothing_to_do"  # the default is to say so
+    assert founded.tick().outcome == "nothing_to_do"  # by default the tick only reports them
     outcome = founded.tick(reactions={"more_samples": "refresh"})
     assert outcome.outcome == "promoted"
     assert founded.stages() == {
@@ -423,7 +425,7 @@ def test_known_classes_are_refreshed_with_more_images(founded: House) -> None:
     assert founded.tick(reactions={"more_samples": "refresh"}).outcome == "nothing_to_do"
 
 
-def test_labels_may_turn_from_integers_into_text(founded: House) -> None:
+def test_labels_may_change_from_integers_to_text(founded: House) -> None:
     founded.deliver("words", 2, 3, label=lambda digit: f"digit {digit}")
     assert list(founded.tick().new_classes) == ["digit 2", "digit 3"]
     founded.deliver("known", 0, part=slice(30, 60), label=str)
@@ -431,7 +433,7 @@ def test_labels_may_turn_from_integers_into_text(founded: House) -> None:
     assert founded.aliases() == {"champion": "2", "previous": "1"}
 
 
-def test_a_file_without_images_is_nothing_new(founded: House) -> None:
+def test_a_file_without_images_is_ignored(founded: House) -> None:
     table = pa.table({"image": pa.array([], pa.binary()), "label": pa.array([], pa.int64())})
     pq.write_table(table, founded.arrivals / "empty.parquet")
     assert founded.tick().reason == "2 files, nothing new"
@@ -453,7 +455,7 @@ def test_a_file_that_may_still_grow_is_not_read(founded: House) -> None:
     (founded.arrivals / f"{file.name}.done").touch()
     assert (
         founded.tick(source={"marker": ".done"}).outcome == "promoted"
-    )  # what is known and unchanged needs none
+    )  # known, unchanged files need no marker
 
 
 def test_a_tick_that_is_too_late_is_skipped(founded: House) -> None:
@@ -468,7 +470,7 @@ def test_a_tick_that_is_too_late_is_skipped(founded: House) -> None:
 # --- people ---------------------------------------------------------------------------------------
 
 
-def test_a_rollback_returns_to_previous_and_what_was_rolled_back_is_not_learned_again(
+def test_a_rollback_restores_the_previous_version_and_the_rejected_files_are_not_retried(
     founded: House,
 ) -> None:
     founded.deliver("second", 2, 3)
@@ -483,7 +485,7 @@ def test_a_rollback_returns_to_previous_and_what_was_rolled_back_is_not_learned_
         rollback(founded.retraining(), "")
 
 
-def test_an_alias_that_a_person_has_moved_is_followed(founded: House) -> None:
+def test_an_alias_moved_by_a_person_is_respected(founded: House) -> None:
     founded.deliver("second", 2, 3)
     founded.tick()
     MlflowClient(founded.uri, founded.uri).set_registered_model_alias(
@@ -500,7 +502,7 @@ def test_an_alias_that_a_person_has_moved_is_followed(founded: House) -> None:
 
 
 def test_old_versions_may_be_deleted(founded: House) -> None:
-    """The previous champion, and a challenger whose files then count as new again."""
+    """The previous champion, and a challenger, whose files then count as new again."""
     client = MlflowClient(founded.uri, founded.uri)
     founded.deliver("second", 2, 3)
     founded.tick()
@@ -518,10 +520,12 @@ def test_old_versions_may_be_deleted(founded: House) -> None:
 
 
 @pytest.mark.parametrize("is_deleted", [True, False], ids=["deleted", "without its alias"])
-def test_a_champion_that_somebody_took_away_is_not_begun_anew(
+def test_a_champion_that_was_removed_is_not_replaced_by_a_new_first_model(
     founded: House, is_deleted: bool
 ) -> None:
-    """Images of its classes may have been deleted, so a new first model would know fewer."""
+    """Images of its classes may have been deleted, so a new first model would know fewer
+    classes.
+    """
     client = MlflowClient(founded.uri, founded.uri)
     founded.deliver("second", 2, 3)
     founded.tick()
@@ -539,7 +543,7 @@ def test_a_champion_that_somebody_took_away_is_not_begun_anew(
     )
 
 
-def test_a_version_that_no_retraining_has_made_is_no_champion(founded: House) -> None:
+def test_a_version_that_no_retraining_made_is_no_champion(founded: House) -> None:
     client = MlflowClient(founded.uri, founded.uri)
     source = client.get_model_version_by_alias("house-student", "champion").source
     foreign = client.create_model_version("house-student", str(source))
@@ -552,7 +556,7 @@ def test_a_version_that_no_retraining_has_made_is_no_champion(founded: House) ->
             founded.tick(dry_run)
 
 
-def test_another_retraining_is_waited_for_by_nobody(founded: House) -> None:
+def test_a_tick_does_not_wait_for_another_retraining(founded: House) -> None:
     retraining = founded.retraining()
     pairs = ModelPairs(open_registry(founded.uri, "house"))
     with held_lease(retraining, pairs):
@@ -564,7 +568,9 @@ def test_another_retraining_is_waited_for_by_nobody(founded: House) -> None:
     assert founded.tick().outcome == "nothing_to_do"
 
 
-def test_the_champion_is_served_without_this_project_and_without_its_memory(founded: House) -> None:
+def test_the_champion_is_served_without_this_project_and_without_stored_images(
+    founded: House,
+) -> None:
     client = MlflowClient(founded.uri, founded.uri)
     version = client.get_model_version_by_alias("house-student", "champion")
     assert mlflow.pyfunc.load_model(version.source).predict(
@@ -592,7 +598,7 @@ def test_the_champion_is_served_without_this_project_and_without_its_memory(foun
     ],
     ids=["a file has changed", "a class is gone", "a label is renamed"],
 )
-def test_what_is_not_to_be_learned_from_is_refused(
+def test_data_that_must_not_be_learned_are_refused(
     founded: House, spoil: Callable[[House], object], finding: str
 ) -> None:
     spoil(founded)
@@ -615,7 +621,7 @@ def test_what_is_not_to_be_learned_from_is_refused(
     ],
     ids=["no Parquet", "schema changed", "labels of another type"],
 )
-def test_a_file_that_cannot_be_used_is_one_clear_error(
+def test_an_unusable_file_is_one_clear_error(
     founded: House, content: "bytes | pa.Table", said: str
 ) -> None:
     file = founded.arrivals / "broken.parquet"
@@ -630,7 +636,7 @@ def test_a_file_that_cannot_be_used_is_one_clear_error(
     assert founded.aliases() == {"champion": "1"}
 
 
-def test_a_missing_source_folder_is_the_users_mistake_and_the_history_says_so(
+def test_a_missing_source_folder_is_a_user_error_and_the_history_records_it(
     founded: House,
 ) -> None:
     with pytest.raises(UserInputError, match="no such folder"):
@@ -640,13 +646,13 @@ def test_a_missing_source_folder_is_the_users_mistake_and_the_history_says_so(
     assert "no such folder" in said
 
 
-def test_a_registry_that_does_not_answer_is_for_later(house: House) -> None:
+def test_an_unreachable_registry_is_a_retryable_error(house: House) -> None:
     house.experiment["tracking"]["uri"] = "http://127.0.0.1:9"
     with pytest.raises(TrackingUnavailableError):
         house.tick()
 
 
-def test_a_disk_that_is_full_when_the_summary_is_written_is_for_later(
+def test_a_full_disk_when_the_summary_is_written_is_a_retryable_error(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(path: Path, content: str) -> None:
@@ -659,7 +665,7 @@ def test_a_disk_that_is_full_when_the_summary_is_written_is_for_later(
         house.tick()
 
 
-def test_a_damaged_champion_is_taken_from_the_store_and_refused_where_that_is_gone_too(
+def test_a_damaged_champion_is_restored_from_the_store_or_reported_if_missing_there_too(
     founded: House,
 ) -> None:
     source = (
@@ -686,7 +692,7 @@ def test_a_damaged_champion_is_taken_from_the_store_and_refused_where_that_is_go
 
 
 class Listener:
-    """An address that takes POSTs."""
+    """An address that accepts POSTs."""
 
     def __init__(self, status: int) -> None:
         heard: list[dict[str, Any]] = []
@@ -717,14 +723,14 @@ def webhook(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     listener.server.server_close()
 
 
-def test_a_dry_run_makes_no_database(house: House) -> None:
+def test_a_dry_run_creates_no_database(house: House) -> None:
     database = house.folder / "mlflow.db"
     database.unlink()
     assert house.tick(dry_run=True).outcome == "nothing_to_do"
     assert not database.exists()
 
 
-def test_a_dry_run_leaves_the_summary_of_the_last_tick_alone(house: House) -> None:
+def test_a_dry_run_keeps_the_summary_of_the_last_tick(house: House) -> None:
     summary = house.folder / "out" / "summary.json"
     house.tick(dry_run=True)
     assert not summary.exists()
@@ -734,7 +740,7 @@ def test_a_dry_run_leaves_the_summary_of_the_last_tick_alone(house: House) -> No
     assert summary.read_bytes() == before
 
 
-def test_a_webhook_is_told_and_its_failure_changes_nothing(
+def test_a_webhook_is_notified_and_its_failure_changes_nothing(
     house: House, webhook: Listener, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert house.tick().outcome == "nothing_to_do"
@@ -748,7 +754,7 @@ def test_a_webhook_is_told_and_its_failure_changes_nothing(
     assert len(webhook.heard) == num_heard, "a dry run is nobody else's business"
 
 
-def test_an_answer_that_is_no_http_changes_nothing(
+def test_a_webhook_answer_that_is_no_http_changes_nothing(
     house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("orchestrator.retraining.webhook._PAUSE_SECONDS", 0.0)
@@ -780,7 +786,7 @@ def _words(house: House, command: str, *more: str) -> Sequence[str]:
     return [command, str(file), *more]
 
 
-def test_the_command_ends_with_its_outcome(
+def test_the_commands_exit_code_follows_the_outcome(
     house: House, orchestrator_command: Callable[..., Any]
 ) -> None:
     house.deliver("first", 0, 1)

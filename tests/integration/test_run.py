@@ -55,7 +55,7 @@ VERSION_TAGS = {"role", "dataset", "num_classes", "last_accuracy", "orchestrator
 
 
 class Finished(NamedTuple):
-    """A run of the command in a process of its own."""
+    """A run of the command in a separate process."""
 
     answer: "subprocess.CompletedProcess[str]"
     file: Path
@@ -103,7 +103,7 @@ def matrices(summary: dict[str, Any]) -> list[Any]:
 
 
 def kept_in(experiment: Experiment, folder: Path) -> Experiment:
-    """The experiment with its own stage store and its own MLflow database."""
+    """Return the experiment with its own stage store and MLflow database."""
     own = {
         "store": {"uri": f"{folder}/store"},
         "tracking": {"uri": f"sqlite:///{folder}/mlflow.db", "spool": f"{folder}/spool"},
@@ -156,7 +156,7 @@ def test_the_summary_has_the_keys_of_the_contract(finished: Finished) -> None:
         assert set(summary[role]) >= ROLE_KEYS
 
 
-def test_the_summary_tells_what_was_run(finished: Finished) -> None:
+def test_the_summary_describes_the_run(finished: Finished) -> None:
     summary = finished.summary
     assert (summary["experiment"], summary["seed"], summary["dataset"]["name"]) == (
         "tiny",
@@ -175,7 +175,7 @@ def test_the_summary_tells_what_was_run(finished: Finished) -> None:
 
 
 @pytest.mark.parametrize("role", ["teacher", "student"])
-def test_the_summarys_metrics_are_those_of_its_matrix(finished: Finished, role: str) -> None:
+def test_the_summarys_metrics_follow_from_its_matrix(finished: Finished, role: str) -> None:
     found = finished.summary[role]
     matrix = found["accuracy_matrix"]
     assert [len(row) for row in matrix] == [1, 2, 3]
@@ -192,15 +192,15 @@ def test_the_summarys_metrics_are_those_of_its_matrix(finished: Finished, role: 
 
 
 def test_two_classes_are_learned_even_in_a_tiny_run(finished: Finished) -> None:
-    # 0.99 at least where it works, 0.5 by chance
+    # at least 0.99 if it works, 0.5 by chance
     assert finished.summary["teacher"]["accuracy_matrix"][0][0] > 0.75
 
 
-def test_the_resolved_experiment_reads_back_as_what_was_run(finished: Finished) -> None:
+def test_the_resolved_experiment_reads_back_equal(finished: Finished) -> None:
     assert load_experiment(finished.output / "experiment.yaml") == load_experiment(finished.file)
 
 
-def test_the_output_folder_holds_nothing_but_its_files(finished: Finished) -> None:
+def test_the_output_folder_contains_nothing_but_its_files(finished: Finished) -> None:
     found = {
         str(path.relative_to(finished.output))
         for path in finished.output.rglob("*")
@@ -244,12 +244,12 @@ def test_the_run_is_finished_under_its_name_with_tags(finished: Finished, tracke
     assert expected.items() <= tracked.run.data.tags.items()
 
 
-def test_every_metric_of_the_contract_is_logged_and_no_other(tracked: Tracked) -> None:
+def test_exactly_the_metrics_of_the_contract_are_logged(tracked: Tracked) -> None:
     assert set(tracked.run.data.metrics) == set(names.all_metrics(NUM_TASKS))
     assert all(math.isfinite(value) for value in tracked.run.data.metrics.values())
 
 
-def test_metrics_of_the_sequence_have_the_number_of_tasks_learned_as_their_step(
+def test_the_step_of_sequence_metrics_is_the_number_of_learned_tasks(
     finished: Finished, tracked: Tracked
 ) -> None:
     for role in ("teacher", "student"):
@@ -306,7 +306,7 @@ def test_every_file_of_the_output_folder_is_an_artifact(
     assert {path for path in on_disk if not path.startswith("models/")} <= tracked.artifacts()
 
 
-def test_answers_by_class_add_up_to_the_accuracy_matrices(finished: Finished) -> None:
+def test_predictions_by_class_sum_to_the_accuracy_matrices(finished: Finished) -> None:
     summary = finished.summary
     answers = from_csv((finished.output / "confusion.csv").read_text())
     assert [*answers] == [1, 2, 3]
@@ -318,7 +318,7 @@ def test_answers_by_class_add_up_to_the_accuracy_matrices(finished: Finished) ->
                 assert num_right / sum(it.num_of_class for it in right) == pytest.approx(accuracy)
 
 
-def test_both_models_are_logged_and_registered_when_a_person_asks(
+def test_both_models_are_logged_and_registered_on_request(
     tracked: Tracked, finished: Finished
 ) -> None:
     run_id = tracked.run.info.run_id
@@ -344,7 +344,7 @@ def test_both_models_are_logged_and_registered_when_a_person_asks(
     assert int(tracked.client.get_model_version_by_alias("tiny-teacher", "served").version) == 1
 
 
-def test_a_model_that_no_retraining_made_gets_no_alias_of_a_retraining(
+def test_a_model_that_no_retraining_made_gets_no_retraining_alias(
     tracked: Tracked, finished: Finished
 ) -> None:
     client, run_id = tracked.client, tracked.run.info.run_id
@@ -369,7 +369,7 @@ def test_the_data_sets_are_logged_with_their_fingerprint(
     }
 
 
-def test_the_experiment_offers_its_views(tracked: Tracked) -> None:
+def test_the_experiment_has_its_saved_views(tracked: Tracked) -> None:
     views = [
         key
         for key in tracked.client.get_experiment(tracked.run.info.experiment_id).tags
@@ -392,11 +392,11 @@ def test_without_a_terminal_the_output_is_lines_without_control_characters(
     assert all(line.rstrip().endswith(" s") and " % " in line for line in stages)
 
 
-def test_nothing_is_said_on_stderr_when_all_goes_well(finished: Finished) -> None:
+def test_a_successful_run_prints_nothing_on_stderr(finished: Finished) -> None:
     assert finished.answer.stderr == ""
 
 
-def test_the_last_lines_tell_where_to_look_and_how_to_open_mlflow(finished: Finished) -> None:
+def test_the_last_lines_name_the_results_and_the_command_to_open_mlflow(finished: Finished) -> None:
     said = finished.answer.stdout
     assert str(finished.output / "summary.json") in said
     *_, command, link = said.strip().splitlines()
@@ -412,7 +412,7 @@ def test_the_last_lines_tell_where_to_look_and_how_to_open_mlflow(finished: Fini
 def test_the_same_command_gives_the_same_numbers_twice(
     finished: Finished, orchestrator_command: Command, tmp_path: Path
 ) -> None:
-    fresh = ["--set", f"store.uri={tmp_path}/store"]  # nothing is there: all is computed again
+    fresh = ["--set", f"store.uri={tmp_path}/store"]  # an empty store: all is computed again
     again = orchestrator_command(
         "run", str(finished.file), "--output", str(tmp_path), "--name", "again", *fresh
     )
@@ -427,7 +427,7 @@ def test_the_same_command_gives_the_same_numbers_twice(
     assert Tracked(finished.uri, summary["run_id"]).run.info.run_name == "again"
 
 
-def test_the_same_command_on_the_same_store_computes_nothing_and_tells_the_same(
+def test_the_same_command_on_the_same_store_computes_nothing_and_prints_the_same(
     finished: Finished, tracked: Tracked, orchestrator_command: Command, tmp_path: Path
 ) -> None:
     again = orchestrator_command("run", str(finished.file), "--output", str(tmp_path))
@@ -452,7 +452,7 @@ def test_python_gives_the_same_numbers_as_the_command(
     assert json.loads((from_python.output_dir / "summary.json").read_text()) == from_python.summary
 
 
-def test_python_hands_over_the_trained_networks(from_python: RunResult) -> None:
+def test_python_returns_the_trained_networks(from_python: RunResult) -> None:
     for role, model in from_python.models.items():
         assert model.network.num_parameters() == from_python.summary[role]["num_parameters"]
 
@@ -464,7 +464,7 @@ def test_another_seed_gives_other_numbers(
     assert matrices(other.summary) != matrices(from_python.summary)
 
 
-def test_a_run_leaves_the_threads_and_the_generator_of_torch_as_they_were(
+def test_a_run_does_not_change_torchs_threads_or_generator(
     tiny_experiment: Experiment, tmp_path: Path
 ) -> None:
     import torch
@@ -497,7 +497,7 @@ def test_each_comparison_method_runs(
     assert [len(row) for row in result.summary["teacher"]["accuracy_matrix"]] == [1, 2, 3]
     assert result.summary["student"]["num_parameters"] < result.summary["teacher"]["num_parameters"]
     assert tracker.status == RunStatus.FINISHED
-    # a method without epochs has no training curves; all else is comparable with every other method
+    # a method without epochs has no training curves; everything else is comparable across methods
     expected = {name for name in names.all_metrics(NUM_TASKS) if "_training/" not in name}
     assert expected <= {point.name for point in tracker.metrics}
 
@@ -541,8 +541,8 @@ def failing(
     orchestrator_command: Command,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[..., Any]:
-    """Runs the command with a stage that does something else; gives the answer and what MLflow
-    holds.
+    """Return a function that runs the command with a replaced stage; it returns the answer and the
+    run in MLflow.
     """
 
     def run_with(

@@ -1,5 +1,5 @@
-"""A canary in every setting that takes an address, in every form: whatever is run, it is found in
-no output, file, database, spool, request or process title.
+"""A canary in every setting that accepts an address, in every form: it appears in no output, file,
+database, spool, request or process title, whatever is run.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ from tests.object_storage import simulated_s3
 def command(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Command]:
-    """The command line, and a real webhook that it posts to."""
+    """Return the command line, and a real webhook that it posts to."""
     found = Command(capfd, monkeypatch)
     factory, handlers = logging.getLogRecordFactory(), [*logging.getLogger().handlers]
 
@@ -74,7 +74,7 @@ def world(
         mlflow_server(new_database(folder), folder) as server,
     ):
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            patch.delenv(name)  # only the address has keys
+            patch.delenv(name)  # only the address contains credentials
         found = World(folder, server, bucket, tiny_experiment)
         write_digits(below(found.bucket, "digits", "train.parquet"), *range(6))
         write_digits(below(found.bucket, "arrivals", "1.parquet"), 0, 1)
@@ -82,13 +82,13 @@ def world(
 
 
 @pytest.mark.slow
-def test_addresses_with_secrets_work_and_are_nowhere_found(
+def test_addresses_with_secrets_work_and_appear_nowhere(
     world: World, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(world.folder)
     experiment = world.write("experiment", world.experiment())
     values = world.retraining_values("canary")
-    del values["lease"]  # the journal is in the bucket, by the keys of the store's address
+    del values["lease"]  # the journal is in the bucket, with the credentials of the store's address
     values["gate"]["max_student_parameters"] = 1  # so that a person decides
     retraining = world.write("retraining", values)
     digits = below(world.bucket, "digits", "train.parquet")
@@ -114,7 +114,7 @@ def test_addresses_with_secrets_work_and_are_nowhere_found(
         assert command("gc", "--store", below(world.bucket, "store"), "--dry-run") == 0
     written = Path("out/run/experiment.yaml")
     assert "***@bucket" in written.read_text()
-    # what was written down runs again, with the secrets in the environment
+    # the saved experiment runs again, with the secrets in the environment
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKEY")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", CANARY)
     assert command("run", written, "--output", "out/again") == 0
@@ -126,7 +126,7 @@ def test_addresses_with_secrets_work_and_are_nowhere_found(
     assert world.objects_with_it() == []
 
 
-def test_two_ticks_with_two_passwords_on_one_server_promote_once(world: World) -> None:
+def test_two_ticks_with_different_passwords_of_one_server_promote_once(world: World) -> None:
     one, two = (world.retraining("house", password) for password in ("one", "two"))
     pairs = ModelPairs(open_registry(one.experiment.tracking.uri, one.name))
     with held_lease(one, pairs):
@@ -136,7 +136,7 @@ def test_two_ticks_with_two_passwords_on_one_server_promote_once(world: World) -
     assert pairs.holder_of("champion") is not None
     (journal,) = (world.folder / "journals").glob("house-*")
 
-    # as an earlier version has named it
+    # the name that an earlier version used
     uri = one.experiment.tracking.uri
     earlier = journal.with_name(f"house-{hashlib.sha256(uri.encode()).hexdigest()[:8]}")
     journal.rename(earlier)
@@ -158,7 +158,7 @@ SETTINGS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_no_file_that_is_checked_or_submitted_shows_a_secret(
+def test_no_validated_or_submitted_file_shows_a_secret(
     world: World, form: str, command: Command
 ) -> None:
     values, retraining = world.experiment(), world.retraining_values("x")
@@ -188,7 +188,7 @@ def test_no_file_that_is_checked_or_submitted_shows_a_secret(
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_no_error_of_an_address_that_cannot_be_opened_shows_its_secret(
+def test_no_error_of_an_unusable_address_shows_its_secret(
     world: World, form: str, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(world.folder)
@@ -217,11 +217,11 @@ def test_no_error_of_an_address_that_cannot_be_opened_shows_its_secret(
         assert command("retrain", broken) == 2
         for decision in ("approve", "reject"):
             assert command(decision, broken, "--reason", "x") in (2, 3)
-        command("report", broken)  # it needs no store
+        command("report", broken)  # this command needs no store
     assert files_with_it(world.folder) == []
 
 
-def test_storage_that_is_away_shows_no_key_in_the_webhook(world: World, command: Command) -> None:
+def test_an_unreachable_storage_shows_no_key_in_the_webhook(world: World, command: Command) -> None:
     values = world.retraining_values("away")
     values["experiment"]["store"]["uri"] = f"s3://AKEY:{CANARY}@b/s?{OF_S3}"
     assert command("retrain", world.write("away", values)) == 3
@@ -253,7 +253,7 @@ def test_a_run_and_a_sweep_on_ray_work_and_show_no_secret(world: World) -> None:
     assert {"best.yaml", "report.html"} <= written
     assert files_with_it(world.folder) == []
     sessions = set(Path("/tmp/ray").glob("session_2*")) - before  # noqa: S108
-    assert sessions  # beside other clusters only one of the two was found once
+    assert sessions  # with other clusters running, only one of the two was once found
     assert {session.name: files_with_it(session) for session in sessions} == {
         session.name: [] for session in sessions
     }

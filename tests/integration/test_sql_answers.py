@@ -40,7 +40,7 @@ def recorded(new_database: Callable[[Path], str], tmp_path_factory: pytest.TempP
 
 @pytest.fixture
 def store(recorded: Path, tmp_path: Path) -> str:
-    """Return the address of a copy, which a test may change."""
+    """Return the address of a copy that a test may change."""
     return f"sqlite:///{shutil.copy(recorded, tmp_path)}"
 
 
@@ -49,13 +49,13 @@ def test_the_newest_schema_of_the_installed_mlflow_is_known() -> None:
     assert migrations.get_heads() == [newest_schema(mlflow.__version__)]
 
 
-def test_the_registry_in_sql_answers_as_mlflow_does(store: str, tmp_path: Path) -> None:
+def test_the_registry_in_sql_equals_mlflows(store: str, tmp_path: Path) -> None:
     sql = open_registry(store, "pets")
     assert isinstance(sql, DatabaseRegistry)
     assert_same_versions(sql, MlflowRegistry(store, "pets"), tmp_path / "copies")
 
 
-def test_runs_read_in_sql_are_those_that_mlflow_returns(store: str) -> None:
+def test_runs_read_in_sql_equal_those_of_mlflow(store: str) -> None:
     database = open_database(store)
     assert database is not None
 
@@ -65,7 +65,7 @@ def test_runs_read_in_sql_are_those_that_mlflow_returns(store: str) -> None:
     assert_same_runs(DatabaseRecords(database, never), MlflowRecords(store))
 
 
-def test_versions_read_in_pages_are_those_that_are_read_at_once(
+def test_versions_read_in_pages_equal_those_read_at_once(
     store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry = open_registry(store, "pets")
@@ -75,8 +75,8 @@ def test_versions_read_in_pages_are_those_that_are_read_at_once(
     assert registry.versions("student") == at_once
 
 
-def test_no_answer_reads_what_other_runs_and_versions_have(store: str) -> None:
-    """Only the table of runs has no index for what is asked; its rows are short."""
+def test_no_query_scans_data_of_other_runs_and_versions(store: str) -> None:
+    """Only the table of runs has no index for these queries; its rows are short."""
     database = open_database(store)
     assert database is not None
     statements: list[tuple[str, Any]] = []
@@ -110,7 +110,7 @@ def test_no_answer_reads_what_other_runs_and_versions_have(store: str) -> None:
     assert [step for step in own if "SEARCH metrics" in step and "run_uuid=?" in step]
 
 
-def test_artifacts_that_are_elsewhere_are_left_to_mlflow(store: str) -> None:
+def test_artifacts_stored_elsewhere_are_read_through_mlflow(store: str) -> None:
     database = open_database(store)
     assert database is not None
     run_id = str(database.rows("SELECT run_uuid FROM runs WHERE name = 'one'")[0]["run_uuid"])
@@ -120,7 +120,7 @@ def test_artifacts_that_are_elsewhere_are_left_to_mlflow(store: str) -> None:
         records.list_files(run_id)
 
 
-def test_a_registry_without_models_is_empty_and_takes_no_tag(store: str, tmp_path: Path) -> None:
+def test_a_registry_without_models_is_empty_and_ignores_tags(store: str, tmp_path: Path) -> None:
     sql = open_registry(store, "plants")
     sql.set_model_tag("student", "orchestrator.tick", "lost")
     assert (sql.model_tags("student"), sql.versions("student")) == ({}, [])
@@ -135,7 +135,7 @@ def test_missing_files_of_a_version_are_one_error(store: str, tmp_path: Path) ->
             registry.download("teacher", "1", "gone/x.json", tmp_path / "copy")
 
 
-def test_a_file_of_a_run_is_read_as_mlflow_reads_it(store: str, tmp_path: Path) -> None:
+def test_a_runs_file_is_read_as_mlflow_reads_it(store: str, tmp_path: Path) -> None:
     database = open_database(store)
     assert database is not None
     run_id = str(database.rows("SELECT run_uuid FROM runs WHERE name = 'one'")[0]["run_uuid"])
@@ -148,14 +148,14 @@ def test_a_file_of_a_run_is_read_as_mlflow_reads_it(store: str, tmp_path: Path) 
     "change",
     ["UPDATE alembic_version SET version_num = 'ffffffffffff'", "DROP TABLE alembic_version"],
 )
-def test_a_database_of_another_schema_is_left_to_mlflow(store: str, change: str) -> None:
+def test_a_database_of_another_schema_is_read_through_mlflow(store: str, change: str) -> None:
     assert open_database(store) is not None
     with sqlalchemy.create_engine(store, poolclass=sqlalchemy.NullPool).begin() as connection:
         connection.execute(sqlalchemy.text(change))
     assert open_database(store) is None
 
 
-def test_workspaces_servers_and_other_databases_are_left_to_mlflow(
+def test_workspaces_servers_and_other_databases_are_read_through_mlflow(
     store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert open_database("http://127.0.0.1:1") is None
@@ -164,7 +164,7 @@ def test_workspaces_servers_and_other_databases_are_left_to_mlflow(
     assert open_database(store) is None
 
 
-def test_a_database_that_breaks_is_unavailable(store: str) -> None:
+def test_a_broken_database_is_unavailable(store: str) -> None:
     database = open_database(store)
     assert database is not None
     with sqlalchemy.create_engine(store, poolclass=sqlalchemy.NullPool).begin() as connection:

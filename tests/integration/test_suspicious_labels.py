@@ -1,5 +1,5 @@
-"""Labels that a run doubts: found among digits of which some lie in the wrong folder, and shown
-wherever a user looks.
+"""Labels that a run doubts: found among digits of which some are in the wrong folder, and shown in
+every output.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ CLASSES = 6
 
 
 class Doubting(NamedTuple):
-    """A run on digits of which a fifth has a wrong label: such files are called `…-wrong.png`."""
+    """A run on digits with a fifth of wrong labels; files with a wrong label are called
+    `…-wrong.png`.
+    """
 
     result: RunResult
     file: Path
@@ -44,7 +46,7 @@ class Doubting(NamedTuple):
 
 
 def write_digits(folder: Path) -> None:
-    """Six classes, a fifth of the training images in another class's folder."""
+    """Write six classes, with a fifth of the training images in another class's folder."""
     digits, random = load_digits(n_class=CLASSES), np.random.default_rng(0)
     for number, (pixels, label) in enumerate(zip(digits.images, digits.target, strict=True)):
         is_test = number % 4 == 0
@@ -92,7 +94,7 @@ def doubting(
     return Doubting(run(Experiment.model_validate(values), folder / "output"), file)
 
 
-def test_of_the_most_doubted_labels_far_more_are_wrong_than_of_all(doubting: Doubting) -> None:
+def test_wrong_labels_are_far_more_frequent_among_the_most_doubted_ones(doubting: Doubting) -> None:
     """In a random order, a fifth of the listed labels would be wrong. Any trained model
     distinguishes a digit in the wrong folder from the others there.
     """
@@ -103,7 +105,7 @@ def test_of_the_most_doubted_labels_far_more_are_wrong_than_of_all(doubting: Dou
     assert sum(wrong) / len(wrong) > 3 * SHARE_WRONG
 
 
-def test_a_line_names_the_image_its_label_and_what_both_models_say(doubting: Doubting) -> None:
+def test_a_line_names_the_image_its_label_and_both_models_predictions(doubting: Doubting) -> None:
     scenario = doubting.result.work.scenario
     for line in doubting.lines:
         path, row = Path(line["image"]), int(line["row"])
@@ -118,7 +120,7 @@ def test_a_line_names_the_image_its_label_and_what_both_models_say(doubting: Dou
     assert doubts == sorted(doubts, reverse=True)
 
 
-def test_the_summary_counts_what_was_judged_and_contradicted(doubting: Doubting) -> None:
+def test_the_summary_counts_judged_and_contradicted_labels(doubting: Doubting) -> None:
     summary = json.loads((doubting.result.output_dir / "summary.json").read_text())
     counts = summary["suspicious_labels"]
     assert set(counts) == {
@@ -178,7 +180,7 @@ def test_describe_shows_the_labels_that_a_run_doubts(
     assert "other images" not in answer.stdout
 
 
-def test_describe_says_so_where_rows_are_those_of_other_images(
+def test_describe_reports_if_the_labels_belong_to_other_images(
     doubting: Doubting, orchestrator_command: Command
 ) -> None:
     run_id = doubting.result.summary["run_id"]
@@ -195,7 +197,7 @@ def test_describe_says_so_where_rows_are_those_of_other_images(
         (("--run", "no id"), "is not a run id"),
     ],
 )
-def test_describe_refuses_a_run_that_is_not_there(
+def test_describe_rejects_an_unknown_run(
     arguments: tuple[str, ...], said: str, doubting: Doubting, orchestrator_command: Command
 ) -> None:
     answer = orchestrator_command("data", "describe", str(doubting.file), *arguments)
@@ -203,7 +205,7 @@ def test_describe_refuses_a_run_that_is_not_there(
     assert said in answer.stderr
 
 
-def test_describe_takes_a_run_with_an_experiment_only(
+def test_describe_accepts_a_run_only_with_an_experiment(
     doubting: Doubting, orchestrator_command: Command
 ) -> None:
     folder = yaml.safe_load(doubting.file.read_text())["data"]["train"]
@@ -212,7 +214,7 @@ def test_describe_takes_a_run_with_an_experiment_only(
     assert "--run needs an experiment file" in answer.stderr
 
 
-def test_a_run_without_contradicted_labels_leaves_an_empty_list_and_no_sheet(
+def test_a_run_without_contradicted_labels_writes_an_empty_list_and_no_sheet(
     doubting: Doubting, tmp_path: Path
 ) -> None:
     from orchestrator.pipelines.run.suspicious_labels import Suspicions, write_suspicions

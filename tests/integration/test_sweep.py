@@ -1,5 +1,5 @@
-"""Whole sweeps on a local Ray, with a real MLflow database: what they compute, share, keep, stop,
-tell and refuse.
+"""Whole sweeps on a local Ray, with a real MLflow database: what they compute, share, store, stop,
+print and reject.
 """
 
 import csv
@@ -48,9 +48,9 @@ ARTIFACTS = {
 NUM_TASKS = 3
 TEMPERATURES = [1, 4, 8]
 RATE = "student.training.learning_rate"
-# beside 0.002, one with which nothing is learned and one with which the loss overflows
+# besides 0.002, a rate with which nothing is learned and one with which the loss overflows
 GOOD, HOPELESS, FAILING = 0.002, 1e-9, 1e12
-ENOUGH_EPOCHS = 15  # to be better than what learns nothing, whatever its weights are by chance
+ENOUGH_EPOCHS = 15  # enough to beat a hopeless trial, whatever its initial weights
 
 
 class Place(NamedTuple):
@@ -76,7 +76,7 @@ class Place(NamedTuple):
         return summary
 
     def trials(self) -> list[dict[str, Any]]:
-        """The newest line of each trial in the ledger."""
+        """Return the newest line of each trial in the ledger."""
         lines = [
             json.loads(line) for line in (self.output / "ledger.jsonl").read_text().splitlines()
         ]
@@ -84,7 +84,7 @@ class Place(NamedTuple):
         return [newest[number] for number in sorted(newest)]
 
     def stored(self, role: str) -> dict[str, int]:
-        """When each stage of a role was stored, by the path of its manifest."""
+        """Return the time at which each stage of a role was stored, by the path of its manifest."""
         found = {}
         for path in (self.folder / "store").glob("*/manifest.json"):
             if str(json.loads(path.read_text())["values"].get("stage", "")).startswith(f"{role}["):
@@ -116,7 +116,9 @@ class Place(NamedTuple):
         return file
 
     def sweep(self, space: Path, resume: bool = False) -> dict[str, Any]:
-        """From Python: without the seconds in which a new process imports everything."""
+        """Run the sweep from Python, without the seconds in which a new process imports
+        everything.
+        """
         return sweep(
             SearchSpace.model_validate(yaml.safe_load(space.read_text())),
             self.experiment,
@@ -139,7 +141,7 @@ def statuses(summary: Mapping[str, Any]) -> list[str]:
 
 
 def objective(summary: Mapping[str, Any], forgetting_weight: float = 0.0) -> float:
-    """By hand, from a run's accuracies on validation data."""
+    """Return the objective from a run's accuracies on validation data, by hand."""
     matrix = summary["student"]["validation_accuracy_matrix"]
     means: list[float] = [sum(row) / len(row) for row in matrix]
     last = len(matrix) - 1
@@ -162,7 +164,7 @@ def new_place(
             "tracking": {"uri": new_database(folder), "spool": f"{folder}/spool"},
         }
         values = tiny_experiment.model_dump()
-        # discriminants of features that learned nothing are not hopeless
+        # discriminants of untrained features are not hopeless
         values["student"]["classifier"] = "taught"
         values["student"]["training"]["epochs"] = epochs or values["student"]["training"]["epochs"]
         experiment = Experiment.model_validate({**values, **own, **changes})
@@ -176,7 +178,7 @@ def new_place(
 
 
 class Swept(NamedTuple):
-    """A sweep that the command has done, in a process of its own."""
+    """A sweep that the command has run in a separate process."""
 
     place: Place
     answer: "subprocess.CompletedProcess[str]"
@@ -215,7 +217,7 @@ def test_the_summary_has_the_keys_of_the_contract(swept: Swept) -> None:
     assert summary["best"]["value"] == max(trial["value"] for trial in summary["trials"])
 
 
-def test_stages_that_trials_have_in_common_are_computed_once(swept: Swept) -> None:
+def test_shared_stages_of_trials_are_computed_once(swept: Swept) -> None:
     assert len(swept.place.stored("teacher")) == NUM_TASKS
     assert len(swept.place.stored("student")) == NUM_TASKS * len(TEMPERATURES)
     trials = swept.place.summary["trials"]
@@ -298,7 +300,7 @@ def test_mlflow_has_the_sweep_with_its_files_and_one_child_a_trial(swept: Swept)
         assert child.data.metrics["trial/stages_computed"] == trial["stages_computed"]
 
 
-def test_the_files_on_disk_are_whole(swept: Swept) -> None:
+def test_the_files_on_disk_are_complete(swept: Swept) -> None:
     output, summary = swept.place.output, swept.place.summary
     assert all((output / path).is_file() for path in ARTIFACTS)
     assert all(
@@ -321,7 +323,7 @@ def test_the_files_on_disk_are_whole(swept: Swept) -> None:
     )
 
 
-def test_the_terminal_has_few_lines_and_none_of_ray(swept: Swept) -> None:
+def test_the_terminal_shows_few_lines_and_none_of_ray(swept: Swept) -> None:
     said = swept.answer.stdout
     assert swept.answer.stderr == ""
     assert len(said.splitlines()) <= 24
@@ -361,7 +363,7 @@ def test_a_second_start_needs_resume_and_the_same_experiment(
     [{"metric": "student/last_accuracy"}, {"split": "test"}, {"seeds": [0, 1]}],
     ids=["metric", "split", "seeds"],
 )
-def test_what_makes_the_values_of_trials_comparable_cannot_change_on_resume(
+def test_metric_split_and_seeds_cannot_change_on_resume(
     swept: Swept, change: dict[str, Any]
 ) -> None:
     place = swept.place
@@ -371,7 +373,7 @@ def test_what_makes_the_values_of_trials_comparable_cannot_change_on_resume(
         sweep(changed, place.experiment, place.output, resume=True)
 
 
-def test_a_complete_sweep_goes_on_without_ray_and_tells_the_same(
+def test_a_complete_sweep_is_resumed_without_ray_and_prints_the_same(
     swept: Swept, orchestrator_command: Command, tmp_path: Path
 ) -> None:
     place, before = swept.place, swept.place.summary
@@ -400,7 +402,7 @@ def test_a_complete_sweep_goes_on_without_ray_and_tells_the_same(
 
 
 @pytest.mark.reliability
-def test_a_spent_budget_interrupts_and_a_larger_one_goes_on_with_the_mean_over_seeds(
+def test_a_spent_budget_interrupts_and_a_larger_one_resumes_with_the_mean_over_seeds(
     new_place: Callable[..., Place],
 ) -> None:
     place = new_place()
@@ -437,7 +439,7 @@ def test_a_spent_budget_interrupts_and_a_larger_one_goes_on_with_the_mean_over_s
         history = place.client().get_metric_history(trial["run_id"], "student/accuracy")
         assert sorted({point.step for point in history}) == [1, 2, 3]
         assert place.runs()[trial["run_id"]].data.tags["orchestrator.seed"] == "0, 1"
-    # two objectives: equally large students, of which the better one is the front
+    # two objectives: students of equal size, so that the more accurate one is the front
     sizes = {trial["values"]["student/num_parameters"] for trial in second["trials"]}
     assert len(sizes) == 1
     best = max(trial["value"] for trial in second["trials"])
@@ -456,7 +458,7 @@ def test_a_spent_budget_interrupts_and_a_larger_one_goes_on_with_the_mean_over_s
 # --- trial schedulers, and trials that fail -------------------------------------------------------
 
 
-def test_asha_stops_a_hopeless_trial_and_a_failing_one_does_not_hurt_the_others(
+def test_asha_stops_a_hopeless_trial_and_a_failing_one_does_not_affect_the_others(
     new_place: Callable[..., Place],
 ) -> None:
     place = new_place(ENOUGH_EPOCHS)
@@ -483,12 +485,12 @@ def test_asha_stops_a_hopeless_trial_and_a_failing_one_does_not_hurt_the_others(
     ]
     for trial in (failed, stopped):
         assert runs[trial["run_id"]].data.tags["orchestrator.status_reason"] == trial["reason"]
-    # the hopeless trial has learned one task only
+    # the hopeless trial has learned only one task
     assert len(place.stored("student")) == NUM_TASKS + 1
 
 
 @pytest.mark.reliability
-def test_the_median_rule_stops_what_is_worse_than_the_others(
+def test_the_median_rule_stops_a_trial_worse_than_the_others(
     new_place: Callable[..., Place],
 ) -> None:
     place = new_place(ENOUGH_EPOCHS)
@@ -502,7 +504,7 @@ def test_the_median_rule_stops_what_is_worse_than_the_others(
 
 
 @pytest.mark.reliability
-def test_in_population_based_training_every_variation_is_a_trial_of_its_own(
+def test_in_population_based_training_every_variation_is_a_separate_trial(
     new_place: Callable[..., Place],
 ) -> None:
     place = new_place(ENOUGH_EPOCHS)
@@ -537,7 +539,7 @@ def test_in_population_based_training_every_variation_is_a_trial_of_its_own(
 
 
 @pytest.mark.reliability
-def test_when_all_trials_fail_so_does_the_sweep_and_again_on_resume(
+def test_if_all_trials_fail_the_sweep_fails_and_again_on_resume(
     new_place: Callable[..., Place],
 ) -> None:
     place = new_place()
@@ -576,7 +578,7 @@ def test_trials_of_several_workers_learn_in_lanes_and_share_their_teacher(
 # --- refused before anything starts ---------------------------------------------------------------
 
 
-def test_too_few_cpus_for_a_trial_are_said_at_once_with_the_arithmetic(
+def test_too_few_cpus_for_a_trial_are_reported_at_once_with_the_arithmetic(
     new_place: Callable[..., Place], orchestrator_command: Command
 ) -> None:
     place = new_place()
@@ -622,7 +624,7 @@ def test_too_few_cpus_for_a_trial_are_said_at_once_with_the_arithmetic(
     ],
     ids=["path", "range", "condition", "metric", "constraint", "impossible", "warm start"],
 )
-def test_a_wrong_search_space_is_one_line_on_stderr(
+def test_an_invalid_search_space_is_one_line_on_stderr(
     new_place: Callable[..., Place],
     orchestrator_command: Command,
     fields: dict[str, Any],

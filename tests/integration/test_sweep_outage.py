@@ -1,5 +1,5 @@
-"""A sweep whose MLflow server dies in its middle and returns when it is over: nothing is missing,
-nothing is there twice.
+"""A sweep whose MLflow server dies in the middle and returns after its end: nothing is missing or
+duplicated.
 """
 
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def server(tmp_path: Path) -> Iterator[MlflowServer]:
 
 
 class Killer(SilentSweepListener):
-    """Kills the server while the second trial learns."""
+    """Listener that kills the server while the second trial is training."""
 
     def __init__(self, server: MlflowServer) -> None:
         self._server = server
@@ -44,7 +44,7 @@ class Killer(SilentSweepListener):
             self._server.kill()
 
 
-def test_a_sweep_loses_nothing_when_its_server_dies_in_its_middle(
+def test_a_sweep_loses_nothing_when_its_server_dies_in_the_middle(
     server: MlflowServer, tiny_experiment: Experiment, tmp_path: Path
 ) -> None:
     tracking = {"uri": server.uri, "spool": str(tmp_path / "spool"), "models": "none"}
@@ -93,7 +93,7 @@ def test_a_sweep_loses_nothing_when_its_server_dies_in_its_middle(
     assert [trial.run_id for trial in ledger_of(tmp_path / "out").trials.values()] == [
         trial["run_id"] for trial in summary["trials"]
     ]
-    # the id that the summary names is enough for a report
+    # the id in the summary is enough for a report
     assert (
         report(summary["trials"][-1]["run_id"], server.uri, tmp_path / "report.html").stat().st_size
         > 10_000

@@ -1,5 +1,5 @@
-"""Sweeps whose processes are killed: what was computed is kept, nothing is computed twice, nothing
-is left behind.
+"""Sweeps whose processes are killed: computed stages are kept, nothing is computed twice, and no
+process or file is left behind.
 """
 
 import json
@@ -20,13 +20,13 @@ from tests.waiting import PATIENCE_SECONDS, wait_until
 
 TEMPERATURES = [1, 4, 8]
 NUM_TASKS = 3
-GONE_SECONDS = 120  # of processes that end in seconds where nothing else runs
+GONE_SECONDS = 120  # for processes that end in seconds on an idle machine
 
 pytestmark = pytest.mark.reliability
 
 
 class Driver(NamedTuple):
-    """`orchestrator sweep` as a process of its own."""
+    """`orchestrator sweep` as a separate process."""
 
     folder: Path
 
@@ -56,14 +56,16 @@ class Driver(NamedTuple):
         return summary
 
     def trials(self) -> dict[int, dict[str, Any]]:
-        """The newest whole line of each trial in the ledger."""
+        """Return the newest complete line of each trial in the ledger."""
         file = self.output / "ledger.jsonl"
         lines = file.read_text().split("\n")[:-1] if file.exists() else []
         newest = [line["trial"] for line in map(json.loads, lines) if "trial" in line]
         return {trial["number"]: trial for trial in newest}
 
     def stored(self) -> dict[str, int]:
-        """When each stage was stored, by the path of its manifest; evaluations too."""
+        """Return the time at which each stage and evaluation was stored, by the path of its
+        manifest.
+        """
         return {
             str(path): path.stat().st_mtime_ns
             for path in (self.folder / "store").glob("[0-9a-f]*/manifest.json")
@@ -87,7 +89,7 @@ def new_driver(
     def make() -> Driver:
         folder = tmp_path_factory.mktemp("sweep driver")
         values = tiny_experiment.model_dump()
-        values["student"]["training"]["epochs"] = 40  # long enough to be killed in the middle of it
+        values["student"]["training"]["epochs"] = 40  # long enough to be killed halfway
         values |= {
             "store": {"uri": f"{folder}/store"},
             "tracking": {"uri": new_database(folder), "spool": f"{folder}/spool"},
@@ -116,7 +118,7 @@ def outcome(summary: Mapping[str, Any]) -> dict[int, tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("num_stages", [0, 5])
-def test_a_killed_sweep_goes_on_with_the_same_trials_and_computes_no_stage_twice(
+def test_a_killed_sweep_resumes_with_the_same_trials_and_computes_no_stage_twice(
     new_driver: Callable[[], Driver], undisturbed: dict[str, Any], num_stages: int
 ) -> None:
     driver = new_driver()
@@ -130,7 +132,8 @@ def test_a_killed_sweep_goes_on_with_the_same_trials_and_computes_no_stage_twice
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == -signal.SIGKILL
-    # what computes is gone at once; Ray's two agents of a node look for the dead head for a minute
+    # computing processes end at once; Ray's two agents of a node look for the dead head for a
+    # minute
     wait_until(
         lambda: all("Agent" in command for command in processes_of(process.pid).values()),
         GONE_SECONDS,
@@ -150,7 +153,7 @@ def test_a_killed_sweep_goes_on_with_the_same_trials_and_computes_no_stage_twice
     assert driver.statuses() == ["FINISHED"] * (1 + len(TEMPERATURES))
 
 
-def test_a_killed_trial_process_is_started_again_and_the_values_are_the_same(
+def test_a_killed_trial_process_is_restarted_and_the_values_are_the_same(
     new_driver: Callable[[], Driver], undisturbed: dict[str, Any]
 ) -> None:
     driver = new_driver()
@@ -170,7 +173,7 @@ def test_a_killed_trial_process_is_started_again_and_the_values_are_the_same(
     assert driver.statuses() == ["FINISHED"] * (1 + len(TEMPERATURES))
 
 
-def test_ctrl_c_ends_soon_closes_every_run_and_resume_goes_on(
+def test_ctrl_c_ends_soon_closes_every_run_and_the_sweep_can_be_resumed(
     new_driver: Callable[[], Driver], undisturbed: dict[str, Any]
 ) -> None:
     driver, began = new_driver(), time.monotonic()
@@ -186,14 +189,14 @@ def test_ctrl_c_ends_soon_closes_every_run_and_resume_goes_on(
     assert set(driver.statuses()) == {"KILLED"}
     assert {trial["status"] for trial in driver.trials().values()} <= {"interrupted", "finished"}
     wait_until(lambda: not processes_of(process.pid), GONE_SECONDS)
-    # ten seconds, or longer where its beginning took longer too
+    # ten seconds, or longer where the start took longer too
     assert seconds < max(10, told - began)
     assert not (driver.output / "summary.json").exists()
     assert outcome(driver.finish("--resume")) == outcome(undisturbed)
     assert driver.statuses() == ["FINISHED"] * (1 + len(TEMPERATURES))
 
 
-def test_a_trial_whose_process_dies_each_time_fails_and_is_tried_again_on_resume(
+def test_a_trial_whose_process_dies_each_time_fails_and_is_retried_on_resume(
     new_driver: Callable[[], Driver],
 ) -> None:
     driver = new_driver()
@@ -201,7 +204,7 @@ def test_a_trial_whose_process_dies_each_time_fails_and_is_tried_again_on_resume
     killed: set[int] = set()
 
     def kill_all() -> bool:
-        """Every trial process that shows up, until three trials have failed for it."""
+        """Kill every trial process that appears, until three trials have failed."""
         actors = {
             pid for pid, command in processes_of(process.pid).items() if "Trainable" in command
         } - killed

@@ -1,5 +1,5 @@
-"""A run whose teacher is a pre-trained transformer of timm, and whose student goes on from weights
-of another network of timm.
+"""A run whose teacher is a pre-trained transformer of timm, and whose student is fine-tuned from
+another network of timm.
 """
 
 from pathlib import Path
@@ -18,7 +18,7 @@ from orchestrator.pipelines.run.run import run
 pytestmark = pytest.mark.slow
 
 
-def test_a_run_learns_with_networks_of_timm_and_finds_all_of_it_again(
+def test_a_run_trains_networks_of_timm_and_a_second_run_finds_all_its_stages(
     tiny_experiment: Experiment, tmp_path: Path
 ) -> None:
     files = {role: tmp_path / f"{role}.safetensors" for role in ROLES}

@@ -35,7 +35,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
 
 @pytest.fixture
 def up(server: MlflowServer) -> MlflowServer:
-    """The server, which answers, whatever an earlier test did to it."""
+    """Return the server, restarted if an earlier test has killed it."""
     if not server.answers():
         server.start()
     return server
@@ -58,7 +58,7 @@ def log(tracker: MlflowTracker, steps: range) -> None:
 
 @pytest.fixture
 def senders(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """The names of the threads that ask the server to take numbers."""
+    """Record the names of the threads that send numbers to the server."""
     found: set[str] = set()
     real = MlflowClient.log_batch
 
@@ -74,7 +74,7 @@ def values(steps: range) -> list[tuple[int, float]]:
     return [(step, step / 10) for step in steps]
 
 
-def test_a_server_that_is_killed_and_returns_has_every_number_once_and_in_order(
+def test_a_killed_and_restarted_server_has_every_number_once_and_in_order(
     up: MlflowServer, tracking: TrackingConfig, senders: set[str]
 ) -> None:
     tracker = open_run(tracking, "outage", "a run", {})
@@ -95,7 +95,7 @@ def test_a_server_that_is_killed_and_returns_has_every_number_once_and_in_order(
     assert list(tracking.spool.iterdir()) == [], "what was sent still waits"
 
 
-def test_what_a_run_leaves_when_the_server_stays_away_is_sent_by_reconcile(
+def test_entries_left_by_a_run_without_its_server_are_sent_by_reconcile(
     up: MlflowServer,
     tracking: TrackingConfig,
     tmp_path: Path,
@@ -147,7 +147,7 @@ def test_what_a_run_leaves_when_the_server_stays_away_is_sent_by_reconcile(
 
 
 class Absent(NamedTuple):
-    """A database whose folder is not there, until it is mounted."""
+    """A database whose folder does not exist until it is mounted."""
 
     tracking: TrackingConfig
     folder: Path
@@ -167,14 +167,14 @@ def absent(tmp_path: Path) -> Absent:
     return Absent(tracking, tmp_path / "database")
 
 
-def test_a_store_that_must_answer_is_said_before_anything_is_learned(absent: Absent) -> None:
+def test_an_unreachable_required_store_is_reported_before_training(absent: Absent) -> None:
     with pytest.raises(TrackingUnavailableError, match="cannot be used"):
         open_run(
             absent.tracking.model_copy(update={"required": True}), "begun without", "a run", {}
         )
 
 
-def test_a_store_that_is_not_required_may_be_away_from_the_first_number_on(absent: Absent) -> None:
+def test_an_optional_store_may_be_unreachable_from_the_start(absent: Absent) -> None:
     tracker = open_run(absent.tracking, "begun without", "a run", {"mine": "yes"})
     tracker.log_parameters({"seed": "3"})
     log(tracker, range(1, 10))
@@ -183,7 +183,7 @@ def test_a_store_that_is_not_required_may_be_away_from_the_first_number_on(absen
     child.close(RunStatus.FINISHED)
     tracker.close(RunStatus.FINISHED)
     client = absent.mount()
-    # the next run of the same store sends it
+    # the next run of the same store sends its entries
     open_run(absent.tracking, "begun without", "the next", {}).close(RunStatus.FINISHED)
     experiment = client.get_experiment_by_name("begun without")
     assert experiment is not None
@@ -200,7 +200,7 @@ def test_a_store_that_is_not_required_may_be_away_from_the_first_number_on(absen
     assert history(client, run.info.run_id) == values(range(1, 10))
 
 
-def test_a_run_that_began_without_a_store_is_gone_on_with_by_the_id_it_had(absent: Absent) -> None:
+def test_a_run_started_without_a_store_is_resumed_by_its_given_id(absent: Absent) -> None:
     tracker = open_run(absent.tracking, "gone on with", "a sweep", {})
     child = tracker.open_child("trial 0", {})
     log(child, range(1, 5))
@@ -219,7 +219,7 @@ def test_a_run_that_began_without_a_store_is_gone_on_with_by_the_id_it_had(absen
     assert history(client, runs["trial 0"].info.run_id) == values(range(1, 8))
 
 
-def test_a_delivery_that_is_repeated_adds_nothing(absent: Absent, tmp_path: Path) -> None:
+def test_a_repeated_delivery_adds_nothing(absent: Absent, tmp_path: Path) -> None:
     tracker = open_run(absent.tracking, "repeated", "a run", {})
     log(tracker, range(1, 10))
     tracker.close(RunStatus.FINISHED)
@@ -238,7 +238,7 @@ def test_a_delivery_that_is_repeated_adds_nothing(absent: Absent, tmp_path: Path
 
 @pytest.fixture
 def full_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system with room for the folder of a session, and little more."""
+    """Mount a file system with space for the folder of a session, and little more."""
     folder = tmp_path / "full disk"
     folder.mkdir()
     mounted = subprocess.run(
@@ -252,7 +252,7 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def test_a_full_disk_costs_no_number_while_the_server_answers(
+def test_a_full_disk_loses_no_number_while_the_server_answers(
     up: MlflowServer, full_disk: Path, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     tracker = open_run(TrackingConfig(uri=up.uri, spool=full_disk), "full disk", "a run", {})
@@ -272,7 +272,7 @@ def test_a_full_disk_costs_no_number_while_the_server_answers(
     assert caplog.text.count("the spool cannot be written") == 1
 
 
-def test_a_full_disk_and_a_server_that_stays_away_is_said_when_the_run_ends(
+def test_a_full_disk_with_an_unreachable_server_is_reported_when_the_run_ends(
     up: MlflowServer, full_disk: Path
 ) -> None:
     tracker = open_run(TrackingConfig(uri=up.uri, spool=full_disk), "full disk", "a run", {})
@@ -284,7 +284,7 @@ def test_a_full_disk_and_a_server_that_stays_away_is_said_when_the_run_ends(
         tracker.close(RunStatus.FINISHED)
 
 
-def test_a_spool_that_cannot_be_made_is_said_before_anything_is_learned(
+def test_a_spool_that_cannot_be_created_is_reported_before_training(
     up: MlflowServer, tmp_path: Path
 ) -> None:
     (tmp_path / "a file").touch()
@@ -298,13 +298,13 @@ def test_a_spool_that_cannot_be_made_is_said_before_anything_is_learned(
 
 
 def fill(folder: Path) -> None:
-    """Leaves no room on the folder's file system."""
+    """Fill the folder's file system."""
     with (folder / "ballast").open("wb", buffering=0) as ballast, suppress(OSError):
         while True:
             ballast.write(b"x" * 512)
 
 
-def test_a_process_that_is_killed_leaves_every_number_to_the_next_command(
+def test_a_killed_process_leaves_every_number_to_the_next_command(
     up: MlflowServer, tracking: TrackingConfig
 ) -> None:
     code = (

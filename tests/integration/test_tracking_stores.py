@@ -1,4 +1,4 @@
-"""The same numbers on every store: a SQLite file, and an MLflow server with PostgreSQL behind
+"""The same numbers in every store: a SQLite file, and an MLflow server with PostgreSQL behind
 it.
 """
 
@@ -43,7 +43,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 NUM_TRIALS, NUM_STEPS = 4, 200
-# These tell two runs apart, and are none of the store's business.
+# These differ between any two runs, whatever the store.
 OWN_TAGS = {
     "mlflow.runName",
     "orchestrator.process_started",
@@ -55,7 +55,7 @@ OWN_PARAMETERS = {"tracking.uri", "tracking.spool"}
 
 
 class Tracked(NamedTuple):
-    """A run as a store has it."""
+    """The contents of a run in a store."""
 
     client: MlflowClient
     run: Run
@@ -105,7 +105,9 @@ def server(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def runs(
     server: MlflowServer, tiny_experiment: Experiment, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Tracked]:
-    """The same experiment, tracked by both; the second one takes its stages from the store."""
+    """Track the same experiment in both stores; the second run takes its stages from the stage
+    store.
+    """
     folder, found = tmp_path_factory.mktemp("runs"), {}
     for name, uri in {"SQLite": f"sqlite:///{folder}/mlflow.db", "PostgreSQL": server.uri}.items():
         tracking = TrackingConfig(uri=uri, spool=folder / "spool")
@@ -153,7 +155,7 @@ def test_both_have_the_same_artifacts_models_and_data(runs: dict[str, Tracked]) 
     assert digests[0] == digests[1]
 
 
-def test_trials_that_log_at_once_lose_nothing(server: MlflowServer, tmp_path: Path) -> None:
+def test_trials_that_log_concurrently_lose_nothing(server: MlflowServer, tmp_path: Path) -> None:
     tracker = open_run(
         TrackingConfig(uri=server.uri, spool=tmp_path / "spool"), "at once", "a sweep", {}
     )
@@ -179,7 +181,7 @@ def test_trials_that_log_at_once_lose_nothing(server: MlflowServer, tmp_path: Pa
         assert client.get_run(trial.run_id).info.status == "FINISHED"
 
 
-def test_a_sweep_is_a_study_of_a_database_server(database: str) -> None:
+def test_a_sweep_is_a_study_in_a_database_server(database: str) -> None:
     place, _, _ = database.rpartition("/")
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("CREATE DATABASE studies")
@@ -203,7 +205,7 @@ def test_a_sweep_is_a_study_of_a_database_server(database: str) -> None:
 
 
 @pytest.mark.parametrize("password", ["wrong"])
-def test_a_database_server_that_refuses_the_user_is_said_at_once(
+def test_a_database_server_that_refuses_the_user_is_reported_at_once(
     server: MlflowServer, password: str, tmp_path: Path
 ) -> None:
     from orchestrator.errors import OrchestratorError
@@ -216,7 +218,7 @@ def test_a_database_server_that_refuses_the_user_is_said_at_once(
     assert refused.value.exit_code in (2, 3)
 
 
-def test_what_is_asked_of_postgresql_in_sql_is_what_mlflow_answers(
+def test_sql_queries_of_postgresql_equal_mlflows_answers(
     server: MlflowServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

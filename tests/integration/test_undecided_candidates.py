@@ -1,4 +1,4 @@
-"""Ticks of a retraining whose gate cannot decide, or decides for no fault of the data: on real
+"""Ticks of a retraining whose gate reaches no verdict, or rejects without blaming the data: on real
 digits, with a real registry.
 """
 
@@ -33,7 +33,7 @@ DECISIONS: tuple[Decision, ...] = ("approve", "reject")
 def house(
     tmp_path: Path, tiny_experiment: Experiment, new_database: Callable[[Path], str]
 ) -> House:
-    """With a champion of 0 and 1, and a few images of 2 and 3."""
+    """Return a retraining with a champion of 0 and 1, and a few images of 2 and 3."""
     house = House(tmp_path, tiny_experiment, new_database(tmp_path))
     house.deliver("first", 0, 1, part=FEW)
     assert house.tick().outcome == "promoted"
@@ -62,11 +62,11 @@ def tags_of(house: House, role: str, version: str) -> dict[str, str]:
 
 
 def num_images(outcome: RetrainingOutcome) -> int:
-    """Return by how many images the gate has judged."""
+    """Return the number of images that the gate has used."""
     return max(condition.num_images or 0 for condition in outcome.conditions)
 
 
-def test_a_held_candidate_is_judged_again_on_later_images_without_learning(house: House) -> None:
+def test_a_held_candidate_is_judged_again_on_later_images_without_training(house: House) -> None:
     dry = house.tick(dry_run=True, gate=HOLDS)
     assert (dry.outcome, dry.candidate) == ("held", None)
     held = house.tick(gate=HOLDS)
@@ -92,7 +92,9 @@ def test_a_held_candidate_is_judged_again_on_later_images_without_learning(house
     assert house.tick().outcome == "nothing_to_do"
 
 
-def test_later_classes_are_learned_on_from_a_held_candidate_and_supersede_it(house: House) -> None:
+def test_candidates_with_later_classes_continue_from_a_held_one_and_supersede_it(
+    house: House,
+) -> None:
     assert house.tick(gate=HOLDS).outcome == "held"
     house.deliver("third", 4, part=FEW)
     rejected = house.tick(gate=NOTHING | {"inconclusive": "hold"})
@@ -153,7 +155,9 @@ def test_while_a_person_is_asked_nothing_is_promoted_and_the_answer_is_kept(
         decide(retraining, "reject", "2", "too late")
 
 
-def test_files_of_what_a_person_rejects_are_put_aside_and_approval_is_open(house: House) -> None:
+def test_files_of_a_candidate_rejected_by_a_person_are_skipped_and_approval_stays_possible(
+    house: House,
+) -> None:
     assert house.tick(gate=ASKS).outcome == "asked"
     rejected = decide(house.retraining(), "reject", None, "blurred")
     assert rejected.outcome == "rejected"
@@ -166,7 +170,7 @@ def test_files_of_what_a_person_rejects_are_put_aside_and_approval_is_open(house
     assert house.aliases() == {"champion": "2", "previous": "1"}
 
 
-def test_a_candidate_that_was_weak_is_learned_again_with_other_seeds_but_not_for_ever(
+def test_a_weak_candidate_is_trained_again_with_other_seeds_a_limited_number_of_times(
     house: House,
 ) -> None:
     later: dict[str, Any] = {"reactions": {"max_retries": 1}, "gate": NOTHING}
@@ -189,11 +193,11 @@ def test_a_candidate_that_was_weak_is_learned_again_with_other_seeds_but_not_for
     assert house.tick().outcome == "promoted", "the gate is another one: at once"
 
 
-def test_a_file_that_changes_while_its_candidate_is_held_is_learned_as_it_is_now(
+def test_a_file_that_changes_while_its_candidate_is_held_is_learned_in_its_current_form(
     house: House,
 ) -> None:
     assert house.tick(gate=HOLDS).outcome == "held"
-    house.deliver("second", 2, 3, part=LATER)  # of 3 no image is held out
+    house.deliver("second", 2, 3, part=LATER)  # no image of 3 is held out
     promoted = house.tick()
     assert (promoted.outcome, list(promoted.new_classes)) == ("promoted", [2])
     waits = house.tick()

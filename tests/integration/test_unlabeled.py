@@ -1,5 +1,5 @@
-"""Images without labels from the command line: a run with them, what it says and writes, and what
-`plan` and `data describe` show.
+"""Images without labels from the command line: output and files of a run, and the output of `plan`
+and `data describe`.
 """
 
 import json
@@ -19,7 +19,7 @@ from tests.unlabeled import noise, png, write_unlabeled
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 NUM_NEW = 12
-# of three tasks of two digits each, with 20 training images a class after the first
+# classes of three tasks of two digits each, with 20 training images a class after the first task
 CLASSES = [0, 1, 2, 3, 4, 5]
 
 
@@ -39,7 +39,7 @@ def case(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> dict[str, Any]:
-    """The values of an experiment file."""
+    """Return the values of an experiment file."""
     monkeypatch.chdir(tmp_path)
     values = tiny_experiment.model_dump(mode="json")
     values["data"]["unlabeled"] = {"kind": "parquet", "path": str(camera)}
@@ -53,7 +53,7 @@ def file_of(values: dict[str, Any]) -> str:
     return "experiment.yaml"
 
 
-def test_a_run_says_and_keeps_what_it_did_with_them(
+def test_a_run_reports_and_stores_its_use_of_images_without_labels(
     case: dict[str, Any], orchestrator_command: Command
 ) -> None:
     from mlflow import MlflowClient
@@ -90,7 +90,7 @@ def test_a_run_says_and_keeps_what_it_did_with_them(
     assert json.loads(uses["camera-unlabeled"].dataset.profile or "") == {"num_images": NUM_NEW}
 
 
-def test_no_accuracy_knows_of_them_for_a_method_that_does_not_learn_from_them(
+def test_images_without_labels_change_no_accuracy_of_a_method_that_does_not_use_them(
     case: dict[str, Any], orchestrator_command: Command
 ) -> None:
     case["method"] = {"kind": "analytic"}
@@ -109,7 +109,7 @@ def test_no_accuracy_knows_of_them_for_a_method_that_does_not_learn_from_them(
     assert all(stage["cached"] for stage in summaries[1]["stages"])
 
 
-def test_the_training_images_of_any_labeled_source_may_serve(
+def test_the_training_images_of_any_labeled_source_are_usable(
     case: dict[str, Any], orchestrator_command: Command, digits_table: ImageTable
 ) -> None:
     """With digits as both sources, only images that are not used with labels remain."""
@@ -121,14 +121,14 @@ def test_the_training_images_of_any_labeled_source_may_serve(
     per_class = {str(c): int((whole == str(c)).sum()) for c in CLASSES}
     num_validation = sum(max(1, round(0.1 * num)) for num in per_class.values())
     first = sum(per_class[c] - max(1, round(0.1 * per_class[c])) for c in ("0", "1"))
-    # a digit or two of the bundled ones come twice: then one is left out for the other's sake
+    # one or two of the bundled digits occur twice; one of each pair is then excluded as a duplicate
     num_known = num_validation + first + 4 * 20
     used = int(line.split()[1].replace(",", ""))
     assert len(whole) - num_known - 5 <= used <= len(whole) - num_known
     assert f"{num_validation} validation images" in line
 
 
-def test_plan_counts_them_and_their_features_once(
+def test_plan_counts_images_without_labels_and_their_features_once(
     pretrained_experiment: Experiment,
     camera: Path,
     orchestrator_command: Command,
@@ -150,7 +150,7 @@ def test_plan_counts_them_and_their_features_once(
     assert unseen() == without + NUM_NEW + 4, "what is left out lies among the others"
 
 
-def test_describe_looks_at_each_and_counts_what_a_run_would_use(
+def test_describe_reads_every_image_without_labels_and_counts_those_a_run_would_use(
     case: dict[str, Any], orchestrator_command: Command, tmp_path: Path
 ) -> None:
     folder = tmp_path / "folder"
@@ -190,7 +190,7 @@ def test_describe_looks_at_each_and_counts_what_a_run_would_use(
         ({"kind": "labeled", "source": {"kind": "digits", "split": 1}}, "source.split is not a"),
     ],
 )
-def test_it_is_one_error_before_anything_is_computed(
+def test_invalid_images_without_labels_are_one_error_before_anything_is_computed(
     unlabeled: dict[str, Any],
     said: str,
     case: dict[str, Any],
