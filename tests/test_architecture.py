@@ -26,7 +26,7 @@ SOURCES = sorted((ROOT / "orchestrator").rglob("*.py"))
 HEAVY = ("torch", "torchvision", "ray", "mlflow", "matplotlib", "sklearn", "pyarrow", "numpy")
 
 
-# --- what loads what ------------------------------------------------------------------------------
+# --- imports --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_an_import_cycle_is_found(tmp_path: Path, importing_a: str) -> None:
     assert set(error.value.args[1]) == {"pets.a", "pets.b"}
 
 
-# --- methods own what they know -----------------------------------------------------------------
+# --- only methods know about methods ------------------------------------------------------------
 
 
 def _method_names() -> set[str]:
@@ -204,7 +204,7 @@ def test_every_built_in_method_is_one_module_that_implements_the_protocol() -> N
         assert isinstance(method_of(experiment), Method), name
 
 
-# --- image sources own what they know -----------------------------------------------------------
+# --- only image sources know about image sources ------------------------------------------------
 
 NAMES_SOURCES = {
     "pipelines/data/sources.py": "guesses the source that a person names on the command line",
@@ -268,7 +268,7 @@ def test_every_built_in_backbone_is_one_module_that_implements_the_protocol() ->
         assert isinstance(module, BackboneKind), kind
 
 
-# --- what is edited to add something -------------------------------------------------------------
+# --- files to edit for an addition ---------------------------------------------------------------
 
 
 def _ways_to_add() -> list[tuple[str, ...]]:

@@ -237,7 +237,7 @@ def test_more_classes_a_task_than_classes(case: Case, key: str, limit: int) -> N
     assert said.endswith(f"set it to at most {limit}")
 
 
-# --- where it runs --------------------------------------------------------------------------------
+# --- execution ------------------------------------------------------------------------------------
 
 
 def test_a_missing_gpu(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,7 +65,7 @@ pytestmark = [
 ]
 
 
-# --- the surroundings -----------------------------------------------------------------------------
+# --- environment ----------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -410,7 +410,7 @@ def team(tmp_path: Path, tiny_experiment: "Experiment", mlflow_uri: str) -> Team
     return Team(tmp_path, tiny_experiment, mlflow_uri)
 
 
-# --- what must work -------------------------------------------------------------------------------
+# --- jobs -----------------------------------------------------------------------------------------
 
 
 def test_a_run_is_tracked_in_mlflow_and_prints_json(cluster: RayCluster, team: Team) -> None:

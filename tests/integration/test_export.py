@@ -299,7 +299,7 @@ def test_if_the_data_have_changed_random_images_are_compared(
     )
 
 
-# --- refused --------------------------------------------------------------------------------------
+# --- rejected -------------------------------------------------------------------------------------
 
 
 def test_a_file_with_other_outputs_is_rejected_and_an_earlier_file_is_kept(

@@ -223,7 +223,7 @@ def test_a_run_leaves_no_unfinished_file_and_is_finished_in_mlflow(
     assert set(driver.statuses()) == {"FINISHED"}
 
 
-# --- does not fit, does not answer ----------------------------------------------------------------
+# --- too few resources, unreachable clusters ------------------------------------------------------
 
 
 def test_too_few_cpus_are_reported_at_once_with_the_arithmetic(

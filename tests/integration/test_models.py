@@ -134,7 +134,7 @@ def assert_delivered_once(store: Store, run_id: str) -> None:
     ]
 
 
-# --- learned by every method ----------------------------------------------------------------------
+# --- packages of every method ---------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -150,7 +150,7 @@ def test_both_packaged_models_of_every_method_predict_like_the_originals(
             assert np.array_equal(loaded.predict(learned.images(num).numpy()), expected)
 
 
-# --- delivered ------------------------------------------------------------------------------------
+# --- delivery -------------------------------------------------------------------------------------
 
 
 def test_a_delivered_model_belongs_to_its_run_with_facts_as_tags_and_few_on_its_version(
@@ -282,7 +282,7 @@ def test_a_model_is_complete_or_not_ready(sqlite: Store, package: Path) -> None:
     ).read_bytes()
 
 
-# --- loaded elsewhere -----------------------------------------------------------------------------
+# --- loading elsewhere ----------------------------------------------------------------------------
 
 OUTSIDE = """
 import json, sys

@@ -507,7 +507,7 @@ def test_after_gc_the_same_experiment_computes_its_stages_again(case: Case) -> N
     assert "0 stored, 0 begun, 4 to compute" in case.said("plan", str(case.file))
 
 
-# --- words ----------------------------------------------------------------------------------------
+# --- help and formats -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("command", ["plan", "gc"])

@@ -181,7 +181,7 @@ def text_of(path: Path) -> str:
     )
 
 
-# --- what the commands write ----------------------------------------------------------------------
+# --- outputs of the commands ----------------------------------------------------------------------
 
 
 def test_the_report_of_a_run_has_the_numbers_of_its_summary(
@@ -351,7 +351,7 @@ def test_without_an_output_the_file_has_a_generated_name(
     )
 
 
-# --- what cannot be -------------------------------------------------------------------------------
+# --- errors ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -409,7 +409,7 @@ def test_an_unwritable_file_is_a_retryable_error(
     assert "cannot be written" in answer.stderr
 
 
-# --- as a person sees it --------------------------------------------------------------------------
+# --- in the browser -------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

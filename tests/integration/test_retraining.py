@@ -225,7 +225,7 @@ def founded(first_champion: tuple[House, Path]) -> House:
     return house
 
 
-# --- the course of things -------------------------------------------------------------------------
+# --- outcomes -------------------------------------------------------------------------------------
 
 
 def test_candidates_use_images_without_labels_but_their_arrival_starts_no_training(
@@ -467,7 +467,7 @@ def test_a_tick_that_is_too_late_is_skipped(founded: House) -> None:
     assert founded.tick(scheduled_at=due, max_tick_age_seconds=7300.0).outcome == "promoted"
 
 
-# --- people ---------------------------------------------------------------------------------------
+# --- interventions by people ----------------------------------------------------------------------
 
 
 def test_a_rollback_restores_the_previous_version_and_the_rejected_files_are_not_retried(
@@ -581,7 +581,7 @@ def test_the_champion_is_served_without_this_project_and_without_stored_images(
     )
 
 
-# --- trouble --------------------------------------------------------------------------------------
+# --- errors ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -688,7 +688,7 @@ def test_a_damaged_champion_is_restored_from_the_store_or_reported_if_missing_th
     assert founded.aliases() == {"champion": "1"}
 
 
-# --- who is told ----------------------------------------------------------------------------------
+# --- webhook and exit code ------------------------------------------------------------------------
 
 
 class Listener:

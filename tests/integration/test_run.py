@@ -378,7 +378,7 @@ def test_the_experiment_has_its_saved_views(tracked: Tracked) -> None:
     assert len(views) == 2
 
 
-# --- what is said ---------------------------------------------------------------------------------
+# --- terminal output ------------------------------------------------------------------------------
 
 
 def test_without_a_terminal_the_output_is_lines_without_control_characters(

@@ -575,7 +575,7 @@ def test_trials_of_several_workers_learn_in_lanes_and_share_their_teacher(
     assert [values["num_train_workers"] for values in manifests] == [2] * NUM_TASKS
 
 
-# --- refused before anything starts ---------------------------------------------------------------
+# --- rejected before anything starts --------------------------------------------------------------
 
 
 def test_too_few_cpus_for_a_trial_are_reported_at_once_with_the_arithmetic(

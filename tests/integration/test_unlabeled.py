@@ -173,7 +173,7 @@ def test_describe_reads_every_image_without_labels_and_counts_those_a_run_would_
     assert f"a run would fail: {folder}/torn.png: cannot be decoded" in answer.stdout
 
 
-# --- whatever the user gets wrong -----------------------------------------------------------------
+# --- user errors ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def _names(objects: Iterable[Object]) -> Iterator[str]:
         seen.add((kind, metadata["name"]))
 
 
-# --- what refers to something ---------------------------------------------------------------------
+# --- references -----------------------------------------------------------------------------------
 
 
 def _references(objects: list[Object], documented: str) -> Iterator[str]:

@@ -69,7 +69,7 @@ def named(objects: Iterable[Object], kind: str, name: str) -> Object:
 
 
 def pod_template(workload: Object) -> Object | None:
-    """The pod template of a Deployment, StatefulSet, Job or CronJob; None for everything else."""
+    """Return the pod template of a Deployment, StatefulSet, Job or CronJob, otherwise None."""
     spec = workload.get("spec", {})
     template: Object | None = spec.get("jobTemplate", {}).get("spec", {}).get(
         "template"

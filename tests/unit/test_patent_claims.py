@@ -208,7 +208,7 @@ def course(digits_table: ImageTable) -> Course:
     return Course(train, test, (first, second), (small, large))
 
 
-# --- looking on -----------------------------------------------------------------------------------
+# --- observing a course ---------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, repr=False)

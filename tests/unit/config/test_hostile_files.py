@@ -330,7 +330,7 @@ def test_an_endless_file_is_not_read_to_its_end() -> None:
         load_experiment("/dev/zero")
 
 
-# --- large, and meant -----------------------------------------------------------------------------
+# --- large values that are accepted ---------------------------------------------------------------
 
 
 def test_sizes_that_large_projects_need_are_accepted(tmp_path: Path) -> None:

@@ -145,7 +145,7 @@ def test_an_experiment_with_images_without_labels_reads_back_equal_from_any_fold
         monkeypatch.chdir(tmp_path)
 
 
-# --- sources from outside -------------------------------------------------------------------------
+# --- sources of other distributions ---------------------------------------------------------------
 
 
 @pytest.fixture

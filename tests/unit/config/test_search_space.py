@@ -40,7 +40,7 @@ def distribution(**fields: object) -> dict[str, Any]:
     return {"parameters": {"student.temperature": fields}}
 
 
-# --- what a file means ----------------------------------------------------------------------------
+# --- valid files ----------------------------------------------------------------------------------
 
 
 def test_omitted_fields_have_defaults(file: Path) -> None:
@@ -113,7 +113,7 @@ def test_the_first_of_several_metrics_is_the_single_metric_and_all_read_back(fil
     )
 
 
-# --- wrong files ----------------------------------------------------------------------------------
+# --- invalid files --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

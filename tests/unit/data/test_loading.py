@@ -66,7 +66,7 @@ def test_an_arrivals_cache_name_has_the_digest_of_format_and_settings(tmp_path: 
     assert load_images(config).path.name == expected
 
 
-# --- a source that another distribution brings ----------------------------------------------------
+# --- a source of another distribution -------------------------------------------------------------
 
 
 @pytest.fixture

@@ -141,7 +141,7 @@ def test_images_are_decoded_once(tmp_path: Path) -> None:
     assert told == [1, 2, 3, 4]
 
 
-# --- what may be learned from ---------------------------------------------------------------------
+# --- usable images --------------------------------------------------------------------------------
 
 
 def test_images_of_the_data_set_are_excluded_and_counted_by_the_first_reason(

@@ -195,7 +195,7 @@ def test_a_released_claim_is_not_granted_and_other_claims_are_not_touched(
     assert ray.get(third.try_hold.remote("key", "4", PATIENCE_SECONDS))
 
 
-# --- who dies -------------------------------------------------------------------------------------
+# --- dead holders and claims ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("is_busy", [False, True], ids=["idle", "busy"])

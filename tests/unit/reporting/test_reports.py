@@ -146,7 +146,7 @@ def test_a_run_whose_student_inherits_shows_every_cut_and_marks_its_own(new_run:
     assert re.search(r'<tr class="this"><th scope="row">stage2 \(this run\)', html)
 
 
-# --- several --------------------------------------------------------------------------------------
+# --- comparisons ----------------------------------------------------------------------------------
 
 
 def test_a_comparison_begins_with_the_differences_in_settings(new_run: NewRun) -> None:

@@ -59,7 +59,7 @@ def test_a_candidate_has_no_validation_images() -> None:
     assert first_candidate({"data": {"validation_fraction": 0.3}}).data.validation_fraction == 0
 
 
-# --- going on -------------------------------------------------------------------------------------
+# --- continuing from a champion -------------------------------------------------------------------
 
 
 def backbone(folder: Path, file: str = "one.pth") -> dict[str, Any]:

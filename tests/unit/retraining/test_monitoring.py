@@ -43,7 +43,7 @@ def kinds(look: Look) -> set[FindingKind]:
     return {finding.kind for finding in look.findings}
 
 
-# --- what is seen ---------------------------------------------------------------------------------
+# --- findings -------------------------------------------------------------------------------------
 
 
 def test_images_of_known_classes_give_no_finding(camera: Camera) -> None:
@@ -98,7 +98,7 @@ def test_signals_without_bounds_are_only_recorded(known: Known, tmp_path: Path) 
     assert look.far_share > 0.15
 
 
-# --- what is looked at ----------------------------------------------------------------------------
+# --- judged images --------------------------------------------------------------------------------
 
 
 def test_seen_files_are_neither_read_nor_predicted_again(camera: Camera) -> None:
@@ -184,7 +184,7 @@ def test_the_reference_images_are_held_out_images_of_known_classes_and_files(kno
     assert fewer == len(distinct) - len({*contents[0].digests} & distinct)
 
 
-# --- what goes wrong ------------------------------------------------------------------------------
+# --- errors ---------------------------------------------------------------------------------------
 
 
 def test_damaged_files_and_images_are_reported_and_the_others_judged(camera: Camera) -> None:

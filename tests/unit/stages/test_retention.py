@@ -251,7 +251,7 @@ def test_job_outputs_without_writes_for_the_retention_of_stages_are_removed(
     assert all(file.exists() for file in kept)
 
 
-# --- what is not ours, and what is not there ------------------------------------------------------
+# --- foreign files and missing stores -------------------------------------------------------------
 
 
 def test_foreign_files_are_never_touched(store: StageStore, root: Path) -> None:

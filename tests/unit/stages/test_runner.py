@@ -231,7 +231,7 @@ def test_a_missing_upstream_stage_is_an_error_with_the_next_step(copied: Work) -
         obtain(copied, NEXT_TEACHER)
 
 
-# --- going on after an interruption ---------------------------------------------------------------
+# --- resuming after an interruption ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -362,7 +362,7 @@ def with_inverted_images(work: Work, split: Split, c: int, folder: Path) -> Work
     return replace(work, scenario=scenario, stages=stage_graph(experiment, scenario))
 
 
-# --- one at a time --------------------------------------------------------------------------------
+# --- claims ---------------------------------------------------------------------------------------
 
 
 class Contested:

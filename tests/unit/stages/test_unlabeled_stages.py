@@ -194,7 +194,7 @@ def test_excluded_images_without_labels_have_no_features(
     assert certainty.assigned.sum() == 6
 
 
-# --- of what a teacher is sure --------------------------------------------------------------------
+# --- the teacher's certainty ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("fixture", ["tiny_experiment", "pretrained_experiment"])

@@ -139,7 +139,7 @@ def test_a_non_finite_loss_is_an_error_with_stage_and_advice(value: float) -> No
     assert len(problem.reports) == 1
 
 
-# --- going on after an interruption ---------------------------------------------------------------
+# --- resuming after an interruption ---------------------------------------------------------------
 
 NUM_EPOCHS = 4
 

@@ -41,7 +41,7 @@ METHODS = ["analytic", "ranpac", "fecam", "finetuning", "lwf"]
 State = dict[str, Tensor]
 
 
-# --- what each of two ranks does, and one alone does too ------------------------------------------
+# --- the work of each rank, and of a single process -----------------------------------------------
 
 
 def gathered(ranks: Ranks, num_rows: int) -> Tensor:

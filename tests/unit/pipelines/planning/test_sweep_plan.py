@@ -377,7 +377,7 @@ def test_data_are_split_into_tasks_once_per_seed(
     assert seeds == [experiment.seed, 4, 5]
 
 
-# --- room -----------------------------------------------------------------------------------------
+# --- concurrent trials ----------------------------------------------------------------------------
 
 
 def _ray(**execution: object) -> dict[str, object]:
@@ -424,7 +424,7 @@ def test_if_no_trial_fits_the_plan_gives_the_reason_and_still_counts(
     assert found.shared.wall_seconds is None
 
 
-# --- what cannot be planned -----------------------------------------------------------------------
+# --- errors ---------------------------------------------------------------------------------------
 
 
 def test_a_space_that_does_not_fit_the_experiment_is_an_error(experiment: Experiment) -> None:

@@ -98,7 +98,7 @@ def rest_of(source: SweepTrials) -> list[tuple[int, float]]:
     return [(plan.number, temperature_of(plan)) for plan in iter(source.next_trial, None)]
 
 
-# --- which trials there are -----------------------------------------------------------------------
+# --- order and number of trials -------------------------------------------------------------------
 
 
 def test_a_grid_gives_each_point_once_numbered_from_zero(sweep: Sweep) -> None:
@@ -195,7 +195,7 @@ def test_a_warm_start_needs_an_earlier_sweep_and_does_not_repeat_its_points(
         other.start(warm_start=str(tmp_path / "nowhere"))
 
 
-# --- what becomes of them -------------------------------------------------------------------------
+# --- outcomes of trials ---------------------------------------------------------------------------
 
 
 def test_a_finished_trial_has_its_last_objective_a_summary_file_and_a_finished_run(

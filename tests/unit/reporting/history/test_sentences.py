@@ -100,7 +100,7 @@ def test_after_a_rollback_a_version_reigns_twice(new_version: NewVersion) -> Non
     assert "1 became champion, 1 was rolled back" in recent_sentences(history, NOW)[0]
 
 
-# --- what needs a person --------------------------------------------------------------------------
+# --- what needs attention -------------------------------------------------------------------------
 
 
 def test_nothing_needs_attention_when_nothing_is_open(history: History) -> None:
