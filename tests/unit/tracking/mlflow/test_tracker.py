@@ -117,8 +117,7 @@ def test_ctrl_c_at_the_end_of_a_run_ends_it_at_once_and_keeps_waiting_entries(
     )
     hang("log_batch")
     tracker.log_metrics({"loss": 0.1}, 1)
-    # Ctrl-C is ignored if the tests run in the background of a shell, and child processes inherit
-    # that
+    # a shell's background job ignores Ctrl-C, and the tests would inherit that
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def press_when_it_waits() -> None:

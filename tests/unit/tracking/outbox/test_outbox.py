@@ -270,8 +270,7 @@ def test_logging_after_the_outbox_is_closed_is_an_error(outbox: Outbox, run: str
 def test_ctrl_c_ends_the_wait_at_once(outbox: Outbox, store: MemoryStore, run: str) -> None:
     store.answers.clear()
     outbox.put(points(run, 1))
-    # Ctrl-C is ignored if the tests run in the background of a shell, and child processes inherit
-    # that.
+    # a shell's background job ignores Ctrl-C, and the tests would inherit that
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def press_when_it_waits() -> None:
