@@ -45,12 +45,14 @@ class Question:
     """A command and its limits.
 
     Attributes:
-        name: For the printed table.
+        key: Name of its figure in the closing JSON line.
+        name: Name in the printed table.
         arguments: Arguments of `orchestrator`.
         most_seconds: Allowed CPU seconds on an idle machine.
         exit_code: Expected exit code.
     """
 
+    key: str
     name: str
     arguments: list[str]
     most_seconds: float
@@ -87,9 +89,9 @@ def main() -> None:
     print(f"longer than allowed: {', '.join(late) or 'none'}")
     print_figures(
         "answers",
-        import_mlflow_seconds=bare,
-        seconds={name: round(value, 2) for name, value in seconds.items()},
-        ratios={name: round(value / bare, 2) for name, value in seconds.items()},
+        mlflow_import=round(bare, 2),
+        **{it.key: round(seconds[it.name], 2) for it in questions},
+        ratios={it.key: round(seconds[it.name] / bare, 2) for it in questions},
         late=late,
     )
 
@@ -109,23 +111,24 @@ def prepare(folder: Path) -> list[Question]:
     made(folder, *promoted)
     again = ["run", digits, *OVERRIDES, "--set", "seed=0", "--output", "out/again"]
     return [
-        Question("idle tick of a retraining", promoted, 4),
-        Question("report of a run", ["report", first], 3),
-        Question("report of a sweep", ["report", sweep], 3),
-        Question("compare two runs", ["compare", first, second], 3),
-        Question("list", ["list"], 2),
-        Question("plan", ["plan", digits], 2),
-        Question("gc --dry-run", ["gc", "--dry-run"], 2),
-        Question("reconcile", ["reconcile"], 4),
-        Question("report of an unknown run", ["report", "0" * 32], 1, 2),
-        Question("compare of one run", ["compare", first], 1, 2),
+        Question("idle_tick", "idle tick of a retraining", promoted, 4),
+        Question("report", "report of a run", ["report", first], 3),
+        Question("report_of_a_sweep", "report of a sweep", ["report", sweep], 3),
+        Question("compare", "compare two runs", ["compare", first, second], 3),
+        Question("list", "list", ["list"], 2),
+        Question("plan", "plan", ["plan", digits], 2),
+        Question("gc", "gc --dry-run", ["gc", "--dry-run"], 2),
+        Question("reconcile", "reconcile", ["reconcile"], 4),
+        Question("refusal", "report of an unknown run", ["report", "0" * 32], 1, 2),
+        Question("refusal_of_compare", "compare of one run", ["compare", first], 1, 2),
         Question(
+            "refusal_of_sweep",
             "sweep where there is one",
             ["sweep", space, "--experiment", digits, "--output", "out/sweep"],
             1,
             2,
         ),
-        Question("run, all stages stored", again, 6),
+        Question("second_run", "run, all stages stored", again, 6),
     ]
 
 
