@@ -41,7 +41,10 @@ class BacktestConfig(Config):
     )
     wrong_labels: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
         default=(),
-        description="Shares of wrong labels to inject into one arrival; each share adds a replay.",
+        description=(
+            "Shares of labels to corrupt in one arrival; each share adds one more replay of the"
+            " folder."
+        ),
     )
 
     @field_validator("folder")

@@ -7,7 +7,7 @@ resumed in other places, and a resumed run keeps the values that it logged when 
 
 from __future__ import annotations
 
-# Prefixes of the dotted paths of these settings.
+# Dotted paths of settings about places; a path that ends in a dot is a prefix.
 _PLACES = (
     "execution.",
     "store.",

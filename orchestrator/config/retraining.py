@@ -182,7 +182,7 @@ class WebhookConfig(Config):
         default=10.0,
         gt=0,
         le=MOST_SECONDS,
-        description="Time limit in seconds for each of three attempts.",
+        description="Time limit in seconds for each of the three attempts to send the message.",
     )
 
 

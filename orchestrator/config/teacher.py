@@ -228,7 +228,10 @@ class TeacherConfig(Config):
         default=SmallCnnConfig(), description="The feature extractor's architecture."
     )
     extractor: ExtractorConfig = Field(
-        default=FrozenExtractorConfig(), description="Schedule by which the extractor learns."
+        default=FrozenExtractorConfig(),
+        description=(
+            "Tasks in which the feature extractor learns, and where its weights come from."
+        ),
     )
     self_supervision: Literal["rotation", "none"] = Field(
         default="rotation",

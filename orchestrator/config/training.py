@@ -56,9 +56,10 @@ Rehearsal: float = Field(
     ge=0,
     le=1,
     description=(
-        "Length that every old class adds to an epoch of a later task, as a share of the length"
-        " that a new class adds. At 1, an epoch covers each new image about once, however many"
-        " old classes there are; at 0, early and late tasks cost the same, which was measured to"
-        " cost no accuracy on digits. Batches are balanced over all classes in either case."
+        "How much each old class lengthens an epoch of a later task, relative to a new class (which"
+        " counts as 1). At 1, an epoch covers each new image about once, however many old classes"
+        " there are. At 0, old classes add no length, so that early and late tasks cost the same;"
+        " on digits this was measured to cost no accuracy. Batches are balanced over all classes in"
+        " either case."
     ),
 )

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Colour(NamedTuple):
-    """Colour for one purpose, as #rrggbb."""
+    """The light and the dark version of one colour, as #rrggbb."""
 
     light: str
     dark: str

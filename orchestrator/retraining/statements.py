@@ -130,7 +130,9 @@ class Shortfall:
     share: Share
 
     def bounds(self, risk: float, factor: float = 1.0) -> Bounds:
-        """Return the shortfall with its bounds."""
+        """Return by how much the measured share falls short of the known number, with the bounds of
+        the difference.
+        """
         left = self.share.bounds(risk, factor)
         return Bounds(self.known - left.value, self.known - left.upper, self.known - left.lower)
 

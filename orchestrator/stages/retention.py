@@ -64,7 +64,7 @@ class RetentionRule:
         return key not in self.needed and self.is_older(newest, max(self.unused, WRITER_PERIOD))
 
     def is_older(self, newest: datetime | None, period: timedelta) -> bool:
-        """Return whether the last change, at `newest`, was longer than a period ago; False if the
+        """Return whether a part's last change, at `newest`, is older than `period`; False if its
         time is unknown.
         """
         return newest is not None and self.now - newest > period

@@ -46,13 +46,13 @@ class TracedStages(Stages):
         )
 
     def forward(self, images: Tensor) -> tuple[list[Tensor], Tensor | None]:
-        """Return the maps of all stages, and the final features."""
+        """Return the output maps of all stages, and the network's final features."""
         found = self.network(images)
         final = found.get("final")
         return [found[name] for name in self.ends], None if final is None else final.flatten(1)
 
     def until(self, num: int) -> Stages:
-        """Return a copy of the first stages, without the layers behind them."""
+        """Return a copy of the network's first `num` stages, without the layers that follow."""
         (network,) = copy.deepcopy(self._source)
         return TracedStages(network, self.ends[:num], self.channels[:num], is_whole=False)
 

@@ -80,7 +80,10 @@ class LenientSpool:
         if not self._is_warned:
             reason = error.strerror or error
             logger.warning(
-                "the spool cannot be written (%s): %s; until it can be, a crash loses numbers",
+                (
+                    "the spool cannot be written (%s): %s; until it can be, a crash loses metrics"
+                    " that have not reached MLflow"
+                ),
                 reason,
                 self._spool.folder,
             )

@@ -194,8 +194,8 @@ def _start(
 def _untaught_directions(
     network: TaughtNetwork, taught: Tensor, context: LearningContext
 ) -> Tensor:
-    """Return random class directions: a student with only one of the two teachers does not use the
-    teacher's class directions.
+    """Return random directions for the new classes' classifier weights. They replace the teacher's
+    for a student that lacks one of the two teachers.
     """
     num_known = network.classifier.num_classes
     drawn = functional.normalize(
