@@ -16,7 +16,10 @@ def compare(
         list[str],
         typer.Argument(
             metavar="RUN_ID RUN_ID...",
-            help="Two or more runs, by id or its first letters. The first is the baseline.",
+            help=(
+                "Two or more runs, by their ids or the first characters of the ids. The first is"
+                " the baseline."
+            ),
         ),
     ],
     output: Annotated[

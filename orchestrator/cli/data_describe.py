@@ -52,11 +52,11 @@ def describe(  # noqa: PLR0913, PLR0917 - the command's options
 ) -> None:
     """Describe a data set: images per class, sizes, colour modes, fingerprint and problems.
 
-    It reports as a problem: an image that cannot be decoded, a class folder without images, a class
-    that has test images but no training images, the same image in training and test data or in two
-    classes, and a duplicate file name. The fingerprint is the one that MLflow shows. Images without
-    labels are counted as a run of the experiment would use them. The command reads every image once
-    and changes nothing.
+    These problems are reported: an image that cannot be decoded, a class folder without images, a
+    class that has test images but no training images, the same image in training and test data or
+    in two classes, and a duplicate file name. The fingerprint is the one that MLflow shows. Of the
+    images without labels, the command counts those that a run of the experiment would use. The
+    command reads every image once and changes nothing.
 
     With `--run`, it also lists the labels that the run's last teacher and student find least
     plausible. The run is looked up in the experiment's MLflow store.

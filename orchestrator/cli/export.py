@@ -17,7 +17,7 @@ def export(
         typer.Argument(
             metavar="RUN_ID",
             help=(
-                "A run's id or its first letters; or a registered model, as NAME@ALIAS or"
+                "A run's id or its first characters; or a registered model, as NAME@ALIAS or"
                 " NAME/VERSION."
             ),
         ),

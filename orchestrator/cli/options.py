@@ -95,9 +95,14 @@ ClusterFile = Annotated[
 ]
 Namespace = Annotated[
     str | None,
-    typer.Option(metavar="NS", help="Kubernetes namespace of the jobs, instead of the file's."),
+    typer.Option(
+        metavar="NS",
+        help="Kubernetes namespace of the jobs, instead of the one in the cluster configuration.",
+    ),
 ]
 JobName = Annotated[
     str,
-    typer.Argument(metavar="NAME", help="The job or schedule, as `submit` and `status` show it."),
+    typer.Argument(
+        metavar="NAME", help="Name of the job or schedule, as `submit` and `status` show it."
+    ),
 ]

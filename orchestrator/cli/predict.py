@@ -16,7 +16,7 @@ def predict(
         typer.Argument(
             metavar="MODEL",
             help=(
-                "A run's id or its first letters, for its student; a registered model, as"
+                "A run's id or its first characters, for the run's student; a registered model, as"
                 " models:/NAME@ALIAS or models:/NAME/VERSION; or an exported .onnx or .pt2 file."
             ),
         ),

@@ -12,7 +12,7 @@ from orchestrator.terminal.printable import say
 
 def register(
     run_id: Annotated[
-        str, typer.Argument(metavar="RUN_ID", help="A finished run's id or its first letters.")
+        str, typer.Argument(metavar="RUN_ID", help="A finished run's id or its first characters.")
     ],
     name: Annotated[
         str | None,

@@ -17,7 +17,7 @@ def report(
         str,
         typer.Argument(
             metavar="RUN_OR_SWEEP_ID|RETRAINING.yaml",
-            help="A run's or sweep's id in MLflow, or its first letters; or a retraining file.",
+            help="A run's or sweep's id in MLflow, or its first characters; or a retraining file.",
         ),
     ],
     output: Annotated[

@@ -99,8 +99,8 @@ def retrain(  # noqa: PLR0913, PLR0917 - the command's options
                 "Also replay with wrong labels, e.g. 0.05,0.2,1. For each share in (0, 1], this"
                 " share of the images of one arrival gets another class of the same arrival: the"
                 " last arrival, other than the first, with at least two new classes. With k"
-                " classes, at most 1 - 1/k of the labels become wrong, as a label then says nothing"
-                " about its image."
+                " classes, at most 1 - 1/k of the labels become wrong: at that share a label says"
+                " nothing about its image."
             ),
             rich_help_panel=_BACKTEST,
         ),

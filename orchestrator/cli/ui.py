@@ -25,7 +25,10 @@ def ui(
         str,
         typer.Option(
             metavar="ID",
-            help="Print the link to this sweep's page in the dashboard. First letters are enough.",
+            help=(
+                "Print the link to this sweep's page in the dashboard. The first characters of its"
+                " id are enough."
+            ),
         ),
     ] = "",
     storage: Annotated[

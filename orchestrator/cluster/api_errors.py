@@ -75,7 +75,7 @@ def refusal(status: int, body: str, kind: str, where: str) -> OrchestratorError:
             )
         case _ if status in _TRY_LATER:
             return ClusterUnavailableError(
-                f"the Kubernetes API is in trouble ({message})", where, "try again"
+                f"the Kubernetes API cannot answer now ({message})", where, "try again"
             )
         case _:
             return UserInputError(

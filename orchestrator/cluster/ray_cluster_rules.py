@@ -38,7 +38,7 @@ def ray_cluster_problems(spec: Manifest) -> Iterator[str]:
         yield from _only_with_autoscaler_v2(group, spec)
     names = [group["groupName"] for group in groups]
     for name in sorted({name for name in names if names.count(name) > 1}):
-        yield f"there are several worker groups {name!r}; each needs a unique name"
+        yield f"several worker groups are named {name!r}; each group needs a unique name"
     yield from _authentication(spec)
     yield from _autoscaling(spec)
     yield from _features(spec)

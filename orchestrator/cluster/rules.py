@@ -107,7 +107,7 @@ def _config_map(manifest: Manifest) -> Iterator[str]:
     size = sum(len(text.encode()) for item in manifest.get("data", {}).items() for text in item)
     if size > _MAX_FILES_BYTES:
         yield (
-            f"the files have {size / 2**20:.1f} MiB; Kubernetes stores at most 1 in one object:"
+            f"the files have {size / 2**20:.1f} MiB; Kubernetes stores at most 1 MiB in one object:"
             " omit default values"
         )
 

@@ -60,7 +60,7 @@ class Config(BaseModel):
             if isinstance(value, bool) and types & {int, float} and not types & {bool, Any}:
                 problems.append(f"{name} is {'yes' if value else 'no'}; give a number")
             if value == "" and Path in types:
-                problems.append(f"{name} is an empty path; give one")
+                problems.append(f"{name} is an empty path; give a path")
         if problems:
             raise ValueError("\n".join(sorted(problems)))
         return values

@@ -146,8 +146,8 @@ class GateConfig(Config):
 
 
 def _bounds_of_former_name(tolerance: object) -> dict[str, float]:
-    """Return the bounds that replace a bound with a former name, which applied to every kind of
-    accuracy loss; none of them is stricter than the former bound.
+    """Return the bounds that replace the setting of a former name, which bounded every kind of
+    accuracy loss; no new bound is stricter than the former one.
     """
     if not isinstance(tolerance, int | float):  # the field's validation reports this
         return {}

@@ -43,7 +43,10 @@ class AdaptiveAugmentationConfig(Config):
         default=0.1,
         ge=0,
         le=2,
-        description="Lead, in cosine, that the old classifier must keep for the vector's class.",
+        description=(
+            "Margin, in cosine, by which the old classifier must prefer the vector's class to any"
+            " other."
+        ),
     )
     separation_weight: float = Field(
         default=1.0,
@@ -112,7 +115,7 @@ class LowRankSpreadConfig(Config):
 
     kind: Literal["low_rank"] = "low_rank"
     rank: int = Field(
-        default=8, ge=1, le=MOST_DIMENSIONS, description="Directions stored per class."
+        default=8, ge=1, le=MOST_DIMENSIONS, description="Number of directions stored per class."
     )
 
 
@@ -208,10 +211,16 @@ class FineTunedExtractorConfig(Config):
 
     kind: Literal["fine_tuned"] = "fine_tuned"
     learning_rate_fraction: float = Field(
-        default=0.1, gt=0, le=1, description="Later learning rate, as a share of the first task's."
+        default=0.1,
+        gt=0,
+        le=1,
+        description="Learning rate of later tasks, as a share of the first task's.",
     )
     distillation_weight: float = Field(
-        default=10.0, ge=0, le=MOST_WEIGHT, description="Weight of keeping the previous features."
+        default=10.0,
+        ge=0,
+        le=MOST_WEIGHT,
+        description="Weight of the distillation loss that keeps the previous features.",
     )
 
 

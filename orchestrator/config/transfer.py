@@ -269,7 +269,7 @@ class PerSampleTransferConfig(TransferRule):
 
     @property
     def is_per_sample(self) -> bool:
-        """Return True."""
+        """Return True: every sample gets its own ratio."""
         return True
 
     def tssr(self, kdr: float, tstr: float) -> float:

@@ -112,8 +112,8 @@ def _draw_transforms(
 
 
 def _grid(transforms: Float[Tensor, "n 2 3"], height: int, width: int) -> Float[Tensor, "n h w 2"]:
-    """Return the transformed centre of every pixel, as the sum of a row part and a column part,
-    which takes a fifth of the time of torch's `affine_grid`.
+    """Return the transformed centre of every pixel, as the sum of a row part and a column part.
+    This takes a fifth of the time of torch's `affine_grid`.
     """
     x, y = (
         (2 * torch.arange(side, device=transforms.device) + 1) / side - 1

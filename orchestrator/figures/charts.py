@@ -132,7 +132,7 @@ def _scale_shares(axes: Axes) -> None:
     bottom = max(bottom, 0.0) if values.ymin >= 0 else bottom
     top = min(top, 1.0) if values.ymax <= 1 else top
     axes.set_ylim(bottom, top)
-    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))  # one step ends at 100 %
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))  # every step divides 100 %
     axes.yaxis.set_major_formatter(share_formatter())
     for line in axes.lines:
         line.set_clip_on(False)  # draw markers on the border whole

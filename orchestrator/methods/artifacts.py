@@ -84,7 +84,7 @@ def rebuilt(
         embedding: Embedding module, whose values are overwritten; None means power normalisation.
         classifier: Classifier, whose values are overwritten.
     """
-    with seeded_initialisation(0, "overwritten by what is stored"):  # keeps the caller's state
+    with seeded_initialisation(0, "overwritten by what is stored"):  # keeps the random state
         has_extractor = any(name.startswith("extractor.") for name in state)
         extractor = build_backbone(_backbone(context, has_extractor), context.shape)
         parts = (embedding or PowerNormalization(extractor.groups), classifier)

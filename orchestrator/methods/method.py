@@ -35,7 +35,7 @@ class Model(Protocol):
 
     @property
     def details(self) -> Mapping[str, float]:
-        """Return further figures about the learning, for the summary; mostly none."""
+        """Return further values about the learning, for the summary; most methods have none."""
         ...
 
 
@@ -45,7 +45,7 @@ class NetworkModel:
 
     Attributes:
         network: Extractor, embedding module, classifier.
-        details: Further figures about the learning.
+        details: Further values about the learning, for the summary.
     """
 
     network: AnyNetwork

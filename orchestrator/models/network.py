@@ -103,7 +103,8 @@ def predict_from_features(
     """Return the logits, on the CPU, for features from the network's own extractor.
 
     Args:
-        network: Its extractor may be the first stages of the extractor that computed the features.
+        network: The network; its extractor may be the first stages of the extractor that computed
+            the features.
         features: Features that start with those of the network's own extractor.
     """
     num_own = network.extractor.num_features

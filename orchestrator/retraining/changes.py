@@ -176,8 +176,8 @@ def _about_files(found: Scan, lineage: Lineage, retraining: Retraining) -> list[
     findings = []
     if found.rewritten:
         what = (
-            f"{_files([file.name for file in found.rewritten])}, learned from earlier, are being"
-            " written: nothing is learned until they are complete"
+            f"{_files([file.name for file in found.rewritten])}, already learned from,"
+            " are being rewritten: nothing is learned until they are complete"
         )
         findings.append(Finding(FindingKind.REWRITTEN_FILES, "wait", what))
     if found.unsettled:

@@ -259,7 +259,7 @@ def _follower(state: State, registry: Registry, candidate: ModelPair | None) -> 
         now = f"version {state.champion.student}" if state.champion else "none"
         raise UserInputError(
             f"version {candidate.student} of the student has continued from {learned_from}, but"
-            f" the champion is {now}, and what it has learned would be lost",
+            f" the champion is {now}, and what the champion has learned would be lost",
             next_step="`orchestrator rollback` returns to earlier champions",
         )
     return candidate

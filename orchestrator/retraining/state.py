@@ -59,8 +59,8 @@ class Held:
         is_asked: Whether a person decides; otherwise the gate may decide on further held-out
             images.
         reason: Why the gate could not decide.
-        judged_files: Of the files that have arrived since the candidate learned, those whose
-            held-out images were already used to judge it (see `file_id`).
+        judged_files: Files that arrived after the candidate learned, and whose held-out images were
+            already used to judge the candidate (see `file_id`).
     """
 
     pair: ModelPair

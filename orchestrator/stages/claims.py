@@ -42,11 +42,11 @@ class NoClaims:
     """Claims of a single run: every claim is granted at once."""
 
     def try_hold(self, key: str, token: str, patience_seconds: float) -> bool:
-        """Return True."""
+        """Return True: the claim is granted."""
         return True
 
     def release(self, key: str, token: str) -> None:
-        """Do nothing."""
+        """Do nothing: no other process waits for the claim."""
 
 
 NO_CLAIMS = NoClaims()

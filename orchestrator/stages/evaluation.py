@@ -37,7 +37,7 @@ class Evaluation:
         sample_accuracy: Accuracy over all seen test samples.
         predictions: Predicted class of every seen test sample.
         num_parameters: Number of parameters of the network.
-        details: Further figures that the method reports about the learning, by name.
+        details: Further values that the method reports about the learning, by name.
         certainty: Number of unlabelled images that the model assigns to each class; None if this
             was not requested.
     """
@@ -71,7 +71,7 @@ class Evaluation:
         tensors = dict(artifact.tensors)
         predictions = tensors.pop("predictions")
         certainty = Certainty(**tensors) if tensors else None
-        # Version 0.1 stored None for figures that the method does not report.
+        # Version 0.1 stored None for values that the method does not report.
         details = {name: value for name, value in values.items() if value is not None}
         return cls(
             rows=rows, predictions=predictions, details=details, certainty=certainty, **known

@@ -35,7 +35,7 @@ def show_listing(listing: Listing, console: Console) -> None:
         if tables[kind].row_count:
             console.print(tables[kind])
     if not any(table.row_count for table in tables.values()):
-        console.print(f"{listing.uri} has no matching records", soft_wrap=True)
+        console.print(f"no matching records in {listing.uri}", soft_wrap=True)
     if listing.more:
         console.print(f"there are more {', '.join(listing.more)}: --limit N shows them")
 

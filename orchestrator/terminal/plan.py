@@ -197,8 +197,8 @@ def sweep_plan_table(plan: SweepPlan) -> Table:
 
 
 def sweep_plan_lines(plan: SweepPlan) -> list[str]:
-    """Return lines with the basis of the figures, the resources of one trial, the number of trials
-    at once, and a shortage of resources, if any.
+    """Return lines with the basis of the estimates, the resources of one trial, the number of
+    trials at once, and a shortage of resources, if any.
     """
     space, num_stored = plan.search_space, plan.shared.num_stages - plan.left.num_stages
     lines = [f"trials     {_trials(plan)}"]
@@ -209,8 +209,8 @@ def sweep_plan_lines(plan: SweepPlan) -> list[str]:
         )
     if plan.num_planned < plan.num_trials:
         lines.append(
-            f"trials     {plan.num_planned} of them were planned, and the figures extrapolated from"
-            " these"
+            f"trials     {plan.num_planned} of them were planned; the figures for all trials are"
+            " extrapolated"
         )
     lines.append(
         f"stages     {plan.shared.num_stages:,} different, {num_stored:,} stored,"

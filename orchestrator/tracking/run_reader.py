@@ -58,7 +58,8 @@ class RunReader:
         given = run_id.strip().lower()
         if not re.fullmatch(rf"[0-9a-f]{{{_LEAST_PREFIX},{_RUN_ID_LETTERS}}}", given):
             advice = (
-                f"give the run id that MLflow shows, or its first {_LEAST_PREFIX} letters or more"
+                f"give the run id that MLflow shows, or its first {_LEAST_PREFIX} characters or"
+                " more"
             )
             raise UserInputError(f"{run_id!r} is not a run id", next_step=advice)
         return self._run_called(given)
@@ -145,7 +146,7 @@ class RunReader:
                 what = (
                     f"more than one run begins with {run_id}: {found[0].run_id}, {found[1].run_id}"
                 )
-                raise UserInputError(what, shown(self._uri), "give more letters of the id")
+                raise UserInputError(what, shown(self._uri), "give more characters of the id")
             if found:
                 return found[0]
         advice = (

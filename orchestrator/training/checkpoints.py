@@ -46,7 +46,7 @@ class NoCheckpoints:
     """Storage that keeps no checkpoints: for trainings that are never resumed."""
 
     def restore(self, phase: str) -> EpochCheckpoint | None:
-        """Return None."""
+        """Return None: no checkpoint was kept."""
         return None
 
     def save(self, phase: str, checkpoint: EpochCheckpoint) -> None:

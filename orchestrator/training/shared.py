@@ -25,5 +25,5 @@ class NotShared:
     """Store that keeps nothing: for notebooks and tests."""
 
     def obtain(self, content: Mapping[str, Any], compute: Callable[[], Artifact]) -> Artifact:
-        """Compute the artifact."""
+        """Compute the artifact without storing it."""
         return compute()

@@ -34,7 +34,7 @@ class StudyNotes(Protocol):
 
 
 class NoStudy:
-    """Ignore all trials."""
+    """Receiver that ignores all trials."""
 
     def note(self, trial: LedgerTrial) -> None:
         """Ignore the trial."""

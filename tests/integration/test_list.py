@@ -199,7 +199,7 @@ def test_no_match_is_reported_and_is_no_error(
     recorded: Recorded, orchestrator_command: Command
 ) -> None:
     done = orchestrator_command("list", "--state", "running", "--tracking-uri", recorded.uri)
-    assert (done.returncode, done.stdout) == (0, f"{recorded.uri} has no matching records\n")
+    assert (done.returncode, done.stdout) == (0, f"no matching records in {recorded.uri}\n")
 
 
 def test_a_missing_store_is_one_error_and_is_not_created(

@@ -295,7 +295,7 @@ def test_without_measured_stages_a_sweeps_plan_has_no_estimate_and_says_so(case:
         ({"num_trials": 5000, "searcher": {"kind": "random"}}, "5,000 trials of tiny"),
         (
             {"num_trials": 5000, "searcher": {"kind": "random"}},
-            "200 of them were planned, and the figures extrapolated from these",
+            "200 of them were planned; the figures for all trials are extrapolated",
         ),
         (
             {"trial_scheduler": {"kind": "asha"}},

@@ -38,7 +38,7 @@ class MomentsModel:
     Attributes:
         network: Extractor, embedding module, classifier.
         moments: Sums over all features so far.
-        details: Further figures about the learning.
+        details: Further values about the learning, for the summary.
     """
 
     network: AnyNetwork

@@ -59,7 +59,7 @@ class Stages(nn.Module):
         self.head, self.num_final = head, num_final
 
     def forward(self, images: Float[Tensor, "n c h w"]) -> tuple[list[Tensor], Tensor | None]:
-        """Return the maps of all stages, and the final features."""
+        """Return the output maps of all stages, and the network's final features."""
         maps, found = [], images
         for part in self.parts:
             found = part(found)
@@ -73,7 +73,7 @@ class Stages(nn.Module):
         return [self.parts[-1]] if len(self.parts) else [self]
 
     def until(self, num: int) -> Stages:
-        """Return a copy of the first stages, without the layers behind them.
+        """Return a copy of the network's first `num` stages, without the layers that follow.
 
         Batch normalisation is folded into the preceding convolutions: the results are the same with
         fewer parameters, and the statistics of the normalisation stay fixed when the layers are

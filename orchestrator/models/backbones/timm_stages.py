@@ -29,7 +29,7 @@ class TimmStages(Stages):
         self.network: Any = network
 
     def forward(self, images: Tensor) -> tuple[list[Tensor], Tensor | None]:
-        """Return the maps of all stages, and the final features."""
+        """Return the output maps of all stages, and the network's final features."""
         wanted = list(range(len(self.channels)))
         if self.head is None:
             maps = self.network.forward_intermediates(
@@ -40,7 +40,7 @@ class TimmStages(Stages):
         return maps, self.network.forward_head(last).flatten(1)
 
     def until(self, num: int) -> Stages:
-        """Return a copy of the first stages, without the layers behind them."""
+        """Return a copy of the network's first `num` stages, without the layers that follow."""
         network = copy.deepcopy(self.network)
         network.prune_intermediate_layers(list(range(num)), prune_norm=True, prune_head=True)
         return TimmStages(network, self.channels[:num], is_whole=False)

@@ -53,8 +53,8 @@ def send(
 
 
 def _send_files(client: KubernetesClient, files: Manifest) -> None:
-    """Create a ConfigMap, whose name depends on its content. A ConfigMap of this name that belongs
-    to the previous job is deleted with it in a moment; wait for that.
+    """Create a ConfigMap, whose name depends on its content. If the ConfigMap of this name still
+    belongs to the previous job, wait until it is deleted together with that job.
 
     Raises:
         UserInputError: A ConfigMap of this name has other content.

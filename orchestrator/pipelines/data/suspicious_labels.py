@@ -32,7 +32,7 @@ def doubted_by_run(run_id: str, uri: str) -> DoubtedByRun:
     """Return the labels that a run finds suspicious.
 
     Args:
-        run_id: The run's id in MLflow, or the first letters of the id.
+        run_id: The run's id in MLflow, or the first characters of the id.
         uri: The tracking store.
 
     Raises:

@@ -19,7 +19,7 @@ class ExportRequest:
     """Request for an export.
 
     Attributes:
-        reference: A run id, the first letters of a run id, or a registered model.
+        reference: A run id, the first characters of a run id, or a registered model.
         role: The role to export; None means the student, or the registered model's role.
         kind: Format of the file.
         quantize: Whether to quantise weights and activations to int8.

@@ -78,8 +78,8 @@ def find_source(reader: ModelReader, reference: str, role: Role | None) -> Sourc
 
     Args:
         reader: Reader of the tracking store.
-        reference: A run id, the first letters of a run id, or a registered model as NAME@ALIAS or
-            NAME/VERSION.
+        reference: A run id, the first characters of a run id, or a registered model as NAME@ALIAS
+            or NAME/VERSION.
         role: The wanted role; None means the student of a run, or the registered model's role.
 
     Raises:

@@ -41,7 +41,7 @@ from orchestrator.tuning.configuration import Configuration
 from orchestrator.tuning.share import TrialRoom, TrialShare
 from orchestrator.tuning.space import Space
 
-# Number of trials that are planned; the figures of larger sweeps are extrapolated.
+# Number of trials that are planned; the costs of larger sweeps are extrapolated.
 MAX_TRIALS = 200
 # Number of combinations of a grid that are counted.
 MAX_COMBINATIONS = 5000
@@ -56,7 +56,7 @@ class SweepPlan:
         experiment: The experiment that all trials start from.
         num_trials: Number of trials.
         has_more_combinations: Whether a grid has more combinations than `num_trials`.
-        num_planned: Number of planned trials, from which the figures are extrapolated.
+        num_planned: Number of planned trials, from which the costs of all trials are extrapolated.
         by_themselves: Cost if each trial computed all its stages itself.
         shared: Cost if each stage is computed once for all trials.
         left: The shared cost of the stages that are not stored yet.
@@ -128,8 +128,8 @@ def _keys_of(trials: Sequence[TrialStages]) -> Iterator[str]:
 
 
 def _configurations(space: Space) -> tuple[list[Configuration], bool]:
-    """Return the configurations to plan (of a grid, all that are counted), and whether the grid has
-    more.
+    """Return the configurations to plan, and whether a grid has more of them than are counted. For
+    a grid, all counted configurations are returned.
     """
     search_space = space.search_space
     sampler = sampler_of(space)

@@ -36,7 +36,7 @@ def open_model(reference: str, uri: str) -> OpenModel:
     """Open a model.
 
     Args:
-        reference: A run id or its first letters, which means the run's student;
+        reference: A run id or its first characters, which means the run's student;
             `models:/NAME@ALIAS` or `models:/NAME/VERSION`, also without `models:/`; or an exported
             file, .onnx or .pt2.
         uri: The tracking store of runs and registered models.

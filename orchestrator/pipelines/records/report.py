@@ -36,7 +36,7 @@ def report(run_id: str, uri: str, output: Path | None = None) -> Path:
     """Write the report of a run or a sweep, finished or not, and return its path.
 
     Args:
-        run_id: The id in MLflow, or its first letters.
+        run_id: The id in MLflow, or its first characters.
         uri: The tracking store.
         output: The HTML file; None means `out/reports/NAME-RUN_ID.html`.
 
@@ -59,7 +59,7 @@ def compare(run_ids: Sequence[str], uri: str, output: Path | None = None) -> Pat
     """Write a page that compares runs with the first of them, and return its path.
 
     Args:
-        run_ids: The ids in MLflow, or their first letters; at least two.
+        run_ids: The ids in MLflow, or their first characters; at least two.
         uri: The tracking store.
         output: The HTML file; None means `out/reports/compare-RUN_ID-….html`.
 

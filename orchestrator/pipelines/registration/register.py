@@ -67,7 +67,7 @@ def register(
     """Register the teacher and the student of a run as versions of NAME-teacher and NAME-student.
 
     Args:
-        run_id: The run's id or its first letters.
+        run_id: The run's id or its first characters.
         name: The NAME of both models; None means the experiment's name.
         aliases: The aliases to give to both versions.
         tracking_uri: The tracking store.

@@ -81,8 +81,8 @@ def backtest(
 def _plan(
     deliveries: Deliveries, config: BacktestConfig, retrainings: Mapping[str, Retraining]
 ) -> list[PlannedReplay]:
-    """Return all replays; a replay with wrong labels comes after the replay without, whose stages
-    it shares.
+    """Return all replays. A replay with wrong labels comes after the same replay without wrong
+    labels, because both share stages.
 
     Raises:
         UserInputError: No arrival can have wrong labels.

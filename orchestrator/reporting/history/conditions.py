@@ -7,8 +7,8 @@ from typing import Any
 
 from orchestrator.reporting.history.facts import GateCondition
 
-# Endings of the keys and names of conditions that are not shares, for conditions of earlier
-# releases, which did not record whether a value is a share.
+# Endings of the keys and names of conditions whose values are not shares. Earlier releases did not
+# record whether a value is a share.
 _NO_SHARES = ("parameters", "_ms", "milliseconds for one image")
 
 

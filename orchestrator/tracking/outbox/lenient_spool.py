@@ -29,8 +29,8 @@ class LenientSpool:
         return self._spool.folder
 
     def append(self, entry: Entry) -> int | None:
-        """Write an entry, and return the offset at which it ends in the journal; None if the disk
-        is full.
+        """Write an entry, and return the offset at which the entry ends in the journal; None if the
+        disk is full.
         """
         try:
             return self._spool.append(entry)

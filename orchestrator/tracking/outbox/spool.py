@@ -170,7 +170,8 @@ class Spool:
         return target
 
     def waiting(self) -> list[tuple[Entry, int]]:
-        """Return the entries after the delivered offset, each with the offset at which it ends.
+        """Return the entries after the delivered offset, each with the offset at which the entry
+        ends.
 
         Raises:
             UserInputError: A line is not an entry.

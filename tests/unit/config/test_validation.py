@@ -130,7 +130,7 @@ def test_an_invalid_class_order_is_one_error_without_names_of_types(file: Path, 
             "data: {kind: image_folder, train: a, num_channels: true}",
             "data: num_channels is yes; give a number",
         ),
-        ("data: {kind: image_folder, train: ''}", "data: train is an empty path; give one"),
+        ("data: {kind: image_folder, train: ''}", "data: train is an empty path; give a path"),
         (
             "store: {uri: ~no-such-user/x}",
             "store.uri: ~no-such-user/x: no such home directory; give an absolute path",

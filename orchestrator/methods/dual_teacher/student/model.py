@@ -38,5 +38,5 @@ class StudentModel:
 
     @property
     def details(self) -> dict[str, float]:
-        """Return an empty mapping: this student has no further figures."""
+        """Return an empty mapping: this student reports no further values."""
         return {}

@@ -2,8 +2,8 @@
 teacher's extractor.
 
 If the teacher's extractor runs alongside the student, both see the same variation of an image. If
-its features were computed beforehand, they are those of the original image, and the student learns
-to recognise it in every variation.
+the extractor's features were computed beforehand, they are those of the original image, and the
+student learns to recognise the image in every variation.
 """
 
 from __future__ import annotations

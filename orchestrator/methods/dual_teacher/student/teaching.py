@@ -51,7 +51,8 @@ def taught(
 ) -> tuple[Backbone, dict[str, float]]:
     """Return the layers after teaching, and the share of the targets' variance they explain.
 
-    The views' targets, and the layers, are computed once for all stages that need the same ones.
+    The targets of the views and the taught layers are computed once, and shared by all stages with
+    the same inputs.
 
     Args:
         extractor: The inherited layers, not modified.

@@ -177,7 +177,9 @@ class JointSpace:
         return change, before.offset @ change - self.offset
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return the tensors to store; of a basis that keeps every feature, only its factors."""
+        """Return the tensors to store; if the basis keeps every feature as an axis, only the
+        factors of the basis are stored.
+        """
         factors = diagonal_of(self.basis)
         basis = self.basis if factors is None else factors.clone()
         return {"basis": basis, "whitening": self.whitening, "offset": self.offset}
