@@ -43,10 +43,7 @@ class AdaptiveAugmentationConfig(Config):
         default=0.1,
         ge=0,
         le=2,
-        description=(
-            "Margin, in cosine, by which the old classifier must prefer the vector's class to any"
-            " other."
-        ),
+        description="Margin, in cosine, that the old classifier must keep for the vector's class.",
     )
     separation_weight: float = Field(
         default=1.0,
@@ -211,16 +208,10 @@ class FineTunedExtractorConfig(Config):
 
     kind: Literal["fine_tuned"] = "fine_tuned"
     learning_rate_fraction: float = Field(
-        default=0.1,
-        gt=0,
-        le=1,
-        description="Learning rate of later tasks, as a share of the first task's.",
+        default=0.1, gt=0, le=1, description="Share of the learning rate used in later tasks."
     )
     distillation_weight: float = Field(
-        default=10.0,
-        ge=0,
-        le=MOST_WEIGHT,
-        description="Weight of the distillation loss that keeps the previous features.",
+        default=10.0, ge=0, le=MOST_WEIGHT, description="Weight of the feature distillation loss."
     )
 
 
@@ -237,10 +228,7 @@ class TeacherConfig(Config):
         default=SmallCnnConfig(), description="The feature extractor's architecture."
     )
     extractor: ExtractorConfig = Field(
-        default=FrozenExtractorConfig(),
-        description=(
-            "Tasks in which the feature extractor learns, and where its weights come from."
-        ),
+        default=FrozenExtractorConfig(), description="Tasks in which the feature extractor learns."
     )
     self_supervision: Literal["rotation", "none"] = Field(
         default="rotation",
