@@ -236,7 +236,7 @@ class AscendingConfig(_RangeConfig):
     """
 
     kind: Literal["ascending"] = "ascending"
-    num_values: int = Field(ge=1, le=64, description="Numbers in the list.")
+    num_values: int = Field(ge=1, le=64, description="Number of values in the list.")
 
 
 class FallingTableConfig(_RangeConfig):

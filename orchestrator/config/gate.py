@@ -64,7 +64,7 @@ class GateConfig(Config):
         description="Smallest accuracy on the new classes when choosing among all classes.",
     )
     max_forgetting: float = Field(
-        default=0.2, ge=-1, le=1, description="Largest forgetting over all tasks."
+        default=0.2, ge=-1, le=1, description="Largest allowed forgetting over all tasks."
     )
     min_agreement: float = Field(
         default=0.5,

@@ -127,8 +127,8 @@ class StudentConfig(Config):
         gt=0,
         le=1,
         description=(
-            "Position between the weights before a task (0) and the trained weights (1) at which"
-            " the student ends; below 1, old classes are better preserved."
+            "Share of the trained weights in the student's final weights; the rest are the weights"
+            " before the task. Below 1, old classes are better preserved."
         ),
     )
     stability_weight: float = Field(

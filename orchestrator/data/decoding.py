@@ -208,8 +208,8 @@ def shrunk(image: Image.Image, shorter_side: int) -> Image.Image:
 
 
 def _on_white(image: Image.Image) -> Image.Image:
-    """Return an image with transparent parts on white. Some rows are processed at a time, because a
-    row temporarily takes four times its memory.
+    """Return an image with transparent parts on white. Blocks of rows are processed in turn,
+    because the work temporarily takes four times a block's memory.
     """
     found = Image.new("RGB", image.size)
     num_rows = max(1, _VALUES_AT_ONCE // image.width)

@@ -1,4 +1,4 @@
-"""Draw a retraining's monitoring of unlabelled images."""
+"""Draw charts of a retraining's monitoring of unlabelled images."""
 
 from __future__ import annotations
 

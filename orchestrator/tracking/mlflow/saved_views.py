@@ -63,7 +63,9 @@ def save_views(client: MlflowClient, experiment_id: str, views: Iterable[View]) 
 
 
 def view_url(uri: str, experiment_id: str, view_id: str) -> str:
-    """Return the URL of a view's page, on the MLflow server or the one `orchestrator ui` starts."""
+    """Return the URL of a view's page, on the MLflow server or on the server that `orchestrator ui`
+    starts.
+    """
     # Without this workflow, MLflow shows its menu for language models to a browser that has never
     # opened it.
     query = {

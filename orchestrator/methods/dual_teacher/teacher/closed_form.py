@@ -98,8 +98,8 @@ def whitening(
 
     All such maps give the same cosines. For few features, the returned map is symmetric: it rotates
     the axes least, so that the space stays comparable between tasks. For many features, it is
-    triangular (Cholesky): such a map also changes no more than the covariance does, and takes a
-    tenth of the time to compute.
+    triangular (Cholesky): between tasks, a triangular map also changes little if the covariance
+    changes little, and it takes a tenth of the time to compute.
     """
     return _whitening_inside(covariance_inside(covariance, basis), basis.shape[1], shrinkage)
 
