@@ -106,16 +106,16 @@ TERMINATING = (
         (
             429,
             status(429, "TooManyRequests", "too many requests"),
-            "is in trouble .*; try again",
+            "cannot answer now .*; try again",
             3,
         ),
         (
             500,
             status(500, "InternalError", "Internal error occurred: failed calling webhook"),
-            "is in trouble .*failed calling webhook",
+            "cannot answer now .*failed calling webhook",
             3,
         ),
-        (503, "upstream connect error", "is in trouble .*upstream connect error", 3),
+        (503, "upstream connect error", "cannot answer now .*upstream connect error", 3),
     ],
     ids=lambda value: str(value)[:24] if isinstance(value, int) else "",
 )
