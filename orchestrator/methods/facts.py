@@ -8,8 +8,9 @@ which imports torch.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from orchestrator.config.backbones import InheritedBackboneConfig
 from orchestrator.config.experiment import Experiment
@@ -66,6 +67,50 @@ class LearnsFromUnlabeled(Protocol):
         """Return whether a role's stages read `LearningInputs.unlabeled`: these images are then
         part of their key.
         """
+        ...
+
+
+SharedKind = Literal["extraction", "teaching"]
+"""Kinds of work behind results that stages share: an extractor runs, or its layers are trained."""
+
+
+@dataclass(frozen=True)
+class SharedPasses:
+    """Image passes of a result that several stages share.
+
+    Attributes:
+        kind: Whether the passes extract features, or train layers.
+        network: Role whose extractor processes the images.
+        num_image_passes: Number of passes.
+        unlabeled: Whether the images are the unlabelled ones, which all tasks share.
+        of_views: Whether the images are seeded views, which no extractor mirrors again.
+    """
+
+    kind: SharedKind
+    network: Role
+    num_image_passes: int
+    unlabeled: bool = False
+    of_views: bool = False
+
+
+@runtime_checkable
+class CountsPasses(Protocol):
+    """Extension of `Method` for methods whose stages process images otherwise than once an epoch,
+    so that `orchestrator plan` can estimate their cost.
+    """
+
+    def num_own_epochs(self, role: Role, is_first_task: bool, experiment: Experiment) -> int:
+        """Return the epochs of a stage without those of shared results."""
+        ...
+
+    def passes_per_image(self, role: Role, experiment: Experiment) -> int:
+        """Return how many images a stage processes per training image and epoch."""
+        ...
+
+    def shared_passes(
+        self, is_first_task: bool, experiment: Experiment, num_labeled: int, num_unlabeled: int
+    ) -> Sequence[SharedPasses]:
+        """Return the passes of the shared results that a student's stage reads."""
         ...
 
 

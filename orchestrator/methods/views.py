@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from orchestrator.data.labeled_images import LabeledImages
+from orchestrator.methods.facts import SharedKind
 from orchestrator.models import Backbone, PowerNormalization
 from orchestrator.models.artifact import Artifact
 from orchestrator.models.backbones import FeatureGroup
+from orchestrator.models.backbones.cuts import multiply_adds
 from orchestrator.models.network import extract_features
 from orchestrator.training.context import LearningContext
 
@@ -134,10 +137,29 @@ def shared_features(
     def compute() -> Artifact:
         ranks = context.ranks
         found = ranks.gather(extract_features(extractor, ranks.share(images)), len(images))
-        return Artifact({"clean": in_half_precision(found)})
+        passes = passes_made("extraction", extractor, images[:1], len(images))
+        return Artifact({"clean": in_half_precision(found)}, passes)
 
     content = {"features by": extractor.digest(), "images": identity}
     return context.shared.obtain(content, compute).tensors["clean"]
+
+
+@torch.no_grad()
+def passes_made(
+    kind: SharedKind, extractor: Backbone, image: UInt8[Tensor, "n c h w"], num: int
+) -> dict[str, Any]:
+    """Return the image passes of a shared result, as values of its artifact, so that plans can
+    estimate the cost of others.
+
+    Args:
+        kind: Whether features were extracted, or layers trained.
+        extractor: The network, in evaluation mode.
+        image: One of the images, by which the multiply-adds are counted; may be empty.
+        num: Number of passes.
+    """
+    device = next(extractor.parameters()).device
+    size = multiply_adds(extractor, image.to(device)) if len(image) else 0
+    return {"passes": kind, "image_passes": num, "multiply_adds": size or None}
 
 
 def in_half_precision(features: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:

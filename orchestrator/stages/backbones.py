@@ -51,6 +51,13 @@ def work_of_an_image(experiment: Experiment, role: Role, shape: Shape) -> int | 
     """
     if is_pretrained(role, experiment) or (role == "student" and inherits(experiment)):
         return None
+    return size_of_network(experiment, role, shape)
+
+
+def size_of_network(experiment: Experiment, role: Role, shape: Shape) -> int | None:
+    """Return the multiply-adds of a role's extractor for one image, whether its stages run it or
+    not; None if no operation can be counted.
+    """
     with torch.no_grad(), torch.random.fork_rng(devices=()):
         config = without_pretrained_weights(experiment.backbone_of(role))
         image = torch.zeros(1, *shape, dtype=torch.uint8)

@@ -20,13 +20,18 @@ MAX_NOTES = 200
 _NOTED = (
     "stage",
     "seconds_without_features",
+    "seconds_of_shared",
     "num_train_workers",
     "num_images",
+    "image_passes",
     "multiply_adds",
     "epochs",
     "features_of",
+    "passes",
     "seconds",
     "backbone",
+    "shared",
+    "shared_work",
 )
 
 

@@ -30,10 +30,13 @@ class Extractors:
         num_features: Number of features of each extractor for one image, by role.
         multiply_adds: Multiply-adds of each extractor for one image, by role; None if they do not
             measure the cost of the role's stages.
+        networks: Multiply-adds of each extractor for one image, by role, whether the role's stages
+            run it or not; None if no operation can be counted.
     """
 
     num_features: Mapping[Role, int]
     multiply_adds: Mapping[Role, int | None]
+    networks: Mapping[Role, int | None]
 
 
 def extractors_of(experiment: Experiment, scenario: Scenario, store: StageStore) -> Extractors:
@@ -47,8 +50,12 @@ def extractors_of(experiment: Experiment, scenario: Scenario, store: StageStore)
         StorageUnavailableError: The store cannot be read.
     """
     match store.values_of(_key(experiment, scenario)):
-        case {"num_features": dict(num_features), "multiply_adds": dict(multiply_adds)}:
-            return Extractors(num_features, multiply_adds)
+        case {
+            "num_features": dict(num_features),
+            "multiply_adds": dict(multiply_adds),
+            "networks": dict(networks),
+        }:
+            return Extractors(num_features, multiply_adds, networks)
     return _measured(experiment, scenario)
 
 
@@ -71,12 +78,14 @@ def store_extractors(experiment: Experiment, scenario: Scenario, store: StageSto
 def _measured(experiment: Experiment, scenario: Scenario) -> Extractors:
     from orchestrator.stages.backbones import (  # noqa: PLC0415 - loads torch
         check_backbones,
+        size_of_network,
         work_of_an_image,
     )
 
     return Extractors(
         check_backbones(experiment, scenario),
         {role: work_of_an_image(experiment, role, scenario.shape) for role in ROLES},
+        {role: size_of_network(experiment, role, scenario.shape) for role in ROLES},
     )
 
 
@@ -89,7 +98,7 @@ def _key(experiment: Experiment, scenario: Scenario) -> str:
             role == "student" and inherits(experiment)
         )
         roles[role] = [identity, reads_tables]
-    content = ["extractors", _version_of_building(), scenario.shape, roles]
+    content = ["extractors with networks", _version_of_building(), scenario.shape, roles]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -37,6 +37,7 @@ from orchestrator.stages.fixed_features import features_by
 from orchestrator.stages.graph import Stage, evaluation_key
 from orchestrator.stages.label_beliefs import beliefs_as_artifact, beliefs_key, judge_labels
 from orchestrator.stages.shared_artifacts import SHARED, SharedInStore
+from orchestrator.stages.shared_work import own_image_passes, shared_work_of
 from orchestrator.stages.stage_reading import (
     ImagesOfClass,
     num_training_images,
@@ -156,6 +157,7 @@ class StageRunner:
         asked = time.perf_counter()
         views, unlabeled_views = self._views(stage)
         seconds_of_features = time.perf_counter() - asked
+        self._shared.take_seconds()  # the seconds of an earlier stage's evaluation
         upstream = self._upstream(stage)
         model = compute_stage(
             StageInputs(stage, experiment, scenario, upstream, views, unlabeled_views), context
@@ -171,11 +173,14 @@ class StageRunner:
                 "stage": stage.name,
                 "seconds": seconds,
                 "seconds_without_features": seconds - seconds_of_features,
+                "seconds_of_shared": self._shared.take_seconds(),
                 "num_train_workers": self._ranks.size,
                 "num_images": num_training_images(stage, experiment, scenario),
+                "image_passes": own_image_passes(stage, self._work),
                 "multiply_adds": work_of_an_image(experiment, stage.role, scenario.shape),
                 "epochs": epochs,
                 SHARED: self._shared.take_used(),
+                "shared_work": [it.key for it in shared_work_of(stage, self._work, self._features)],
             }
             store.save(stage.key, replace(learned, values={**learned.values, **values}))
             note_cost(store, values)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from orchestrator.models.artifact import Artifact
 from orchestrator.stages.claims import NO_CLAIMS, Claims, holding
+from orchestrator.stages.cost_notes import note_cost
 from orchestrator.stages.store import StageStore
 from orchestrator.training.ranks import ALONE, Ranks
 
@@ -31,11 +34,17 @@ class SharedInStore:
         self._ranks = ranks
         self._claims = claims
         self._used: dict[str, None] = {}
+        self._seconds = 0.0
 
     def take_used(self) -> list[str]:
         """Return the keys of the artifacts obtained since the last call."""
         used, self._used = list(self._used), {}
         return used
+
+    def take_seconds(self) -> float:
+        """Return the seconds in which artifacts were computed since the last call."""
+        seconds, self._seconds = self._seconds, 0.0
+        return seconds
 
     def obtain(self, content: Mapping[str, Any], compute: Callable[[], Artifact]) -> Artifact:
         """Return the stored artifact; compute and store the artifact if it is missing.
@@ -50,10 +59,22 @@ class SharedInStore:
             with holding(self._claims, key, self._ranks):
                 found = self._read(key)
                 if found is None:
-                    found = compute()
+                    found = self._computed(compute)
                     if self._ranks.is_first:
                         self._store.save(key, found)
+                        note_cost(self._store, found.values)
         return found
+
+    def _computed(self, compute: Callable[[], Artifact]) -> Artifact:
+        """Compute an artifact, and note in its values how long that took without other artifacts
+        that it needed.
+        """
+        started, before = time.perf_counter(), self._seconds
+        found = compute()
+        seconds = time.perf_counter() - started - (self._seconds - before)
+        self._seconds += seconds
+        cost = {"seconds": seconds, "num_train_workers": self._ranks.size}
+        return replace(found, values={**found.values, **cost})
 
     def _read(self, key: str) -> Artifact | None:
         if not self._ranks.from_first(lambda: self._store.values_of(key) is not None):

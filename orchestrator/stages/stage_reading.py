@@ -99,7 +99,7 @@ class TableKeys:
         }
         content = {
             "format": FEATURE_FORMAT,
-            "backbone": self._backbone_identity,
+            "backbone": self.extractor_identity,
             "images": self._pool.parts[c].fingerprint
             if split == UNLABELED
             else self._scenario.fingerprint_of_images(split, c),
@@ -116,7 +116,8 @@ class TableKeys:
         return len(self._scenario.indices[split][c]) * (1 + self._num_views(split))
 
     @cached_property
-    def _backbone_identity(self) -> dict[str, Any]:
+    def extractor_identity(self) -> dict[str, Any]:
+        """Return the identity of the teacher's backbone with its weights."""
         return backbone_identity(self._experiment.teacher.backbone)
 
     @property

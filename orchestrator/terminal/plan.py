@@ -115,11 +115,13 @@ def _features(plan: Plan) -> str:
 
 def _lines_without_estimate(kinds: Sequence[Kind]) -> list[str]:
     what = {
-        kind: "table of this extractor's features" if kind == "features" else "stage of this role"
-        for kind in kinds
+        "features": "table of this extractor's features",
+        "extraction": "features by layers that the student inherits",
+        "teaching": "training of inherited layers",
     }
     return [
-        f"cost       {kind}: no estimate, as no measured {what[kind]} is in the store"
+        f"cost       {kind}: no estimate, as no measured {what.get(kind, 'stage of this role')} is in"
+        " the store"
         for kind in kinds
     ]
 

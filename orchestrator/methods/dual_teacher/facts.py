@@ -10,7 +10,15 @@ from orchestrator.config.backbones import InheritedBackboneConfig
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import Role
 from orchestrator.config.teacher import FineTunedExtractorConfig
-from orchestrator.methods.facts import PRETRAINING_PATHS, STAGE_FORMATS, is_pretrained
+from orchestrator.methods.facts import (
+    PRETRAINING_PATHS,
+    STAGE_FORMATS,
+    SharedPasses,
+    inherits,
+    is_judged_by_tables,
+    is_pretrained,
+    is_taught,
+)
 
 _CLOSED_FORM = (
     "teacher.num_views",
@@ -104,13 +112,51 @@ class DualTeacherFacts:
             if not isinstance(own.backbone, InheritedBackboneConfig):
                 return own.training.epochs
             rounds = own.transfer_rounds if own.classifier_weight else 0
-            if own.teaching is None or not (is_first_task and own.embedding_weight):
-                return rounds
-            return rounds + own.teaching.training.epochs
+            return rounds + _taught_epochs(is_first_task, experiment)
         teacher = experiment.teacher
         trains = is_first_task or isinstance(teacher.extractor, FineTunedExtractorConfig)
         trains = trains and not is_pretrained(role, experiment)
         return teacher.refinement.epochs + (teacher.training.epochs if trains else 0)
+
+    def num_own_epochs(self, role: Role, is_first_task: bool, experiment: Experiment) -> int:
+        """Return the epochs of a stage without those in which the inherited layers are taught."""
+        taught = _taught_epochs(is_first_task, experiment) if role == "student" else 0
+        return self.num_epochs(role, is_first_task, experiment) - taught
+
+    def passes_per_image(self, role: Role, experiment: Experiment) -> int:
+        """Return 2 for a student that also imitates the teacher on mixtures, otherwise 1."""
+        own = experiment.student
+        if role == "teacher" or inherits(experiment) or is_pretrained("teacher", experiment):
+            return 1
+        return 2 if own.embedding_weight and own.mixture_weight else 1
+
+    def shared_passes(
+        self, is_first_task: bool, experiment: Experiment, num_labeled: int, num_unlabeled: int
+    ) -> Sequence[SharedPasses]:
+        """Return the passes of the teacher's answers to views, of the teaching, and of the
+        student's own features.
+        """
+        if not inherits(experiment) or is_judged_by_tables("student", experiment):
+            return ()
+        own = [SharedPasses("extraction", "student", num_labeled)]
+        if num_unlabeled and experiment.student.classifier_weight:
+            own.append(SharedPasses("extraction", "student", num_unlabeled, unlabeled=True))
+        teaching = experiment.student.teaching
+        if teaching is None or not (is_first_task and is_taught(experiment)):
+            return own
+        views = min(teaching.max_images, num_labeled + num_unlabeled) * teaching.num_views
+        steps = views * teaching.training.epochs
+        return (
+            SharedPasses("extraction", "teacher", views, of_views=True),
+            SharedPasses("teaching", "student", steps, of_views=True),
+            *own,
+        )
+
+
+def _taught_epochs(is_first_task: bool, experiment: Experiment) -> int:
+    teaching = experiment.student.teaching
+    is_now = is_first_task and is_taught(experiment)
+    return teaching.training.epochs if teaching is not None and is_now else 0
 
 
 def _paths_of_the_head(is_first_task: bool, experiment: Experiment) -> tuple[str, ...]:

@@ -2,11 +2,13 @@
 is started.
 
 The cost of a stage is assumed to be proportional to its *image passes* (its epochs times the
-training images of its task) and to the multiply-adds of its extractor per image. This is rough. It
-ignores that students also see exemplars of old classes, work outside epochs, evaluation, and the
-start of Ray, and it assumes that workers share the work without loss. Images that a pre-trained
-extractor must process first count once, with the first stage that needs them. The estimate
-distinguishes minutes from days.
+training images of its task, and the mixtures of them) and to the multiply-adds of its extractor per
+image. This is rough. It ignores that students also see exemplars of old classes, work outside
+epochs, most evaluations, and the start of Ray, and it assumes that workers share the work without
+loss. Images that a pre-trained extractor must process first count once, with the first stage that
+needs them; so do the passes of results that stages share: the teacher's answers to views, the
+teaching of inherited layers, and features by these layers. The estimate distinguishes minutes from
+days.
 """
 
 from __future__ import annotations
@@ -23,9 +25,9 @@ from orchestrator.distributed.machine import cpus_of_this_machine, gpus_of_this_
 from orchestrator.errors import ConfigError
 from orchestrator.pipelines.planning.cost import (
     KINDS,
+    Costs,
     Kind,
-    measurements,
-    rates,
+    costs_known,
     sum_if_known,
 )
 from orchestrator.pipelines.planning.planned_stages import (
@@ -111,7 +113,7 @@ class Plan:
 
     @property
     def _tables(self) -> list[PlannedTable]:
-        return [table for planned in self.stages for table in planned.tables]
+        return [table for it in self.stages for table in it.tables if table.kind == "features"]
 
     @property
     def kinds_without_estimate(self) -> list[Kind]:
@@ -140,13 +142,10 @@ def plan(experiment: Experiment, *, with_cuts: bool = False) -> Plan:
     """
     work = prepare_work(experiment)
     extractors = extractors_of(experiment, work.scenario, work.store)
-    costs = rates(
-        measurements(work.store, experiment.teacher.backbone),
-        {role: extractors.multiply_adds[role] for role in ROLES},
-    )
+    costs = costs_known(work.store, experiment, extractors.multiply_adds, extractors.networks)
     available, shortage = _room(experiment.execution)
     stages: list[PlannedStage] = []
-    made: set[str] = set()
+    made = set(costs.computed)
     tables = tables_of(work)
     for stage in work.stages:
         left = planned_stage(stage, work, costs, _state(stage, work.store), tables).without_tables(
@@ -156,10 +155,17 @@ def plan(experiment: Experiment, *, with_cuts: bool = False) -> Plan:
         stages.append(left.without_tables(made))
         made |= {table.key for table in left.tables}
     cuts = _cuts(work, with_cuts)
-    used: set[Kind] = {it.stage.role for it in stages if it.own_worker_seconds}
-    used |= {"features"} if any(it.tables for it in stages) else set()
-    factor = max([costs[kind].factor for kind in used if kind in costs], default=1.0)
+    factor = _factor(stages, costs)
     return Plan(work, stages, available, shortage, extractors.num_features["teacher"], cuts, factor)
+
+
+def _factor(stages: Sequence[PlannedStage], costs: Costs) -> float:
+    """Return the factor by which the cost of the stages may be too high or too low."""
+    tables = [table for it in stages for table in it.tables]
+    used: set[Kind] = {it.stage.role for it in stages if it.own_worker_seconds}
+    used |= {table.kind for table in tables}
+    of_rates = [rate.factor for kind, rate in costs.rates.items() if kind in used]
+    return max([*of_rates, *(table.factor for table in tables)], default=1.0)
 
 
 def critical_path_seconds(stages: Sequence[PlannedStage]) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -11,13 +11,14 @@ from orchestrator.config.roles import Role
 from orchestrator.distributed.resources import lanes_of
 from orchestrator.methods.facts import facts_of
 from orchestrator.pipelines.planning.cost import (
+    Costs,
     Kind,
     Rate,
-    num_image_passes,
     sum_if_known,
 )
 from orchestrator.stages import Stage, Work
 from orchestrator.stages.graph import evaluation_key
+from orchestrator.stages.shared_work import num_image_passes, own_image_passes, shared_work_of
 from orchestrator.stages.stage_reading import (
     ImagesOfClass,
     TableKeys,
@@ -37,17 +38,22 @@ class StageState(StrEnum):
 
 @dataclass(frozen=True)
 class PlannedTable:
-    """Feature table that must exist before a stage can be trained or evaluated.
+    """Feature table, or another shared result, that must exist before a stage can be trained or
+    evaluated.
 
     Attributes:
-        key: The key of the table in the store.
-        num_images: Number of images that the extractor must process.
+        key: The key of the table in the store, or of the shared result (`SharedWork.key`).
+        num_images: Number of images that the extractor must process, repeated images included.
         worker_seconds: The estimated cost; None if unknown.
+        kind: The kind of work.
+        factor: Factor by which the cost may be too high or too low; at least 1.
     """
 
     key: str
     num_images: int
     worker_seconds: float | None
+    kind: Kind = "features"
+    factor: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -92,9 +98,7 @@ class PlannedStage:
     def kinds_without_estimate(self) -> set[Kind]:
         """Return the kinds of work without a cost estimate."""
         unknown: set[Kind] = set() if self.own_worker_seconds is not None else {self.stage.role}
-        return unknown | (
-            {"features"} if any(table.worker_seconds is None for table in self.tables) else set()
-        )
+        return unknown | {table.kind for table in self.tables if table.worker_seconds is None}
 
     @property
     def seconds(self) -> float | None:
@@ -103,15 +107,15 @@ class PlannedStage:
 
 
 def planned_stage(
-    stage: Stage, work: Work, costs: Mapping[Kind, Rate], state: StageState, tables: TableKeys
+    stage: Stage, work: Work, costs: Costs, state: StageState, tables: TableKeys
 ) -> PlannedStage:
-    """Return a stage with its size and cost, and the feature tables that the stage and its
-    evaluation read, except for tables that only stored results read.
+    """Return a stage with its size and cost, and the feature tables and shared results that the
+    stage and its evaluation read, except for those that only stored results read.
 
     Args:
         stage: The stage.
         work: The work to which the stage belongs.
-        costs: Worker-seconds per image pass, by role, and per image of a table.
+        costs: The known costs.
         state: How much of the stage is stored.
         tables: The feature tables of the work.
     """
@@ -121,7 +125,7 @@ def planned_stage(
         facts_of(experiment).num_epochs(stage.role, is_first, experiment),
         num_training_images(stage, experiment, work.scenario),
     )
-    read = tables_judged_by(stage, experiment, work.scenario)
+    read, shared = tables_judged_by(stage, experiment, work.scenario), list[PlannedTable]()
     if state is StageState.STORED:
         cost: float | None = 0.0
         is_judged = (
@@ -129,8 +133,12 @@ def planned_stage(
         )
         read = [] if is_judged else read
     else:
-        rate = costs.get(stage.role)
-        cost = num_image_passes(epochs, images) * rate.worker_seconds if rate else None
+        rate = costs.rates.get(stage.role)
+        if rate is not None and rate.with_shared:
+            cost = num_image_passes(epochs, images) * rate.worker_seconds
+        else:
+            cost = own_image_passes(stage, work) * rate.worker_seconds if rate else None
+            shared = _planned_shared(stage, work, costs, tables)
         read = [*tables_learned_from(stage, experiment, work.scenario), *read]
     return PlannedStage(
         stage,
@@ -139,7 +147,7 @@ def planned_stage(
         epochs,
         workers,
         cost,
-        _planned_tables(read, tables, costs.get("features")),
+        [*_planned_tables(read, tables, costs.rates.get("features")), *shared],
     )
 
 
@@ -158,6 +166,18 @@ def _planned_tables(
         PlannedTable(key, num, None if rate is None else num * rate.worker_seconds)
         for key, num in sizes.items()
     ]
+
+
+def _planned_shared(
+    stage: Stage, work: Work, costs: Costs, tables: TableKeys
+) -> list[PlannedTable]:
+    planned = []
+    for each in shared_work_of(stage, work, tables):
+        rate, num = costs.rate_of(each), each.passes.num_image_passes
+        seconds = None if rate is None else num * rate.worker_seconds
+        factor = 1.0 if rate is None else rate.factor
+        planned.append(PlannedTable(each.key, num, seconds, each.passes.kind, factor))
+    return planned
 
 
 def _num_train_workers(role: Role, execution: ExecutionConfig) -> int:

@@ -10,7 +10,7 @@ the overhead of a trial beyond its stages are not counted.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from orchestrator.config.execution import ExecutionConfig, RayConfig
@@ -20,7 +20,7 @@ from orchestrator.config.search_space import SearchSpace
 from orchestrator.config.searchers import GridSearchConfig
 from orchestrator.distributed.machine import cpus_of_this_machine, gpus_of_this_machine
 from orchestrator.errors import ConfigError
-from orchestrator.pipelines.planning.cost import Kind, Rate, measurements, rates
+from orchestrator.pipelines.planning.cost import Costs, Kind, costs_known
 from orchestrator.pipelines.planning.planned_stages import (
     PlannedStage,
     StageState,
@@ -35,7 +35,7 @@ from orchestrator.pipelines.planning.sweep_cost import (
 )
 from orchestrator.pipelines.sweep.sampling import sampler_of
 from orchestrator.stages import Preparation, check_backbones
-from orchestrator.stages.backbones import work_of_an_image
+from orchestrator.stages.backbones import size_of_network, work_of_an_image
 from orchestrator.stages.costs_ahead import CostsAhead
 from orchestrator.tuning.configuration import Configuration
 from orchestrator.tuning.share import TrialRoom, TrialShare
@@ -99,12 +99,14 @@ def plan_sweep(search_space: SearchSpace, experiment: Experiment) -> SweepPlan:
         if len(configurations) <= MAX_TRIALS
         else random.Random(0).sample(configurations, MAX_TRIALS)  # noqa: S311 - no secrets
     )
-    costs = rates(
-        measurements(work.store, experiment.teacher.backbone),
+    costs = costs_known(
+        work.store,
+        experiment,
         {role: work_of_an_image(experiment, role, work.scenario.shape) for role in ROLES},
+        {role: size_of_network(experiment, role, work.scenario.shape) for role in ROLES},
     )
     trials = _trials(space, chosen, preparation, costs)
-    stored = work.store.stored(_keys_of(trials))
+    stored = work.store.stored(_keys_of(trials)) | costs.computed
     room = _room(experiment.execution, search_space.max_concurrent_trials)
     return SweepPlan(
         search_space,
@@ -152,7 +154,7 @@ def _trials(
     space: Space,
     configurations: Sequence[Configuration],
     preparation: Preparation,
-    costs: Mapping[Kind, Rate],
+    costs: Costs,
 ) -> list[TrialStages]:
     def stages_of(experiment: Experiment) -> list[PlannedStage]:
         work = preparation.work_of(experiment)

@@ -12,7 +12,7 @@ from orchestrator.config.roles import ROLES
 from orchestrator.data import Scenario
 from orchestrator.models.backbones import build_backbone
 from orchestrator.stages import StageStore, extractors, prepare_work
-from orchestrator.stages.backbones import check_backbones, work_of_an_image
+from orchestrator.stages.backbones import check_backbones, size_of_network, work_of_an_image
 from orchestrator.stages.extractors import Extractors, extractors_of, store_extractors
 
 
@@ -46,6 +46,7 @@ def test_stored_values_equal_measured_ones_and_nothing_is_built_again(
     measured = Extractors(
         check_backbones(experiment, scenario),
         {role: work_of_an_image(experiment, role, scenario.shape) for role in ROLES},
+        {role: size_of_network(experiment, role, scenario.shape) for role in ROLES},
     )
     assert extractors_of(experiment, scenario, store) == measured
     store_extractors(experiment, scenario, store)

@@ -32,6 +32,7 @@ from orchestrator.data.augmentation import mix
 from orchestrator.data.batches import BalancedBatches
 from orchestrator.data.image_table import room_on_disk
 from orchestrator.methods.method import LearningInputs
+from orchestrator.methods.views import passes_made
 from orchestrator.models import Backbone, PowerNormalization
 from orchestrator.models.artifact import Artifact
 from orchestrator.models.backbones import FeatureGroup
@@ -152,7 +153,9 @@ class SeededViews:
             own = ranks.share(self.view(index))
             features = ranks.gather(extract_features(looking, own), len(self.images))
             parts.append(features[:, -num_final:].half().cpu())
-        return Artifact({"final": torch.cat(parts)})
+        num = self.num_views * len(self.images)
+        passes = passes_made("extraction", looking, self.images[:1], num)
+        return Artifact({"final": torch.cat(parts)}, passes)
 
 
 def _unmirrored(extractor: Backbone) -> Backbone:
@@ -186,6 +189,7 @@ def _teach(
     start = normalization(extract_features(learned, images[: len(views.images)]))
     centre, deviation = start.mean(dim=0), start.std(dim=0).clamp_min(_LEAST_DEVIATION)
     first = targets[: len(views.images)].to(context.device)
+    passes = passes_made("teaching", learned, images[:1], config.training.epochs * len(images))
     projection = _ridge((start - centre) / deviation, first, context)
     variance = targets.var(dim=0).sum().clamp_min(_LEAST_DEVIATION)
     module = _Foresight(_last_stage(learned), projection)
@@ -206,7 +210,8 @@ def _teach(
     train("layers", [module], batches, loss, config.training, noting)
     explained = 1 - epochs[-1]["metrics"]["embedding"] if epochs else 0.0
     learned.requires_grad_(True)
-    return Artifact(dict(learned.state_dict()), {"epochs": epochs, "explained": explained})
+    values = {"epochs": epochs, "explained": explained, **passes}
+    return Artifact(dict(learned.state_dict()), values)
 
 
 def _targets(final: Float[Tensor, "m f"], dimensions: int) -> Float[Tensor, "m k"]:

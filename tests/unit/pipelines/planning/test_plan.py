@@ -30,7 +30,6 @@ from orchestrator.pipelines.planning.cost import (
     Measurement,
     Rate,
     measurements,
-    num_image_passes,
     rates,
 )
 from orchestrator.pipelines.planning.plan import Plan, critical_path_seconds, plan
@@ -38,6 +37,7 @@ from orchestrator.pipelines.planning.planned_stages import PlannedStage, StageSt
 from orchestrator.stages import Stage, StageRunner, StageStore, prepare_work
 from orchestrator.stages.graph import evaluation_key
 from orchestrator.stages.retention import newest_keys
+from orchestrator.stages.shared_work import num_image_passes
 from orchestrator.stages.stage_reading import num_training_images
 from tests.every_method import METHODS, small
 
@@ -244,9 +244,12 @@ def test_a_stored_stage_measures_its_worker_seconds_and_its_epochs_times_images(
     tmp_path: Path,
 ) -> None:
     values = _stage_values("teacher[0]", 3.0, num_train_workers=2)
-    assert _measured(tmp_path, values, _stage_values("student[0]", 4.0, num_images=7)) == [
-        Measurement("teacher", 2 * 5, 6.0),
-        Measurement("student", 2 * 7, 4.0),
+    student = _stage_values("student[0]", 4.0, num_images=7)
+    recorded = {**student, "image_passes": 9, "seconds_of_shared": 1.0}
+    assert _measured(tmp_path, values, student, recorded) == [
+        Measurement("teacher", 2 * 5, 6.0, with_shared=True),
+        Measurement("student", 2 * 7, 4.0, with_shared=True),
+        Measurement("student", 9, 3.0),
     ]
 
 
