@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from orchestrator.figures.chart_lines import Chart, Line
 from orchestrator.figures.layout import share_formatter
 from orchestrator.figures.palette import GRID, INK, MUTED, SERIES
 from orchestrator.figures.svg import inline_svg
@@ -25,32 +24,6 @@ _MARKERS = "osD^vPX*"
 _DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.2, 1.2, 1.2)))
 _MOST_MARKERS = 25
 _COLOURS = [colour.light for colour in SERIES.values()]
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """Line of a chart.
-
-    Attributes:
-        label: Name in the legend.
-        points: (step, value) pairs; non-finite values leave gaps.
-    """
-
-    label: str
-    points: Sequence[tuple[int, float]]
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """Drawn chart.
-
-    Attributes:
-        title: Title above the chart.
-        drawing: The SVG picture.
-    """
-
-    title: str
-    drawing: Markup
 
 
 def line_chart(

@@ -2,14 +2,16 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from orchestrator.figures.matrix_colours import ACCURACY_COLOURS, ACCURACY_SCALE, text_colour
+from orchestrator.figures.matrix_colours import ACCURACY_COLOURS, ACCURACY_POWER, text_colour
 from orchestrator.figures.palette import INK, MUTED
 
 _SCALE_TICKS = (0.0, 0.5, 0.7, 0.8, 0.9, 1.0)
@@ -27,7 +29,7 @@ def draw_matrix(axes: Axes, values: NDArray[np.float64], title: str, side_inches
             cells.
     """
     num_tasks = len(values)
-    axes.imshow(np.ma.masked_invalid(values), cmap=ACCURACY_COLOURS, norm=ACCURACY_SCALE)
+    axes.imshow(np.ma.masked_invalid(values), **_scale())
     decimals = 1 if num_tasks <= 12 else 0
     font_size = min(12.0, 0.28 * 72 * side_inches / num_tasks)
     for (i, j), value in np.ndenumerate(values):
@@ -57,10 +59,18 @@ def name_tasks(axes: Axes, class_names_per_task: Sequence[Sequence[str]]) -> Non
 
 def draw_scale(figure: Figure, axes: Axes) -> None:
     """Draw the colour bar into an empty plot."""
-    bar = figure.colorbar(ScalarMappable(ACCURACY_SCALE, ACCURACY_COLOURS), cax=axes)
+    bar = figure.colorbar(ScalarMappable(**_scale()), cax=axes)
     bar.set_ticks(_SCALE_TICKS, labels=[f"{100 * tick:.0f} %" for tick in _SCALE_TICKS])
     bar.ax.tick_params(length=0, labelsize=9, colors=MUTED)
     bar.outline.set_visible(False)
+
+
+def _scale() -> dict[str, Any]:
+    """Return Matplotlib's colour map and norm of the colours that tables have, too."""
+    return {
+        "cmap": LinearSegmentedColormap.from_list("accuracy", ACCURACY_COLOURS),
+        "norm": PowerNorm(gamma=ACCURACY_POWER, vmin=0.0, vmax=1.0),
+    }
 
 
 def _listed(class_names: Sequence[str]) -> str:

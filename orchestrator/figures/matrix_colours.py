@@ -6,31 +6,29 @@ Pictures and the tables of HTML pages use the same colours.
 from __future__ import annotations
 
 import math
+import operator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
-
-import numpy as np
-from matplotlib.colors import LinearSegmentedColormap, PowerNorm, to_hex
 
 Rgb: TypeAlias = tuple[float, float, float]
 
 # One hue from light to dark: the order survives colour blindness and a black-and-white printer.
 # White is not part of the scale: it means a task not yet learned.
-ACCURACY_COLOURS = LinearSegmentedColormap.from_list(
-    "accuracy", ["#e1eaf3", "#b0cde5", "#4f94c4", "#0f5c95", "#06304f"]
-)
+ACCURACY_COLOURS = ("#e1eaf3", "#b0cde5", "#4f94c4", "#0f5c95", "#06304f")
 # Every picture has the same scale, so that runs are comparable; the power stretches the range from
 # 80 to 100 %, where good runs differ.
-ACCURACY_SCALE = PowerNorm(gamma=3.0, vmin=0.0, vmax=1.0)
+ACCURACY_POWER = 3.0
 # Colours for worse, equal and better: distinguishable with every kind of colour blindness, and by
 # the sign in each cell.
-_DIFFERENCE_COLOURS = LinearSegmentedColormap.from_list(
-    "difference", ["#7a2f00", "#d9853b", "#f2f2f0", "#4f94c4", "#06304f"]
-)
+DIFFERENCE_COLOURS = ("#7a2f00", "#d9853b", "#f2f2f0", "#4f94c4", "#06304f")
+_NUM_SHADES = 256  # of a colour map of Matplotlib
 _FULL_DIFFERENCE = 0.3
 _SPREAD = 0.6  # exponent that makes small differences, which matter most, more distinct
 # Black and white text are equally readable on this luminance (WCAG 2).
 _EQUAL_CONTRAST_LUMINANCE = math.sqrt(1.05 * 0.05) - 0.05
+
+_TEXTS: dict[str, Rgb] = {"black": (0.0, 0.0, 0.0), "white": (1.0, 1.0, 1.0)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +47,12 @@ def accuracy_colours(accuracy: float) -> CellColours:
 def difference_colours(difference: float) -> CellColours:
     """Return the colours of a table cell with the difference of two accuracies (fractions)."""
     strength = min(1.0, abs(difference) / _FULL_DIFFERENCE) ** _SPREAD
-    red, green, blue, _ = _DIFFERENCE_COLOURS(0.5 + math.copysign(strength / 2, difference))
-    return _colours((red, green, blue))
+    return _colours(_blended(DIFFERENCE_COLOURS, 0.5 + math.copysign(strength / 2, difference)))
 
 
 def cell_colour(accuracy: float) -> Rgb:
     """Return red, green and blue (0 … 1) of the cell for an accuracy."""
-    red, green, blue, _ = ACCURACY_COLOURS(float(ACCURACY_SCALE(accuracy)))
-    return red, green, blue
+    return _blended(ACCURACY_COLOURS, accuracy**ACCURACY_POWER)
 
 
 def text_colour(accuracy: float) -> str:
@@ -75,8 +71,35 @@ def readable_on(background: Rgb) -> str:
 def luminance(colour: Rgb) -> float:
     """Return the relative luminance by WCAG 2: 0 for black, 1 for white."""
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
-    return float(np.dot([0.2126, 0.7152, 0.0722], linear))
+    return math.fsum(map(operator.mul, (0.2126, 0.7152, 0.0722), linear))
 
 
 def _colours(background: Rgb) -> CellColours:
-    return CellColours(to_hex(background), to_hex(readable_on(background)))
+    return CellColours(_as_hex(background), _as_hex(_TEXTS[readable_on(background)]))
+
+
+def _blended(colours: Sequence[str], share: float) -> Rgb:
+    """Return the colour at a share of the way through evenly spaced colours, as a colour map of
+    Matplotlib gives it. Tables need no other part of Matplotlib, which is slow to import.
+
+    Args:
+        colours: The colours, as #rrggbb.
+        share: In [0, 1]; values outside give the first or last colour, NaN gives black.
+    """
+    if math.isnan(share):
+        return _TEXTS["black"]
+    shade = min(_NUM_SHADES - 1, max(0, int(share * _NUM_SHADES))) / (_NUM_SHADES - 1)
+    place = shade * (len(colours) - 1)
+    before = min(int(place), len(colours) - 2)
+    ends = zip(_rgb(colours[before]), _rgb(colours[before + 1]), strict=True)
+    red, green, blue = (low + (high - low) * (place - before) for low, high in ends)
+    return red, green, blue
+
+
+def _rgb(colour: str) -> Rgb:
+    red, green, blue = (int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5))
+    return red, green, blue
+
+
+def _as_hex(colour: Rgb) -> str:
+    return "#" + "".join(f"{round(part * 255):02x}" for part in colour)

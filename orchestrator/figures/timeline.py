@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 from matplotlib.axes import Axes
 
-from orchestrator.figures.charts import Chart, empty_chart, finished_chart, line_style
+from orchestrator.figures.chart_lines import Chart
+from orchestrator.figures.charts import empty_chart, finished_chart, line_style
 from orchestrator.figures.palette import MUTED, SERIES
 
 _LEAST_SPAN = timedelta(minutes=10)

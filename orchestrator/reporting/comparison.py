@@ -10,7 +10,8 @@ from string import ascii_uppercase
 from orchestrator.config.places import is_place
 from orchestrator.config.roles import ROLES, Role
 from orchestrator.evaluation import forgetting_after
-from orchestrator.figures.charts import Chart, Line, line_chart
+from orchestrator.figures.chart_lines import Chart, Line
+from orchestrator.figures.charts import line_chart
 from orchestrator.reporting.classes import moved_classes
 from orchestrator.reporting.configuration import differences
 from orchestrator.reporting.matrices import Cells, accuracy_cells, difference_cells

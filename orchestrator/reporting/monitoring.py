@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestrator.figures.charts import Chart, Line, line_chart
+from orchestrator.figures.chart_lines import Chart, Line
+from orchestrator.figures.charts import line_chart
 
 _X_LABEL = "measurement of new images without labels"
 

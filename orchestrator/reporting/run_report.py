@@ -12,10 +12,11 @@ from orchestrator.config.places import is_place
 from orchestrator.config.roles import ROLES, Role
 from orchestrator.evaluation import AccuracyMatrix, accuracy_after, forgetting_of_task
 from orchestrator.evaluation.suspicious_labels import SuspiciousLabel, from_csv
-from orchestrator.figures.charts import Chart, Line, line_chart
+from orchestrator.figures.chart_lines import Line, LineChart
 from orchestrator.reporting.classes import MOST_LISTED as MOST_LISTED_CLASSES
 from orchestrator.reporting.classes import MOST_SHOWN, classes_section
 from orchestrator.reporting.configuration import unlike_defaults
+from orchestrator.reporting.line_charts import DrawCharts, draw_charts
 from orchestrator.reporting.matrices import accuracy_cells
 from orchestrator.reporting.measures import MEASURES
 from orchestrator.reporting.pages import render
@@ -57,16 +58,20 @@ class Suspicious:
     picture: str
 
 
-def run_report(run: TrackedRun, others: Sequence[TrackedRun] = ()) -> str:
+def run_report(
+    run: TrackedRun, others: Sequence[TrackedRun] = (), draw: DrawCharts = draw_charts
+) -> str:
     """Return the report as one HTML page; for an unfinished run, with the results so far.
 
     Args:
         run: The run, with `needed_histories`, and its summary if it has one.
         others: Finished runs on the same data set, for the table of baselines and ablations; `run`
             may be among them.
+        draw: Draws the charts.
     """
     matrices = {role: run.matrix(role) for role in ROLES}
-    summary = run.summary or {}
+    summary, results, training = run.summary or {}, _charts(matrices), _training_charts(run)
+    drawn = {chart.title: chart for chart in draw([*results, *training])}
     return render(
         "run.html.j2",
         title=run.name,
@@ -76,8 +81,8 @@ def run_report(run: TrackedRun, others: Sequence[TrackedRun] = ()) -> str:
         matrices={role: accuracy_cells(matrix) for role, matrix in matrices.items() if matrix},
         tasks=_tasks(summary),
         unlabeled_words=_unlabeled_words(summary),
-        charts=_charts(matrices),
-        training_charts=_training_charts(run),
+        charts=[drawn[chart.title] for chart in results if chart.title in drawn],
+        training_charts=[drawn[chart.title] for chart in training if chart.title in drawn],
         classes=classes_section(run),
         num_classes_shown=MOST_SHOWN,
         num_classes_listed=MOST_LISTED_CLASSES,
@@ -136,14 +141,13 @@ def _unlabeled_words(summary: Mapping[str, Any]) -> str:
     return unlabeled_words(unlabeled["num_images"], unlabeled["num_left_out"])
 
 
-def _charts(matrices: dict[Role, list[list[float]]]) -> list[Chart]:
+def _charts(matrices: dict[Role, list[list[float]]]) -> list[LineChart]:
     curves = [Line(role.capitalize(), mean_accuracies(matrix)) for role, matrix in matrices.items()]
     forgotten = [Line(role.capitalize(), _forgotten(matrix)) for role, matrix in matrices.items()]
-    charts = [
-        line_chart("Accuracy: mean over the tasks learned so far", curves, "tasks learned"),
-        line_chart("Forgetting of each task at the end", forgotten, "task"),
+    return [
+        LineChart("Accuracy: mean over the tasks learned so far", curves, "tasks learned"),
+        LineChart("Forgetting of each task at the end", forgotten, "task"),
     ]
-    return [chart for chart in charts if chart is not None]
 
 
 def _forgotten(matrix: AccuracyMatrix) -> list[tuple[int, float]]:
@@ -151,22 +155,17 @@ def _forgotten(matrix: AccuracyMatrix) -> list[tuple[int, float]]:
     return [(task + 1, forgetting_of_task(matrix, last, task)) for task in range(last)]
 
 
-def _training_charts(run: TrackedRun) -> list[Chart]:
+def _training_charts(run: TrackedRun) -> list[LineChart]:
     def lines(role: Role, parts: Sequence[str]) -> list[Line]:
         return [
             Line(part, run.histories.get(names.training_metric(role, part), ())) for part in parts
         ]
 
-    losses = [part for part in names.TRAINING_PARTS["student"] if part not in _RATIOS]
+    parts = names.TRAINING_PARTS
+    losses = [part for part in parts["student"] if part not in _RATIOS]
     ratios = [Line(line.label.upper(), line.points) for line in lines("student", _RATIOS)]
-    charts = [
-        line_chart(
-            "Training the teacher",
-            lines("teacher", names.TRAINING_PARTS["teacher"]),
-            "epoch",
-            is_share=False,
-        ),
-        line_chart("Training the student", lines("student", losses), "epoch", is_share=False),
-        line_chart("Transfer ratios", ratios, "epoch of the student", is_share=False),
+    return [
+        LineChart("Training the teacher", lines("teacher", parts["teacher"]), "epoch", False),
+        LineChart("Training the student", lines("student", losses), "epoch", False),
+        LineChart("Transfer ratios", ratios, "epoch of the student", False),
     ]
-    return [chart for chart in charts if chart is not None]

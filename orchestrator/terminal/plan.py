@@ -120,8 +120,8 @@ def _lines_without_estimate(kinds: Sequence[Kind]) -> list[str]:
         "teaching": "training of inherited layers",
     }
     return [
-        f"cost       {kind}: no estimate, as no measured {what.get(kind, 'stage of this role')} is in"
-        " the store"
+        f"cost       {kind}: no estimate, as no measured {what.get(kind, 'stage of this role')} is"
+        " in the store"
         for kind in kinds
     ]
 

@@ -20,7 +20,7 @@ from orchestrator.config.roles import ROLES, Role
 from orchestrator.errors import StorageUnavailableError
 from orchestrator.evaluation.confusion import as_csv
 from orchestrator.pipelines.run.log import RunLog
-from orchestrator.pipelines.run.pictures import write_pictures
+from orchestrator.pipelines.run.pictures import charts_kept_in, write_pictures
 from orchestrator.pipelines.run.record import RunRecord
 from orchestrator.pipelines.run.suspicious_labels import Suspicions, write_suspicions
 from orchestrator.tracking import RunStatus, Tracker, names
@@ -85,7 +85,7 @@ def write_outputs(
 
 
 def _write_files(folder: Path, summary: dict[str, Any], record: RunRecord, log: RunLog) -> None:
-    from orchestrator.reporting.pages import write_page  # noqa: PLC0415 - draws with matplotlib
+    from orchestrator.reporting.pages import write_page  # noqa: PLC0415 - slow to import
     from orchestrator.reporting.run_report import run_report  # noqa: PLC0415
 
     experiment, about = record.experiment, environment()
@@ -94,7 +94,8 @@ def _write_files(folder: Path, summary: dict[str, Any], record: RunRecord, log: 
     write_json(folder / output_files.ENVIRONMENT_FILE, about)
     write_whole(folder / output_files.CONFUSION_FILE, as_csv(record.confusions()))
     tracked = replace(_tracked_run(summary, record, log, about), **_written_lists(folder))
-    write_page(folder / output_files.REPORT_FILE, run_report(tracked))
+    page = run_report(tracked, draw=charts_kept_in(record.store))
+    write_page(folder / output_files.REPORT_FILE, page)
     class_names = [[str(label) for label in task["classes"]] for task in summary["tasks"]]
     title = f"{experiment.name}, {experiment.method.kind}, seed {experiment.seed}"
     matrices = {role: record.matrix(role) for role in ROLES}

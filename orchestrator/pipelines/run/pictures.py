@@ -1,19 +1,23 @@
-"""Keep the pictures of a run in the stage store. Drawing them takes longer than writing any other
-output, and a run whose stages are all stored would draw the same pictures as an earlier run.
+"""Keep the pictures and charts of a run in the stage store. Drawing them takes longer than writing
+any other output, and a run whose stages are all stored would draw the same ones as an earlier run.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 
 import torch
+from markupsafe import Markup
 
 from orchestrator import figures
+from orchestrator.figures.chart_lines import Chart, LineChart
 from orchestrator.models.artifact import Artifact
+from orchestrator.reporting.line_charts import DrawCharts, draw_charts
 from orchestrator.stages import StageStore
 from orchestrator.whole_files import write_whole
 
@@ -37,11 +41,32 @@ def write_pictures(folder: Path, store: StageStore, shown: object, draw: Draw) -
         StorageUnavailableError: The store cannot be read or written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps([_version_of_drawing(), shown], sort_keys=True, ensure_ascii=False)
-    found = _kept(store, text, draw) if text.isascii() else draw()
+    found = _drawn_once(store, shown, draw)
     for name, content in found.items():
         write_whole(folder / name, content)
     return [folder / name for name in found]
+
+
+def charts_kept_in(store: StageStore) -> DrawCharts:
+    """Return a function that draws charts, or reads them from the stage store if it has them.
+
+    It raises `StorageUnavailableError` if the store cannot be read or written.
+    """
+
+    def draw(charts: Sequence[LineChart]) -> list[Chart]:
+        def drawn() -> dict[str, bytes]:
+            return {it.title: it.drawing.encode() for it in draw_charts(charts)}
+
+        found = _drawn_once(store, ["charts", *map(asdict, charts)], drawn)
+        # Matplotlib has escaped the texts
+        return [Chart(title, Markup(text.decode())) for title, text in found.items()]  # noqa: S704
+
+    return draw
+
+
+def _drawn_once(store: StageStore, shown: object, draw: Draw) -> Mapping[str, bytes]:
+    text = json.dumps([_version_of_drawing(), shown], sort_keys=True, ensure_ascii=False)
+    return _kept(store, text, draw) if text.isascii() else draw()
 
 
 def _kept(store: StageStore, text: str, draw: Draw) -> Mapping[str, bytes]:

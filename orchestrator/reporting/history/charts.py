@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from orchestrator.figures.charts import Chart, line_chart
+from orchestrator.figures.chart_lines import Chart
+from orchestrator.figures.charts import line_chart
 from orchestrator.figures.timeline import DatedLine, bar_chart, timeline
 from orchestrator.reporting.history.classes import spread_lines
 from orchestrator.reporting.history.facts import History

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from orchestrator.config.roles import Role
-from orchestrator.figures.charts import Line
+from orchestrator.figures.chart_lines import Line
 from orchestrator.figures.matrix_colours import accuracy_colours
 from orchestrator.reporting.history.facts import History, Version
 from orchestrator.reporting.matrices import Cell

@@ -3,7 +3,8 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from orchestrator.figures.charts import Line, empty_chart, finished_chart, line_chart
+from orchestrator.figures.chart_lines import Line
+from orchestrator.figures.charts import empty_chart, finished_chart, line_chart
 
 
 def drawn(*lines: Line) -> str:

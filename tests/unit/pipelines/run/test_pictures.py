@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.pipelines.run.pictures import write_pictures
+from orchestrator.figures.chart_lines import Line, LineChart
+from orchestrator.pipelines.run.pictures import charts_kept_in, write_pictures
+from orchestrator.reporting.line_charts import draw_charts
 from orchestrator.stages import StageStore
 
 
@@ -60,3 +62,17 @@ def test_names_that_need_system_fonts_are_drawn_each_time(write: Write, artist: 
     write("猫")
     write("猫")
     assert artist.num_drawn == 2
+
+
+def test_charts_are_drawn_once_and_look_the_same_from_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = StageStore(str(tmp_path))
+    lines = [Line("loss < 1", [(1, 0.5), (2, float("nan")), (3, 0.25)])]
+    charts = [LineChart("Training", lines, "epoch"), LineChart("Empty", [], "epoch")]
+    drawn = charts_kept_in(store)(charts)
+    assert drawn == draw_charts(charts)
+    assert [chart.title for chart in drawn] == ["Training"]
+    monkeypatch.setattr("orchestrator.pipelines.run.pictures.draw_charts", lambda _: [])
+    assert charts_kept_in(store)(charts) == drawn
+    assert charts_kept_in(store)([LineChart("Training", lines, "step")]) == []

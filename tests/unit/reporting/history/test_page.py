@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from orchestrator.figures.charts import Line, line_chart
+from orchestrator.figures.chart_lines import Line
+from orchestrator.figures.charts import line_chart
 from orchestrator.reporting.history.charts import ChartGroup
 from orchestrator.reporting.history.facts import Delivery, History, Version
 from orchestrator.reporting.history.page import ShownTick, history_page
