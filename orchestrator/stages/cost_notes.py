@@ -17,6 +17,7 @@ from orchestrator.stages.store import StageStore
 
 NOTES = "costs.json"
 MAX_NOTES = 200
+SHARED = "shared"  # name of the value in which a stage lists the shared artifacts that it used
 _NOTED = (
     "stage",
     "seconds_without_features",
@@ -30,7 +31,7 @@ _NOTED = (
     "passes",
     "seconds",
     "backbone",
-    "shared",
+    SHARED,
     "shared_work",
 )
 

@@ -20,8 +20,8 @@ from orchestrator.evaluation.classification import accuracies
 from orchestrator.methods.method import Model
 from orchestrator.models.artifact import Artifact
 from orchestrator.models.network import predict, predict_from_features
+from orchestrator.stages.cost_notes import SHARED
 from orchestrator.stages.graph import Stage, tells_certainty
-from orchestrator.stages.shared_artifacts import SHARED
 from orchestrator.training.ranks import ALONE, Ranks
 
 Rows = dict[Split, list[float]]

@@ -23,7 +23,7 @@ from orchestrator.stages.backbones import work_of_an_image
 from orchestrator.stages.checkpoints import StoreCheckpoints
 from orchestrator.stages.claims import NO_CLAIMS, Claims, holding
 from orchestrator.stages.computation import StageInputs, Upstream, compute_stage
-from orchestrator.stages.cost_notes import note_cost
+from orchestrator.stages.cost_notes import SHARED, note_cost
 from orchestrator.stages.evaluation import FeaturesOf, evaluate
 from orchestrator.stages.events import (
     EpochFinished,
@@ -36,7 +36,7 @@ from orchestrator.stages.feature_tables import FeatureTables, tables_believed_by
 from orchestrator.stages.fixed_features import features_by
 from orchestrator.stages.graph import Stage, evaluation_key
 from orchestrator.stages.label_beliefs import beliefs_as_artifact, beliefs_key, judge_labels
-from orchestrator.stages.shared_artifacts import SHARED, SharedInStore
+from orchestrator.stages.shared_artifacts import SharedInStore
 from orchestrator.stages.shared_work import own_image_passes, shared_work_of
 from orchestrator.stages.stage_reading import (
     ImagesOfClass,

@@ -11,12 +11,11 @@ from typing import Any
 
 from orchestrator.models.artifact import Artifact
 from orchestrator.stages.claims import NO_CLAIMS, Claims, holding
-from orchestrator.stages.cost_notes import note_cost
+from orchestrator.stages.cost_notes import SHARED, note_cost
 from orchestrator.stages.store import StageStore
 from orchestrator.training.ranks import ALONE, Ranks
 
 SHARED_FORMAT = 1
-SHARED = "shared"  # name of the value in which a stage lists the shared artifacts that it used
 
 
 class SharedInStore:

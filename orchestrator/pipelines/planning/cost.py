@@ -14,9 +14,8 @@ from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import ROLES, Role
 from orchestrator.methods.facts import SharedKind
 from orchestrator.stages import StageStore
-from orchestrator.stages.cost_notes import noted_costs
+from orchestrator.stages.cost_notes import SHARED, noted_costs
 from orchestrator.stages.retention import newest_keys
-from orchestrator.stages.shared_artifacts import SHARED
 from orchestrator.stages.shared_work import SharedWork, num_image_passes
 
 MAX_MANIFESTS = 200
