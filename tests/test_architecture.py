@@ -204,6 +204,60 @@ def test_every_built_in_method_is_one_module_that_implements_the_protocol() -> N
         assert isinstance(method_of(experiment), Method), name
 
 
+# --- only one module knows about devices ----------------------------------------------------------
+
+
+def _names_a_device(node: ast.AST) -> bool:
+    """Return whether code chooses a kind of device, instead of using the device that it is
+    handed.
+    """
+    match node:
+        case ast.Attribute(value=ast.Name("torch"), attr="cuda"):
+            return True
+        case ast.Attribute(attr="is_cuda" | "pin_memory"):
+            return True
+        case ast.Call(func=ast.Attribute(value=ast.Name("torch"), attr="device")):
+            return True
+        case ast.Call(func=ast.Attribute(attr="cuda")):
+            return True
+        case ast.Call(func=ast.Attribute(attr="to"), args=[ast.Constant(str()), *_]):
+            return True
+        case ast.keyword("device", ast.Constant(str())):
+            return True
+        case ast.Compare(ast.Attribute(attr="type"), comparators=[ast.Constant("cuda" | "cpu")]):
+            return True
+    return False
+
+
+def _where_devices_are_named(code: str) -> list[int]:
+    return sorted({it.lineno for it in ast.walk(ast.parse(code)) if _names_a_device(it)})  # type: ignore[attr-defined] # all that match have one
+
+
+def test_only_one_module_names_a_device() -> None:
+    found = {
+        str(file.relative_to(ROOT)): lines
+        for file in SOURCES
+        if (lines := _where_devices_are_named(file.read_text(encoding="utf-8")))
+    }
+    assert list(found) == ["orchestrator/devices.py"], found
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "a = torch.zeros(2, device='cuda')",
+        "a = torch.zeros(2).to('cuda:0', non_blocking=True)",
+        "a = torch.zeros(2).cuda()",
+        "a = torch.device('cpu')",
+        "a = 4 if device.type == 'cuda' else 2",
+        "a = torch.cuda.is_available()",
+    ],
+)
+def test_code_that_names_a_device_is_noticed(line: str) -> None:
+    taken = "a = b.to(context.device).float() + torch.eye(2, device=b.device).cpu()"
+    assert _where_devices_are_named(f"{taken}\n{line}\n") == [2]
+
+
 # --- only image sources know about image sources ------------------------------------------------
 
 NAMES_SOURCES = {

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from orchestrator.config.augmentation import ImageAugmentationConfig
+from orchestrator.devices import is_gpu, moved
 
 Images = UInt8[Tensor, "n c h w"]
 _BLOCK_VALUES_CPU = 2**18  # values of a block, so that its pixels and grid fit into a core's cache
@@ -50,9 +51,9 @@ def augment(
             (255 * config.noise * sequence).to(device).unfold(0, num_values, 1),
             starts[part].to(device),
         )
-    chosen = _to_device(images[part], device)
+    chosen = moved(images[part], device)
     changed = torch.empty_like(chosen)
-    size = max(1, (_BLOCK_VALUES_CPU if device.type == "cpu" else _BLOCK_VALUES_GPU) // num_values)
+    size = max(1, (_BLOCK_VALUES_GPU if is_gpu(device) else _BLOCK_VALUES_CPU) // num_values)
     for start in range(0, len(chosen), size):
         block = slice(start, start + size)
         pixels = functional.grid_sample(
@@ -65,15 +66,6 @@ def augment(
             pixels += noise.index_select(0, starts[block]).view_as(pixels)
         changed[block] = pixels.add_(0.5).clamp_(0, 255)  # the conversion to uint8 truncates
     return changed
-
-
-def _to_device(images: Images, device: torch.device) -> Images:
-    """Move images to a device. Copies to a GPU go through pinned memory, so that the CPU can
-    prepare the next batch during the copy.
-    """
-    if device.type == "cuda" and not images.is_cuda:
-        return images.pin_memory().to(device, non_blocking=True)
-    return images.to(device)
 
 
 def _draw_transforms(

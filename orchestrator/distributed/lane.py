@@ -14,6 +14,7 @@ import torch
 
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import Role
+from orchestrator.devices import CPU
 from orchestrator.distributed.claims import ClusterClaims
 from orchestrator.distributed.event_channel import EventChannel
 from orchestrator.errors import UserInputError
@@ -103,12 +104,11 @@ def _learn_stages(task: LaneTask, work: Work, ranks: Ranks) -> None:
 
 def _device(task: LaneTask) -> torch.device:
     if not task.use_gpu:
-        return torch.device("cpu")
-    from ray.train.torch import (  # noqa: PLC0415
-        get_device,
-    )
+        return CPU
+    from ray.train.torch import get_device  # noqa: PLC0415 - imported only where a GPU is used
 
-    return torch.device(get_device())
+    device: torch.device = get_device()
+    return device
 
 
 def _prepare(task: LaneTask) -> tuple[Work | None, dict[str, str] | None]:

@@ -32,9 +32,9 @@ def gpus_of_this_machine() -> int:
     """Return how many GPUs torch finds; without an installed driver, torch is not imported."""
     if not any(map(Path.exists, _GPU_DRIVERS)):
         return 0
-    import torch  # noqa: PLC0415 - slow to import
+    from orchestrator.devices import num_gpus  # noqa: PLC0415 - loads torch
 
-    return torch.cuda.device_count()
+    return num_gpus()
 
 
 def free_cpus() -> int:

@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pydantic
-import torch
 
 from orchestrator.config import dump_experiment, load_experiment
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import ROLES, Role
 from orchestrator.config.yaml_files import BY_PROGRAM
+from orchestrator.devices import CPU
 from orchestrator.errors import OrchestratorError, UserInputError
 from orchestrator.methods.facts import is_pretrained
 from orchestrator.methods.method import ArtifactContext
@@ -89,10 +89,10 @@ class Registered:
                     where=f"{role}.backbone.weights",
                     next_step="restore the file, and store new weights in another file",
                 )
-        shape, cpu = self.experiment.data.shape, torch.device("cpu")
+        shape = self.experiment.data.shape
         return {
             role: from_artifact(
-                self.stages[role], ArtifactContext(role, self.experiment, shape, cpu)
+                self.stages[role], ArtifactContext(role, self.experiment, shape, CPU)
             ).network
             for role in ROLES
         }

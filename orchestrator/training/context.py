@@ -12,6 +12,7 @@ from torch import Tensor
 
 from orchestrator.config.augmentation import ImageAugmentationConfig
 from orchestrator.data.augmentation import augment
+from orchestrator.devices import CPU
 from orchestrator.training.checkpoints import EpochCheckpoints, NoCheckpoints
 from orchestrator.training.random_streams import derive_seed, stream
 from orchestrator.training.ranks import ALONE, Ranks
@@ -36,7 +37,7 @@ class LearningContext:
 
     seed: int
     stage: str
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    device: torch.device = CPU
     image_augmentation: ImageAugmentationConfig = field(default_factory=ImageAugmentationConfig)
     listener: EpochListener = ignore_epochs
     checkpoints: EpochCheckpoints = field(default_factory=NoCheckpoints)

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 
 import torch
 
+from orchestrator.devices import is_gpu
+
 
 def derive_seed(seed: int, *purpose: str | int) -> int:
     """Derive a 63-bit seed from the experiment's seed and a purpose."""
@@ -42,6 +44,6 @@ def seeded_layers(generator: torch.Generator, device: torch.device) -> Iterator[
         generator: A new generator from `stream`, of which only the initial seed is used.
         device: Device of the layers.
     """
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    with torch.random.fork_rng(devices=[device] if is_gpu(device) else []):
         torch.manual_seed(generator.initial_seed())
         yield

@@ -16,6 +16,7 @@ import torch
 from orchestrator.config.execution import RayConfig
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import ROLES, Role
+from orchestrator.devices import granted_device
 from orchestrator.stages import Preparation, Stage, StageRunner, Work
 from orchestrator.stages.claims import Claims
 from orchestrator.stages.events import (
@@ -114,7 +115,7 @@ class TrialInProcess:
         """
         self._progress = _TrialProgress(_works_of(experiments, preparation), objective)
         self._threads = share.threads
-        device = torch.device("cuda" if share.uses_gpu else "cpu")
+        device = granted_device(share.uses_gpu)
         self._runners = [
             StageRunner(work, device, self._progress.listener_of(seed), claims=claims)
             for seed, work in enumerate(self._progress.works)

@@ -18,7 +18,6 @@ from orchestrator.distributed.environment import set_environment
 from orchestrator.distributed.extensions import check_extensions
 from orchestrator.distributed.machine import cpus_of_this_machine, free_cpus
 from orchestrator.distributed.resources import check_room
-from orchestrator.errors import ConfigError
 from orchestrator.stages import Work
 from orchestrator.stages.events import StageListener
 
@@ -36,7 +35,9 @@ def check_execution(execution: ExecutionConfig) -> None:
     match execution:
         case InProcessConfig():
             if execution.device == "cuda":
-                _device_of(execution)
+                from orchestrator.devices import device_for  # noqa: PLC0415 - loads torch
+
+                device_for(execution.device)
         case RayConfig():
             check_room(execution)
         case _:
@@ -84,17 +85,17 @@ def compute(
         UserInputError: Training does not work with this configuration.
         TransientError: Store or cluster cannot be reached.
     """
-    import torch  # noqa: PLC0415 - slow to import, and whether there is room is known without
+    from orchestrator.devices import CPU, device_for  # noqa: PLC0415 - loads torch
 
     execution = work.experiment.execution
     stored = _stored_values(work)
     if len(stored) == len(work.stages):
-        _compute_here(work, torch.device("cpu"), listener, stored)
+        _compute_here(work, CPU, listener, stored)
         return
     match execution:
         case InProcessConfig():
             with _own_threads() as choose_threads:
-                _compute_here(work, _device_of(execution), listener, stored, choose_threads)
+                _compute_here(work, device_for(execution.device), listener, stored, choose_threads)
         case RayConfig():
             ray_starts(execution.address)
             set_environment(execution)
@@ -161,15 +162,3 @@ def num_threads(execution: ExecutionConfig, most: int) -> int:
     if wanted is not None:
         return min(wanted, cpus_of_this_machine())
     return min(most, free_cpus())
-
-
-def _device_of(execution: InProcessConfig) -> torch.device:
-    import torch  # noqa: PLC0415 - slow to import
-
-    if execution.device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(
-            "execution.device = 'cuda', but torch sees no GPU here", next_step="use auto or cpu"
-        )
-    return torch.device(
-        "cuda" if execution.device != "cpu" and torch.cuda.is_available() else "cpu"
-    )

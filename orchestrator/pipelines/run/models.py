@@ -19,6 +19,7 @@ import torch
 from orchestrator import output_files
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import Role
+from orchestrator.devices import CPU
 from orchestrator.errors import ModelNotExportableError, StorageUnavailableError
 from orchestrator.models.artifact import Artifact
 from orchestrator.stages import Model, Stage, Work
@@ -151,4 +152,4 @@ def _package_key(stage: Stage, facts: ModelFacts) -> str:
 
 
 def _model(work: Work, stage: Stage) -> Model:
-    return work.model_from(work.artifact_of(stage), stage, torch.device("cpu"))
+    return work.model_from(work.artifact_of(stage), stage, CPU)
