@@ -1,6 +1,8 @@
 """A stage is a pure function: it always gives the same model, and has no side effects."""
 
+import math
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,9 +13,11 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from orchestrator.config import Experiment
-from orchestrator.data import Scenario
+from orchestrator.data import Scenario, Split
+from orchestrator.models import network
 from orchestrator.stages import Model, prepare_work, stage_graph
 from orchestrator.stages.computation import StageInputs, Upstream, compute_stage
+from orchestrator.stages.evaluation import evaluate
 from orchestrator.training import loop
 from orchestrator.training.context import LearningContext
 from tests.every_method import COMPARISON_METHODS, small
@@ -135,17 +139,17 @@ def test_no_training_step_waits_for_the_device(
     setting: Setting, teacher: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found: list[str] = []
-    steps: list[loop.Step] = []
+    steps: list[str] = []
     forward = loop._Objective.forward
 
     def watched(objective: Any, rows: Tensor, step: loop.Step) -> Any:  # noqa: ANN401
-        steps.append(step)
+        steps.append(objective.loss.__qualname__)
         with Waits(found):
             return forward(objective, rows, step)
 
     monkeypatch.setattr(loop._Objective, "forward", watched)
-    setting.compute(2, Upstream(setting.compute(0, Upstream(None))))
-    assert len(steps) > 1
+    grown = setting.compute(2, Upstream(setting.compute(0, Upstream(None))))
+    assert set(steps) == {"pretrain_extractor.<locals>.loss", "refine.<locals>.loss"}
     assert found == []
     values = setting.experiment.model_dump()
     for kind, wait in (
@@ -156,10 +160,29 @@ def test_no_training_step_waits_for_the_device(
         found.clear()
         values["student"]["transfer"] = {"kind": kind}
         student = setting._replace(experiment=Experiment.model_validate(values))
-        student.compute(1, Upstream(None, teacher))
+        first = student.compute(1, Upstream(None, teacher))
+        student.compute(3, Upstream(first, grown))
         # a transfer rule works with numbers, so that each of the student's steps waits once
-        assert len(found) == len(steps) > 0
+        assert len(found) == steps.count("Distillation.loss") == len(steps) > 0
         assert {it.split(":")[0] for it in found} == {wait}
+
+
+def test_evaluation_waits_for_the_device_once_a_batch(
+    setting: Setting, teacher: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network, "_EVALUATION_BATCH", 16)
+    stage = stage_graph(setting.experiment, setting.scenario)[0]
+    found: list[str] = []
+    with Waits(found):
+        evaluate(teacher, stage, setting.scenario)
+    nums = [
+        len(setting.scenario.targets_of(split, range(2)))
+        for split in (Split.VALIDATION, Split.TEST)
+    ]
+    waits = Counter(it.split()[-1].split(":")[0] for it in found)
+    # the accuracies are counted from logits, which are on the CPU by then
+    assert waits.keys() == {"network.py", "classification.py"}
+    assert waits["network.py"] == sum(math.ceil(num / 16) for num in nums) > len(nums)
 
 
 def test_a_wait_for_the_device_is_noticed() -> None:
