@@ -76,6 +76,27 @@ class Clock:
                 print(f"    {role}: {' '.join(seconds)} s", flush=True)
 
 
+class PeakMemory:
+    """Largest resident set of this process, of a part of its work and of all (Linux).
+
+    Attributes:
+        of_all: Largest so far, in MB.
+    """
+
+    def __init__(self) -> None:
+        """Count from the start of the process."""
+        self.of_all = 0.0
+
+    def take(self) -> float:
+        """Return the largest since the previous call, in MB."""
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        (peak,) = (line.split()[1] for line in lines if line.startswith("VmHWM:"))
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forget the peak
+        megabytes = int(peak) * 1024 / 1e6
+        self.of_all = max(self.of_all, megabytes)
+        return megabytes
+
+
 def digits_work(
     store: str | Path, overrides: Sequence[str] = (), roles: Sequence[Role] = ("teacher", "student")
 ) -> Work:
