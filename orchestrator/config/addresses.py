@@ -36,7 +36,8 @@ def absolute_place(place: str) -> str:
     removed: the secret is then read from the environment.
 
     Raises:
-        ValueError: `absolute_path` rejects the path, or a placeholder masks the place itself.
+        ValueError: `absolute_path` rejects the path, or a `***` placeholder masks the host or the
+            path instead of a secret.
     """
     return Address(place).without_placeholders() if "://" in place else str(absolute_path(place))
 
@@ -68,8 +69,8 @@ def absolute_storage(uri: str) -> str:
     """Return the absolute address of an Optuna storage, resolved like a tracking URI.
 
     Raises:
-        ValueError: The address is not a database that Optuna supports, or a placeholder masks its
-            place.
+        ValueError: The address is not a database that Optuna supports, or a `***` placeholder masks
+            its host or path instead of a secret.
     """
     if Address(uri).scheme.partition("+")[0] not in _STORAGES:
         msg = (
@@ -89,7 +90,9 @@ def storage_beside(store: str) -> str:
 
 
 def nameable(place: str) -> str:
-    """Return a place without user information, so that parts of it can be used in names."""
+    """Return a path or address without its secrets, so that its parts can be used as the names of
+    data sources.
+    """
     address = Address(place)
     return address.shown.rpartition("@")[2] if address.has_secret else place
 

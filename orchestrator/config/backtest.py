@@ -66,7 +66,7 @@ class BacktestConfig(Config):
 
 
 def alternatives(what_if: Sequence[str]) -> list[str]:
-    """Return one override for each value of `a.b=VALUE,VALUE,…`.
+    """Return one override `a.b=VALUE` for each value of `a.b=VALUE,VALUE,…`.
 
     Raises:
         ConfigError: A text does not have that form, or does not name a setting of the gate or of
@@ -86,7 +86,7 @@ def alternatives(what_if: Sequence[str]) -> list[str]:
             raise ConfigError(
                 "is not a setting of the gate or of the reactions",
                 where=f"--what-if {text}",
-                next_step="set others for all replays with --set",
+                next_step="change other settings for all replays with --set",
             )
         found += [f"{path.strip()}={value}" for value in named]
     return list(dict.fromkeys(found))

@@ -1,5 +1,5 @@
-"""Base class of every configuration model: immutable, without unknown keys, with finite numbers and
-default variants, and strict about booleans given for numbers.
+"""Define the base class of every configuration model. A model is immutable, and rejects unknown
+keys, infinite numbers and booleans given for numbers.
 """
 
 from __future__ import annotations

@@ -35,7 +35,9 @@ MOST_VIEWS = 1024
 """Largest number of augmented views of an image: each view costs a forward pass."""
 
 MOST_STEPS = 100_000
-"""Largest number of optimisation steps: each is computed for every class and task."""
+"""Largest number of steps that optimise augmented prototypes: each step is computed for every class
+and task.
+"""
 
 MOST_DIMENSIONS = 65_536
 """Largest number of dimensions: a square matrix with 65,536 columns takes 16 GiB."""
@@ -92,8 +94,8 @@ MOST_CHOICES = 10_000
 """Largest number of values of one parameter; a grid tries all of them."""
 
 LARGEST_NUMBER = 1e100
-"""Largest bound of a range. The square of this number, and the distance between two such numbers,
-are still finite.
+"""Largest bound of a parameter's range. The square of this number, and the distance between two
+such numbers, are still finite.
 """
 
 LARGEST_INTEGER = 2**53

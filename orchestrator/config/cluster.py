@@ -32,7 +32,10 @@ class SecretsConfig(Config):
         ),
     )
     object_storage: Name | None = Field(
-        default=None, description="Secret with AWS_ACCESS_KEY_ID and the like; null means none."
+        default=None,
+        description=(
+            "Secret with the credentials of the bucket, such as AWS_ACCESS_KEY_ID; null means none."
+        ),
     )
     webhook: Name | None = Field(
         default=None,
@@ -96,7 +99,8 @@ class ClusterConfig(Config):
     scheduler_account: Name = Field(
         default="orchestrator-scheduler",
         description=(
-            "Service account of the small pods of a schedule; it is allowed to submit jobs."
+            "Service account of the small pods that submit a schedule's jobs; it is allowed to"
+            " submit jobs."
         ),
     )
     secrets: SecretsConfig = Field(
@@ -118,7 +122,9 @@ class ClusterConfig(Config):
     )
     head: HeadConfig = Field(default_factory=HeadConfig, description="Ray's head.")
     workers: WorkersConfig = Field(default_factory=WorkersConfig, description="Ray's workers.")
-    gpu: GpuConfig = Field(default_factory=GpuConfig, description="Workers with GPUs.")
+    gpu: GpuConfig = Field(
+        default_factory=GpuConfig, description="Additional settings of workers with GPUs."
+    )
     scratch: Quantity = Field(
         default="20Gi",
         description="Disk space that a pod may use for decoded images, logs and outputs.",
@@ -130,7 +136,9 @@ class ClusterConfig(Config):
     sweeps: SweepScaleConfig = Field(
         default_factory=SweepScaleConfig, description="Range of the number of workers of a sweep."
     )
-    limits: LimitsConfig = Field(default_factory=LimitsConfig, description="Deadlines and retries.")
+    limits: LimitsConfig = Field(
+        default_factory=LimitsConfig, description="Deadlines and retries of a job."
+    )
     queue: Annotated[Name, Field(max_length=63)] | None = Field(
         default=None,
         description="LocalQueue of Kueue in which jobs wait for their turn; null means none.",

@@ -48,21 +48,21 @@ class LimitsConfig(Config):
         default=86400,
         ge=1,
         le=MOST_SECONDS,
-        description="Seconds that one attempt may take, from its start.",
+        description="Seconds that one attempt at a job may take, from its start.",
     )
     starting_seconds: int = Field(
         default=1800,
         ge=1,
         le=MOST_SECONDS,
-        description="Seconds that an attempt may wait for its pods, image pulls included.",
+        description="Seconds that an attempt at a job may wait for its pods, image pulls included.",
     )
     max_retries: int = Field(
         default=2,
         ge=0,
         le=MOST_RETRIES,
         description=(
-            "Attempts after the first, each on a new Ray cluster; stages in the stage store are"
-            " reused."
+            "Further attempts at a failed job, each on a new Ray cluster; stages in the stage store"
+            " are reused."
         ),
     )
     ttl_seconds: int = Field(
@@ -81,8 +81,8 @@ class ScheduleConfig(Config):
     kind: Literal["cron_job", "ray_cron_job"] = Field(
         default="cron_job",
         description=(
-            "cron_job: a small pod submits each tick's job and follows it; ray_cron_job: KubeRay,"
-            " see k8s/components/raycronjob."
+            "cron_job: a small pod submits each tick's job and follows it; ray_cron_job: KubeRay"
+            " creates each tick's job, see k8s/components/raycronjob."
         ),
     )
     time_zone: str = Field(
@@ -105,7 +105,7 @@ class ScheduleConfig(Config):
         ge=0,
         le=MOST_SECONDS,
         description=(
-            "Seconds for which ray_cron_job keeps a finished tick; it replaces keep_finished there."
+            "Seconds to keep a finished tick if kind is ray_cron_job, which ignores keep_finished."
         ),
     )
     cpu: Quantity = Field(default="500m", description="CPUs of the pod that submits a tick's job.")

@@ -21,7 +21,7 @@ class TolerationConfig(Config):
         default="Equal", description="Equal compares key and value, Exists only the key."
     )
     value: LabelValue | None = Field(
-        default=None, description="Value of the taint; null with Exists."
+        default=None, description="Value of the taint; null if the operator is Exists."
     )
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(
         default=None, description="Effect of the taint; null means every effect."
@@ -54,11 +54,11 @@ class HeadConfig(NodesConfig):
     """
 
     cpu: Quantity = Field(
-        default="2", description="CPUs in Kubernetes notation, such as 2 or 500m."
+        default="2", description="CPUs of the pod in Kubernetes notation, such as 2 or 500m."
     )
     memory: Quantity = Field(
         default="6Gi",
-        description="Memory; Ray's head takes about 2Gi, plus the decoded images.",
+        description="Memory of the pod; Ray's head takes about 2Gi, plus the decoded images.",
     )
 
 

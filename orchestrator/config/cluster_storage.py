@@ -46,8 +46,8 @@ class ObjectStorageConfig(Config):
     claim: Name | None = Field(
         default=None,
         description=(
-            "PersistentVolumeClaim for state that a bucket cannot hold: numbers not yet sent to"
-            " MLflow, ledgers of sweeps, files that jobs write; null keeps that state in the"
+            "PersistentVolumeClaim for state that a bucket cannot hold: logged values not yet sent"
+            " to MLflow, ledgers of sweeps, files that jobs write; null keeps that state in the"
             " head's pod, and it is lost with the pod."
         ),
     )

@@ -128,8 +128,8 @@ class ImageFolderConfig(ResizedSourceConfig):
 
     @property
     def reserved_folder(self) -> Path:
-        """Return the parent folder of both halves if they share one, otherwise the training
-        folder.
+        """Return the parent folder of the training and the test folder if they share one, otherwise
+        the training folder.
         """
         beside = self.test is not None and self.test.parent == self.train.parent
         return self.train.parent if beside else self.train
@@ -171,7 +171,7 @@ class TorchvisionDataConfig(ResizedSourceConfig):
 class ArrivedFile(Config):
     """Parquet file that a retraining has recorded."""
 
-    name: PathWithin = Field(description="Path within the folder.")
+    name: PathWithin = Field(description="Path of the file within the folder of the arrivals.")
     sha256: str = Field(
         pattern=r"^[0-9a-f]{64}$",
         description="SHA-256 of the content; a file that has changed since is rejected.",

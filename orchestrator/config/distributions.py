@@ -29,8 +29,9 @@ class _DistributionConfig(Config):
     when: dict[str, Any] = Field(
         default_factory=dict,
         description=(
-            "Conditions, by path: the value, or a list of values, that the path must have. Unless"
-            " all hold, the parameter keeps the experiment's value."
+            "Conditions, by the path of another setting: the value, or a list of values, that the"
+            " setting must have. Unless all conditions hold, the parameter keeps the experiment's"
+            " value."
         ),
     )
 
@@ -255,8 +256,8 @@ class FallingTableConfig(_RangeConfig):
         gt=0,
         le=LARGEST_NUMBER,
         description=(
-            "Largest drop from one row or column to the next; null spreads the range evenly over"
-            " all of them."
+            "Largest drop from one row or column to the next; null divides the range evenly among"
+            " all drops."
         ),
     )
 

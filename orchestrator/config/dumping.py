@@ -23,11 +23,12 @@ def values_to_keep(experiment: Experiment) -> dict[str, Any]:
 
 def dump_experiment(experiment: Experiment) -> str:
     """Return the experiment as YAML text. Reading the text back gives an equal experiment, except
-    that secrets in addresses are masked, and then read from the environment.
+    that it masks secrets in addresses, which are then read from the environment.
     """
     tree = values_to_keep(experiment)
     text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
-    if not _OTHER_LINE_ENDS.isdisjoint(text):  # YAML would read these line ends as spaces
+    # a YAML reader would turn these line ends into spaces
+    if not _OTHER_LINE_ENDS.isdisjoint(text):
         text = yaml.safe_dump(tree, sort_keys=False)
     return text
 

@@ -70,8 +70,8 @@ class LaneConfig(Config):
     placement: Literal["PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD"] = Field(
         default="PACK",
         description=(
-            "PACK places workers on few nodes, SPREAD on many; STRICT_ waits until that is"
-            " possible."
+            "PACK places workers on few nodes, SPREAD on many; STRICT_PACK and STRICT_SPREAD wait"
+            " until that is possible."
         ),
     )
     node_labels: dict[str, str] = Field(

@@ -72,13 +72,15 @@ class TrackingConfig(Config):
     required: bool = Field(
         default=True,
         description=(
-            "Whether MLflow must be reachable at the start; if false, the run keeps its numbers"
-            " until MLflow is reachable."
+            "Whether MLflow must be reachable at the start; if false, the run keeps the values that"
+            " it logs until MLflow is reachable."
         ),
     )
     spool: Path = Field(
         default=Path(".orchestrator/spool"),
-        description="Folder, on a local disk, where numbers wait until MLflow has received them.",
+        description=(
+            "Folder, on a local disk, where logged values wait until MLflow has received them."
+        ),
     )
     models: Literal["log", "candidate", "register", "none"] = Field(
         default="log",
@@ -139,7 +141,9 @@ class Experiment(Config):
     )
     method: MethodConfig = Field(
         default_factory=DualTeacherConfig,
-        description="Learning method: this project's, or one to compare it with.",
+        description=(
+            "Learning method: this project's dual teacher, or another method to compare it with."
+        ),
     )
     teacher: TeacherConfig = Field(
         default_factory=TeacherConfig,

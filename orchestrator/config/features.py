@@ -8,7 +8,7 @@ from pydantic import Field
 
 from orchestrator.config.base import Config
 
-# far above real networks, which have four to seven stages
+# The bound is far above the stage count of real networks, which have four to seven stages.
 StageNumber = Annotated[int, Field(ge=1, le=64)]
 
 

@@ -26,8 +26,8 @@ class GateConfig(Config):
         ge=0.5,
         lt=1,
         description=(
-            "Confidence of each statement; it tightens with every verdict based on the same"
-            " held-out images."
+            "Confidence required of each statement; the requirement tightens with every verdict"
+            " based on the same held-out images."
         ),
     )
     margin: float = Field(
@@ -90,10 +90,10 @@ class GateConfig(Config):
     inconclusive: Literal["promote", "hold", "ask"] | None = Field(
         default=None,
         description=(
-            "Decision if nothing is violated but there are too few images to be sure: promote,"
-            " hold until more have arrived, or ask a person. null decides by measured accuracy:"
-            " promote a candidate that is better over all classes, new ones included, unless it"
-            " appears to miss the minimum on the new classes; hold any other."
+            "Decision if nothing is violated but there are too few images to be sure: promote, hold"
+            " until more have arrived, or ask a person. null decides by measured accuracy: promote"
+            " a candidate that is better over all classes, new ones included, unless it appears to"
+            " miss the minimum on the new classes; hold any other candidate."
         ),
     )
     shelf_life: int = Field(
@@ -149,7 +149,7 @@ def _bounds_of_former_name(tolerance: object) -> dict[str, float]:
     """Return the bounds that replace the setting of a former name, which bounded every kind of
     accuracy loss; no new bound is stricter than the former one.
     """
-    if not isinstance(tolerance, int | float):  # the field's validation reports this
+    if not isinstance(tolerance, int | float):  # the validation of the field reports the wrong type
         return {}
     return {
         name: max(tolerance, GateConfig.model_fields[name].default)

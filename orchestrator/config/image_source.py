@@ -108,8 +108,8 @@ class ImageSourceConfig(Config):
         return {}
 
     def origin(self, half: Half) -> str | FunctionOrigin:
-        """Return the origin of a half as tracking records it: the entry of `places` with the name
-        of the half, unless a source overrides this property.
+        """Return the origin of the training or test images, as tracking records it: the entry of
+        `places` for this half, unless a source overrides this method.
         """
         return self.places[half]
 
@@ -159,8 +159,8 @@ class ImageSourceExtension(ResizedSourceConfig, Extension):
     group: ClassVar[str] = "orchestrator.image_sources"
 
     def origin(self, half: Half) -> str | FunctionOrigin:
-        """Return the entry of `places` with the name of the half, otherwise the extension
-        itself.
+        """Return the entry of `places` for the half, or the extension's entry point if `places` has
+        no such entry.
         """
         if half in self.places:
             return self.places[half]

@@ -35,8 +35,8 @@ _STARTS_CODE = re.compile(
 def _starts_no_code(name: str) -> str:
     if _STARTS_CODE.match(name):
         msg = (
-            f"{name} determines which code a pod runs, or overrides what is rendered; build it"
-            " into the image instead"
+            f"{name} determines which code a pod runs, or overrides a value of the rendered"
+            " manifest; build it into the image instead"
         )
         raise ValueError(msg)
     return name

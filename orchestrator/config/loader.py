@@ -114,7 +114,9 @@ def load_any(path: str | Path) -> Experiment | SearchSpace | Retraining:
     tree = read_yaml(Path(path))
     if not tree:
         raise ConfigError(
-            "is empty", where=str(path), next_step="write what differs from the defaults"
+            "is empty",
+            where=str(path),
+            next_step="write the settings that differ from the defaults",
         )
     kind = _kind_of(tree)
     return load_retraining(path) if kind is Retraining else validated(kind, tree, str(path))

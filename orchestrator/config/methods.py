@@ -13,7 +13,7 @@ from orchestrator.config.extensions import MethodExtension, OpenUnion
 
 class DualTeacherConfig(Config):
     """This project's method: a continually taught teacher, and a student distilled from the
-    teacher's two halves.
+    teacher's embedding and classifier.
     """
 
     kind: Literal["dual_teacher"] = "dual_teacher"

@@ -21,7 +21,7 @@ def missing_data(experiment: Experiment) -> list[str]:
 
 
 def _missing(section: str, places: Mapping[str, str]) -> Iterator[str]:
-    named: set[str] = set()  # a half without its own place has the place of the other half
+    named: set[str] = set()  # without separate test images, `test` repeats the place of `train`
     for field, place in places.items():
         if place not in named and "://" not in place and not _is_there(place):
             yield f"{section}.{field} = {place!r}: no such file on this machine"

@@ -33,23 +33,26 @@ class MonitoringConfig(Config):
         ge=20,
         le=MOST_BATCH,
         description=(
-            "Smallest number of new unlabelled images to examine; fewer wait for more. As many"
-            " held-out images are needed."
+            "Smallest number of new unlabelled images to examine; fewer images wait until more have"
+            " arrived. The same number of held-out images is needed."
         ),
     )
     p_value: float = Field(
         default=0.001,
         gt=0,
         lt=1,
-        description="p-value below which a difference counts, over the three tests together.",
+        description=(
+            "p-value below which a difference counts, over the tests of agreement, distance and"
+            " classes together."
+        ),
     )
     max_agreement_drop: float | None = Field(
         default=0.1,
         ge=0,
         le=1,
         description=(
-            "Largest drop of the share on which student and teacher agree, from held-out to new"
-            " images; null only records it."
+            "Largest allowed drop, from held-out to new images, of the share of images on which"
+            " student and teacher agree; null only records the drop."
         ),
     )
     far_quantile: float = Field(
@@ -67,7 +70,7 @@ class MonitoringConfig(Config):
         le=1,
         description=(
             "Largest allowed share of new images that are far from every class; null only records"
-            " it."
+            " the share."
         ),
     )
     max_class_distance: float | None = Field(
@@ -75,8 +78,8 @@ class MonitoringConfig(Config):
         ge=0,
         le=1,
         description=(
-            "Largest allowed total variation distance between the classes that the student"
-            " assigns to new and to held-out images; null only records it."
+            "Largest allowed total variation distance between the classes that the student assigns"
+            " to new and to held-out images; null only records the distance."
         ),
     )
     silence_factor: float | None = Field(
@@ -84,8 +87,8 @@ class MonitoringConfig(Config):
         gt=1,
         le=MOST_WEIGHT,
         description=(
-            "A folder is reported if nothing has arrived for this many times the usual gap"
-            " between deliveries, given at least five; null reports none."
+            "A folder is reported if nothing has arrived for this many times the usual gap between"
+            " deliveries, after at least five deliveries; null reports no folder."
         ),
     )
     min_silence_seconds: float = Field(
@@ -93,7 +96,8 @@ class MonitoringConfig(Config):
         ge=0,
         le=MOST_SECONDS,
         description=(
-            "Files less than this apart count as one delivery; a shorter silence is never reported."
+            "Files written less than this many seconds apart count as one delivery; a silence"
+            " shorter than this is never reported."
         ),
     )
 

@@ -88,7 +88,8 @@ def are_in_front(
     signs = {name: 1.0 if mode == "max" else -1.0 for name, mode in objectives.items()}
     points = [tuple(sign * of[name] for name, sign in signs.items()) for of in values]
     front: list[tuple[float, ...]] = []
-    for point in sorted(set(points), reverse=True):  # dominating points come first
+    # in this order, a point comes after every point that dominates it
+    for point in sorted(set(points), reverse=True):
         if not any(_dominates(other, point) for other in front):
             front.append(point)
     members = set(front)

@@ -42,7 +42,7 @@ class ShiftTestConfig(Config):
         default=500,
         ge=20,
         le=MOST_BATCH,
-        description="Largest number of images to embed on each side.",
+        description="Largest number of new images, and of held-out images, of a class to embed.",
     )
 
 
@@ -57,8 +57,8 @@ class ReactionsConfig(Config):
     more_samples: Literal["refresh", "warn", "refuse"] = Field(
         default="warn",
         description=(
-            "Reaction to more images of known classes. refresh learns again from the first"
-            " affected task on, whose images must still exist."
+            "Reaction to more images of known classes. refresh learns the first affected task and"
+            " all later tasks again; their images must still exist."
         ),
     )
     min_refresh_fraction: float = Field(
@@ -119,7 +119,7 @@ class ReactionsConfig(Config):
         ge=0,
         le=MOST_RETRIES,
         description=(
-            "Largest number of retries while nothing new arrives; each evaluates the same"
+            "Largest number of retries while nothing new arrives; each retry evaluates the same"
             " held-out images once more, which the gate takes into account."
         ),
     )
@@ -223,7 +223,7 @@ class Retraining(Config):
         le=MOST_SECONDS,
         description=(
             "Age in seconds, counted from --scheduled-at, beyond which a tick is skipped; null"
-            " skips none."
+            " skips no tick."
         ),
     )
     webhook: WebhookConfig = Field(

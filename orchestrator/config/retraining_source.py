@@ -70,15 +70,18 @@ class SourceConfig(Config):
         default=0.2,
         gt=0,
         lt=1,
-        description="Share of the images that is never used for training; the gate judges by them.",
+        description=(
+            "Share of the images that is never used for training; the gate judges candidates on"
+            " these images."
+        ),
     )
     min_images_per_class: int = Field(
         default=20,
         ge=3,
         le=MOST_IMAGES,
         description=(
-            "Smallest number of images, held-out ones included, of a new class; a class with"
-            " fewer waits for more."
+            "Smallest number of images, held-out ones included, of a new class; a class with fewer"
+            " images waits until more have arrived."
         ),
     )
     min_base_classes: int = Field(

@@ -90,7 +90,9 @@ def variant_kinds(annotation: object) -> Variants:
 
 
 def extension_group(annotation: object) -> str:
-    """Return the entry-point group whose extensions a union accepts; empty for a closed union."""
+    """Return the entry-point group whose extensions a union accepts; empty for a union without
+    extensions.
+    """
     groups = [model.group for model in models_in(annotation) if issubclass(model, Extension)]
     return groups[0] if groups else ""
 

@@ -158,7 +158,10 @@ class SearchSpace(Config):
         default=None,
         ge=1,
         le=MOST_WORKERS,
-        description="Largest number of concurrent trials; null means as many as fit.",
+        description=(
+            "Largest number of concurrent trials; null means as many as the available resources"
+            " allow."
+        ),
     )
 
     @property

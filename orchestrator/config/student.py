@@ -144,8 +144,8 @@ class StudentConfig(Config):
         default="closed_form",
         description=(
             "Classifier of the final student: closed_form computes it from the class means and"
-            " covariance of the student's own features, and follows their drift; taught uses the"
-            " distilled classifier."
+            " covariance of the student's own features, and follows the drift of these features;"
+            " taught uses the distilled classifier."
         ),
     )
     classifier_shrinkage: float = Field(
@@ -181,7 +181,9 @@ class StudentConfig(Config):
         default=2.0,
         gt=0,
         le=MOST_WEIGHT,
-        description="Temperature that softens both distributions, STK and P.",
+        description=(
+            "Temperature that softens the class probabilities of teacher (STK) and student (P)."
+        ),
     )
     transfer: TransferConfig = Field(
         default=ThresholdTransferConfig(), description="Rule that selects the transfer ratio TSSR."

@@ -37,7 +37,7 @@ class AdaptiveAugmentationConfig(Config):
         default=0.05, ge=0, le=MOST_RATE, description="Learning rate of the vectors; 0 fixes them."
     )
     num_steps: int = Field(
-        default=30, ge=0, le=MOST_STEPS, description="Optimisation steps before each task."
+        default=30, ge=0, le=MOST_STEPS, description="Vector optimisation steps before each task."
     )
     margin: float = Field(
         default=0.1,
@@ -263,8 +263,8 @@ class TeacherConfig(Config):
         ge=0,
         le=MOST_WEIGHT,
         description=(
-            "Trust in the mean of the views, in images: in a class of n images, the views' mean"
-            " has the weight w / (w + n)."
+            "Trust in the mean of the views, as a number of images w: in a class of n images, the"
+            " views' mean has the weight w / (w + n)."
         ),
     )
     spread: SpreadConfig = Field(

@@ -51,7 +51,8 @@ class MedianConfig(Config):
         ge=1,
         le=MOST_TRIALS,
         description=(
-            "Number of trials that must have learned as many tasks before a trial is judged."
+            "Number of trials that must have learned the same number of tasks before a trial is"
+            " judged."
         ),
     )
 

@@ -152,8 +152,8 @@ def _kind_advice(given: str, annotation: object) -> str:
 def _key_path(
     location: tuple[int | str, ...], root: type[BaseModel], tree: object
 ) -> tuple[str, Mapping[str, Any], object]:
-    """Return the user's key path for a pydantic location, without names of variants; the fields
-    next to the last key; and the annotation of the last key.
+    """Return three values for a pydantic location: the key path as the user wrote it, without names
+    of variants; the fields next to the last key; and the annotation of the last key.
     """
     path = ""
     model: Any = root

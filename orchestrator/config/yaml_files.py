@@ -122,7 +122,7 @@ def _text(path: Path, where: str, most_bytes: int) -> str:
             raise ConfigError(
                 f"has more than {most_bytes:,} bytes",
                 where=where,
-                next_step="check that it is a configuration, and remove what is not",
+                next_step="check that the file is a configuration, and remove all other content",
             )
         return content.decode("utf-8")
     except FileNotFoundError:
@@ -157,7 +157,8 @@ class _Counted:
 
     def __init__(self) -> None:
         self.num_values = 0
-        self._open: list[tuple[str | None, int]] = []  # anchors, and the count at each
+        # anchor of each open collection, and the number of values before it
+        self._open: list[tuple[str | None, int]] = []
         self._sizes: dict[str, int] = {}
 
     def add(self, event: yaml.Event) -> None:
