@@ -18,8 +18,9 @@ from orchestrator.config.augmentation import ImageAugmentationConfig
 from orchestrator.devices import is_gpu, moved
 
 Images = UInt8[Tensor, "n c h w"]
-_BLOCK_VALUES_CPU = 2**18  # values of a block, so that its pixels and grid fit into a core's cache
-_BLOCK_VALUES_GPU = 2**26  # values of a block: few calls, and bounded memory
+# number of values in a block: its pixels and grid fit into a core's cache
+_BLOCK_VALUES_CPU = 2**18
+_BLOCK_VALUES_GPU = 2**26  # number of values in a block: few GPU calls, and bounded memory
 _SEQUENCE_VALUES, _SEQUENCE_IMAGES = 2**13, 4
 
 

@@ -127,11 +127,11 @@ def opened(stored: object, where: str, limits: ImageLimits) -> Image.Image:
 
 @contextmanager
 def opening_named_formats(limits: ImageLimits) -> Iterator[None]:
-    """Apply the limits to packages that open images themselves, such as the data sets of
-    torchvision. Not thread-safe.
+    """Apply the size limits and the list of formats to packages that open images themselves, such
+    as the data sets of torchvision. Not thread-safe.
 
-    Pillow has no setting for this, so its `open` is replaced. PPM is allowed because some data sets
-    of torchvision use it.
+    Pillow has no setting for such limits, so its `open` is replaced. PPM is allowed because some
+    data sets of torchvision use it.
     """
     unbounded = Image.open
 
@@ -182,7 +182,7 @@ def upright(image: Image.Image) -> Image.Image:
         ValueError: The range of the pixels is unknown, or Pillow cannot convert the mode.
     """
     image.load()
-    # steps without effect do not copy the image, because images may be large
+    # Skip each step that would not change the image, because it would still copy a large image.
     is_turned = image.getexif().get(_ORIENTATION, 1) != 1
     turned = ImageOps.exif_transpose(image) if is_turned else image
     if turned.mode in _DEEP_GREY:
@@ -232,7 +232,8 @@ def _from_deep_grey(image: Image.Image) -> Image.Image:
         raise ValueError(msg)
     scaled = np.empty(pixels.shape, dtype=np.uint8)
     num_rows = max(1, _VALUES_AT_ONCE // image.width)
-    for row in range(0, image.height, num_rows):  # dividing by 257 takes eight bytes per pixel
+    # in blocks of rows, because dividing by 257 takes eight bytes per pixel
+    for row in range(0, image.height, num_rows):
         part = slice(row, row + num_rows)
         scaled[part] = np.rint(pixels[part].astype(np.float64) / 257)
     return Image.fromarray(scaled)

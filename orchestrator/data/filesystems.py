@@ -60,7 +60,7 @@ def reached(where: str, uri: str | None = None) -> Iterator[None]:
         raise StorageUnavailableError(
             f"cannot be read ({hide(error, uri or where)})",
             where=shown(where),
-            next_step=f"check the address and its rights{keys_advice(where)}",
+            next_step=f"check the address and the access rights{keys_advice(where)}",
         ) from None
 
 

@@ -12,7 +12,7 @@ from threading import Condition
 from orchestrator.config.image_source import DEFAULT_MAX_IMAGE_PIXELS
 from orchestrator.errors import DataError
 
-# measured: Pillow takes 8 bytes for most images, 12 for a turned and transparent image
+# measured: Pillow takes 8 bytes per pixel for most images, 12 for a turned and transparent image
 _BYTES_PER_PIXEL = 12
 _MAX_BYTES_AT_ONCE = 400 * 2**20
 _LARGE_BYTES = 64 * 2**20
@@ -74,6 +74,7 @@ def _give_back_memory() -> None:
     """Return freed memory to the system; otherwise each thread would keep some hundred megabytes of
     its last large images.
     """
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # only in glibc; no other needs it
+    # malloc_trim exists only in glibc; other C libraries do not need it
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)

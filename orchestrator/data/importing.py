@@ -55,7 +55,8 @@ _CHUNK_SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Chunk:
-    """Stored part of a half, with one row group per label, and one row group for unusable images.
+    """Stored part of the training or test images, with one row group per label, and one row group
+    for unusable images.
 
     Attributes:
         path: The file.
@@ -98,11 +99,12 @@ def import_key(stamp: str, image_size: int | None, max_pixels: int) -> str:
 def import_chunks(
     samples: Iterator[Sample], half: Half, image_size: int | None, max_pixels: int, folder: Path
 ) -> Iterator[tuple[Chunk, int]]:
-    """Store a half in chunks, in the order of its samples; existing chunks are reused.
+    """Store the training or test images in chunks, in the order of the samples; existing chunks are
+    reused.
 
     Args:
-        samples: All samples of the half.
-        half: The half.
+        samples: All training samples, or all test samples.
+        half: Whether the samples are training or test images.
         image_size: Length in pixels of the shorter side to which larger images are shrunk; None
             shrinks no image.
         max_pixels: Largest number of pixels of a usable image.
@@ -128,11 +130,11 @@ def import_chunks(
 def merge(
     chunks: Sequence[Chunk], path: Path, integer_labels: bool, metadata: Mapping[bytes, bytes]
 ) -> None:
-    """Write the file of a half atomically, with rows in the order of their labels and one label per
-    row group.
+    """Write the file of all training or test images atomically, with rows in the order of their
+    labels and one label per row group.
 
     Args:
-        chunks: All chunks of the half.
+        chunks: All chunks of the training images, or of the test images.
         path: The file to write; an existing file is replaced.
         integer_labels: Whether labels are stored as integers instead of text.
         metadata: Metadata to store with the schema.

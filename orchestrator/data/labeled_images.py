@@ -41,8 +41,8 @@ class LabeledImages:
         return channels, height, width
 
     def preceded_by(self, exemplars: UInt8[Tensor, "old c h w"]) -> LabeledImages:
-        """Return one exemplar for each of the first classes, followed by the images, in memory or
-        on disk like the original images.
+        """Return the exemplars, one for each of the first classes, followed by these images, in
+        memory or on disk like these images.
         """
         if not len(exemplars):
             return self

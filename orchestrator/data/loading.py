@@ -98,8 +98,8 @@ def decode_all(
 
 
 def _num_images(source: ImageSource, half: Half) -> int:
-    """Return the number of images of a half, after checking that the half and every class folder
-    have images.
+    """Return the number of training or test images, after checking that there are any and that no
+    class folder is empty.
     """
     for folder in source.empty_classes(half):
         raise DataError(

@@ -14,7 +14,8 @@ from orchestrator.data.decoding import Shape, decode
 from orchestrator.data.image_limits import ImageLimits
 from orchestrator.errors import DataError
 
-# the values of a colour image of 1,182 x 1,182 pixels; a listed value takes up to forty bytes
+# as many values as a colour image of 1,182 x 1,182 pixels has; a listed value takes up to forty
+# bytes
 _MOST_LISTED_VALUES = 2**22
 
 

@@ -55,7 +55,7 @@ def _probe(
 ) -> None:
     _die_first(max_bytes)
     channels, height, width = shape
-    with suppress(OrchestratorError):  # the next reader reports the error
+    with suppress(OrchestratorError):  # the process that reads the file next reports the error
         content = read_content(Folder(uri), name, has_labels)
         for row in range(len(content.digests)):
             content.decode([row], (channels, height, width), max_pixels)

@@ -100,7 +100,7 @@ def _check_same_classes(table: ImageTable, class_names: Sequence[str], num_learn
                 raise DataError(
                     f"class {name!r} has no {split} images",
                     where=table.name,
-                    next_step=f"add {split} images or remove it from scenario.class_order",
+                    next_step=f"add {split} images or remove the class from scenario.class_order",
                 )
 
 

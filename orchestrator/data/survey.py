@@ -14,7 +14,7 @@ from orchestrator.data.samples import HALVES, ImageSource, Label, Sample, natura
 from orchestrator.errors import DataError
 
 _NUM_EXAMPLES = 3
-_LEAST_SIDE = 4  # pixels; a smaller side is reported
+_LEAST_SIDE = 4  # in pixels; images with a smaller side are reported
 _MOST_STRETCHED = 20
 _ACROSS_HALVES, _ACROSS_CLASSES = "in training and in test", "under several classes"
 
@@ -209,8 +209,8 @@ class Survey:
 
 
 def _pair(places: Sequence[tuple[Half, str, str]], kind: str) -> tuple[str, str]:
-    """Return the first two images of a kind of duplication: across halves, across classes, or
-    any.
+    """Return the first image and the next equal image that differs from it in the way `kind` names:
+    in the half, in the class, or not necessarily in either.
     """
     part = {_ACROSS_HALVES: 0, _ACROSS_CLASSES: 1}.get(kind)
     first = places[0]

@@ -75,8 +75,8 @@ def pool_beside(scenario: Scenario, table: ImageTable) -> UnlabeledPool:
     )
     if not len(pool):
         raise NoImagesError(
-            f"every one of its {pool.left_out.total} images is a test, validation or training image"
-            " as well",
+            f"each of the {pool.left_out.total} unlabelled images is a test, validation or training"
+            " image as well",
             where=f"data.unlabeled ({table.name})",
             next_step="give other images, or set data.unlabeled to null",
         )

@@ -184,7 +184,7 @@ def test_describe_reads_every_image_without_labels_and_counts_those_a_run_would_
         ({"kind": "image_folder", "path": "{folder}"}, "holds no images"),
         ({"kind": "parquet", "path": "{table}"}, "has no column 'image'"),
         ({"kind": "parquet", "path": "{torn}"}, "is not a readable Parquet file"),
-        ({"kind": "parquet", "path": "{test}"}, "every one of its 2 images is a test"),
+        ({"kind": "parquet", "path": "{test}"}, "each of the 2 unlabelled images is a test"),
         ({"kind": "digits"}, "data.unlabeled.kind = 'digits' is not known"),
         ({"path": "x.parquet"}, "data.unlabeled.kind is missing"),
         ({"kind": "labeled", "source": {"kind": "digits", "split": 1}}, "source.split is not a"),

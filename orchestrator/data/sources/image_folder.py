@@ -72,7 +72,7 @@ class FolderSource:
     @property
     def stamp(self) -> str:
         """Return a digest of the paths, sizes and times of all files. Contents are not read,
-        because this would take minutes for a large folder before each run.
+        because reading a large folder would take minutes before each run.
         """
         lines = [sample.stamp for half in self._folders for sample in self.samples(half)]
         empty = [self.empty_classes(half) for half in self._folders]

@@ -30,7 +30,7 @@ _SPLITS: dict[Half, tuple[str, ...]] = {
 
 class TorchvisionSource:
     """Source of the images of a `torchvision.datasets` class. If the class only opens image files,
-    these are passed on unchanged, not encoded again.
+    the files are passed on unchanged, not encoded again.
     """
 
     def __init__(self, config: TorchvisionDataConfig) -> None:

@@ -109,5 +109,7 @@ def test_a_file_of_another_kind_is_rejected_and_its_kind_is_named(
 
 def test_an_empty_file_is_rejected(file: Path) -> None:
     file.write_text("# nothing yet\n", encoding="utf-8")
-    with pytest.raises(ConfigError, match="is empty; write what differs from the defaults"):
+    with pytest.raises(
+        ConfigError, match="is empty; write the settings that differ from the defaults"
+    ):
         load_any(file)

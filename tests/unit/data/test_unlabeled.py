@@ -174,7 +174,7 @@ def test_test_images_of_unused_classes_are_excluded_too(scenario: Scenario, tmp_
 
 def test_a_source_without_usable_images_is_rejected(scenario: Scenario, tmp_path: Path) -> None:
     known = scenario.table.images[scenario.indices[Split.TEST][0][:3]]
-    with pytest.raises(DataError, match="every one of its 3 images is a test, validation"):
+    with pytest.raises(DataError, match="each of the 3 unlabelled images is a test, validation"):
         pool_of(known, scenario, tmp_path)
 
 
