@@ -84,7 +84,8 @@ def rebuilt(
         embedding: Embedding module, whose values are overwritten; None means power normalisation.
         classifier: Classifier, whose values are overwritten.
     """
-    with seeded_initialisation(0, "overwritten by what is stored"):  # keeps the random state
+    # leaves torch's random state unchanged
+    with seeded_initialisation(0, "overwritten by what is stored"):
         has_extractor = any(name.startswith("extractor.") for name in state)
         extractor = build_backbone(_backbone(context, has_extractor), context.shape)
         parts = (embedding or PowerNormalization(extractor.groups), classifier)

@@ -48,7 +48,7 @@ from orchestrator.models.artifact import Artifact
 from orchestrator.models.backbones import FeatureGroup
 from orchestrator.training.context import LearningContext
 
-_POWER_NORMALIZATION = 0.5  # the exponent already applied to normalised features
+_POWER_NORMALIZATION = 0.5  # exponent that power normalisation has already applied to features
 _LEAST_VARIANCE = 1e-8  # features of a single image have no variance: distances are then Euclidean
 
 

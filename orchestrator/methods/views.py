@@ -177,7 +177,7 @@ def _varied(
     """
     share, drawn = context.ranks.span(len(images)), generator.get_state()
     for start in range(share.start, max(share.stop, share.start + 1), _VARIED_AT_ONCE):
-        generator.set_state(drawn)  # each part uses the draws of the whole set
+        generator.set_state(drawn)  # restart, because each part makes the draws of all images
         yield context.vary(
             images, generator, slice(start, min(share.stop, start + _VARIED_AT_ONCE))
         )

@@ -90,7 +90,7 @@ class DualTeacher(DualTeacherFacts):
         """
         if isinstance(model, TeacherModel):
             tensors = network_tensors(model.network)
-            del tensors[_WHITENING]  # the whitening can be computed from the space
+            del tensors[_WHITENING]  # not stored: the whitening can be computed from the space
             tensors |= {"exemplars": model.memory.exemplars, "vectors": model.vectors}
             tensors |= tensors_of("statistics", model.memory.statistics)
             tensors |= prefixed("space", model.space.tensors())

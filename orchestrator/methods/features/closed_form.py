@@ -117,7 +117,7 @@ class FrozenFeatures(ABC):
 
     @abstractmethod
     def to_artifact(self, model: Model) -> Artifact:
-        """Return the network and the sums kept of the classes."""
+        """Return the network, and all other data that the model keeps of the classes."""
 
     @abstractmethod
     def from_artifact(self, artifact: Artifact, context: ArtifactContext) -> Model:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-_STEADINESS = 20  # the prior weighs as much as this many unmoved images
+_STEADINESS = 20  # number of images with unmoved features that weigh as much as the prior
 _EXEMPLARS_SAY = 0.1  # weight of all exemplars relative to all new images
 _LEAST_VARIANCE = 1e-8
 

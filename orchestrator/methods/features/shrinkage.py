@@ -30,7 +30,7 @@ def shrinkage_for_images(
         return 1.0
     covariance, freedom = covariance.double(), max(1.0, degrees_of_freedom)
     trace_squared = covariance.trace().square()
-    # the noise adds tr(S)² / freedom to the trace of the square
+    # The noise of the estimate S adds tr(S)² / freedom to tr(S²).
     squared = (covariance.square().sum() - trace_squared / freedom).clamp_min(
         trace_squared / len(covariance)
     )

@@ -21,7 +21,8 @@ from orchestrator.models import LinearClassifier
 
 _LEAST_VARIANCE = 1e-8
 _LEAST_COUNT = 1e-6
-_LEAST_SHARE = 1e-10  # least share of the mean variance: a constant feature has no variance
+# smallest variance as a share of the mean variance; constant features have none
+_LEAST_SHARE = 1e-10
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,8 @@ class FeatureStatistics:
         """Return the statistics extended by images that belong to several classes in shares.
 
         The covariance is that of all images around the means of their classes. Images counted
-        before are not needed again: their spread around a moving mean follows from the distance it
-        moves (Chan, Golub and LeVeque 1979).
+        before are not needed again: their spread around a moving mean follows from the distance
+        that the mean moves (Chan, Golub and LeVeque 1979).
 
         Args:
             features: Features of some images.
@@ -132,7 +133,8 @@ def discriminant(statistics: FeatureStatistics, shrinkage: float) -> LinearClass
     level = (covariance.trace() / len(covariance)).clamp_min(_LEAST_VARIANCE)
     deviations = torch.maximum(covariance.diagonal(), _LEAST_SHARE * level).sqrt()
     covariance = covariance / deviations / deviations[:, None]
-    # the part that all classes share carries no information, and would only make logits large
+    # The part of the means that all classes share carries no information, and would only make
+    # logits large.
     means = (statistics.means.double() - centre) / deviations
     shrunk = (1 - shrinkage) * covariance + shrinkage * torch.eye(
         len(covariance), dtype=torch.float64

@@ -36,7 +36,7 @@ def stability_loss(
         features: Features of a batch.
         before: Features of the same images, from the previous task's extractor.
     """
-    # a worker's share may be one image, which has no variance
+    # a worker's share of the batch may be one image, which has no variance
     variance = before.var(dim=0).sum() if len(before) > 1 else before.square().sum()
     moved: Float[Tensor, ""] = (features - before).square().sum(dim=1).mean()
     return moved / variance.clamp_min(torch.finfo(before.dtype).tiny)
@@ -52,17 +52,19 @@ def transfer_loss(
     """Return the divergence of the student's distribution from the transfer target [A claim 8,
     second half; B step 6].
 
-    The cross-entropy from a mixed target is the mix of the cross-entropies. Each part can therefore
-    have its usual scale: the soft part uses the temperature and a factor temperature², the real
-    answers temperature 1. At temperature 1 the value is the KL divergence from `transfer_target`
-    up to the teacher's entropy, which has no gradient.
+    The cross-entropy from a mixed target is the mix of the cross-entropies. The part of the teacher
+    and the part of the labels can therefore each have their usual scale: the teacher's part uses
+    the temperature and a factor temperature², the labels' part uses temperature 1. At temperature 1
+    the value is the KL divergence from `transfer_target` up to the teacher's entropy, which has no
+    gradient.
 
     Args:
         student_logits: The student's logits of a batch.
         teacher_logits: The teacher's logits of the same images.
         labels: Labels of the images, the real answers.
         ratio: TSSR, one value for the batch or one for each sample.
-        temperature: Temperature that softens both distributions of the soft part.
+        temperature: Temperature that softens the distributions of student and teacher in the
+            teacher's part.
     """
     soft = functional.kl_div(
         functional.log_softmax(student_logits / temperature, dim=1),

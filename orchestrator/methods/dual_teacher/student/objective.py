@@ -1,5 +1,5 @@
-"""The loss of one batch of a student's stage: the losses from both teachers, the real answers and
-the prototypes.
+"""The loss of one batch of a student's stage: the losses from both teachers (the embedding and the
+classifier), the real answers and the prototypes.
 """
 
 from __future__ import annotations
@@ -113,8 +113,8 @@ class Distillation:
         step: Step,
         parts: dict[str, float | Tensor],
     ) -> Tensor:
-        """Return the classification loss from steps 1 to 6 of patent B; if the classifier teacher
-        is off, only the real answers count.
+        """Return the classification loss from steps 1 to 6 of patent B; if the teacher's classifier
+        is not distilled, only the real answers count.
         """
         rule, temperature = self.config.transfer, self.config.temperature
         with torch.no_grad():

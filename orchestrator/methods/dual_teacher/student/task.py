@@ -130,7 +130,7 @@ def _taught_images(
             [extract_features(extractor, shown.images[:num_old]).to(features.device), features]
         )
     size = shown.shape[-1]
-    # a student whose network takes smaller inputs needs fewer pixels from here on
+    # shrink the images once if the student's network takes smaller inputs
     seen = min(_own_backbone(config).input_size or size, size)
     return WithKnownFeatures(shown.resized(seen).images, features, stronger)
 
@@ -195,7 +195,8 @@ def _untaught_directions(
     network: TaughtNetwork, taught: Tensor, context: LearningContext
 ) -> Tensor:
     """Return random directions for the new classes' classifier weights. They replace the teacher's
-    for a student that lacks one of the two teachers.
+    class directions for a student that imitates only the teacher's embedding or only its
+    classifier.
     """
     num_known = network.classifier.num_classes
     drawn = functional.normalize(
@@ -215,5 +216,5 @@ def _consolidate(network: TaughtNetwork, before: Mapping[str, Tensor], share: fl
     one basin of the loss: the weights before the task already imitate the same teacher.
     """
     for name, tensor in network.state_dict().items():
-        if tensor.is_floating_point():  # the counters of batch normalisation are integers
+        if tensor.is_floating_point():  # integer counters of batch normalisation are not averaged
             tensor.lerp_(before[name], 1 - share)

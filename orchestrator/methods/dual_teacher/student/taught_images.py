@@ -32,7 +32,7 @@ class TaughtBatch(NamedTuple):
     features: Float[Tensor, "n d"]
 
 
-@runtime_checkable  # the tests check annotated types at run time
+@runtime_checkable  # the tests check annotated types at run time with `isinstance`
 class TaughtImages(Protocol):
     """Source of the batches that the student learns from."""
 
@@ -92,5 +92,6 @@ class WithKnownFeatures:
         of_rows = self.features.index_select(0, rows.to(self.features.device))
         return TaughtBatch(
             self.context.vary(self.images.index_select(0, rows), generator),
-            of_rows.to(self.context.device).float(),  # tables may have half precision
+            # features from feature tables may have half precision
+            of_rows.to(self.context.device).float(),
         )

@@ -168,7 +168,9 @@ def _unmirrored(extractor: Backbone) -> Backbone:
 
 
 class _Foresight(nn.Module):
-    """The last stage of the inherited layers, and the projection to the predicted features."""
+    """The last stage of the inherited layers, and the projection from its output to the teacher's
+    features that it predicts.
+    """
 
     def __init__(self, learning: Sequence[nn.Module], projection: nn.Linear) -> None:
         super().__init__()
@@ -215,7 +217,7 @@ def _teach(
 
 
 def _targets(final: Float[Tensor, "m f"], dimensions: int) -> Float[Tensor, "m k"]:
-    """Return the final features along their widest directions."""
+    """Return the final features along the directions of their largest variance."""
     normalized = PowerNormalization([FeatureGroup(FINAL, final.shape[1])])(final)
     centred = normalized - normalized.mean(dim=0)
     _, directions = torch.linalg.eigh(centred.T @ centred)

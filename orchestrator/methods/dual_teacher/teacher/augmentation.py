@@ -33,7 +33,9 @@ from orchestrator.methods.views import ClassFeatures
 from orchestrator.models.classifiers import COSINE_SCALE
 
 Vectors = Float[Tensor, "old vectors m"]
-_FLAT_SHARE = 1e-3  # share of the mean variance, above the rounding error of single precision
+# A direction without spread gets this share of the mean variance, which exceeds the rounding error
+# of single precision.
+_FLAT_SHARE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -97,13 +99,13 @@ def draw_features(
     num_draws: int,
     generator: torch.Generator,
 ) -> Float[Tensor, "classes draws d"]:
-    """Return random members of each class as power-normalised features.
+    """Return random substitutes for images of each class, as power-normalised features.
 
     Args:
-        spread: Source of the members' deviations from the class mean.
+        spread: Source of the substitutes' deviations from the class mean.
         statistics: Statistics of the classes.
         observed: Deviations of the new task's images from their class means.
-        num_draws: Number of members of each class.
+        num_draws: Number of substitutes for each class.
         generator: Draws the deviations.
     """
     num_old, num_features = statistics.means.shape
@@ -173,8 +175,8 @@ def optimize_vectors(
     """Optimise the vectors through the old classifier, with a learning rate of their own.
 
     After every step each vector is brought back within range. The range and the margin both limit
-    the search: "as confident as possible" would collapse all vectors into the safe middle of the
-    class.
+    the search: maximising the classifier's confidence would collapse all vectors into the safe
+    middle of the class.
     """
     learnable = nn.Parameter(vectors.clone())
     optimizer = torch.optim.Adam([learnable], lr=config.learning_rate)
@@ -216,8 +218,8 @@ def augmentation_loss(
 def _margin_loss(
     cosines: Float[Tensor, "n classes"], labels: Tensor, margin: float
 ) -> Float[Tensor, ""]:
-    """Return how far the own class's cosine falls short of the best other class plus the margin; 0
-    if there is only one class.
+    """Return how far the cosine to the vector's own class falls short of the cosine to the nearest
+    other class plus the margin; 0 if there is only one class.
     """
     if cosines.shape[1] == 1:
         return cosines.new_zeros(())

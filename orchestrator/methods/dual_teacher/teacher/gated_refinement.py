@@ -70,7 +70,7 @@ class LearnedHead:
 
 @dataclass(frozen=True)
 class Augmented:
-    """Members of the old classes, and the augmentation vectors made from them."""
+    """Substitutes for images of the old classes, and the augmentation vectors made from these."""
 
     members: Float[Tensor, "old vectors d"]
     vectors: Float[Tensor, "old vectors m"]
@@ -201,8 +201,8 @@ def _augmented(
 def _split(
     features: Sequence[ClassFeatures], context: LearningContext
 ) -> tuple[list[ClassFeatures], list[Tensor]]:
-    """Return features to learn from, and held-out clean features to judge by, which may be
-    empty.
+    """Return features to learn from, and features of held-out, unaugmented images to judge by,
+    which may be empty.
     """
     rows = hold_out(features, _HELD_OUT_FRACTION, context.stream("hold out"))
     learning = [

@@ -89,7 +89,8 @@ class RefinementData:
             augmented copies.
         new_labels: Classes of the new images.
         statistics: Statistics of all seen classes.
-        members: Power-normalised features that the vectors were made from.
+        members: Power-normalised substitutes for images of the old classes, from which the vectors
+            were made.
         vectors: Augmentation of the old classes, which are the first classes of `statistics`.
     """
 
@@ -189,7 +190,7 @@ def best_strength(
     beyond chance.
 
     The gain in class-balanced accuracy over the start must exceed twice the standard error of the
-    paired difference: on a few dozen held-out images one more hit means nothing.
+    paired difference: on a few dozen held-out images, one more correct prediction means nothing.
 
     Args:
         head: The refined head.
@@ -202,7 +203,8 @@ def best_strength(
             image and its moved copies are right or wrong together, and count as one piece of
             evidence.
     """
-    # the strength does not affect the whitening, which is by far the most work
+    # whiten once for all strengths: whitening does not depend on the strength, and is by far the
+    # most work
     means = FixedPart.of(start.embedding, statistics.means.to(held_out.device))
     judged, spread = (
         FixedPart.of(start.embedding, held_out),
