@@ -7,9 +7,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-COSINE_SCALE = (
-    16.0  # cosine logits lie within ± this: sharp enough for certainty, flat enough to learn
-)
+# Cosine logits lie within ± this value: it is large enough for certain predictions, and small
+# enough for learning.
+COSINE_SCALE = 16.0
 
 
 class CosineClassifier(nn.Module):

@@ -12,7 +12,8 @@ from orchestrator.models.backbones.body import Body, Shape
 from orchestrator.models.backbones.stages import Stages
 from orchestrator.models.backbones.weight_files import digest, extra_is_missing, load_weights
 
-_STATISTICS = ((127 / 255,) * 3, (128 / 255,) * 3)  # pixels in [-1, 1], as in training
+# maps pixels to [-1, 1], as the training of the published weights did
+_STATISTICS = ((127 / 255,) * 3, (128 / 255,) * 3)
 _NUM_FEATURES = 1280
 
 
@@ -73,7 +74,7 @@ def _stages(features: nn.Module) -> Stages:
 
 
 class _Features(nn.Module):
-    """The convolutions of EfficientNet-Lite0, averaged over the image."""
+    """The convolutions of EfficientNet-Lite0, with their output averaged over the image."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()

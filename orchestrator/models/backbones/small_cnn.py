@@ -11,7 +11,7 @@ from orchestrator.models.backbones.body import Body, Shape
 from orchestrator.models.backbones.stages import Stages
 
 _LAYERS_PER_STAGE = 3
-_MIN_GRID = 4  # convolutions work on at least this many pixels per side
+_MIN_GRID = 4  # smallest number of pixels per side that a convolution receives
 
 
 def build(_config: SmallCnnConfig, shape: Shape) -> Body:

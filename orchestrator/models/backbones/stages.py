@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-_LEAST_VARIANCE = 1e-12  # the slope of a square root is infinite at 0
+_LEAST_VARIANCE = 1e-12  # added to variances, because the slope of a square root is infinite at 0
 FINAL = "final"
 """Name of the group of features from the last layer."""
 

@@ -38,7 +38,8 @@ def build(config: TimmConfig, _shape: Shape) -> Body:
     data = _timm().data.resolve_data_config(pretrained_cfg=published.to_dict())
     num_channels, own_size, _ = data["input_size"]
     size = config.input_size or own_size
-    # networks for any image size take no size; a transformer has one position per patch
+    # Only networks for a fixed image size, such as transformers with one position per patch, accept
+    # a size.
     sized = {"img_size": size} if published.fixed_input_size else {}
     model: Any = _network(config, published, sized)
     if not hasattr(model, "reset_classifier"):
@@ -121,7 +122,8 @@ def _network(config: TimmConfig, published: Any, sized: dict[str, int]) -> nn.Mo
         with explained(config.name, weights_identity(config)):
             return _created(config.name, num_classes=0, pretrained=True, **sized)
     except ConfigError:
-        _random(config.name, sized)  # raises an error if the size is the cause, not the weights
+        # raises another error if the image size is the cause, not the weights
+        _random(config.name, sized)
         raise
 
 

@@ -36,10 +36,12 @@ class TracedStages(Stages):
         """
         super().__init__([], channels, None)
         self.ends = tuple(ends)
-        self._source = (network,)  # in a tuple, so that torch does not register it as a submodule
+        # kept in a tuple, so that torch does not register the network as a submodule
+        self._source = (network,)
         nodes = {name: name for name in ends}
         if is_whole:
-            self.head = nn.Identity()  # marks that the network returns final features
+            # states that this object returns the network's final features
+            self.head = nn.Identity()
             nodes[_last_node(network)] = "final"
         self.network = create_feature_extractor(
             network, train_return_nodes=nodes, eval_return_nodes=nodes
@@ -85,7 +87,7 @@ def stages_of(network: nn.Module) -> Stages:
 
 
 def _ends_stage(one: _Probed, after: _Probed | None) -> bool:
-    if one.is_pooling:  # pooling begins the next stage
+    if one.is_pooling:  # a pooling layer begins the next stage
         return False
     return after is None or (after.channels, after.side) != (one.channels, one.side)
 
@@ -108,7 +110,7 @@ def _probed(network: nn.Module) -> list[_Probed]:
     was_training = network.training
     try:
         network.eval()(torch.zeros(1, 3, _PROBED_SIDE, _PROBED_SIDE))
-    except (AssertionError, RuntimeError):  # networks for one size, such as vision transformers
+    except (AssertionError, RuntimeError):  # the network requires another image size
         return []
     finally:
         network.train(was_training)

@@ -71,7 +71,7 @@ def digest(file: Path, name: str) -> str:
         raise cannot_load(name, str(file), error) from None
 
 
-# The plan and the driver of a sweep ask for every trial.
+# Cached, because the plan and the driver of a sweep request the digest for every trial.
 @lru_cache(maxsize=16)
 def _digest(file: Path, version: tuple[int, ...]) -> str:  # noqa: ARG001 - part of the cache's key
     with file.open("rb") as stream:
