@@ -20,4 +20,5 @@ def leave_triton_out() -> None:
     if not torch.accelerator.is_available() and "triton" not in sys.modules:
         # None is the import system's marker for a module that cannot be imported
         sys.modules["triton"] = None  # type: ignore[assignment]
-        logging.getLogger("torch.utils.flop_counter").setLevel(logging.ERROR)  # avoids a warning
+        # hides a warning that Triton is missing
+        logging.getLogger("torch.utils.flop_counter").setLevel(logging.ERROR)

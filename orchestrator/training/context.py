@@ -45,12 +45,14 @@ class LearningContext:
     shared: Shared = field(default_factory=NotShared)
 
     def stream(self, *purpose: str | int) -> torch.Generator:
-        """Return a CPU generator for one purpose within this stage, the same on every rank."""
+        """Return a CPU generator for the random draws that `purpose` names within this stage, the
+        same on every rank.
+        """
         return stream(self.seed, self.stage, *purpose)
 
     def stream_of_rank(self, *purpose: str | int) -> torch.Generator:
-        """Return a CPU generator for random draws about this rank's share of a batch. On the first
-        rank, it equals the generator that `stream` returns.
+        """Return a CPU generator for random draws that concern this rank's share of a batch;
+        `purpose` names the draws. On the first rank, it equals the generator that `stream` returns.
         """
         return (
             self.stream(*purpose)
@@ -59,7 +61,7 @@ class LearningContext:
         )
 
     def seed_of(self, *purpose: str | int) -> int:
-        """Return a seed for one purpose within this stage."""
+        """Return a seed for the random draws that `purpose` names within this stage."""
         return derive_seed(self.seed, self.stage, *purpose)
 
     def vary(

@@ -1,5 +1,5 @@
-"""Derive a random generator for each purpose from the seed, so that draws for one purpose never
-depend on draws for another.
+"""Derive a random generator for each kind of random draws, such as batches or augmentation, from
+the seed, so that draws of one kind never depend on draws of another.
 """
 
 from __future__ import annotations
@@ -14,12 +14,16 @@ from orchestrator.devices import is_gpu
 
 
 def derive_seed(seed: int, *purpose: str | int) -> int:
-    """Derive a 63-bit seed from the experiment's seed and a purpose."""
+    """Derive a 63-bit seed from the experiment's seed and from `purpose`, the name of the random
+    draws.
+    """
     return int.from_bytes(hashlib.sha256(repr((seed, purpose)).encode()).digest()[:8], "big") >> 1
 
 
 def stream(seed: int, *purpose: str | int) -> torch.Generator:
-    """Return a CPU generator for one purpose, derived from the experiment's seed."""
+    """Return a CPU generator for the random draws that `purpose` names, derived from the
+    experiment's seed.
+    """
     return torch.Generator().manual_seed(derive_seed(seed, *purpose))
 
 
