@@ -14,8 +14,8 @@ from typing import cast
 from orchestrator.config.roles import ROLES, Role
 from orchestrator.csv_text import csv_rows, csv_text
 
-_MOST_LINES = 100_000  # limit of confused pairs in total, over all tasks and both models
-_LEAST_PAIRS = 1000  # pairs kept after each task, however many tasks there are
+_MOST_LINES = 100_000  # limit of confused pairs to keep in total, over all tasks and both models
+_LEAST_PAIRS = 1000  # confused pairs to keep after each task, however many tasks there are
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def count_confusions(
 
 def as_csv(confusions: Iterable[Confusion]) -> str:
     """Return the text of `confusion.csv`: a line of column names, then a line for each class and
-    pair.
+    for each confused pair.
     """
     return csv_text([_COLUMNS, *map(astuple, confusions)])
 

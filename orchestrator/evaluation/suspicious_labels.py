@@ -11,7 +11,7 @@ from dataclasses import astuple, dataclass, fields
 from orchestrator.csv_text import csv_rows, csv_text
 
 MOST_SHOWN = 40
-"""Largest number of images on the sheet of pictures."""
+"""Largest number of images on the sheet that shows the images with suspicious labels."""
 
 
 @dataclass(frozen=True)
