@@ -57,7 +57,8 @@ class Comparison:
         Raises:
             DifferentOutputsError: Logits differ by more than rounding errors, or are NaN.
         """
-        if not self.largest_difference <= self.allowed_difference:  # negated to catch NaN
+        # the negated comparison also rejects NaN
+        if not self.largest_difference <= self.allowed_difference:
             raise DifferentOutputsError(
                 "the exported file's logits differ from the original's by up to"
                 f" {self.largest_difference:.3g} (allowed: {self.allowed_difference:.1g});"

@@ -43,7 +43,7 @@ class Description:
 
     @property
     def preprocessing(self) -> str:
-        """Return a text on the preprocessing that the caller must do, and that the model does
+        """Return a text that says which preprocessing the caller must do, and which the model does
         itself.
         """
         channels, height, width = self.shape

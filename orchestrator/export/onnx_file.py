@@ -18,7 +18,7 @@ from orchestrator.export.arrays import Images, Logits, Predictor
 from orchestrator.export.program import not_convertible
 
 INPUT, OUTPUT = "images", "logits"
-_ERRORS_ONLY = 3  # severity level of ONNX Runtime
+_ERRORS_ONLY = 3  # lowest severity of the messages that ONNX Runtime logs
 
 
 def write_onnx(program: ExportedProgram, texts: Mapping[str, str], path: Path) -> None:
