@@ -117,7 +117,8 @@ class ArtifactFiles:
                 return (self._open_mapped if mapped else self._open)(folder, read_manifest(text))
             except (ValueError, FileNotFoundError, SafetensorError) as error:
                 newer = self.manifest(folder)
-                if newer == text:  # otherwise another writer has just replaced the manifest
+                # if another writer has just replaced the manifest, the loop tries the new artifact
+                if newer == text:
                     self.move_aside(folder, name, error)
                     return None
                 text = newer

@@ -48,9 +48,10 @@ def note_cost(store: StageStore, values: Mapping[str, Any]) -> None:
     if isinstance(store.filesystem, fs.LocalFileSystem):
         return
     noted = {key: values[key] for key in _NOTED if key in values}
-    if "epochs" in noted:  # an estimate needs only the number of epochs
+    if "epochs" in noted:  # keep only the number of epochs: estimates need no more
         noted["epochs"] = [None] * len(noted["epochs"])
-    with suppress(OSError):  # the stage itself is stored; its cost is not worth an error
+    # the stage itself is stored; the loss of its cost record is not worth an error
+    with suppress(OSError):
         known = _read(store) or []
         store.write_file(NOTES, json.dumps([noted, *known[: MAX_NOTES - 1]]).encode())
 

@@ -2,7 +2,7 @@
 built once, with random weights.
 
 A latency is measured once per architecture and machine, and kept in the stage store, so that all
-trials of this sweep and later sweeps compare the same number.
+trials of a sweep, and of later sweeps, compare the same number.
 """
 
 from __future__ import annotations

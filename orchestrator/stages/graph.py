@@ -141,7 +141,7 @@ def weights_of(experiment: Experiment) -> dict[Role, str]:
 
 def tells_certainty(stage: Stage, scenario: Scenario) -> bool:
     """Return whether a stage's evaluation counts the unlabelled images of which its model is
-    certain: only the last teacher's does.
+    certain: only the evaluation of the last teacher stage does.
     """
     is_last = stage.role == "teacher" and stage.task == scenario.tasks[-1]
     return is_last and scenario.unlabeled is not None

@@ -1,8 +1,8 @@
 """Judge the labels of the training images with a role's last model, and store the judgement.
 
-Like the evaluation of a stage, this happens once, in the worker that has the model. The worker
-predicts the images that the run has learned from, or reads their features from tables. Images of
-tasks that an earlier run learned are not judged, because they may no longer exist.
+Like the evaluation of a stage, the judgement is made once, in the worker that has the model. The
+worker predicts the images that the run has learned from, or reads their features from tables.
+Images of tasks that an earlier run learned are not judged, because they may no longer exist.
 """
 
 from __future__ import annotations

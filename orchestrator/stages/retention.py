@@ -25,9 +25,8 @@ from orchestrator.stages.store import PROGRESS, StageStore
 WRITER_PERIOD = timedelta(hours=1)
 RAY_PERIOD = timedelta(days=7)
 RAY_FOLDER = "ray"
-JOBS_FOLDER = (
-    "jobs"  # where jobs of `orchestrator submit` write, if they have no volume but the store's
-)
+# where jobs of `orchestrator submit` write, if they have no volume but the store's
+JOBS_FOLDER = "jobs"
 
 _KEY = re.compile(r"[0-9a-f]{64}")
 _TENSORS = re.compile(r"[0-9a-f]{64}\.safetensors")

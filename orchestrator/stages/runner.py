@@ -114,7 +114,8 @@ class StageRunner:
         if found is None:
             asked = time.perf_counter()
             with holding(self._claims, stage.key, self._ranks):
-                started += time.perf_counter() - asked  # exclude the time spent waiting for others
+                # exclude the time spent waiting for other processes
+                started += time.perf_counter() - asked
                 found = self._ranks.from_first(
                     lambda: self._work.store.values_of(stage.key)
                 )  # another process may have stored the stage in the meantime
