@@ -16,9 +16,8 @@ from torch import Tensor
 from orchestrator.methods.features.drift import FeatureDrift
 from orchestrator.methods.views import ClassFeatures
 
-_VIEW_SCATTER_SHARE = (
-    0.5  # an image's own variations weigh half as much as the variation between images
-)
+# variation between the views of one image weighs half as much as variation between images
+_VIEW_SCATTER_SHARE = 0.5
 
 _STEADY_IMAGES = 20
 """Number of images at which a class's covariance weighs half as much as with very many. Measured on
