@@ -230,12 +230,12 @@ class InheritedLayersConfig(InheritedBackboneConfig):
 
     @property
     def mirrored(self) -> bool:
-        """Return the mirroring of the teacher's backbone."""
+        """Return the setting `mirrored` of the teacher's backbone."""
         return self.base.mirrored
 
     @property
     def precision(self) -> Literal["float32", "bfloat16"]:
-        """Return the precision of the teacher's backbone."""
+        """Return the setting `precision` of the teacher's backbone."""
         return self.base.precision
 
 

@@ -91,8 +91,8 @@ class ParquetConfig(ResizedSourceConfig):
 
     @property
     def places(self) -> Mapping[str, str]:
-        """Return the place of each half; without test images, both halves have the place of the
-        training images.
+        """Return the places of training and test images; without separate test images, both places
+        are that of the training images.
         """
         return {"train": str(self.train), "test": str(self.test or self.train)}
 
@@ -121,8 +121,8 @@ class ImageFolderConfig(ResizedSourceConfig):
 
     @property
     def places(self) -> Mapping[str, str]:
-        """Return the place of each half; without test images, both halves have the place of the
-        training images.
+        """Return the places of training and test images; without separate test images, both places
+        are that of the training images.
         """
         return {"train": str(self.train), "test": str(self.test or self.train)}
 

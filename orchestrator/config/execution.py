@@ -46,15 +46,15 @@ class LaneConfig(Config):
     num_train_workers: NumWorkers | tuple[NumWorkers, NumWorkers] = Field(
         default=1,
         description=(
-            "Workers that share each batch; [min, max] lets the lane grow and shrink with the"
-            " cluster."
+            "Number of workers that share each batch; [min, max] lets the lane grow and shrink with"
+            " the cluster."
         ),
     )
     num_cpus_per_worker: float = Field(
         default=1.0,
         gt=0,
         le=MOST_RESOURCES,
-        description="CPUs per worker; the worker uses as many threads, rounded down.",
+        description="CPUs per worker; the worker uses the same number of threads, rounded down.",
     )
     num_gpus_per_worker: float = Field(
         default=0.0, ge=0, le=MOST_GPUS, description="GPUs per worker; 0 computes on the CPU."
@@ -143,11 +143,15 @@ class RayConfig(Config):
         default=False,
         description=(
             "Whether the cluster adds nodes on demand; if so, lanes wait until there is room for"
-            " them."
+            " their workers."
         ),
     )
-    teacher: LaneConfig = Field(default_factory=LaneConfig, description="The teacher lane.")
-    student: LaneConfig = Field(default_factory=LaneConfig, description="The student lane.")
+    teacher: LaneConfig = Field(
+        default_factory=LaneConfig, description="Workers of the teacher lane."
+    )
+    student: LaneConfig = Field(
+        default_factory=LaneConfig, description="Workers of the student lane."
+    )
     max_worker_failures: int = Field(
         default=3,
         ge=0,

@@ -35,7 +35,7 @@ class GateConfig(Config):
         ge=0,
         le=1,
         description=(
-            "Allowed loss: largest drop below the champion's accuracy when choosing among the"
+            "Largest allowed drop below the champion's accuracy, if both models choose among the"
             " champion's classes only. Formerly old_accuracy_tolerance."
         ),
     )
@@ -61,7 +61,7 @@ class GateConfig(Config):
         default=0.5,
         ge=0,
         le=1,
-        description="Smallest accuracy on the new classes when choosing among all classes.",
+        description="Smallest accuracy on the new classes, if the model chooses among all classes.",
     )
     max_forgetting: float = Field(
         default=0.2, ge=-1, le=1, description="Largest allowed forgetting over all tasks."
@@ -83,8 +83,8 @@ class GateConfig(Config):
         gt=0,
         le=1000 * MOST_SECONDS,
         description=(
-            "Largest median time, in milliseconds, that the student takes for one image on one"
-            " CPU thread; null only reports it."
+            "Largest median time, in milliseconds, that the student takes for one image on one CPU"
+            " thread; null only reports the time."
         ),
     )
     inconclusive: Literal["promote", "hold", "ask"] | None = Field(
@@ -122,23 +122,23 @@ class GateConfig(Config):
     def meaning(self) -> list[str]:
         """Return the conditions of the gate in words, one sentence per statement."""
         undecided = {
-            "promote": "it is promoted",
-            "hold": "it is held until more images have arrived",
+            "promote": "the candidate is promoted",
+            "hold": "the candidate is held until more images have arrived",
             "ask": "a person is asked",
             None: (
-                "it is promoted if the measured values are better over all classes and reach the"
-                " minimum on the new ones; otherwise it is held"
+                "the candidate is promoted if its measured accuracy is better over all classes and"
+                " reaches the minimum on the new ones; otherwise the candidate is held"
             ),
         }[self.inconclusive]
         sentences = [
-            f"with {self.confidence:.1%} confidence in each statement, for teacher and student:",
-            f"among the champion's classes it loses at most {self.margin:.1%}",
-            f"new classes take at most {self.max_taken:.1%} of the images of the champion's",
+            f"with {self.confidence:.1%} confidence in each statement, for both candidate models:",
+            f"accuracy among the champion's classes alone drops by at most {self.margin:.1%}",
+            f"new classes take at most {self.max_taken:.1%} of images of the champion's classes",
             ""
             if self.max_class_drop is None
-            else f"no class of the champion loses more than {self.max_class_drop:.1%}",
-            f"it recognises at least {self.min_new_accuracy:.1%} of the new classes' images",
-            f"it forgets at most {self.max_forgetting:.1%}",
+            else f"accuracy on each class of the champion drops by at most {self.max_class_drop:.1%}",
+            f"at least {self.min_new_accuracy:.1%} of the new classes' images are recognised",
+            f"forgetting over all tasks is at most {self.max_forgetting:.1%}",
             f"student and teacher agree on at least {self.min_agreement:.1%} of the images",
             f"where images are too few to tell, {undecided}",
         ]

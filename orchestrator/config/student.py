@@ -136,8 +136,8 @@ class StudentConfig(Config):
         ge=0,
         le=MOST_WEIGHT,
         description=(
-            "Weight of penalising changes of the batch's features since before the task, relative"
-            " to the features' variance; 0 disables it."
+            "Weight of the penalty on the change of a batch's features since the start of the task,"
+            " relative to the features' variance; 0 disables the penalty."
         ),
     )
     classifier: Literal["closed_form", "taught"] = Field(

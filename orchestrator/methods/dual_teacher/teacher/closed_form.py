@@ -20,8 +20,8 @@ from orchestrator.methods.features.shrinkage import shrinkage_for_images
 from orchestrator.models import WhitenedEmbedding
 from orchestrator.models.backbones import FeatureGroup
 
-# The squared length of a mean without its error is at least this share of the median squared length:
-# the mean of a single image may consist of error alone.
+# The squared length of a mean without its error is at least this share of the median squared
+# length: the mean of a single image may consist of error alone.
 _LEAST_CERTAIN_SHARE = 0.1
 _CENTRED_SHARE = 0.9
 _LEAST_VARIANCE = 1e-8
