@@ -30,7 +30,10 @@ class ShiftTestConfig(Config):
         default=0.001,
         gt=0,
         lt=1,
-        description="p-value, over all dimensions together, below which a class counts as shifted.",
+        description=(
+            "p-value, over all dimensions of the embeddings together, below which a class counts as"
+            " shifted."
+        ),
     )
     min_images: int = Field(
         default=15,

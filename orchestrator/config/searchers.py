@@ -20,7 +20,9 @@ class RandomSearchConfig(Config):
 
 
 class GridSearchConfig(Config):
-    """Every combination of choices, integers and steps; the last parameter varies fastest."""
+    """Every combination of the parameters' values (choices, integers, steps); the last parameter
+    varies fastest.
+    """
 
     kind: Literal["grid"] = "grid"
 

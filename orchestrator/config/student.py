@@ -75,8 +75,8 @@ class StudentConfig(Config):
         ge=0,
         le=MOST_WEIGHT,
         description=(
-            "Weight of imitating the teacher's embedding [A claim 8]; 0 disables it, together"
-            " with mixtures and anchors."
+            "Weight of imitating the teacher's embedding [A claim 8]; 0 disables it, and with it"
+            " mixture_weight and anchor_weight."
         ),
     )
     classifier_weight: float = Field(

@@ -22,8 +22,8 @@ class Claims(Protocol):
     """Claims on keys of stages; each key has at most one claim holder."""
 
     def try_hold(self, key: str, token: str, patience_seconds: float) -> bool:
-        """Try to claim a key, waiting for other holders at most some seconds. Return whether the
-        caller holds the claim now.
+        """Try to claim a key, waiting at most `patience_seconds` for other holders. Return whether
+        the caller holds the claim now.
 
         Args:
             key: Key to claim.

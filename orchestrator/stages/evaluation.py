@@ -39,7 +39,7 @@ class Evaluation:
         num_parameters: Number of parameters of the network.
         details: Further values that the method reports about the learning, by name.
         certainty: Number of unlabelled images that the model assigns to each class; None if this
-            was not requested.
+            number was not requested.
     """
 
     rows: Rows

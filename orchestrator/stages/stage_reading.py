@@ -110,7 +110,9 @@ class TableKeys:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def num_images_of(self, split: Split | Literal["unlabeled"], c: int) -> int:
-        """Return the number of images that a table processes, augmented copies included."""
+        """Return the number of images that the extractor processes for a table, augmented copies
+        included.
+        """
         if split == UNLABELED:
             return len(self._pool.parts[c].rows)
         return len(self._scenario.indices[split][c]) * (1 + self._num_views(split))

@@ -25,8 +25,8 @@ _LARGEST_LABEL = 2**63 - 1
 
 
 class ParquetSource:
-    """Source of Parquet files with the columns `image` and `label`, in two halves or only in
-    `train`.
+    """Source of Parquet files with the columns `image` and `label`: training and test files, or
+    training files only.
     """
 
     def __init__(self, train: str, test: str | None) -> None:

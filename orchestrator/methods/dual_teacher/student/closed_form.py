@@ -121,8 +121,8 @@ def discriminant(statistics: FeatureStatistics, shrinkage: float) -> LinearClass
     relative to the mean of all classes, with equal class probabilities.
 
     The mean of n images has noise that increases `μ S⁻¹ μ` by `tr(S⁻¹ C) / n`, with C the
-    covariance before it was shrunk to S. This is subtracted: otherwise classes with few images
-    would be predicted too rarely.
+    covariance before it was shrunk to S. This increase is subtracted: otherwise classes with few
+    images would be predicted too rarely.
 
     Args:
         statistics: Statistics of at least one class.
