@@ -87,9 +87,9 @@ class ResNet20Config(_BackboneConfig):
         min_length=1,
         max_length=3,
         description=(
-            "Cells per side to which each of the last stages is pooled, in the order of the"
-            " stages: (4, 2, 1) uses all three, because early stages help with classes that"
-            " arrive later; (1,) gives the smallest student."
+            "Cells per side to which each of the last stages is pooled, in the order of the stages:"
+            " (4, 2, 1) uses all three stages, because early stages help with classes that arrive"
+            " later; (1,) gives the smallest student."
         ),
     )
 
@@ -103,7 +103,7 @@ class TorchvisionConfig(_BackboneConfig):
         default=None,
         description=(
             "Pre-trained weights: a name such as DEFAULT (downloaded once), or a file"
-            " (.safetensors, or a torch state dict); null means random."
+            " (.safetensors, or a torch state dict); null means random weights."
         ),
     )
 
@@ -140,9 +140,9 @@ class TimmConfig(_BackboneConfig):
     weights: FileOrName | Literal[True] | None = Field(
         default=None,
         description=(
-            "Pre-trained weights: true downloads the weights of the name's tag once (timm's"
-            " default if the name has no tag); text is a tag to add to the name, or a file"
-            " (.safetensors, or a torch state dict); null means random."
+            "Pre-trained weights: true downloads the weights of the name's tag once (timm's default"
+            " if the name has no tag); text is a tag to add to the name, or a file (.safetensors,"
+            " or a torch state dict); null means random weights."
         ),
     )
     input_size: int | None = Field(

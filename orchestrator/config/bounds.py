@@ -40,7 +40,9 @@ and task.
 """
 
 MOST_DIMENSIONS = 65_536
-"""Largest number of dimensions: a square matrix with 65,536 columns takes 16 GiB."""
+"""Largest number of dimensions of features or embeddings: a square matrix with 65,536 columns takes
+16 GiB.
+"""
 
 MOST_WEIGHT = 1e9
 """Largest weight of a loss term: in 32-bit arithmetic, a term that is a billion times larger than
@@ -75,8 +77,8 @@ MOST_PARAMETERS = 10**13
 """Largest number of parameters of a network: ten times as many as the largest networks have."""
 
 MOST_RETRIES = 10_000
-"""Largest number of retries: each takes at least some seconds, and Kubernetes counts retries in 32
-bits.
+"""Largest number of retries: each retry takes at least some seconds, and Kubernetes counts retries
+in 32 bits.
 """
 
 MOST_TRIALS = 100_000
@@ -100,7 +102,7 @@ such numbers, are still finite.
 
 LARGEST_INTEGER = 2**53
 """Largest bound of an integer range: searches draw floating-point numbers, which skip integers
-above it.
+above this bound.
 """
 
 MOST_STEPS_OF_A_RANGE = 10**9

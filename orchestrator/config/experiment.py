@@ -54,7 +54,9 @@ class TrackingConfig(Config):
     uri: str = Field(
         default="sqlite:///mlflow.db",
         min_length=1,
-        description="sqlite:///FILE, the http(s):// address of a server, or a database.",
+        description=(
+            "sqlite:///FILE, the http(s):// address of a server, or the address of a database."
+        ),
     )
     experiment: str | None = Field(
         default=None,

@@ -136,7 +136,7 @@ class GateConfig(Config):
             f"new classes take at most {self.max_taken:.1%} of images of the champion's classes",
             ""
             if self.max_class_drop is None
-            else f"each class of the champion loses at most {self.max_class_drop:.1%} of accuracy",
+            else f"the accuracy drop of each champion class is at most {self.max_class_drop:.1%}",
             f"at least {self.min_new_accuracy:.1%} of the new classes' images are recognised",
             f"forgetting over all tasks is at most {self.max_forgetting:.1%}",
             f"student and teacher agree on at least {self.min_agreement:.1%} of the images",

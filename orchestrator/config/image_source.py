@@ -29,7 +29,7 @@ class ImageSourceConfig(Config):
     """Base class for the configuration of an image source.
 
     Its properties provide the facts that are known before a source is opened, so that no code
-    outside `config` and `data.sources` needs to distinguish sources.
+    outside `config` and `data.sources` needs to distinguish kinds of sources.
     """
 
     validation_fraction: float = Field(

@@ -64,7 +64,7 @@ def _known_metric(value: object) -> str | dict[str, float]:
             msg = f"{name} has the weight {weight!r}; give a finite number other than 0"
             raise ValueError(msg)
         if abs(weight) > MOST_WEIGHT:
-            msg = f"{name} has the weight {weight:g}; give one of at most {MOST_WEIGHT:g}"
+            msg = f"{name} has the weight {weight:g}; give a weight of at most {MOST_WEIGHT:g}"
             raise ValueError(msg)
     return (
         value

@@ -37,8 +37,8 @@ def check_one_number(trial_scheduler: str, metrics: Mapping[str, str]) -> None:
     """
     if trial_scheduler != "none":
         msg = (
-            f"trial_scheduler.kind = {trial_scheduler} compares trials by one number, and metrics"
-            f" names {len(metrics)}; use trial_scheduler: none, or one metric"
+            f"trial_scheduler.kind = {trial_scheduler} compares trials by one number, but metrics"
+            f" lists {len(metrics)} objectives; use trial_scheduler: none, or one metric"
         )
         raise ValueError(msg)
 

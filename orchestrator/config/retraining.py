@@ -97,7 +97,9 @@ class ReactionsConfig(Config):
     )
     shift: Literal["warn", "refuse"] = Field(
         default="warn",
-        description="Reaction to known classes whose new images differ from those learned.",
+        description=(
+            "Reaction to known classes whose new images differ from the images learned from."
+        ),
     )
     rejected_files: Literal["quarantine", "retry"] = Field(
         default="quarantine",

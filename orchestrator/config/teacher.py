@@ -150,7 +150,7 @@ class JointEmbeddingConfig(Config):
         default=1.0,
         ge=0,
         le=MOST_WEIGHT,
-        description="Weight of staying close to the previous embedding.",
+        description="Weight of keeping embeddings close to those before the task.",
     )
     shrinkage: float = Field(
         default=0.05,
@@ -208,7 +208,7 @@ class FineTunedExtractorConfig(Config):
 
     kind: Literal["fine_tuned"] = "fine_tuned"
     learning_rate_fraction: float = Field(
-        default=0.1, gt=0, le=1, description="Share of the learning rate used in later tasks."
+        default=0.1, gt=0, le=1, description="Share of the learning rate that later tasks use."
     )
     distillation_weight: float = Field(
         default=10.0, ge=0, le=MOST_WEIGHT, description="Weight of the feature distillation loss."

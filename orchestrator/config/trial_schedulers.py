@@ -64,7 +64,10 @@ class PbtConfig(Config):
 
     kind: Literal["pbt"] = "pbt"
     perturbation_tasks: int = Field(
-        default=1, ge=1, le=MOST_TASKS, description="Number of tasks between two comparisons."
+        default=1,
+        ge=1,
+        le=MOST_TASKS,
+        description="Number of tasks between two comparisons of the trials.",
     )
     quantile_fraction: float = Field(
         default=0.25,

@@ -38,7 +38,7 @@ class UnlabeledImagesConfig(Config):
         ),
     )
     choice_seed: int = Field(
-        default=0, ge=0, lt=2**32, description="Seed of the draw for max_images."
+        default=0, ge=0, lt=2**32, description="Seed of the random draw of max_images images."
     )
 
     @property
@@ -118,7 +118,7 @@ class LabeledSource(Protocol):
         """Return the paths and addresses of the source, by field."""
 
     def origin(self, half: Literal["train", "test"]) -> str | FunctionOrigin:
-        """Return the origin of a half as tracking records it."""
+        """Return the origin of the training or test images, as tracking records it."""
 
 
 class UnlabeledOfLabeledConfig(UnlabeledImagesConfig):

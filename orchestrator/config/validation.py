@@ -114,7 +114,7 @@ def _describe(error: ValidationError, root: type[BaseModel], tree: Tree) -> list
                 and other["loc"][: len(item["loc"])] == item["loc"]
                 for other in items
             ):
-                continue  # pydantic did not count the invalid entries
+                continue  # the length is wrong: pydantic did not count the invalid entries
             context = item["ctx"]
             bound = (
                 f"at least {context['min_length']}"

@@ -182,7 +182,8 @@ def upright(image: Image.Image) -> Image.Image:
         ValueError: The range of the pixels is unknown, or Pillow cannot convert the mode.
     """
     image.load()
-    # Skip each step that would not change the image, because it would still copy a large image.
+    # Skip each step that would not change the image, because the step would still copy a large
+    # image.
     is_turned = image.getexif().get(_ORIENTATION, 1) != 1
     turned = ImageOps.exif_transpose(image) if is_turned else image
     if turned.mode in _DEEP_GREY:

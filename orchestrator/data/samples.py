@@ -64,16 +64,16 @@ class ImageSource(Protocol):
         """
 
     def num_images(self, half: Half) -> int:
-        """Return the number of images of a half, readable or not."""
+        """Return the number of training or test images, readable or not."""
 
     def place(self, half: Half) -> str:
-        """Return the place of a half, for messages."""
+        """Return the place of the training or test images, for messages."""
 
     def empty_classes(self, half: Half) -> Sequence[str]:
         """Return the class folders that have no images."""
 
     def samples(self, half: Half) -> Iterator[Sample]:
-        """Yield the images of a half, always in the same order."""
+        """Yield the training or test images, always in the same order."""
 
 
 def natural_key(label: str) -> tuple[int, int, str]:

@@ -46,7 +46,7 @@ class SplitByContent:
         return hashlib.sha256(f"{self._whole.stamp} {self._test_fraction}".encode()).hexdigest()
 
     def num_images(self, half: Half) -> int:
-        """Return the number of images in a half."""
+        """Return the number of training or test images."""
         return sum(is_test == (half == "test") for is_test in self._is_test)
 
     def place(self, half: Half) -> str:
@@ -58,7 +58,7 @@ class SplitByContent:
         return self._whole.empty_classes("train") if half == "train" else []
 
     def samples(self, half: Half) -> Iterator[Sample]:
-        """Yield the images of a half in the order of the whole source."""
+        """Yield the training or test images in the order of the whole source."""
         for sample, is_test in zip(self._whole.samples("train"), self._is_test, strict=True):
             if is_test == (half == "test"):
                 yield sample

@@ -23,7 +23,7 @@ class ImageFacts(NamedTuple):
     """Facts about a usable image.
 
     Attributes:
-        half: The half that the image belongs to.
+        half: The half that the image belongs to, training or test.
         where: Name of the image in messages.
         name: File name of the image; empty if it has none.
         label: Label as the source has it.

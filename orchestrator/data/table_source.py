@@ -42,7 +42,7 @@ class TableSource:
         return str(self.table.path)
 
     def num_images(self, half: Half) -> int:
-        """Return the number of rows of the half."""
+        """Return the number of training or test images."""
         return int((self.table.is_test == (half == "test")).sum())
 
     def empty_classes(self, half: Half) -> Sequence[str]:

@@ -53,7 +53,7 @@ def network_tensors(network: AnyNetwork) -> Tensors:
 
 
 def rebuilt_network(tensors: Tensors, context: ArtifactContext) -> AnyNetwork:
-    """Rebuild the network that `network_tensors` stored, from this project's own parts.
+    """Rebuild the network whose state `network_tensors` returned, from this project's own parts.
 
     Args:
         tensors: Tensors from `network_tensors`. A pre-trained extractor's tensors are absent: its

@@ -8,7 +8,7 @@ Continual Learning").
 sums over all images so far. With a fixed λ, learning task by task therefore gives the same result
 as learning all tasks at once. After every task λ is chosen as in the paper: G and C are computed
 from four fifths of the task's images, and the candidate with the smallest squared error on the last
-fifth is used. G and C then take in all images.
+fifth is used. All images are then added to G and C.
 
 This implementation differs in three points. Features are power-normalised, as for every method
 here: on validation images of digits this gained a quarter to half a point over raw features. The

@@ -47,7 +47,7 @@ def _write(config: DigitsConfig, path: Path) -> ImageTable:
         )
     except ValueError as error:
         what = (
-            f"{config.test_fraction} leaves classes of the digits without images in one half"
+            f"{config.test_fraction} leaves classes of the digits without training or test images"
             f" ({error})"
         )
         raise DataError(what, where="data.test_fraction", next_step="the default is 0.3") from None

@@ -44,8 +44,8 @@ class _ClassFolder:
 
 
 class FolderSource:
-    """Source of images in class folders: a folder of class folders for each half, or a single one
-    whose images all belong to the half `train`.
+    """Source of images in class folders: one folder of class folders each for training and test
+    images, or a single folder of class folders whose images are all training images.
 
     Images may lie deeper within their class folder. Hidden files and files without an image suffix
     are skipped.
@@ -83,7 +83,7 @@ class FolderSource:
         return sum(len(folder.files) for folder in self._classes[half])
 
     def place(self, half: Half) -> str:
-        """Return the folder of a half."""
+        """Return the folder of the training or test images."""
         return printable(self._folders[half] or self._folders["train"] or "")
 
     def empty_classes(self, half: Half) -> Sequence[str]:

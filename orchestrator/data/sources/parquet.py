@@ -63,11 +63,11 @@ class ParquetSource:
         return digest.hexdigest()
 
     def num_images(self, half: Half) -> int:
-        """Return the number of rows in all files of a half."""
+        """Return the number of rows in all training files, or in all test files."""
         return num_rows(self._files[half])
 
     def place(self, half: Half) -> str:
-        """Return the file, folder or pattern of a half."""
+        """Return the file, folder or pattern of the training or test images."""
         return shown(self._places[half] or str(self._places["train"]))
 
     def empty_classes(self, half: Half) -> Sequence[str]:

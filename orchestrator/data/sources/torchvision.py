@@ -21,7 +21,8 @@ from orchestrator.data.image_limits import ImageLimits
 from orchestrator.data.samples import HALVES, Label, Sample
 from orchestrator.errors import DataError, StorageUnavailableError
 
-# Names that torchvision's data sets give the halves, in the order in which they are tried.
+# Names that torchvision's data sets give their training and test halves, in the order in which the
+# names are tried.
 _SPLITS: dict[Half, tuple[str, ...]] = {
     "train": ("train", "trainval", "train-standard"),
     "test": ("test", "val", "valid"),
@@ -82,7 +83,7 @@ class TorchvisionSource:
         ).hexdigest()
 
     def num_images(self, half: Half) -> int:
-        """Return the length of the data set's half."""
+        """Return the number of training or test images."""
         return len(self._sets[half])
 
     def place(self, half: Half) -> str:
@@ -136,7 +137,7 @@ class TorchvisionSource:
         return {half: self._first_split(half) for half in HALVES}
 
     def _first_split(self, half: Half) -> Sized:
-        """Open a half under the first of the half's names that the data set accepts."""
+        """Open the training or test half under the first of its names that the data set accepts."""
         for name in _SPLITS[half]:
             try:
                 return self._open({"split": name})

@@ -58,7 +58,7 @@ def nearest_mean_classifier(moments: FeatureMoments) -> LinearClassifier:
 
 
 def ridge_classifier(moments: FeatureMoments, ridge: float) -> LinearClassifier:
-    """Return the ridge regression of one-hot labels on features: the same solution as on all data
+    """Return the ridge regression of one-hot labels on features: the same solution as for all data
     at once (ACIL, Zhuang et al. 2022).
     """
     identity = torch.eye(len(moments.second), device=moments.second.device, dtype=torch.float64)

@@ -130,7 +130,7 @@ def test_the_first_of_several_metrics_is_the_single_metric_and_all_read_back(fil
         ),
         (
             {"metrics": SEVERAL, "trial_scheduler": "asha"},
-            "trial_scheduler.kind = asha compares trials by one number, and metrics names 2",
+            "trial_scheduler.kind = asha compares trials by one number, but metrics lists 2",
         ),
         (
             {"metrics": SEVERAL, "trial_scheduler": "median"},

@@ -29,8 +29,8 @@ def embedding_loss(
 def stability_loss(
     features: Float[Tensor, "n d"], before: Float[Tensor, "n d"]
 ) -> Float[Tensor, ""]:
-    """Return how far features moved since the previous task: the mean square, in units of their
-    variance (less-forgetting learning, Jung et al. 2016).
+    """Return how far features moved since the previous task: the mean squared distance, in units of
+    the features' variance (less-forgetting learning, Jung et al. 2016).
 
     Args:
         features: Features of a batch.

@@ -61,8 +61,8 @@ class Distillation:
     extractor_before: Backbone | None
 
     def loss(self, rows: Tensor, step: Step) -> LossOutput:
-        """Return both teachers' losses on a batch of images, plus the classification loss of
-        augmented prototypes.
+        """Return the losses from the teacher's embedding and classifier on a batch of images, plus
+        the classification loss of augmented prototypes.
         """
         generator = self.context.stream_of_rank("student views", step.index)
         labels = self.labels[rows].to(self.context.device)

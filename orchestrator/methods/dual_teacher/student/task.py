@@ -1,5 +1,5 @@
-"""Learning of one task by the student, from new images, old exemplars and two teachers [A claim 8;
-§52, §71; B].
+"""Learning of one task by the student, from new images, old exemplars, and the teacher's embedding
+and classifier [A claim 8; §52, §71; B].
 """
 
 from __future__ import annotations

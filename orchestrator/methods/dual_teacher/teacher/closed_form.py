@@ -53,7 +53,7 @@ def principal_basis(
 
 
 def _scales(variances: Float[Tensor, " d"], groups: Sequence[FeatureGroup]) -> Float[Tensor, " d"]:
-    """Return, for each feature, a factor that gives all groups of features the same mean variance."""
+    """Return, for each feature, a factor that gives all groups the same mean variance."""
     if len(groups) <= 1:
         return torch.ones_like(variances)
     level = variances.mean().clamp_min(_LEAST_VARIANCE)

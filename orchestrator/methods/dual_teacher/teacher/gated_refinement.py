@@ -160,7 +160,7 @@ def with_classes(
 def enter_space(
     embedding: WhitenedEmbedding, statistics: ClassStatistics, basis: Tensor, config: TeacherConfig
 ) -> JointSpace:
-    """Move the embedding module into the space for these classes."""
+    """Move the embedding module into the joint embedding space of the given classes."""
     space = joint_space(statistics, basis, config.joint_embedding)
     space.install(embedding)
     return space

@@ -44,7 +44,7 @@ class Head:
     classifier: CosineClassifier
 
     def anchored(self, statistics: ClassStatistics) -> Head:
-        """Anchor the classifier at these classes, and return the head."""
+        """Anchor the classifier at the directions of the given classes, and return the head."""
         with torch.no_grad():
             self.classifier.anchor(class_directions(self.embedding, statistics))
         return self
@@ -249,7 +249,7 @@ _FEWEST_TO_SPLIT = 5
 def _balanced_gain(
     differences: Float[Tensor, " n"], labels: Int64[Tensor, " n"], num_images: int
 ) -> tuple[float, float]:
-    """Return the mean over classes of their mean difference, and its standard error."""
+    """Return the mean of the classes' mean gains, and its standard error."""
     classes, of_point, counts = labels.unique(return_inverse=True, return_counts=True)
     shares = differences / (counts[of_point] * len(classes))
     of_image = shares.view(-1, num_images).sum(dim=0)

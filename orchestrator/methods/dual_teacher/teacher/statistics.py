@@ -61,7 +61,9 @@ class ClassStatistics:
         return float(weights.sum().square() / (weights.square() / own).sum())
 
     def first(self, num_classes: int) -> ClassStatistics:
-        """Return only the oldest classes; the shared covariance remains that of all classes."""
+        """Return the statistics of only the oldest classes; the shared covariance remains that of
+        all classes.
+        """
         return ClassStatistics(
             self.means[:num_classes],
             self.counts[:num_classes],
