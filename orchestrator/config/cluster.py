@@ -172,8 +172,8 @@ class ClusterConfig(Config):
     def _a_ray_cron_job_has_no_queue(self) -> ClusterConfig:
         if self.queue is not None and self.schedule.kind == "ray_cron_job":
             msg = (
-                f"queue = {self.queue!r} does not reach the jobs of schedule.kind = ray_cron_job;"
-                " use cron_job, or remove the queue"
+                f"queue = {self.queue!r} does not apply to the jobs of schedule.kind ="
+                " ray_cron_job; use cron_job, or remove the queue"
             )
             raise ValueError(msg)
         return self

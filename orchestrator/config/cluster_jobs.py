@@ -19,7 +19,7 @@ class SweepScaleConfig(Config):
         default=1,
         ge=1,
         le=MOST_WORKERS,
-        description="Concurrent trials for which workers are always kept.",
+        description="Number of concurrent trials for which workers are always kept.",
     )
     max_trials: int = Field(
         default=8, ge=1, le=MOST_WORKERS, description="Largest number of concurrent trials."

@@ -45,7 +45,9 @@ class ImageLimits:
                 f"has {width:,} x {height:,} = {width * height:,} pixels, more than the"
                 f" {self._max_pixels:,} of data.max_image_pixels",
                 where=where,
-                next_step="shrink or remove the image, or raise the limit if it can be trusted",
+                next_step=(
+                    "shrink or remove the image, or raise the limit if the image can be trusted"
+                ),
             )
 
     @contextmanager

@@ -6,8 +6,8 @@ one factor corrects this: the factor under which the given labels are most proba
 are wrong, the factor accounts for them: no image then gets a probability above the share of correct
 labels.
 
-The factor is chosen from 17, from 1/8 to 32 in steps of √2: finer steps change no ranking, and one
-pass over the images serves all factors.
+The factor is chosen from 17 factors, from 1/8 to 32 in steps of √2: finer steps change no ranking,
+and one pass over the images serves all factors.
 """
 
 from __future__ import annotations

@@ -29,8 +29,9 @@ def stream(seed: int, *purpose: str | int) -> torch.Generator:
 
 @contextmanager
 def seeded_initialisation(seed: int, *purpose: str | int) -> Iterator[None]:
-    """Seed torch's global CPU generator for a purpose while a `with` block creates modules, so that
-    their weights are reproducible. Restore the generator's state afterwards.
+    """Seed torch's global CPU generator with the seed that `derive_seed` returns while a `with`
+    block creates modules, so that the modules' weights are reproducible. Restore the generator's
+    state afterwards.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, *purpose))

@@ -163,7 +163,8 @@ def build_backbone(config: BuildableBackboneConfig, shape: Shape) -> Backbone:
     body: object = kind_of(config).build(config, shape)
     if not isinstance(body, Body):
         raise ConfigError(
-            f"`build` of the backbone {config.kind!r} returned {type(body).__name__}, no Body",
+            f"`build` of the backbone {config.kind!r} returned {type(body).__name__} instead of a"
+            " Body",
             where="backbone.kind",
             next_step="update or uninstall the package that offers it",
         )

@@ -136,7 +136,7 @@ def _random(name: str, sized: dict[str, int]) -> nn.Module:
             f"timm cannot build {name} for images of {sized.get('img_size')} pixels a side"
             f" ({reason})",
             where="backbone.input_size",
-            next_step="choose another size; null means the network's own",
+            next_step="choose another size; null means the network's own size",
         ) from None
 
 

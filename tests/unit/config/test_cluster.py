@@ -46,7 +46,7 @@ def test_every_field_has_a_default() -> None:
         ("storage: {mount_path: relative}", "storage.mount_path"),
         ("sweeps: {min_trials: 3, max_trials: 2}", "swap them"),
         ("schedule: {time_zone: Mars/Olympus}", "is not a time zone"),
-        ("{queue: team, schedule: {kind: ray_cron_job}}", "does not reach the jobs"),
+        ("{queue: team, schedule: {kind: ray_cron_job}}", "does not apply to the jobs"),
         ("namespace: My_Team", "namespace = 'My_Team'"),
         ("head: {memory: 6 GB}", "head.memory = '6 GB'"),
         ("workers: {tolerations: [{key: spot, operator: Maybe}]}", "operator"),

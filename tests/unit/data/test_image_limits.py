@@ -66,7 +66,7 @@ def test_an_image_with_too_many_pixels_is_rejected_before_decoding() -> None:
         decode(torn, SHAPE, "here", ImageLimits(4099))
     assert str(error.value) == (
         "here: has 100 x 41 = 4,100 pixels, more than the 4,099 of data.max_image_pixels;"
-        " shrink or remove the image, or raise the limit if it can be trusted"
+        " shrink or remove the image, or raise the limit if the image can be trusted"
     )
 
 
