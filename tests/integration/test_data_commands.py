@@ -243,7 +243,8 @@ def test_digits_are_split_with_the_configured_fraction(tmp_path: Path, digits_ca
     )
     assert report.num_images == {"train": 898, "test": 899}
     with pytest.raises(
-        DataError, match=r"data\.test_fraction: 0\.001 leaves classes of the digits without images"
+        DataError,
+        match=r"data\.test_fraction: 0\.001 leaves classes of the digits without training",
     ):
         load_images(DigitsConfig(test_fraction=0.001, cache_dir=tmp_path))
 

@@ -165,7 +165,7 @@ def test_a_class_missing_from_a_split_is_named(
     with pytest.raises(
         DataError,
         match=(
-            rf"class 'b' has no {split} images; add {split} images or remove it from"
+            rf"class 'b' has no {split} images; add {split} images or remove the class from"
             r" scenario\.class_order"
         ),
     ):
