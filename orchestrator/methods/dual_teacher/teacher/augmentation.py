@@ -21,9 +21,8 @@ from torch.nn import functional
 from orchestrator.config.teacher import (
     AdaptiveAugmentationConfig,
     LowRankSpreadConfig,
-    NoAugmentationConfig,
     ObservedSpreadConfig,
-    PrototypeAugmentationConfig,
+    RandomAugmentationConfig,
     ScalarSpreadConfig,
     SharedSpreadConfig,
     SpreadConfig,
@@ -52,7 +51,7 @@ class OldClasses:
 
 
 def augmentation_vectors(
-    config: PrototypeAugmentationConfig,
+    config: AdaptiveAugmentationConfig | RandomAugmentationConfig,
     drawn: Vectors,
     old: OldClasses,
     new_embeddings: Float[Tensor, "n m"],
@@ -60,16 +59,14 @@ def augmentation_vectors(
     """Return the vectors that the configuration requests.
 
     Args:
-        config: Configuration of the vectors: adaptive, random or none.
+        config: Configuration of the vectors.
         drawn: Random deviations from every old prototype.
         old: The old classes.
         new_embeddings: The new task's images in the joint embedding space.
 
     Returns:
-        Vectors to be added to the prototypes; a single zero vector per class without augmentation.
+        Vectors to be added to the prototypes.
     """
-    if isinstance(config, NoAugmentationConfig):
-        return torch.zeros_like(drawn[:, :1])
     limits = config.radius * spread_radii(drawn)
     vectors = within_range(drawn * config.radius, limits)
     if isinstance(config, AdaptiveAugmentationConfig):

@@ -107,7 +107,8 @@ def learn_head(
     statistics = with_classes(known, features, config)
     after = enter_space(head.embedding, statistics, basis, config)
     change, _ = after.change_from(space)
-    moved = augmented.vectors @ change.to(context.device)
+    vectors = augmented.vectors
+    moved = vectors @ change.to(context.device) if vectors.any() else vectors
     return LearnedHead(head.anchored(statistics), statistics, after, moved, strength)
 
 
@@ -173,21 +174,21 @@ def _augmented(
     new: Sequence[ClassFeatures],
     setting: tuple[TeacherConfig, LearningContext],
 ) -> Augmented:
-    """Perform step 2: augment the old prototypes, judged by the old task's classifier."""
+    """Perform step 2: augment the old prototypes, judged by the old task's classifier. Without
+    augmentation, each old class gets a single zero vector.
+    """
     config, context = setting
     means = statistics.means[:num_old].to(context.device)
-    if num_old == 0:
-        nothing = torch.zeros(0, 1, start.embedding.whitening.shape[1], device=context.device)
-        return Augmented(means[:, None], nothing)
-    members = means[:, None]
-    if not isinstance(config.augmentation, NoAugmentationConfig):
-        members = draw_features(
-            config.spread,
-            statistics.first(num_old),
-            observed_deviations(new),
-            config.augmentation.num_vectors,
-            context.stream("vectors"),
-        ).to(context.device)
+    if num_old == 0 or isinstance(config.augmentation, NoAugmentationConfig):
+        width = start.embedding.whitening.shape[1]
+        return Augmented(means[:, None], torch.zeros(num_old, 1, width, device=context.device))
+    members = draw_features(
+        config.spread,
+        statistics.first(num_old),
+        observed_deviations(new),
+        config.augmentation.num_vectors,
+        context.stream("vectors"),
+    ).to(context.device)
     with torch.no_grad():
         prototypes = start.embedding.embed_normalized(means)
         new_embeddings = start.embedding.embed_normalized(

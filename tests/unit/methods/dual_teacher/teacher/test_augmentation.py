@@ -13,7 +13,6 @@ from torch.nn import functional
 from orchestrator.config.teacher import (
     AdaptiveAugmentationConfig,
     LowRankSpreadConfig,
-    NoAugmentationConfig,
     ObservedSpreadConfig,
     RandomAugmentationConfig,
     ScalarSpreadConfig,
@@ -254,17 +253,6 @@ def test_equal_vectors_do_not_break_the_optimisation() -> None:
         config, drawn, OldClasses(prototypes, _Cosines(prototypes)), _random(2, 6, 4)
     )
     assert vectors.isfinite().all()
-
-
-def test_no_augmentation_is_one_zero_vector_per_class() -> None:
-    prototypes = _random(0, 3, 4)
-    vectors = augmentation_vectors(
-        NoAugmentationConfig(),
-        _random(1, 3, 5, 4),
-        OldClasses(prototypes, _Cosines(prototypes)),
-        _random(2, 6, 4),
-    )
-    assert torch.equal(vectors, torch.zeros(3, 1, 4))
 
 
 def test_random_augmentation_is_the_draw_scaled_by_the_radius_and_kept_in_range() -> None:
