@@ -165,7 +165,7 @@ class MemoryDelivery:
     def _add_file(self, run: MemoryRun, entry: File | Model) -> None:
         path = entry.path if isinstance(entry, File) else entry.folder
         if not path.exists():
-            raise OrchestratorError("the copy that waited to be sent is missing", str(path))
+            raise OrchestratorError("the spool's copy of a logged file is missing", str(path))
         if not self._store.takes_files:
             raise ModuleNotFoundError("No module named 'boto3'")
         run.files.append(path.name)

@@ -259,7 +259,7 @@ def _more_samples(
     if reactions.more_samples != "refresh":
         return (), [Finding(FindingKind.MORE_SAMPLES, reactions.more_samples, what, tuple(grown))]
     if found.vanished or found.changed:
-        what += "; not refreshed, because files of the champion are missing or changed"
+        what += "; not refreshed: files that the champion learned from are missing or changed"
         return (), [Finding(FindingKind.MORE_SAMPLES, "warn", what, tuple(grown))]
     enough = tuple(
         label
@@ -267,7 +267,10 @@ def _more_samples(
         if num >= reactions.min_refresh_fraction * lineage.num_learned_from(label)
     )
     if not enough:
-        what += f"; a class is learned again once it has {reactions.min_refresh_fraction:.0%} more"
+        what += (
+            "; a class is learned again once it has"
+            f" {reactions.min_refresh_fraction:.0%} more images"
+        )
         return (), [Finding(FindingKind.MORE_SAMPLES, "wait", what, tuple(grown))]
     return enough, [Finding(FindingKind.MORE_SAMPLES, "refresh", what, enough)]
 

@@ -119,8 +119,8 @@ def decide(evidence: Evidence, gate: GateConfig, attempts: int = 1) -> Promotion
 
 
 def _least_used(evidence: Evidence, gate: GateConfig) -> Evidence:
-    """Return only the evidence from unused images if that is likely to suffice, otherwise all
-    evidence.
+    """Return only the evidence from images not used in earlier verdicts if it is likely to suffice
+    for a verdict, otherwise all evidence.
 
     The number of images that suffices does not depend on the predictions.
     """
@@ -141,9 +141,12 @@ def _by_what_would_be_lost(
     """
     reason = _unknown_reason(unknown, evidence)
     if not evidence.num_old:
-        return Verdict.PROMOTE, f"{reason}; promoted, because there is no other model yet"
+        return Verdict.PROMOTE, f"{reason}; the candidate is promoted: there is no champion yet"
     if any(it.key.endswith(_NEW_ACCURACY) and it.seems_violated for it in unknown):
-        return Verdict.HOLD, f"{reason}; held: it seems to miss the minimum on the new classes"
+        return (
+            Verdict.HOLD,
+            f"{reason}; the candidate is held: it seems to miss the minimum on the new classes",
+        )
     gains = []
     for role in ROLES:
         own, is_old = evidence.predictions[role], evidence.is_old
@@ -154,8 +157,8 @@ def _by_what_would_be_lost(
     if all(gain.lower > 0 for gain in gains):
         least = min(gain.lower for gain in gains)
         what = (
-            f"{reason}; promoted, because over all classes it is better than the champion by"
-            f" {percent(gains[-1].value)} (at least {percent(least)})"
+            f"{reason}; the candidate is promoted, because over all classes it is better than"
+            f" the champion by {percent(gains[-1].value)} (at least {percent(least)})"
         )
         return Verdict.PROMOTE, what
     return Verdict.HOLD, reason
@@ -164,9 +167,9 @@ def _by_what_would_be_lost(
 def _unknown_reason(unknown: Sequence[Condition], evidence: Evidence) -> str:
     more = [condition.more_images for condition in unknown]
     wanted = (
-        "the number of further images that would decide is unknown"
+        "the number of further images needed to decide is unknown"
         if None in more
-        else f"about {max(it for it in more if it is not None):,} more would decide"
+        else f"about {max(it for it in more if it is not None):,} more are needed to decide"
     )
     conditions = "; ".join(map(str, unknown))
     return f"not enough held-out images, {wanted}: {conditions}{mistakes_in_words(evidence)}"
@@ -217,14 +220,14 @@ def _about_old_classes(
     was = percent(Share.of(champion, labels).rate)
     return [
         judge.at_least(
-            f"{role}: change on the champion's classes, among these (the champion has {was})",
+            f"{role}: accuracy change among the champion's classes (the champion has {was})",
             f"{role}_old_accuracy_change",
             Difference.of(kept, champion, labels),
             -gate.margin,
             len(labels),
         ),
         judge.at_most(
-            f"{role}: share of the champion's classes that new classes take",
+            f"{role}: images of the champion's classes that are predicted as new classes",
             f"{role}_taken",
             Share.of(kept & ~among_all, labels),
             gate.max_taken,

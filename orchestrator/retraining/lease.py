@@ -68,7 +68,7 @@ class Lease:
         if before is not None and before.kind != EntryKind.RELEASED:
             age = _refuse_if_alive(journal, before, config, holder)
             logger.warning(
-                "the retraining of %s has died (%s): taking over its lease", _who(before), age
+                "the retraining in %s has died (%s): taking over its lease", _who(before), age
             )
         state = before.state if before else first or State()
         try:

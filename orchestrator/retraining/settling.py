@@ -185,8 +185,8 @@ def tell(lease: Lease, registry: Registry, state: State) -> None:
     registry.give(PREVIOUS, state.previous)
     if (
         state.champion is not None
-    ):  # without a champion, a late writer must not take the alias from a first champion
-        registry.give(CHAMPION, state.champion)  # last, when all else is consistent
+    ):  # None must not be written: a late writer would take the alias from a first champion
+        registry.give(CHAMPION, state.champion)  # last, when all other aliases are set
     standing = {state.champion, state.held.pair if state.held else None}
     notes = tuple(note for note in state.notes if note.pair in standing)
     lease.write(EntryKind.SETTLED, replace(state, is_settled=True, notes=notes))

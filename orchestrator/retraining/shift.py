@@ -27,7 +27,7 @@ Embeddings = npt.NDArray[np.floating]
 
 
 def shift_p_value(known: Embeddings, new: Embeddings) -> float:
-    """Return the probability of embeddings that differ this much although nothing has changed.
+    """Return the probability that embeddings differ this much by chance, without any change.
 
     Args:
         known: Embeddings of learned images, (images, dimensions).

@@ -66,7 +66,8 @@ class TickRecord:
             for row in summary.get("findings", ())
         ]
         moves = [
-            f"{row['num_images']} of {row['num_held_out']} of {row['old']} go to {row['new']}"
+            f"{row['num_images']} of {row['num_held_out']} images of {row['old']} go to"
+            f" {row['new']}"
             for row in summary.get("moves", ())[:_MOST_MOVES]
         ]
         return cls(

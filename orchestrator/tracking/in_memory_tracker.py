@@ -22,7 +22,7 @@ class InMemoryTracker:
         metrics: All points, in the order of logging.
         tags: The latest value of each tag.
         files: Content by artifact path ("figures/overview.png").
-        models: Name in the registry ("" for none), by the run's own name of the model.
+        models: Each model's name in the registry ("" if unregistered), by its name within the run.
         datasets: All logged uses of data sets, in the order of logging.
         views: Saved views by id.
         status: Final status of the run; None while the run is open.

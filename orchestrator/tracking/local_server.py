@@ -18,7 +18,7 @@ from orchestrator.errors import TrackingUnavailableError, UserInputError
 from orchestrator.masking import hide
 
 LOOPBACK = "127.0.0.1"
-START_SECONDS = 120.0  # a start usually takes about 10
+START_SECONDS = 120.0  # a server usually starts in about 10 s
 _END_SECONDS = 10.0
 _POLL_SECONDS = 0.1
 
@@ -113,12 +113,13 @@ def free_port(port: int, option: str = "--port") -> int:
     with socket.socket() as probe:
         probe.setsockopt(
             socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-        )  # the server sets this option too: a port that was just released counts as free
+        )  # as the server does: with this option, a port that was just released counts as free
         try:
             probe.bind((LOOPBACK, port))
         except OSError as error:
             advice = (
-                f"end the program that uses it, or choose another port with {option} (0: any free)"
+                "end the program that uses the port, or choose another port with"
+                f" {option} (0: any free)"
             )
             raise UserInputError(
                 f"port {port} cannot be used ({error.strerror})", next_step=advice

@@ -11,7 +11,7 @@ from orchestrator.config.roles import Role
 
 # The size of a tag in the store with the narrowest column: TEXT of MySQL.
 MAX_TAG_BYTES = 65_535
-_MOST_NAMED, _MAX_NAME = 20, 60  # because a description has at most 5,000 characters
+_MOST_NAMED, _MAX_NAME = 20, 60  # a version's description has at most 5,000 characters
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,8 @@ class ModelFacts:
 
 
 def fitting_json(texts: Sequence[str], max_bytes: int = MAX_TAG_BYTES) -> str:
-    """Return texts as a JSON list of at most `max_bytes`; an ellipsis replaces those that do not
-    fit.
+    """Return texts as a JSON list of at most `max_bytes`; an ellipsis replaces the texts that do
+    not fit.
     """
     whole = _json(texts)
     if len(whole.encode()) <= max_bytes:
@@ -101,7 +101,7 @@ def fitting_json(texts: Sequence[str], max_bytes: int = MAX_TAG_BYTES) -> str:
     room = max_bytes - len(_json(["…"]).encode())
     kept: list[str] = []
     for text in texts:
-        room -= len(_json([text]).encode())  # its two brackets count for a comma and a space
+        room -= len(_json([text]).encode())  # two brackets, as long as a comma and a space
         if room < 0:
             break
         kept.append(text)

@@ -41,8 +41,8 @@ FINAL_UNLABELED_IMAGES = "final/unlabeled_images"
 FINAL_UNLABELED_LEFT_OUT = "final/unlabeled_left_out"
 FINAL_UNLABELED_SURE = "final/unlabeled_sure"
 UNLABELED_METRICS = (FINAL_UNLABELED_IMAGES, FINAL_UNLABELED_LEFT_OUT, FINAL_UNLABELED_SURE)
-"""Metrics of runs that learn from images without labels: the number of such images, the number left
-out, and the number for which the last teacher is sure."""
+"""Metrics of runs that learn from images without labels: how many of these images the run uses, how
+many it skips, and of how many the last teacher is sure."""
 MONITORING_IMAGES = "monitoring/images"
 MONITORING_AGREEMENT = "monitoring/agreement"
 MONITORING_HELD_OUT_AGREEMENT = "monitoring/held_out_agreement"

@@ -82,7 +82,9 @@ def open_existing_registry(uri: str, name: str) -> ModelRegistry:
         UserInputError: As for `open_reader`.
         TrackingUnavailableError: The store does not answer within seconds.
     """
-    uri = _existing(uri, "check experiment.tracking.uri; the first `orchestrator retrain` makes it")
+    uri = _existing(
+        uri, "check experiment.tracking.uri; the first `orchestrator retrain` creates the database"
+    )
     return _registry(uri, name)
 
 

@@ -69,7 +69,7 @@ class RunProcess:
         except (FileNotFoundError, ProcessLookupError):
             return _exists(self.pid)
         except OSError:
-            return True  # it exists, but belongs to another user and cannot be inspected
+            return True  # the process exists, but belongs to another user
         # A process in state Z has ended; only its parent has not read its exit status yet.
         return state not in ("Z", "X") and start_ticks == self.start_ticks
 

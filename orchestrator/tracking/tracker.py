@@ -174,8 +174,8 @@ class Lifetime:
         if self.parent_run_id:
             # MLflow's pages show no third level.
             raise RuntimeError(
-                f"run {self.run_id} is a child of run {self.parent_run_id}; open the new run from"
-                " there"
+                f"run {self.run_id} is a child of run {self.parent_run_id}, and only two levels"
+                " are possible: open the new run from the parent"
             )
         return {
             **tags,

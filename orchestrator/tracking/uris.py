@@ -74,8 +74,8 @@ def ui_command(uri: str, experiment_id: str = "") -> str:
 
 
 def experiment_url(uri: str, experiment_id: str = "") -> str:
-    """Return the address of an experiment's page, or without an id, of the list of experiments: on
-    the MLflow server, or on the server that `ui_command` starts.
+    """Return the address of an experiment's page, or of the list of experiments if no id is given.
+    The page is on the MLflow server, or on the server that `ui_command` starts.
     """
     server = _server(uri) or LOCAL_UI_URL
     return f"{server}/#/experiments" + (f"/{experiment_id}" if experiment_id else "")

@@ -239,7 +239,7 @@ def standing_findings(record: MonitoringRecord, student: str, min_images: int) -
         reasons = "; ".join([*record.damaged.values()][:_MOST_NAMES])
         what = (
             f"{len(record.damaged)} file{'s' if len(record.damaged) > 1 else ''} without labels"
-            f" cannot be looked at completely: {reasons}"
+            f" cannot be read completely: {reasons}"
         )
         found.append(Finding(FindingKind.NOT_MONITORED, "warn", what))
     held_out = record.held_out

@@ -58,13 +58,13 @@ class HeldOut(_Record):
     answers: Answers | None = None
 
     def serves(self, student: str, max_images: int, held_out_fraction: float) -> bool:
-        """Return whether new images of this champion can be compared with these answers."""
+        """Return whether these answers are still valid for a champion and a configuration."""
         own = (self.student, self.max_images, self.held_out_fraction)
         return self.answers is not None and own == (student, max_images, held_out_fraction)
 
 
 class Noted(_Record):
-    """Finding of a look in the form in which the record stores it."""
+    """A finding of a comparison of images, in the form in which the monitoring record stores it."""
 
     kind: FindingKind
     message: str
@@ -114,7 +114,7 @@ class MonitoringRecord(_Record):
         looked_at: Files whose images were looked at, or skipped because there were too many.
         waiting: Files that wait for more images, with the number of their images.
         damaged: Files that cannot be read completely, with the reason.
-        held_out: Answers for held-out images of the champion of the last look.
+        held_out: Answers for held-out images, given by the champion of the last look.
         looks: The latest looks, in order.
         num_sent: Number of the last look that was sent to MLflow.
     """

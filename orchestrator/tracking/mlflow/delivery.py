@@ -140,7 +140,7 @@ class MlflowDelivery:
                 raise
             except (
                 OrchestratorError
-            ) as error:  # a deleted run must not keep the heartbeats of others from being sent
+            ) as error:  # a deleted run must not stop the heartbeats of other runs
                 logger.debug("no heartbeat of run %s: %s", run_id, error)
 
     def with_ids(self, tags: Mapping[str, str]) -> dict[str, str]:
@@ -281,4 +281,4 @@ def _forget_reason(client: MlflowClient, run: Run) -> None:
 
 def _require(path: Path) -> None:
     if not path.exists():
-        raise OrchestratorError("the copy that waited to be sent is missing", str(path))
+        raise OrchestratorError("the spool's copy of a logged file is missing", str(path))

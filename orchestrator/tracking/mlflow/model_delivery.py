@@ -141,8 +141,8 @@ def _version(
     for version in client.search_model_versions(f"run_id = '{run_id}'"):
         if version.name == name and version.tags.get(DELIVERY_TAG) == tags[DELIVERY_TAG]:
             return version
-    # The address of the files instead of `models:/ID`, which MLflow would look up in its global
-    # tracking store instead of this client's.
+    # Pass the address of the files instead of `models:/ID`: MLflow would look up the latter in its
+    # global tracking store instead of this client's store.
     source = model.artifact_location
     return client.create_model_version(
         name, source, run_id, tags, description=facts.description(), model_id=model.model_id

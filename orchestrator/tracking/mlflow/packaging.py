@@ -135,11 +135,11 @@ def _require_any_batch_size(file: Path) -> None:
     Raises:
         RuntimeError: The graph accepts only one number of images.
     """
-    with ZipFile(file) as archive:  # reading one file of it; loading the graph would take seconds
+    with ZipFile(file) as archive:  # loading the whole graph would take seconds
         [description] = [name for name in archive.namelist() if name.endswith("models/model.json")]
         graph = json.loads(archive.read(description))["graph_module"]["graph"]
     if "as_int" in graph["tensor_values"]["images"]["sizes"][0]:
-        raise RuntimeError(f"its graph takes exactly {_NUM_EXAMPLES} images at once")
+        raise RuntimeError(f"the exported graph only accepts batches of {_NUM_EXAMPLES} images")
 
 
 def example_images(shape: Shape) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

@@ -99,7 +99,8 @@ def open_experiment(client: MlflowClient, uri: str, name: str) -> str:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-            found = client.get_experiment_by_name(name)  # another process has created it meanwhile
+            # Another process has created the experiment meanwhile.
+            found = client.get_experiment_by_name(name)
     return _active(found, uri, name)
 
 
@@ -156,7 +157,7 @@ def find_run_of_tag(
 ) -> str | None:
     """Return MLflow's id of a run with this value of a tag; None if no run has it."""
     if not value.isalnum():
-        return None  # no run has such a value; its characters could break MLflow's search filter
+        return None  # ids are alphanumeric; other characters could break MLflow's search filter
     found = client.search_runs(list(experiment_ids), f"tags.`{tag}` = '{value}'", max_results=1)
     return str(found[0].info.run_id) if found else None
 
@@ -170,7 +171,7 @@ def find_run_of_experiment(client: MlflowClient, uri: str, run_id: str, experime
         raise UserInputError(
             what,
             shown(uri),
-            f"set tracking.experiment to its experiment, or {NEW_RUN_ADVICE}",
+            f"set tracking.experiment to the run's experiment, or {NEW_RUN_ADVICE}",
         )
     return run
 

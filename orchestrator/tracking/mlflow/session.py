@@ -1,4 +1,4 @@
-"""Share one outbox between a run and its children, for as long as their process is connected."""
+"""Share one outbox between a run and its children, which one process writes."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Session:
         return self.delivery.id_of(run_id)
 
     def earlier_log_of_child(self, run_id: str, parent_run_id: str) -> EarlierLog:
-        """Return what a child has logged, if the store answers.
+        """Return the parameters that a child has logged; an empty log if the store does not answer.
 
         Raises:
             UserInputError: The run does not exist, or is not a child of the parent.

@@ -50,7 +50,8 @@ def start_run(
         destination: The store and the experiment; the store's URI is supported, absolute and
             reachable.
         spool_dir: Folder in which sessions keep waiting entries.
-        tags: Tags of the run, including `names.RUN_NAME_TAG`; they override those determined here.
+        tags: Tags of the run, including `names.RUN_NAME_TAG`; they override those of
+            `opening_tags`.
         run_id: Id of the run to resume; None for a new run.
 
     Raises:

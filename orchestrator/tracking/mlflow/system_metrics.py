@@ -59,7 +59,8 @@ def _sample(
 ) -> None:
     try:
         monitors = _monitors()
-        # Each call measures since this thread's previous call, so the first result is meaningless.
+        # Each call averages over the time since the previous call, so the first result is
+        # meaningless.
         psutil.cpu_percent()
         for step in count(first_step):
             if told_to_end.wait(interval_seconds):

@@ -41,7 +41,7 @@ class Journal:
             os.ftruncate(self._descriptor, before)
             raise
         os.ftruncate(self._descriptor, before)
-        raise OSError(None, "the disk took only a part")
+        raise OSError(None, "only a part of the entry was written")
 
     def entries_after(self, offset: int) -> list[tuple[Entry, int]]:
         """Return the entries after an offset, each with the offset at which the entry ends.

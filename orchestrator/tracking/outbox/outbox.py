@@ -72,8 +72,8 @@ class Outbox:
         with self._changed:
             if self._is_ending:
                 raise RuntimeError(
-                    f"nothing more can be logged here ({type(entry).__name__} of run {entry.run}):"
-                    " the run above is closed"
+                    f"this entry cannot be logged ({type(entry).__name__} of run {entry.run}):"
+                    " its parent run is closed"
                 )
             self._waiting.append(Waiting(entry, self._spool.append(entry)))
             self._changed.notify_all()
@@ -205,7 +205,7 @@ class Outbox:
             self._changed.notify_all()
         if not self._is_aside_said:
             logger.warning(
-                "a %s cannot be sent, and is retried after everything else: %s",
+                "a %s cannot be sent, and is retried after all other entries: %s",
                 type(window[index].entry).__name__.lower(),
                 known_error(error),
             )

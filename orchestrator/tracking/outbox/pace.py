@@ -56,7 +56,7 @@ class Pace:
         return is_back
 
     def pause_seconds(self) -> float:
-        """Return how long to wait after the latest failure."""
+        """Return how long to wait before the next request to the store."""
         return min(
             self._longest_pause(), FIRST_PAUSE_SECONDS * 2.0 ** min(self.num_failures - 1, 10)
         )

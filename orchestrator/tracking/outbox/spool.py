@@ -135,7 +135,8 @@ class Spool:
                 spool = cls(folder, lock)
             except (OSError, ValueError, TypeError) as error:
                 logger.warning(
-                    "%s cannot be read (%s), so no entry of it is sent; delete it to discard them",
+                    "%s cannot be read (%s), so its entries are not sent; delete it to discard"
+                    " the entries",
                     folder,
                     error,
                 )

@@ -1,4 +1,7 @@
-"""Queue the entries that the store lacks, in the order of logging; some can be put aside."""
+"""Queue the entries that the store lacks, in the order of logging; some can be put aside.
+
+A window is the part of the queue that the outbox sends next.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +65,7 @@ class WaitingEntries:
         return list(islice(self._in_order, limit))
 
     def first_aside(self) -> list[Waiting]:
-        """Return a window with the first entry that was put aside; empty if there is none."""
+        """Return a window that holds the first entry that was put aside; empty if there is none."""
         return list(islice(self._aside, 1))
 
     def put_aside(self, window: Sequence[Waiting], index: int) -> None:

@@ -80,8 +80,8 @@ class DatabaseRegistry(ModelRegistry):
         )
 
     def set_model_tag(self, role: Role, key: str, value: str) -> None:
-        """Write a tag of a model in SQL, because every tick writes it, even one with nothing to
-        do.
+        """Write a tag of a model in SQL, because every tick writes this tag, even a tick with
+        nothing to do.
         """
         self._database.execute(
             "INSERT INTO registered_model_tags (workspace, name, key, value)"

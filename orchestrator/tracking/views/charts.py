@@ -14,7 +14,7 @@ from orchestrator.tracking.views.view import Json
 NUM_LINE_STYLES = 6
 CARD_HEIGHT = 360  # height in pixels; MLflow's default
 
-# Without these settings, MLflow smooths a chart.
+# Without these settings, MLflow smooths the lines of a chart.
 _LINE: Json = {
     "type": "LINE",
     "lineSmoothness": 0,

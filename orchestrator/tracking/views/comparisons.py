@@ -137,8 +137,8 @@ def _forgetting_charts(role: Role, num_tasks: int) -> list[Json]:
         if num_tasks - 1 <= len(tasks)
         else f"Forgetting of {len(tasks)} of the {num_tasks} tasks"
     )
-    # The chart stands for a metric of no single task, so that MLflow still creates a chart for
-    # each task's metric.
+    # The chart stands for a metric that belongs to no single task, so that MLflow still creates a
+    # chart for each task's metric.
     each = lines(title, metrics, stands_for=names.summary_metric(role, "backward_transfer"))
     return [
         line(names.summary_metric(role, "accuracy")),
@@ -167,7 +167,7 @@ def _student_view() -> View:
     ratios = [line(names.training_metric("student", part)) for part in ("tssr", "tstr", "kdr")]
     columns = [f"metrics.`{names.final_metric(role, 'last_accuracy')}`" for role in ROLES]
     sections = [
-        section("After the last task: teacher across, student up", finals),
+        section("After the last task: student (vertical) against teacher (horizontal)", finals),
         section("During learning, by task and by epoch", [both, *ratios]),
     ]
     return View(

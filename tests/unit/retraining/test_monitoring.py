@@ -194,7 +194,7 @@ def test_damaged_files_and_images_are_reported_and_the_others_judged(camera: Cam
     assert camera.judged().num_images == 120
     [finding] = camera.findings()
     assert (finding.kind, finding.reaction) == (FindingKind.NOT_MONITORED, "warn")
-    assert "2 files without labels cannot be looked at completely" in finding.message
+    assert "2 files without labels cannot be read completely" in finding.message
     assert "torn.parquet: is not a readable Parquet file" in finding.message
     assert "row 120: cannot be decoded" in finding.message
     (camera.folder / "torn.parquet").unlink()

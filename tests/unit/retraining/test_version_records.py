@@ -47,7 +47,10 @@ def test_a_damaged_tag_has_no_events_and_can_be_rewritten(text: str) -> None:
 
 
 def test_a_recorded_tick_is_read_back() -> None:
-    findings, moves = [FindingRecord("shift", "warn", "3 moved")], ["2 of 9 of ant go to cat"]
+    findings, moves = (
+        [FindingRecord("shift", "warn", "3 moved")],
+        ["2 of 9 images of ant go to cat"],
+    )
     tick = TickRecord(BEGAN, "promoted", "all met", findings, moves=moves, advice="collect more")
     assert read_tick_record(tick.as_text()) == tick
 
@@ -64,7 +67,7 @@ def test_a_tick_is_recorded_from_its_summary() -> None:
     }
     tick = TickRecord.of(summary, BEGAN)
     assert tick.findings == [FindingRecord("shift", "warn", "3 moved")]
-    assert tick.moves == ["2 of 9 of ant go to cat"] * 10
+    assert tick.moves == ["2 of 9 images of ant go to cat"] * 10
     assert tick.advice == "collect more"
 
 

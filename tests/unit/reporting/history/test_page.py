@@ -94,13 +94,16 @@ def test_a_retraining_without_a_version_has_a_page(history: History) -> None:
 
 
 def test_the_tick_that_writes_the_page_is_shown_with_its_verdicts(history: History) -> None:
-    findings, moves = [FindingRecord("shift", "warn", "3 moved")], ["2 of 9 of ant go to cat"]
+    findings, moves = (
+        [FindingRecord("shift", "warn", "3 moved")],
+        ["2 of 9 images of ant go to cat"],
+    )
     record = TickRecord(NOW, "promoted", "all met", findings, moves=moves)
     tick = ShownTick(record, is_dry=True, conditions=[replace(OLD_ACCURACY, value=0.5)])
     text = text_of(history_page(history, NOW, tick))
     assert "promoted (dry run: nothing was changed), 29 Nov 2026, 12:00 UTC. all met" in text
     assert "50.0 % (95.0 to 99.1)" in text
-    assert "are now classified as new ones, most first: 2 of 9 of ant go to cat" in text
+    assert "are now classified as new ones, most first: 2 of 9 images of ant go to cat" in text
     assert "warn 3 moved" in text
 
 
