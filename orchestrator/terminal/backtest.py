@@ -164,7 +164,7 @@ def summary_table(content: Mapping[str, Any]) -> Table:
     """Return a table with one row for each gate setting and share of wrong labels."""
     outcomes = outcomes_of(content)
     table = Table(
-        title=f"Errors of the gate, with intervals at {percent(content['confidence'])}",
+        title=f"Errors of the gate, with confidence intervals at {percent(content['confidence'])}",
         title_justify="left",
     )
     table.add_column("setting")

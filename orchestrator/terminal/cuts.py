@@ -73,5 +73,5 @@ def _cells(cost: Cost, whole: Cost) -> tuple[str, ...]:
 
 
 def _caption(cuts: Cuts) -> str:
-    looks = "; the backbone processes it twice, as it is and mirrored" if cuts.mirrored else ""
+    looks = "; each image passes the backbone twice, as it is and mirrored" if cuts.mirrored else ""
     return f"Multiply-adds and latency per image, on one thread of this machine{looks}."

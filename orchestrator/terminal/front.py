@@ -23,7 +23,7 @@ def front_table(front: Sequence[LedgerTrial], summary: Mapping[str, Any]) -> Tab
         front: The trials of the front, the best by the first objective first.
         summary: The content of summary.json.
     """
-    left_out = f"; the first {_MOST_ROWS}" if len(front) > _MOST_ROWS else ""
+    left_out = f"; the table shows the first {_MOST_ROWS}" if len(front) > _MOST_ROWS else ""
     number = "1 trial" if len(front) == 1 else f"{len(front)} trials"
     table = Table(
         title=f"Front: {number} on {summary['split']} data{left_out}",
@@ -52,6 +52,10 @@ def no_choice_text(summary: Mapping[str, Any]) -> str:
     """Return why no trial of the front was chosen, and the next step."""
     if summary["choose"] is None:
         return (
-            "the search space has no `choose`; use a file of front/, or add `choose` and --resume"
+            "the search space has no `choose`; use one of the files in front/, or add `choose`"
+            " and rerun with --resume"
         )
-    return "no trial of the front satisfies the bounds of `choose`; relax them and add --resume"
+    return (
+        "no trial of the front satisfies the bounds of `choose`; relax the bounds and rerun with"
+        " --resume"
+    )

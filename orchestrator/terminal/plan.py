@@ -105,7 +105,7 @@ def plan_lines(plan: Plan) -> list[str]:
 
 def _features(plan: Plan) -> str:
     rate = plan.images_per_second
-    # slow extractors need a digit after the decimal point
+    # the rate of a slow extractor is shown with one decimal
     speed = "" if rate is None else f", {rate:,.{0 if rate >= 10 else 1}f} images/s per worker"
     return (
         f"{count(plan.num_unseen_images)} images to process by the pre-trained extractor, once for"

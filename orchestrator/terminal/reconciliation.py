@@ -17,7 +17,8 @@ def reconciliation_lines(found: Reconciliation) -> Iterator[str]:
         if left.num_refused:
             text += f", {left.num_refused} rejected (see {left.folder})"
         yield text + (
-            f", the others still wait to be sent (delete {left.folder} to discard them)"
+            f", the other entries still wait to be sent (delete {left.folder} to discard these"
+            " entries)"
             if left.error
             else ""
         )
