@@ -61,8 +61,8 @@ class PairRow:
 
     @property
     def worst_share(self) -> float:
-        """Return the share in [0, 1] of the true class's images that are mistaken, by the worse
-        model.
+        """Return the share in [0, 1] of the true class's images that a model mistakes for the
+        predicted class; of both models' shares, the larger one.
         """
         return max(it.share for it in self.found.values() if it is not None)
 
@@ -182,8 +182,8 @@ def _ages(answers: Answers, task_of: Mapping[str, int]) -> list[AgesRow]:
 def _taken(
     answers: ClassAnswers, task_of: Mapping[str, int], newest: int, *, of_new: bool
 ) -> float | None:
-    """Return the share of images of new classes that are classified as old classes, or the reverse;
-    None if there are no images of new classes, or of old ones.
+    """Return the share of images of new classes that are classified as old classes or, if not
+    `of_new`, of images of old classes that are classified as new ones; None without such images.
     """
     images = sum(
         row.num_of_class

@@ -35,7 +35,9 @@ class Measure:
 
 
 MEASURES = (
-    Measure("last_accuracy", "Last accuracy", "mean over all tasks, at the end", last_accuracy),
+    Measure(
+        "last_accuracy", "Last accuracy", "mean accuracy over all tasks, at the end", last_accuracy
+    ),
     Measure(
         "average_incremental_accuracy",
         "Average incremental accuracy",
@@ -52,10 +54,13 @@ MEASURES = (
     Measure(
         "backward_transfer",
         "Backward transfer",
-        "mean change of earlier tasks by later ones",
+        "mean change of a task’s accuracy through later tasks",
         backward_transfer,
     ),
     Measure(
-        "plasticity", "Accuracy on new tasks", "mean, right after learning each task", plasticity
+        "plasticity",
+        "Accuracy on new tasks",
+        "mean accuracy on each task right after the task was learned",
+        plasticity,
     ),
 )

@@ -60,9 +60,9 @@ def _parallel(facts: SweepFacts) -> SweepChart:
     figure = parallel_coordinates_figure(rows, metric, mode, _MOST_INCHES)
     part = f"{len(rows)} of {len(facts.rows)} trials" if len(rows) < len(facts.rows) else ""
     hint = (
-        "Drag along an axis to keep only the trials that pass there; click elsewhere on the axis to"
-        " clear the filter. Click a line to see its curves. The curves below belong to the thick"
-        " lines."
+        "Drag along an axis to keep only the trials whose lines pass there; click elsewhere on"
+        " the axis to clear the filter. Click a line to see its curves. The curves below"
+        " belong to the thick lines."
     )
     drawing = inline_svg(figure, title, is_finished=True)
     return SweepChart("parallel", title, drawing, hint, part=part)
@@ -92,7 +92,10 @@ def _curves(facts: SweepFacts) -> SweepChart:
 def _importances(facts: SweepFacts) -> SweepChart:
     title = "Importance of the parameters"
     figure = importance_figure(facts.importances)
-    hint = "Share of each parameter; the line is the 90 % interval over resampled trials."
+    hint = (
+        "Share of each parameter in what makes a trial one of the best; the line is the 90 %"
+        " interval over resampled trials."
+    )
     caveat = importance_caveat(num_finished(facts.rows), len(facts.importances))
     drawing = inline_svg(figure, title, is_finished=True)
     return SweepChart("importances", title, drawing, hint, caveat)

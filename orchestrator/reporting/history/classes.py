@@ -98,7 +98,7 @@ def shown_versions(history: History) -> list[Version]:
 
 def spread_lines(history: History, role: Role) -> list[Line]:
     """Return lines that show how the accuracies on the median class, the worst tenth and the worst
-    class change over the champions.
+    class change from champion to champion.
     """
     points = [
         (version.student, sorted(share for share, _ in _by_name(version, role).values()))
