@@ -108,7 +108,7 @@ def _scale_shares(axes: Axes) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))  # every step divides 100 %
     axes.yaxis.set_major_formatter(share_formatter())
     for line in axes.lines:
-        line.set_clip_on(False)  # draw markers on the border whole
+        line.set_clip_on(False)  # draw markers on the border in full
 
 
 def _add_legend(figure: Figure, labels: Sequence[str]) -> None:

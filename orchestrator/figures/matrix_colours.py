@@ -16,8 +16,8 @@ Rgb: TypeAlias = tuple[float, float, float]
 # One hue from light to dark: the order survives colour blindness and a black-and-white printer.
 # White is not part of the scale: it means a task not yet learned.
 ACCURACY_COLOURS = ("#e1eaf3", "#b0cde5", "#4f94c4", "#0f5c95", "#06304f")
-# Every picture has the same scale, so that runs are comparable; the power stretches the range from
-# 80 to 100 %, where good runs differ.
+# Every picture has the same colour scale, so that runs are comparable; the power stretches the
+# range from 80 to 100 %, where good runs differ.
 ACCURACY_POWER = 3.0
 # Colours for worse, equal and better: distinguishable with every kind of colour blindness, and by
 # the sign in each cell.

@@ -21,7 +21,7 @@ _NOT_FOR_A_PAGE = re.compile(
 )
 _FONT = re.compile(r"'DejaVu Sans'[^;\"]*")
 _PATH = re.compile(r"(?<= d=\")[^\"]*")
-_LONG_FRACTION = re.compile(r"(\.\d)\d+")  # a tenth of a point is invisible
+_LONG_FRACTION = re.compile(r"(\.\d)\d+")  # less than a tenth of a point is invisible
 _SPACE = re.compile(r"\s*\n\s*")
 _LEAST_SCALE = 0.67
 _HEX = re.compile(r"#[0-9a-f]{6}\b")
