@@ -161,7 +161,7 @@ class Ledger:
         try:
             whole, end, _ = self._path.read_text(encoding="utf-8").rpartition("\n")
             if whole != self._whole:
-                advice = "rerun the same command to continue from there"
+                advice = "rerun the same command to continue from the new state"
                 raise LockedError(
                     "another sweep has just written here",
                     where=str(self._path.parent),

@@ -45,7 +45,7 @@ def _check_validation_data(search_space: SearchSpace, experiment: Experiment) ->
             "the metric is measured on validation images, but data.validation_fraction = 0 sets"
             " none aside",
             place_of(search_space),
-            "raise it in the experiment, or measure with `split: test`",
+            "raise the fraction in the experiment, or measure with `split: test`",
         )
 
 
@@ -69,10 +69,10 @@ class _Variants:
                 advice = (
                     f"add when: {{{kind_path}: [{wanted}]}}"
                     if is_swept
-                    else "change it in the experiment, or let it vary too"
+                    else "change the kind in the experiment, or let it vary too"
                 )
                 raise ConfigError(
-                    f"parameters.{path} exists only with {kind_path} = {wanted}, but it"
+                    f"parameters.{path} exists only with {kind_path} = {wanted}, but the kind"
                     f" {'can be' if is_swept else 'is'} {others[0]}",
                     self._where,
                     advice,

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 TRIAL_ATTRIBUTE = "trial"
 _IDENTITY = "orchestrator:search_space"
-_METRIC_NAMES = "study:metric_names"  # the key that the experimental `set_metric_names` writes
+_METRIC_NAMES = "study:metric_names"  # the key that Optuna's experimental `set_metric_names` writes
 _TIMEOUT_SECONDS = 10
 _STATES = {
     TrialStatus.RUNNING: TrialState.RUNNING,

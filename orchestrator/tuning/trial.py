@@ -224,7 +224,7 @@ class _TrialProgress:
         ]
         self._worker_seconds = [0.0 for _ in works]
         self._task_of = {stage.name: stage.task.index for stage in works[0].stages}
-        self._arrived: deque[tuple[int, StageEvent]] = deque()  # lanes send from another thread
+        self._arrived: deque[tuple[int, StageEvent]] = deque()  # lanes add from other threads
         self._ahead: list[tuple[int, StageEvent]] = []
         self._since = time.perf_counter()
 

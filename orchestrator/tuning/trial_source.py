@@ -82,7 +82,7 @@ class TrialSource(Protocol):
         ...
 
     def vary(self, number: int) -> TrialPlan:
-        """Return a new trial that is a variation of a good trial; a worse trial switches to it."""
+        """Return a new trial that is a variation of a good trial; it replaces a worse trial."""
         ...
 
     def trial_started(self, number: int) -> None:

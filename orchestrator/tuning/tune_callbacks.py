@@ -106,7 +106,7 @@ class TuneListener(_OfThisProcess, tune.Callback):  # type: ignore[misc] # Ray i
             self._end(
                 trial,
                 TrialStatus.STOPPED,
-                f"switched to trial {number}, a variation of a better one",
+                f"switched to trial {number}, a variation of a better trial",
             )
         if before != number:
             self.source.trial_started(number)

@@ -525,7 +525,7 @@ def test_in_population_based_training_every_variation_is_a_separate_trial(
     assert set(statuses(summary)) == {"finished", "stopped", "failed"}
     left = [trial for trial in trials if trial["status"] == "stopped"]
     assert all(
-        re.fullmatch(r"switched to trial \d+, a variation of a better one", trial["reason"])
+        re.fullmatch(r"switched to trial \d+, a variation of a better trial", trial["reason"])
         for trial in left
     )
     runs = place.runs()

@@ -469,8 +469,8 @@ def test_a_parameter_of_a_variant_that_the_experiment_lacks_is_rejected_with_bot
         space_of({"student.transfer.ratio": UNIFORM})
     assert (
         str(error.value) == "search space test: parameters.student.transfer.ratio exists only with"
-        " student.transfer.kind = fixed, but it is threshold; change it in the experiment,"
-        " or let it vary too"
+        " student.transfer.kind = fixed, but the kind is threshold; change the kind in the"
+        " experiment, or let it vary too"
     )
 
 
