@@ -54,7 +54,7 @@ def refusal(status: int, body: str, kind: str, where: str) -> OrchestratorError:
         return _undeclared(message, kind, where)
     if status < 500 and (found := _REFUSED_BY.search(message)):
         return UserInputError(
-            f"{found['who']} refuses it: {found['why']}",
+            f"{found['who']} refuses the object: {found['why']}",
             where,
             "change the named value, or ask the administrator of the cluster",
         )
@@ -71,7 +71,10 @@ def refusal(status: int, body: str, kind: str, where: str) -> OrchestratorError:
             return _not_found(answer, message, kind, where)
         case 409:
             return UserInputError(
-                message, where, "undo that change, or `orchestrator cancel` it and submit again"
+                message,
+                where,
+                "undo that change, or remove the object with `orchestrator cancel` and submit"
+                " again",
             )
         case _ if status in _TRY_LATER:
             return ClusterUnavailableError(
@@ -79,7 +82,9 @@ def refusal(status: int, body: str, kind: str, where: str) -> OrchestratorError:
             )
         case _:
             return UserInputError(
-                f"the Kubernetes API refuses it ({message})", where, "correct the named value"
+                f"the Kubernetes API refuses the request ({message})",
+                where,
+                "correct the named value",
             )
 
 
@@ -119,7 +124,7 @@ def _forbidden(message: str, kind: str, where: str) -> OrchestratorError:
             message, where, "wait until the namespace is recreated, or use another one"
         )
     return UserInputError(
-        f"the Kubernetes API refuses it ({message})",
+        f"the Kubernetes API refuses the request ({message})",
         where,
         "change the named value, or ask the administrator of the cluster",
     )

@@ -114,7 +114,7 @@ def _state(client: KubernetesClient, name: str, answered: float) -> JobState | N
 
 class _Output:
     """The output of the job's command, read from the log of KubeRay's submitter: the pod of a Job
-    with the RayJob's name, which prints the output again.
+    that has the RayJob's name. The submitter prints the command's output.
     """
 
     def __init__(self, client: KubernetesClient, name: str, listener: JobListener) -> None:
@@ -141,7 +141,7 @@ class _Output:
                 self._listener.said(line)
         except (TransientError, UserInputError) as error:
             if self._trouble is None:
-                self._listener.warned(f"its output cannot be shown: {error}")
+                self._listener.warned(f"the job's output cannot be shown: {error}")
             self._trouble = error
         else:
             self._trouble, self._was_read = None, True
@@ -157,7 +157,8 @@ class _Output:
                 self.read(self._since)
         if self._may_pass():
             self._listener.warned(
-                f"the end of its output could not be read: see `kubectl logs job/{self._name}`"
+                "the end of the job's output could not be read: see"
+                f" `kubectl logs job/{self._name}`"
             )
 
     def _may_pass(self) -> bool:

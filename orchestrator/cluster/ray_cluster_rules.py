@@ -49,7 +49,10 @@ def _group(group: Manifest, where: str) -> Iterator[str]:
     if not group["template"]["spec"].get("containers"):
         yield f"{where} has no container"
     if group.get("resources") and any(name in parameters for name in _PARAMETERS_OF_RESOURCES):
-        yield f"{where}: resources are set in rayStartParams and next to it; KubeRay takes only one"
+        yield (
+            f"{where}: resources are set in rayStartParams and next to it; KubeRay accepts only one"
+            " of the two"
+        )
     if "labels" in parameters:
         yield f"{where}: labels do not belong in rayStartParams, but next to it"
     for key, value in group.get("labels", {}).items():
@@ -106,7 +109,7 @@ def _authentication(spec: Manifest) -> Iterator[str]:
         )
     elif _version(spec) < _TOKENS_SINCE:
         yield (
-            "authOptions.mode token needs rayVersion 2.52 or newer, it is"
+            "authOptions.mode token needs rayVersion 2.52 or newer, but rayVersion is"
             f" {spec.get('rayVersion') or 'not given'}"
         )
 

@@ -255,7 +255,7 @@ def _deletion_rule(
         yield "DeleteWorkers cannot be combined with autoscaling"
     of_this_end = ages.setdefault(next(iter(condition.items())), {})
     if policy in of_this_end:
-        yield f"{policy} is listed twice for the same end"
+        yield f"{policy} is listed twice for the same end of the job"
     of_this_end[policy] = age
 
 

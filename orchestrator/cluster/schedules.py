@@ -44,7 +44,7 @@ def schedule(workload: Workload, cluster: ClusterConfig, cron: str) -> Submissio
     name = schedule_name(workload.name)
     labels = labels_of("retrain", **{SCHEDULE_LABEL: name})
     texts = dict(workload.files)
-    if cluster.schedule.kind == "cron_job":  # read by a CronJob's pod, which submits jobs
+    if cluster.schedule.kind == "cron_job":  # the CronJob's pod reads it to submit jobs
         texts[CLUSTER_FILE] = yaml.safe_dump(cluster.model_dump(mode="json"), sort_keys=False)
     files = config_map(f"{name}-{digest_of(texts)}", cluster.namespace, labels, texts)
     make = _cron_job if cluster.schedule.kind == "cron_job" else _ray_cron_job

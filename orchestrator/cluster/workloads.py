@@ -57,7 +57,7 @@ class Workload:
     workers: Workers
 
     def command(self, folder: str) -> list[str]:
-        """Return the command line for files in a folder; an empty folder means the working
+        """Return the command line; `folder` is the folder of the files, empty for the working
         directory.
         """
         files = {name: f"{folder}/{name}" if folder else name for name in self.files}
@@ -208,7 +208,7 @@ def _output(cluster: ClusterConfig, job: str, wanted: str | None) -> tuple[str, 
         raise ConfigError(
             f"{wanted} is a folder of this machine, but the job writes to folders of its pods",
             where="--output",
-            next_step=f"omit it, as the job has a folder of its own{within}",
+            next_step=f"omit --output, as the job has a folder of its own{within}",
         )
     return "--output", posixpath.normpath(wanted)
 
@@ -249,8 +249,8 @@ def _secret_advice(address: str, cluster: ClusterConfig) -> str:
     )
     secret = f"the Secret {name}" if name else "a Secret"
     return (
-        f"remove it, and put it into {secret} (secrets.{field} of the cluster configuration) as"
-        f" {secrets_advice(address)}"
+        f"remove the secret, and put it into {secret} (secrets.{field} of the cluster"
+        f" configuration) as {secrets_advice(address)}"
     )
 
 
@@ -276,7 +276,9 @@ def _check_reachable(name: str, path: str, cluster: ClusterConfig) -> None:
             next_step=advice,
         )
     if not f"{path}/".startswith(f"{storage.mount_path.rstrip('/')}/"):
-        advice = f"copy it onto the volume {storage.claim}, which pods see at {storage.mount_path}"
+        advice = (
+            f"copy the data onto the volume {storage.claim}, which pods see at {storage.mount_path}"
+        )
         raise ConfigError(
             f"{path} is a path of this machine, which pods do not see", where=name, next_step=advice
         )

@@ -110,7 +110,7 @@ def test_following_continues_without_the_right_to_read_output(
     goes_through(api, [RUNNING, RUNNING, SUCCEEDED])
     answer = orchestrator_command(*RUN)
     assert answer.returncode == 0
-    assert answer.stdout.count("its output cannot be shown: orchestrator/run-digits") == 1
+    assert answer.stdout.count("the job's output cannot be shown: orchestrator/run-digits") == 1
 
 
 def test_a_server_that_has_just_started_is_no_missing_right(
@@ -187,8 +187,8 @@ def test_an_unreadable_log_does_not_hide_the_jobs_end(
     answer = orchestrator_command(*RUN)
     assert answer.returncode == code, answer.stderr
     assert f"{name}: {'finished' if code == 0 else 'failed: exit code 2'}" in answer.stdout
-    assert answer.stdout.count("its output cannot be shown: ") == 1
-    assert f"the end of its output could not be read: see `kubectl logs job/{name}`" in (
+    assert answer.stdout.count("the job's output cannot be shown: ") == 1
+    assert f"the end of the job's output could not be read: see `kubectl logs job/{name}`" in (
         answer.stdout
     )
 

@@ -153,7 +153,7 @@ MUTATIONS: list[tuple[str, str, object, str]] = [
         "lane=teacher",
         "labels do not belong in rayStartParams",
     ),
-    ("run", f"{RAY}.headGroupSpec.resources", {"CPU": "0"}, "KubeRay takes only one"),
+    ("run", f"{RAY}.headGroupSpec.resources", {"CPU": "0"}, "KubeRay accepts only one"),
     ("run", f"{RAY}.networkPolicy", {}, "feature gate RayClusterNetworkPolicy"),
     ("run", f"{RAY}.gcsFaultToleranceOptions", {"backend": "rocksdb"}, "feature gate"),
     (

@@ -69,7 +69,7 @@ TERMINATING = (
         (
             422,
             status(422, "Invalid", 'RayJob.ray.io "run-digits" is invalid: spec.x: Required value'),
-            "refuses it .*Required value",
+            "refuses the request .*Required value",
             2,
         ),
         (
@@ -81,25 +81,25 @@ TERMINATING = (
         (
             403,
             status(403, "Forbidden", f"{FORBIDDEN}{POLICY}", kind="rayjobs"),
-            "ValidatingAdmissionPolicy 'sizes' refuses it: at most 8 GPUs; change the named value",
+            "ValidatingAdmissionPolicy 'sizes' refuses the object: at most 8 GPUs; change the",
             2,
         ),
         (
             422,
             status(422, "Invalid", f"{FORBIDDEN}{POLICY}", kind="rayjobs"),
-            "ValidatingAdmissionPolicy 'sizes' refuses it: at most 8 GPUs; change the named value",
+            "ValidatingAdmissionPolicy 'sizes' refuses the object: at most 8 GPUs; change the",
             2,
         ),
         (
             403,
             status(403, "Forbidden", 'admission webhook "a.b" denied the request: no team label'),
-            'admission webhook "a.b" refuses it: no team label; change the named value',
+            'admission webhook "a.b" refuses the object: no team label; change the named value',
             2,
         ),
         (
             403,
             status(403, "Forbidden", f"{FORBIDDEN}something of this cluster's own"),
-            "the Kubernetes API refuses it .*of this cluster's own.*; change the named value",
+            "the Kubernetes API refuses the request .*of this cluster's own.*; change the named",
             2,
         ),
         (401, status(401, "Unauthorized", "Unauthorized"), "rejects your login; log in again", 2),
