@@ -41,7 +41,8 @@ def export(
     role: Annotated[
         Literal["student", "teacher"] | None,
         typer.Option(
-            help="The model to export. Default: a run's student; a registered model has its role."
+            help="The model to export. Default: the student of a run; for a registered model,"
+            " its own role."
         ),
     ] = None,
     quantize: Annotated[

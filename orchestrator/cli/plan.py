@@ -28,7 +28,7 @@ def plan(
             "--cuts",
             help=(
                 "Also list every stage of the teacher's backbone up to which a student could"
-                " inherit layers: parameters, multiply-adds, latency."
+                " inherit layers, with the student's parameters, multiply-adds and latency."
             ),
         ),
     ] = False,

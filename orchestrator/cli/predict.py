@@ -42,7 +42,7 @@ def predict(
     ] = None,
     tracking_uri: TrackingUri = DEFAULT_TRACKING_URI,
 ) -> None:
-    """Classify images: print the most probable class of each and its probability.
+    """Classify images: print each image's most probable class and the probability of that class.
 
     Images of any size and colour mode are resized as in training. The probability is the softmax of
     the logits. It is not calibrated, so use it to rank images only. Images that cannot be decoded
