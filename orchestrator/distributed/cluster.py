@@ -105,7 +105,7 @@ def _connect(execution: RayConfig) -> None:
         raise ConfigError(
             what,
             where=execution.address or "this machine",
-            next_step="set RAY_AUTH_TOKEN to the cluster's",
+            next_step="set RAY_AUTH_TOKEN to the cluster's token",
         ) from None
     except Exception as error:
         # If a node starts too slowly, Ray raises an instance of the base class Exception.
