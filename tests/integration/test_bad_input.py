@@ -283,7 +283,7 @@ def test_a_summary_that_cannot_be_replaced(case: Case, words: str) -> None:
     answer = case.command(*words.split(), "--output", "out")
     assert answer.returncode == 3, answer.stderr
     [line] = answer.stderr.splitlines()
-    assert "out/summary.json: an earlier summary that cannot be removed" in line
+    assert "out/summary.json: the summary of an earlier command cannot be removed" in line
 
 
 def test_a_cache_folder_that_cannot_be_written(case: Case) -> None:

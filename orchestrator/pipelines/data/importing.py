@@ -152,13 +152,13 @@ def _import(
 
 
 def _imported(file: Path) -> dict[str, Any] | None:
-    """Return the metadata that an earlier import has written into a file; None without the file."""
+    """Return the metadata that an earlier import wrote into a file; None if it is missing."""
     if not file.exists():
         return None
     try:
         values: dict[str, Any] = json.loads((pq.read_schema(file).metadata or {})[_METADATA_KEY])
     except (pa.ArrowInvalid, OSError, KeyError):
-        advice = "choose another --output, or move it away"
+        advice = "choose another --output, or move the file away"
         raise DataError(
             "exists already and was not written by an import", where=str(file), next_step=advice
         ) from None

@@ -68,7 +68,7 @@ def named_source(
         if root is None:
             raise UserInputError(
                 f"{source} needs --root",
-                next_step="name the folder that has its files, or will have them",
+                next_step="name the folder that holds the data set's files, or that will hold them",
             )
         return TorchvisionDataConfig(
             name=name, root=_local(root), download=download, image_size=image_size, **share

@@ -1,4 +1,4 @@
-"""Estimate the cost of stages and feature tables from the measured cost of those in the store."""
+"""Estimate the cost of stages and feature tables from the measured cost of stored ones."""
 
 from __future__ import annotations
 

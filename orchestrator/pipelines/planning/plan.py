@@ -117,7 +117,9 @@ class Plan:
 
     @property
     def kinds_without_estimate(self) -> list[Kind]:
-        """Return the kinds of work without a cost estimate, as the store has no measurement."""
+        """Return the kinds of work without a cost estimate: the store has no measurement of
+        them.
+        """
         unknown = set().union(*(planned.kinds_without_estimate for planned in self.stages))
         return [kind for kind in KINDS if kind in unknown]
 

@@ -142,7 +142,7 @@ def _configurations(space: Space) -> tuple[list[Configuration], bool]:
     while len(found) < wanted and (configuration := sampler.ask()) is not None:
         if (
             not is_grid and configuration in found
-        ):  # probably no other configurations exist, and asking for more takes long
+        ):  # probably no other configurations exist, and drawing more takes long
             found += random.Random(0).choices(found, k=wanted - len(found))  # noqa: S311 - no secrets
             break
         found.append(configuration)

@@ -61,7 +61,7 @@ def _open_exported(file: Path, kind: Format) -> OpenModel:
         raise UserInputError(
             f"is not a model that this program has exported ({reason})",
             str(file),
-            "write it again: orchestrator export",
+            "export the model again: orchestrator export",
         ) from error
 
 

@@ -130,7 +130,7 @@ def _files_of(registry: ModelRegistry, pair: ModelPair, folder: Path) -> _Files:
     except OrchestratorError as error:
         if error.is_retryable:
             raise
-        return _Files(lineage)  # registered by an earlier release of this program
+        return _Files(lineage)  # an earlier release registered the version
     return _Files(lineage, read_class_accuracies(path))
 
 

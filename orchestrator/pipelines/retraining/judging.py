@@ -38,7 +38,8 @@ class Gatekeeper:
     Attributes:
         retraining: The retraining, with the gate's conditions.
         champion: The champion to compare candidates with; None before the first champion.
-        num_looks: Number of verdicts since the last decision, including the one to come.
+        num_looks: Number of the gate's verdicts on candidates that are not decided yet, including
+            the verdict to come.
     """
 
     retraining: Retraining
@@ -79,7 +80,7 @@ class Gatekeeper:
         labels = torch.tensor([order[str(label)] for label in table.labels])
         images = LabeledImages(torch.from_numpy(np.array(table.images)), labels)
         looks = looks_at(table, range(len(labels)), arrivals)
-        table.path.unlink(missing_ok=True)  # the next tick reads other images
+        table.path.unlink(missing_ok=True)  # the next tick needs other images
         matrices = {"teacher": learned.teacher_accuracies, "student": learned.student_accuracies}
         borders = accumulate((len(task) for task in lineage.tasks), initial=0)
         known = KnownTasks(

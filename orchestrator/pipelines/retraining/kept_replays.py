@@ -16,7 +16,7 @@ from orchestrator.retraining.backtest.arrivals import Arrival
 from orchestrator.retraining.backtest.replays import PlannedReplay, Replay
 
 _FORMAT = 1
-"""Part of every key. Raise it when a replay of the same inputs gives a different result."""
+"""Version number in every key; raise it when the same inputs give a replay another result."""
 
 _NO_INFLUENCE = (
     "source.path",

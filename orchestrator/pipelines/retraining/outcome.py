@@ -40,7 +40,7 @@ class RetrainingOutcome:
         conditions: Conditions of the gate.
         moves: Held-out images of the champion's classes now classified as new classes.
         advice: Advice for a person; empty for none.
-        is_dry: Whether it was a dry run.
+        is_dry: Whether the tick was a dry run.
         report: Path of the report; None if none was written.
         held: The held candidate, about which the gate could not decide; None if there is none.
         next_step: What a person can do about the held candidate; empty for none.

@@ -67,7 +67,7 @@ def retrain(
     except OrchestratorError as error:
         if not dry_run:
             failure = {"outcome": "failed", "reason": str(error), "exit_code": error.exit_code}
-            if isinstance(error, UserInputError):  # a person must fix it: show it on the page
+            if isinstance(error, UserInputError):  # the page must show it, as a person must fix it
                 record_tick(failure, retraining)
             post_to_webhook(retraining.webhook, {"retraining": retraining.name, **failure})
         raise
@@ -102,7 +102,7 @@ def _outcome(
     with scratch_folder("champion") as scratch:
         uri = retraining.experiment.tracking.uri
         database = sqlite_path(uri)
-        if dry_run and database is not None and not database.exists():  # opening creates it
+        if dry_run and database is not None and not database.exists():  # `open_registry` creates it
             uri = f"sqlite:///{scratch}/mlflow.db"
         registry = open_registry(uri, retraining.name)
         pairs = ModelPairs(registry)

@@ -170,7 +170,7 @@ def remove_earlier_summary(folder: Path) -> None:
     try:
         file.unlink(missing_ok=True)
     except OSError as error:
-        what = f"an earlier summary that cannot be removed ({error.strerror})"
+        what = f"the summary of an earlier command cannot be removed ({error.strerror})"
         raise StorageUnavailableError(
             what, where=str(file), next_step="choose another --output"
         ) from None

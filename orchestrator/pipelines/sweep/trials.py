@@ -115,7 +115,7 @@ class SweepTrials:
         configuration = self._sampler.ask(number)
         if configuration is None:
             return None
-        self._num_drawn += 1  # trials of earlier starts count too, variations do not
+        self._num_drawn += 1  # counts earlier starts' trials, but no variations
         return self._plan(number, configuration)
 
     def has_work(self) -> bool:
