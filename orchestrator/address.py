@@ -190,7 +190,7 @@ def _user_info(scheme: str, rest: str) -> tuple[str, str, str, bool]:
     if at:
         return user, at, rest[len(user) + 1 :], "@" in tail
     if scheme.partition("+")[0] in _DATABASE_SCHEMES and ":" in authority and rest.count("@") == 1:
-        user, at, place = rest.partition("@")  # as SQLAlchemy does: everything up to the `@`
+        user, at, place = rest.partition("@")  # like SQLAlchemy, take everything up to the `@`
         return user, at, place, False
     _, colon, port = re.sub(r"^\[[^\]]*\]", "", authority).partition(":")
     if not colon:

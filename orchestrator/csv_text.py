@@ -7,8 +7,8 @@ import io
 import re
 from collections.abc import Iterable, Sequence
 
-# start of a text that spreadsheets read as a formula, after any apostrophes: `csv_text` added
-# these, or they look as if it had
+# Start of a text that spreadsheets read as a formula, possibly after apostrophes: `csv_text` adds
+# an apostrophe to every such text, and `csv_rows` removes that apostrophe.
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 _BOTH = "\r\n"
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
