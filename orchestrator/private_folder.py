@@ -42,7 +42,7 @@ def private_folder() -> Path:
         raise StorageUnavailableError(
             "is a link, or belongs to another user",
             where=str(folder),
-            next_step="remove it, or set TMPDIR to a folder of your own",
+            next_step="remove the folder or link, or set TMPDIR to a folder of your own",
         )
     if stat.S_IMODE(found.st_mode) != stat.S_IRWXU:
         folder.chmod(stat.S_IRWXU)

@@ -31,7 +31,8 @@ def describe(  # noqa: PLR0913, PLR0917 - the command's options
             min=8,
             max=512,
             metavar="N",
-            help="Side in pixels to which images of a SOURCE are resized; an experiment sets it.",
+            help="Side in pixels to which images of a SOURCE are resized; an experiment sets the"
+            " size itself.",
         ),
     ] = 32,
     sheet: Annotated[

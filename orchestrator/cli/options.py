@@ -57,7 +57,9 @@ DEFAULT_STORAGE = "sqlite:///.orchestrator/studies.db"
 # options of the commands on data sets
 Root = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="With torchvision:NAME: the folder that holds its files."),
+    typer.Option(
+        metavar="DIR", help="With torchvision:NAME: the folder that holds the data set's files."
+    ),
 ]
 Download = Annotated[
     bool,

@@ -94,12 +94,12 @@ def _undeclared(message: str, kind: str, where: str) -> UserInputError:
     """
     if not kind.startswith("Ray"):
         return UserInputError(
-            f"the cluster's Kubernetes is too old ({message})", where, "update it to 1.31"
+            f"the cluster's Kubernetes is too old ({message})", where, "update Kubernetes to 1.31"
         )
     return UserInputError(
         f"the cluster's KubeRay is too old ({message})",
         where,
-        'update it to 1.7, with its definitions (README of k8s/, "Install")',
+        'update KubeRay to 1.7, with its definitions (README of k8s/, "Install")',
     )
 
 
@@ -133,7 +133,7 @@ def _forbidden(message: str, kind: str, where: str) -> OrchestratorError:
 def _not_found(answer: dict[str, Any], message: str, kind: str, where: str) -> UserInputError:
     if not answer:
         return UserInputError(
-            f"the cluster has no kind {kind}: KubeRay is missing there",
+            f"the cluster has no kind {kind}: KubeRay is missing in the cluster",
             where,
             f"install it: {_install(kind)}",
         )
@@ -141,7 +141,8 @@ def _not_found(answer: dict[str, Any], message: str, kind: str, where: str) -> U
         return UserInputError(
             message,
             where,
-            "create it with `kubectl apply -k k8s/overlays/local`, or give another --namespace",
+            "create the namespace with `kubectl apply -k k8s/overlays/local`, or give another"
+            " --namespace",
         )
     return UserInputError(message, where, "`orchestrator status` lists the existing jobs")
 

@@ -114,7 +114,7 @@ class KubernetesClient:
                 )
             except ApiException as error:
                 if error.status == 409 and '"AlreadyExists"' in (error.body or ""):
-                    return self.get(kind, name) or self.create(manifest)  # deleted in the meantime
+                    return self.get(kind, name) or self.create(manifest)  # just deleted
                 raise
 
     def delete(self, kind: str, name: str) -> None:

@@ -108,7 +108,9 @@ def _state(client: KubernetesClient, name: str, answered: float) -> JobState | N
             ) from None
         return None
     if job is None:
-        raise UserInputError("was cancelled", name, "submit it again to reuse its finished stages")
+        raise UserInputError(
+            "was cancelled", name, "submit the job again to reuse its finished stages"
+        )
     return JobState.of(job)
 
 

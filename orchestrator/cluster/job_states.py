@@ -113,7 +113,7 @@ class JobState:
         if self.reason == "AppFailed" or self.outcome == "FAILED":
             code = self._command_code
             return code if code in _OF_THE_PROGRAM else OrchestratorError.exit_code
-        return ClusterUnavailableError.exit_code  # the pods failed, or a deadline passed
+        return ClusterUnavailableError.exit_code  # the job's pods failed, or its deadline passed
 
     @property
     def _command_code(self) -> int:

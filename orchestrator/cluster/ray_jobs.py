@@ -189,7 +189,7 @@ def _ray_cluster(
     workers = workload.workers
     return {
         "rayVersion": cluster.ray_version,
-        "authOptions": {"mode": "token"},  # without the mode KubeRay disables authentication
+        "authOptions": {"mode": "token"},  # without this mode, KubeRay disables authentication
         **(
             {"enableInTreeAutoscaling": True, "autoscalerOptions": _autoscaler(cluster)}
             if workers.is_elastic

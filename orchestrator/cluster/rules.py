@@ -64,26 +64,28 @@ def problems(manifest: Manifest) -> list[str]:
 
 
 def _ray_job(manifest: Manifest) -> Iterator[str]:
-    yield from _name(manifest, MAX_RAY_JOB_NAME, "KubeRay names a RayCluster after it")
+    yield from _name(manifest, MAX_RAY_JOB_NAME, "KubeRay names a RayCluster after the RayJob")
     yield from _job_spec(manifest["spec"])
     if manifest["metadata"].get("labels", {}).get(QUEUE_LABEL):
         yield from _queued(manifest["spec"])
 
 
 def _ray_cluster(manifest: Manifest) -> Iterator[str]:
-    yield from _name(manifest, MAX_RAY_CLUSTER_NAME, "KubeRay names services after it")
+    yield from _name(manifest, MAX_RAY_CLUSTER_NAME, "KubeRay names services after the RayCluster")
     yield from ray_cluster_problems(manifest["spec"])
 
 
 def _ray_cron_job(manifest: Manifest) -> Iterator[str]:
     spec = manifest["spec"]
     yield from _name(
-        manifest, MAX_RAY_CRON_JOB_NAME, "KubeRay names a RayJob after it and the time"
+        manifest, MAX_RAY_CRON_JOB_NAME, "KubeRay names a RayJob after the schedule and the time"
     )
     yield from problem_with_cron(spec["schedule"])
     zone = spec.get("timeZone")
     if zone is not None and not _is_time_zone(zone):
-        yield f"timeZone {zone!r} is not known; write it as in Europe/Berlin, or omit it"
+        yield (
+            f"timeZone {zone!r} is not known; write the zone as in Europe/Berlin, or omit timeZone"
+        )
     yield from _job_spec(spec["jobTemplate"])
     if manifest["metadata"].get("labels", {}).get(QUEUE_LABEL):
         yield (
@@ -94,7 +96,9 @@ def _ray_cron_job(manifest: Manifest) -> Iterator[str]:
 
 def _cron_job(manifest: Manifest) -> Iterator[str]:
     spec = manifest["spec"]
-    yield from _name(manifest, MAX_CRON_JOB_NAME, "Kubernetes names a Job after it and the time")
+    yield from _name(
+        manifest, MAX_CRON_JOB_NAME, "Kubernetes names a Job after the schedule and the time"
+    )
     yield from problem_with_cron(spec["schedule"])
     if spec.get("startingDeadlineSeconds", 10) < 10:
         yield (

@@ -43,7 +43,8 @@ def tick_of(text: str) -> Tick:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise UserInputError(
-            f"--scheduled-at {text!r} is not a time", next_step="write it as 2026-11-22T03:00:00Z"
+            f"--scheduled-at {text!r} is not a time",
+            next_step="write the time as 2026-11-22T03:00:00Z",
         ) from None
     return Tick("", moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 

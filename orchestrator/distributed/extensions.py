@@ -38,7 +38,7 @@ def check_extensions(used: Collection[Installed], execution: RayConfig) -> None:
             has = found[wanted.group].get(wanted.kind, "")
             if has != version_of(wanted):
                 raise ConfigError(
-                    f"node {node} of the cluster has {has or 'nothing that offers it'},"
+                    f"node {node} of the cluster has {has or 'nothing that offers this kind'},"
                     f" but the driver has {version_of(wanted)}",
                     where=f"{GROUPS[wanted.group]} {wanted.kind}",
                     next_step="install the same version in the image of every node",
@@ -82,7 +82,7 @@ def _versions_of_nodes(execution: RayConfig) -> dict[str, Versions]:
             found = ray.get(list(tasks.values()), timeout=_PATIENCE_SECONDS)
         except RayError as error:
             raise ClusterUnavailableError(
-                f"its nodes do not report their packages ({str(error).splitlines()[0]})",
+                f"the cluster's nodes do not report their packages ({str(error).splitlines()[0]})",
                 where=execution.address or "this machine",
                 next_step="try again, or read the nodes' logs",
             ) from error

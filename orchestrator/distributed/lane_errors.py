@@ -40,7 +40,7 @@ def as_own_error(error: BaseException, lane: str, config: LaneConfig) -> Orchest
     """
     if isinstance(error, PreemptionError):
         return LaneLostError(
-            "it lost nodes to preemption more often than execution.max_preemptions allows",
+            "the lane lost nodes to preemption more often than execution.max_preemptions allows",
             lane,
             RESUME,
         )
@@ -48,7 +48,9 @@ def as_own_error(error: BaseException, lane: str, config: LaneConfig) -> Orchest
         asked = ", ".join(
             f"{amount:g} {name}" for name, amount in config.resources_per_worker.items()
         )
-        what = f"the cluster did not provide its {config.min_train_workers} x ({asked}) in time"
+        what = (
+            f"the cluster did not provide the lane's {config.min_train_workers} x ({asked}) in time"
+        )
         return ClusterUnavailableError(
             what, lane, "wait until the cluster has room, or request less"
         )
@@ -72,7 +74,7 @@ def _error_of_workers(causes: Sequence[BaseException], lane: str) -> Orchestrato
             cause, UserExceptionWithTraceback
         ):
             what = (
-                "its workers died more often than execution.max_worker_failures allows"
+                "the lane's workers died more often than execution.max_worker_failures allows"
                 f" ({_first_line(cause)})"
             )
             return LaneLostError(what, lane, RESUME)

@@ -58,7 +58,8 @@ def _check_possible_on_one_machine(execution: RayConfig) -> None:
             raise ConfigError(
                 f"{lane.node_labels!r}: a cluster on this machine has no node labels",
                 where=f"execution.{name}.node_labels",
-                next_step="give execution.address of a cluster that has them, or remove them",
+                next_step="give execution.address of a cluster that has these labels, or remove"
+                " the labels",
             )
         if lane.placement == "STRICT_SPREAD" and lane.min_train_workers > 1:
             raise ConfigError(

@@ -146,7 +146,9 @@ class Journal:
         try:
             return Entry.from_bytes(content)
         except ValueError as error:
-            advice = "restore it from a backup, or remove it to continue from the entry before it"
+            advice = (
+                "restore the file from a backup, or remove it to continue from the entry before it"
+            )
             raise StorageUnavailableError(
                 f"is not a journal entry ({error})", names[-1], advice
             ) from None

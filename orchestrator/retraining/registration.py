@@ -120,7 +120,7 @@ def write_state(folder: Path, lineage: Lineage, experiment: Experiment, store: S
         if artifact is None:
             what, advice = (
                 f"stage {key[:12]} was learned a moment ago but is missing in the stage store",
-                "rerun the same command to recompute it",
+                "rerun the same command to recompute the stage",
             )
             raise OrchestratorError(what, store.uri, advice)
         own.save(key, artifact)
@@ -179,7 +179,8 @@ def _as_user_error(problem: object, registry: ModelRegistry, pair: ModelPair) ->
         return problem
     where = f"{registry.model_name('teacher')} version {pair.teacher}"
     advice = (
-        "restore its files in MLflow's artifact store, or return to the champion before it:"
+        "restore the version's files in MLflow's artifact store, or return to the previous"
+        " champion:"
         " `orchestrator rollback`"
     )
     return UserInputError(

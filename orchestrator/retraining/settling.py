@@ -68,7 +68,7 @@ def settle(lease: Lease, registry: Registry) -> None:
     state = without_deleted(lease.state, registry)
     if state != lease.state:
         logger.warning(
-            "versions with the alias %r or %r were deleted: the journal drops them",
+            "versions with the alias %r or %r were deleted: the journal drops these versions",
             PREVIOUS,
             CHALLENGER,
         )
@@ -92,7 +92,7 @@ def settle(lease: Lease, registry: Registry) -> None:
         return  # a removed alias is not a move: it does not say which version should be champion
     elif moved in state.late_tellers:
         logger.warning(
-            "%s was made champion by a process that had counted as dead; it is %s again",
+            "%s was made champion by a process that had counted as dead; the champion is %s again",
             moved,
             state.champion,
         )

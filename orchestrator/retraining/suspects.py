@@ -26,7 +26,7 @@ from orchestrator.retraining.storage import Storage
 logger = logging.getLogger(__name__)
 
 _SET_ASIDE = "set_aside"
-_REASON = "reading it killed a tick"
+_REASON = "reading the file killed a tick"
 
 
 @dataclass(frozen=True)

@@ -41,8 +41,8 @@ class TerminalJobListener:
         name = submission.name
         if before is None:
             self._lines.write(
-                f"{name}: submitted; Ctrl-C stops following it, `orchestrator cancel {name}`"
-                " ends it"
+                f"{name}: submitted; Ctrl-C stops following the job, `orchestrator cancel"
+                f" {name}` ends the job"
             )
         elif not before.is_over:
             self._lines.write(f"{name}: the same job was submitted earlier and is {before.words}")

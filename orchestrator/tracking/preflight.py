@@ -28,9 +28,9 @@ DEFAULT_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _REFUSED = re.compile(r"password|authentication|access denied|\brole\b", re.IGNORECASE)
 _MLFLOW_ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    # Without this, MLflow prints two lines of its own when a run on a server ends.
+    # Without this variable, MLflow prints two lines of its own when a run on a server ends.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    # Without this, MLflow shows a progress bar for each small file that is read back.
+    # Without this variable, MLflow shows a progress bar for each small file that is read back.
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     # No retries: MLflow's default of 7 retries, up to 120 s apart, takes minutes. The outbox
     # retries instead, and keeps the waiting entries.
@@ -42,7 +42,7 @@ _MLFLOW_ENVIRONMENT = {
 def unavailable(uri: str, cause: object) -> TrackingUnavailableError:
     """Return the error for a store that cannot be used now, with the cause in one line."""
     first_line = (str(cause).strip() or type(cause).__name__).splitlines()[0]
-    step = "start it or correct tracking.uri"
+    step = "start the store or correct tracking.uri"
     if uri_scheme(uri) in DEFAULT_PORTS and _REFUSED.search(first_line):
         step = f"set {secrets_advice(uri)}"
     return TrackingUnavailableError(
@@ -116,5 +116,5 @@ def _check_server(uri: str) -> None:
     except (OSError, http.client.HTTPException) as error:
         if not isinstance(
             getattr(error, "reason", None), ssl.SSLError
-        ):  # MLflow may be configured to accept the certificate
+        ):  # MLflow may accept a certificate that urllib rejects
             raise unavailable(uri, getattr(error, "reason", error)) from error

@@ -17,7 +17,7 @@ from pathlib import Path
 from orchestrator.tracking import names
 
 PROC = Path("/proc")
-_MAX_PID = 2**22  # Linux's own limit
+_MAX_PID = 2**22  # Linux allows no larger pid
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ def _shares(
     study = optuna.create_study(directions=directions)
     study.add_trials(trials)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Optuna warns about too few trials
+        warnings.simplefilter("ignore")  # Optuna would warn about few trials
         found = optuna.importance.get_param_importances(study)
     by_path: defaultdict[str, float] = defaultdict(float)
     for name, importance in sorted(found.items()):

@@ -143,7 +143,7 @@ class Ledger:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0)
         except Timeout:
-            advice = "wait for it, or choose another --output"
+            advice = "wait until that sweep ends, or choose another --output"
             raise LockedError(
                 "another sweep is writing here", where=str(self._path.parent), next_step=advice
             ) from None
@@ -246,7 +246,7 @@ def ledger_of(folder: Path) -> Ledger:
     ledger = Ledger(folder / LEDGER_FILE)
     if ledger.header is None:
         raise ConfigError(
-            "warm_start: there is no sweep",
+            "warm_start: the folder contains no sweep",
             where=str(folder),
             next_step="name the output folder of an earlier sweep",
         )

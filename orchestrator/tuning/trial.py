@@ -291,7 +291,7 @@ class _TrialProgress:
 
 def _works_of(experiments: Sequence[Experiment], preparation: Preparation) -> list[Work]:
     works = [preparation.work_of(experiment) for experiment in experiments]
-    preparation.check_backbones(works[0])  # all seeds have equal backbones
+    preparation.check_backbones(works[0])  # the works of all seeds have equal backbones
     return works
 
 

@@ -159,7 +159,10 @@ class TuneListener(_OfThisProcess, tune.Callback):  # type: ignore[misc] # Ray i
         if trial.trial_id not in self._running:
             self.on_trial_start(iteration, trials, trial)
         cause = _cause_of(trial.get_pickled_error())
-        what = f"its process ended {MAX_RESTARTS + 1} times ({_first_line(cause)}): out of memory?"
+        what = (
+            f"the trial's process ended {MAX_RESTARTS + 1} times ({_first_line(cause)}):"
+            " out of memory?"
+        )
         error = (
             cause
             if isinstance(cause, OrchestratorError)

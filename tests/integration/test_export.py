@@ -294,8 +294,8 @@ def test_if_the_data_have_changed_random_images_are_compared(
         client.set_tag(recorded.run_id, names.DATASET_FINGERPRINT_TAG, fingerprint)
     assert done.returncode == 0
     assert (
-        "on 256 random images, as the data set cannot be used (digits: it has changed since the"
-        " run)" in done.stdout
+        "on 256 random images, as the data set cannot be used (digits: the data has changed"
+        " since the run)" in done.stdout
     )
 
 
@@ -333,10 +333,10 @@ def test_an_impossible_export_is_reported_with_the_next_step(
         export(failed.run_id), "has no student in MLflow: it is FAILED: the disk is full"
     )
     assert_refused(
-        export(sweep.run_id), "is a sweep, which has no model of its own; run its best.yaml"
+        export(sweep.run_id), "is a sweep, which has no model of its own; run the sweep's best"
     )
     assert_refused(export(trial.run_id), "has no student in MLflow: it is a trial of a sweep")
-    assert_refused(export(running), "is still running; wait for its end")
+    assert_refused(export(running), "is still running; wait until the run ends")
     assert_refused(
         export(recorded.run_id, "--format", "pt2", "--quantize"),
         "--quantize: int8 needs ONNX Runtime",

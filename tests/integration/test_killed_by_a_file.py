@@ -79,7 +79,7 @@ def test_the_second_tick_skips_the_file_and_learns_the_others(
     said = json.loads(learned.stdout)
     assert said["outcome"] == "promoted"
     assert said["findings"]["quarantined_files"] == (
-        "1 file (bomb.parquet) skipped until changed: reading it killed a tick"
+        "1 file (bomb.parquet) skipped until changed: reading the file killed a tick"
     )
     heavy = {"ray", "triton", "torchvision", "sklearn", "onnx", "timm"}
     print(f"peak of a tick that learns: {said['peak_kib'] / 2**20:.2f} GiB")  # noqa: T201 - to be seen

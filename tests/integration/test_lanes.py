@@ -356,7 +356,7 @@ def test_a_lane_that_loses_its_workers_too_often_fails_and_the_same_command_resu
     _, said = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 3, said
     assert (
-        "teacher lane: its workers died more often than execution.max_worker_failures allows"
+        "teacher lane: the lane's workers died more often than execution.max_worker_failures allows"
         in said
     )
     assert driver.run(*ON_RAY, *LONG).returncode == 0

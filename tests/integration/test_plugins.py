@@ -192,7 +192,7 @@ def test_a_node_without_the_extension_fails_a_run_before_anything_starts(
     )
     assert answer.returncode == 2, answer.stdout + answer.stderr
     assert "method nearest_median: node " in answer.stderr
-    assert "has nothing that offers it" in answer.stderr
+    assert "has nothing that offers this kind" in answer.stderr
     assert "Traceback" not in answer.stderr
     assert not (environment.folder / "elsewhere").exists()
 

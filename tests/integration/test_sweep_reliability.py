@@ -216,7 +216,7 @@ def test_a_trial_whose_process_dies_each_time_fails_and_is_retried_on_resume(
     wait_until(kill_all)
     _, complaints = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 3
-    assert "all trials failed, the first with: its process ended 3 times" in complaints
+    assert "all trials failed, the first with: the trial's process ended 3 times" in complaints
     assert "out of memory?" in complaints
     assert len(complaints.splitlines()) == 1
     assert set(driver.statuses()) == {"FAILED"}

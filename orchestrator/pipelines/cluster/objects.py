@@ -67,7 +67,9 @@ def _send_files(client: KubernetesClient, files: Manifest) -> None:
         made = client.create(files)
         if made.get("data") != files["data"]:
             raise UserInputError(
-                "a ConfigMap of this name holds other files", where, "find out who created it"
+                "a ConfigMap of this name holds other files",
+                where,
+                "find out who created this ConfigMap",
             )
         owners = [each["uid"] for each in made["metadata"].get("ownerReferences", [])]
         if not owners or owner["uid"] in owners:
@@ -135,6 +137,6 @@ def checked_as_ours(client: KubernetesClient, found: Manifest) -> Manifest:
         raise UserInputError(
             f"{found['kind']} {found['metadata']['name']} was not submitted by this program",
             client.namespace,
-            "use kubectl for it",
+            "use kubectl for this object",
         )
     return found

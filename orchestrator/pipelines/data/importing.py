@@ -178,7 +178,7 @@ def _refused(report: ImportReport) -> DataError:
     first = f": {report.survey.bad[0].where} {report.survey.bad[0].reason}" if report.survey else ""
     what = f"{report.num_bad:,} images cannot be used{first}"
     return DataError(
-        what, where=str(report.bad_files), next_step="fix or remove them, or omit --strict"
+        what, where=str(report.bad_files), next_step="fix or remove these images, or omit --strict"
     )
 
 
@@ -200,7 +200,7 @@ def _locked(output: Path) -> Iterator[None]:
         raise LockedError(
             "another import is writing there",
             where=str(output),
-            next_step="wait until it has ended",
+            next_step="wait until that import has ended",
         ) from None
     except OSError as error:
         what = f"cannot be written ({error.strerror or error})"

@@ -102,12 +102,13 @@ def find_source(reader: ModelReader, reference: str, role: Role | None) -> Sourc
         )
     run = reader.find(reference)
     if run.is_sweep:
-        advice = "run its best.yaml, which reuses the stored stages, and name that run"
+        advice = "run the sweep's best.yaml, which reuses the stored stages, and name that run"
         raise UserInputError(
             f"{run.run_id} is a sweep, which has no model of its own", next_step=advice
         )
     if run.ended is None:
-        advice = "wait for its end; `orchestrator reconcile` closes a run whose process was killed"
+        advice = "wait until the run ends; `orchestrator reconcile` closes a run whose process was"
+            " killed"
         raise UserInputError(f"run {run.run_id} is still running", next_step=advice)
     return Source(reader.with_files(run), role or "student", reader.locations_of(run.run_id))
 
@@ -208,9 +209,11 @@ def _scenario_of(run: TrackedRun, shape: Shape) -> Scenario:
     experiment = _experiment_of(run)
     table = load_images(experiment.data)
     if table.fingerprint != run.fingerprint:
-        raise DataError("it has changed since the run", table.name)
+        raise DataError("the data has changed since the run", table.name)
     if table.shape != shape:
-        raise DataError(f"its images have shape {table.shape}, the model's {shape}", table.name)
+        raise DataError(
+            f"the data's images have shape {table.shape}, the model's {shape}", table.name
+        )
     cut = build_scenario(
         table, experiment.scenario, experiment.data.validation_fraction, experiment.seed
     )

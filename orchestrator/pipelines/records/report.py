@@ -87,7 +87,8 @@ def _check_comparable(runs: Sequence[TrackedRun]) -> None:
     sweeps = [run.run_id for run in runs if run.is_sweep]
     if sweeps:
         advice = (
-            f"compare its trials; orchestrator report {sweeps[0][:_ID_LETTERS]} names their runs"
+            f"compare the sweep's trials; orchestrator report {sweeps[0][:_ID_LETTERS]} names"
+            " these runs"
         )
         raise UserInputError(
             f"{sweeps[0]} is a sweep, which has no accuracies of its own", next_step=advice

@@ -147,8 +147,8 @@ class Looking:
         except UserInputError as error:
             raise UserInputError(
                 f"the held candidate ({pair}) cannot be loaded ({error.what})",
-                next_step="restore its files in MLflow's artifact store, or delete the version: its"
-                " images then count as new",
+                next_step="restore the version's files in MLflow's artifact store, or delete the"
+                " version: its images then count as new",
             ) from error
 
     def _load(self, pair: ModelPair, folder: str) -> Registered:

@@ -138,7 +138,7 @@ class Tick:
         if lease is None:
             self._state = replace(self._state, held=None, tried=None)
             return
-        reason = f"its files have changed: {', '.join(look.changed_held_files)}"
+        reason = f"the candidate's files have changed: {', '.join(look.changed_held_files)}"
         note = Note(held.pair, VersionState.REJECTED, reason, GATE)
         again = Tried(held.pair, time.time(), settings=settings_of(self._retraining))
         reject(lease, self._pairs, note, again)

@@ -75,7 +75,7 @@ def held_folder(folder: Path, holder: str) -> Iterator[None]:
         raise LockedError(
             f"{_read(note)} is writing here",
             where=str(folder),
-            next_step="wait until it ends, or choose another --output",
+            next_step="wait until that command ends, or choose another --output",
         ) from None
     except OSError as error:
         raise _cannot_be_written(folder, error) from None

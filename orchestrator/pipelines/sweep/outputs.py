@@ -70,7 +70,7 @@ def write_sweep_outputs(
         raise StorageUnavailableError(
             what,
             where=str(setting.output_dir),
-            next_step="free some space; --resume writes them again",
+            next_step="free some space; --resume writes the results again",
         ) from None
     for path in files:
         parent = path.parent.name

@@ -53,7 +53,7 @@ def import_sweep(folder: Path, storage: str | None = None) -> StudyIdentity:
     ledger = Ledger(folder / LEDGER_FILE)
     if ledger.header is None:
         advice = "name the output folder of a sweep, such as out/sweeps/NAME"
-        raise ConfigError("there is no sweep", where=str(folder), next_step=advice)
+        raise ConfigError("the folder contains no sweep", where=str(folder), next_step=advice)
     try:
         experiment = Experiment.model_validate(ledger.header.experiment)
         search_space = SearchSpace.model_validate(ledger.header.search_space)

@@ -82,7 +82,11 @@ class SweepTrials:
             # the trial.
             if trial.status is TrialStatus.RUNNING:
                 ledger.write(
-                    replace(trial, status=TrialStatus.INTERRUPTED, reason="its process was killed")
+                    replace(
+                        trial,
+                        status=TrialStatus.INTERRUPTED,
+                        reason="the trial's process was killed",
+                    )
                 )
         self._study = study or NoStudy()
         for trial in ledger.trials.values():

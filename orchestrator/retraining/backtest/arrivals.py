@@ -55,9 +55,9 @@ def find_arrivals(uri: str, group_by: GroupBy) -> list[Arrival]:
     arrivals = group_files(files, group_by)
     if len(arrivals) == 1:
         advice = (
-            "put the files of each past arrival there"
+            "put the files of each past arrival into this folder"
             if len(files) == 1
-            else "separate its files with --group-by file or --group-by folder"
+            else "separate the arrival's files with --group-by file or --group-by folder"
         )
         what = f"holds one arrival ({arrivals[0].name}); a backtest needs two or more"
         raise UserInputError(what, where=shown(uri), next_step=advice)

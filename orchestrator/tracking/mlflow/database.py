@@ -123,7 +123,7 @@ def _schema_revision(uri: str) -> str | None:
     try:
         engine = sqlalchemy.create_engine(uri, poolclass=sqlalchemy.NullPool)
     except (ModuleNotFoundError, sqlalchemy.exc.NoSuchModuleError) as error:
-        next_step = "install it, for PostgreSQL: pip install 'psycopg[binary]'"
+        next_step = "install the driver, for PostgreSQL: pip install 'psycopg[binary]'"
         raise UserInputError(
             f"the database driver is missing ({hide(error, uri)})", shown(uri), next_step
         ) from error

@@ -90,7 +90,7 @@ class MlflowDelivery:
             UserInputError: The experiment is deleted, or the store refuses access.
             TrackingUnavailableError: The store does not answer.
         """
-        check_reachable(self.destination.uri)  # MLflow itself would retry for minutes
+        check_reachable(self.destination.uri)  # MLflow would retry an unreachable store for minutes
         return open_store(self.destination.uri, self.destination.experiment)
 
     @property

@@ -121,7 +121,7 @@ def _save(classifier: _Classifier, shape: Shape, facts: ModelFacts, folder: Path
         serialization_format="pt2",
     )
     _require_any_batch_size(folder / _GRAPH_FILE)
-    # Otherwise MLflow looks for the weights on the GPU of a machine that has one.
+    # Without this setting, MLflow looks for the weights on the GPU of a machine that has one.
     model.flavors["python_function"]["config"]["device"] = "cpu"
     model.save(str(folder / _MODEL_FILE))
 

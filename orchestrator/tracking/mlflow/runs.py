@@ -135,7 +135,7 @@ def find_run(client: MlflowClient, uri: str, run_id: str) -> Run:
             ) from error
         run = client.get_run(found)
     if run.info.lifecycle_stage != "active":
-        restore = f"restore it (mlflow runs restore --run-id {run_id}) or {NEW_RUN_ADVICE}"
+        restore = f"restore the run (mlflow runs restore --run-id {run_id}) or {NEW_RUN_ADVICE}"
         raise UserInputError(f"run {run_id} is deleted", shown(uri), restore)
     return run
 
@@ -221,7 +221,8 @@ def _active(found: Experiment | None, uri: str, name: str) -> str:
     if found is None or found.lifecycle_stage != "active":
         deleted_id = found.experiment_id if found else "ID"
         restore = (
-            f"restore it (mlflow experiments restore --experiment-id {deleted_id}) or choose"
+            f"restore the experiment (mlflow experiments restore --experiment-id {deleted_id})"
+            " or choose"
             " another name"
         )
         raise UserInputError(f"tracking.experiment {name!r} is deleted", shown(uri), restore)

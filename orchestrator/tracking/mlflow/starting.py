@@ -124,7 +124,7 @@ def _deliver_left_behind(spool_dir: Path, uri: str) -> None:
     for left in deliver_left_behind(spool_dir, MlflowDelivery, uri):
         if left.error is not None:
             logger.warning(
-                "entries of an earlier run could not be sent: %s; delete %s to discard them",
+                "entries of an earlier run could not be sent: %s; delete %s to discard the entries",
                 left.error,
                 left.folder,
             )

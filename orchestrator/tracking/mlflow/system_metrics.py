@@ -74,7 +74,7 @@ def _monitors() -> list[BaseMetricsMonitor]:
     monitors: list[BaseMetricsMonitor] = [CPUMonitor(), DiskMonitor(), NetworkMonitor()]
     try:
         monitors.append(GPUMonitor())
-    except (ImportError, RuntimeError) as error:  # no nvidia-ml-py, or no GPU
+    except (ImportError, RuntimeError) as error:  # nvidia-ml-py or a GPU is missing
         logger.debug("no system metrics of GPUs: %s", error)
     return monitors
 

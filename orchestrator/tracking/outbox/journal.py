@@ -86,5 +86,7 @@ class Journal:
             return entry_from_json(line)
         except ValueError:
             what = f"the line at byte {offset} is not an entry ({line[:60]!r})"
-            advice = "delete the line to send the others, or the folder to discard them"
+            advice = (
+                "delete the line to send the other entries, or the folder to discard all entries"
+            )
             raise UserInputError(what, str(self._path), advice) from None

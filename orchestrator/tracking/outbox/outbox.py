@@ -29,7 +29,7 @@ from orchestrator.tracking.outbox.waiting import (
 # How long the thread gathers entries for one request. Fewer requests save CPU time: with a SQLite
 # file as the store, this process does the work of each request.
 GATHER_SECONDS = 5.0
-WINDOW = 500  # entries in one request
+WINDOW = 500  # largest number of entries in one request
 JOIN_SECONDS = 1.0
 
 logger = logging.getLogger(__name__)

@@ -130,7 +130,7 @@ def _forgetting_view(num_tasks: int, *, of_trials: bool = False) -> View:
 
 
 def _forgetting_charts(role: Role, num_tasks: int) -> list[Json]:
-    tasks = _spread(max(1, num_tasks - 1))  # nothing can be forgotten of the last task
+    tasks = _spread(max(1, num_tasks - 1))  # the last task cannot be forgotten yet
     metrics = [names.task_forgetting(role, task) for task in tasks]
     title = (
         "Forgetting of each task"

@@ -45,8 +45,8 @@ TERMINATING = (
             404,
             "404 page not found\n",
             (
-                "the cluster has no kind RayJob: KubeRay is missing there; install it: helm install"
-                " kuberay-operator"
+                "the cluster has no kind RayJob: KubeRay is missing in the cluster; install it:"
+                " helm install kuberay-operator"
             ),
             2,
         ),
@@ -149,7 +149,7 @@ def test_a_definition_that_lacks_a_field_is_reported_as_outdated(
         assert answer.returncode == 2, answer.stderr
         assert "the cluster's KubeRay is too old (" in answer.stderr
         assert "spec.preRunningDeadlineSeconds" in answer.stderr
-        assert "update it to 1.7" in answer.stderr
+        assert "update KubeRay to 1.7" in answer.stderr
     api.undeclared = {"cronjobs": "spec.timeZone"}
     schedule = orchestrator_command(
         *RETRAIN, "--schedule", "@daily", "--cluster-config", str(BUCKET)

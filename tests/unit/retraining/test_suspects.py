@@ -69,9 +69,9 @@ def test_a_file_that_kills_a_tick_is_quarantined_by_the_second_tick_and_named(
     # the tick is killed here: its note remains
     aside = ticked(storage, retraining, Lineage())
     assert [(file.name, file.reason) for file in aside.labeled] == [
-        ("bomb.parquet", "reading it killed a tick")
+        ("bomb.parquet", "reading the file killed a tick")
     ]
-    assert f"{arrivals}/bomb.parquet is skipped: reading it killed a tick" in caplog.text
+    assert f"{arrivals}/bomb.parquet is skipped: reading the file killed a tick" in caplog.text
     found = scan(retraining.source, Lineage(), [], set_aside=aside.labeled)
     assert [file.name for file in found.new] == ["good.parquet"]
     assert found.quarantined == list(aside.labeled)

@@ -455,7 +455,7 @@ def test_a_validation_metric_needs_validation_images() -> None:
     experiment = Experiment.model_validate({"data": {"validation_fraction": 0}})
     with pytest.raises(
         ConfigError,
-        match=r"search space test: .*data\.validation_fraction = 0 sets none aside; raise it",
+        match=r"search space test: .*data\.validation_fraction = 0 sets none aside; raise the",
     ):
         space_of({"student.temperature": EVERYTHING["student.temperature"]}, experiment)
     on_test = space_of(

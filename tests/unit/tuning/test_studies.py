@@ -196,7 +196,7 @@ def test_an_earlier_sweep_can_be_imported_repeatedly_from_its_ledger(tmp_path: P
 
 
 def test_an_import_reports_a_missing_sweep(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="there is no sweep"):
+    with pytest.raises(ConfigError, match="the folder contains no sweep"):
         import_sweep(tmp_path)
     earlier_sweep(tmp_path, Experiment())
     with pytest.raises(ConfigError, match="redis://host is not an Optuna storage"):

@@ -22,7 +22,7 @@ def test_a_second_run_into_one_folder_is_rejected_before_anything_is_tracked(
         run(tiny_experiment, tmp_path, tracker=tracker)
     holder = f"a run (process {os.getpid()} on {socket.gethostname()}, since "
     assert str(refused.value).startswith(f"{tmp_path}: {holder}")
-    assert str(refused.value).endswith("wait until it ends, or choose another --output")
+    assert str(refused.value).endswith("wait until that command ends, or choose another --output")
     assert (refused.value.exit_code, tracker.status, tracker.parameters) == (3, None, {})
     assert earlier.read_text() == "{}", "the summary of the first run is left alone"
 

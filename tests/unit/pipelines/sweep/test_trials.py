@@ -191,7 +191,7 @@ def test_a_warm_start_needs_an_earlier_sweep_and_does_not_repeat_its_points(
     other = Sweep(tmp_path / "other", tiny_experiment)
     other.folder.mkdir()
     assert rest_of(other.start([1, 4], warm_start=str(sweep.folder))) == [(0, 4)]
-    with pytest.raises(ConfigError, match="nowhere: warm_start: there is no sweep"):
+    with pytest.raises(ConfigError, match="nowhere: warm_start: the folder contains no sweep"):
         other.start(warm_start=str(tmp_path / "nowhere"))
 
 

@@ -90,7 +90,10 @@ def test_the_date_of_an_arrival_is_that_of_its_last_file() -> None:
         ([], "is empty; name the folder of past arrivals"),
         (["notes.txt", "more.csv"], "holds no Parquet file (2 other files)"),
         (["a.parquet"], "holds one arrival (2026-11-22); a backtest needs two or more; put the"),
-        (["a.parquet", "b.parquet"], "needs two or more; separate its files with --group-by file"),
+        (
+            ["a.parquet", "b.parquet"],
+            "needs two or more; separate the arrival's files with --group",
+        ),
     ],
 )
 def test_a_folder_without_two_arrivals_is_rejected_with_the_next_step(

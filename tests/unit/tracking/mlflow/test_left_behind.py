@@ -44,7 +44,7 @@ def test_a_corrupt_session_prevents_no_new_run_and_is_reported_with_the_remedy(
         journal.write(b"gibberish\n")
     open_run(TrackingConfig(uri=uri, spool=tmp_path / "spool"), "left behind", "the next", {})
     assert "is not an entry" in caplog.text
-    assert f"delete {broken} to discard them" in caplog.text
+    assert f"delete {broken} to discard the entries" in caplog.text
     assert (broken.exists(), whole.exists()) == (True, False)
     assert [point.step for point in mine.client.get_metric_history(mine.run_id, "loss")] == [2]
 

@@ -134,7 +134,7 @@ def test_a_deleted_run_is_reported_with_the_command_to_restore_it(
         first.client.delete_run(run_id)
         with pytest.raises(
             UserInputError,
-            match=f"run {run_id} is deleted; restore it .mlflow runs restore --run-id {run_id}",
+            match=f"run {run_id} is deleted; restore the run .mlflow runs restore --run-id",
         ):
             open_run(at(uri), EXPERIMENT, "a run", {}, run_id=run_id)
     with pytest.raises(UserInputError, match=f"run {child.run_id} is deleted"):
