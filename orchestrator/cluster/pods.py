@@ -78,7 +78,7 @@ def container(
     mounts: list[dict[str, Any]],
     **more: object,
 ) -> dict[str, Any]:
-    """Return a container of the image.
+    """Return a container that runs the cluster's image.
 
     Args:
         cluster: Configuration of the cluster, including the image and its environment.

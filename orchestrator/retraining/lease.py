@@ -95,7 +95,7 @@ class Lease:
         return self._journal.storage
 
     def write(self, kind: EntryKind, state: State) -> None:
-        """Write an entry as the holder.
+        """Write an entry to the journal as the holder of the lease.
 
         Raises:
             LeaseLostError: This process no longer holds the lease; nothing is changed.
@@ -121,7 +121,7 @@ class Lease:
             )
 
     def beat(self) -> None:
-        """Write a heartbeat."""
+        """Write a heartbeat of this holder to the journal's storage."""
         self._journal.storage.write(self._last.heartbeat, b"")
 
     def release(self) -> None:

@@ -103,7 +103,7 @@ class ModelPairs:
         return self._pair(predecessor) if predecessor else None
 
     def has(self, pair: ModelPair) -> bool:
-        """Return whether both versions still exist."""
+        """Return whether both versions of a pair still exist."""
         return all(
             self._registry.find(role, version) is not None
             for role, version in _versions(pair).items()

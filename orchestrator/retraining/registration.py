@@ -72,7 +72,7 @@ class Registered:
                 store.save(key, self.stages[role])
 
     def networks(self) -> dict[Role, AnyNetwork]:
-        """Return both networks, on the CPU.
+        """Return the networks of teacher and student, on the CPU.
 
         Raises:
             UserInputError: The file of a pre-trained extractor's weights has changed; these weights

@@ -47,7 +47,7 @@ class Registry(Protocol):
         ...
 
     def has(self, pair: ModelPair) -> bool:
-        """Return whether both versions still exist: people delete old ones."""
+        """Return whether both versions of a pair still exist: people delete old versions."""
         ...
 
 

@@ -39,7 +39,7 @@ class Statement(Protocol):
     """A quantity measured on a sample of images."""
 
     def bounds(self, risk: float, factor: float = 1.0) -> Bounds:
-        """Return the value with its bounds.
+        """Return the measured value with its confidence bounds.
 
         Args:
             risk: Probability that the true value is beyond a bound, in (0, 0.5].
@@ -72,7 +72,7 @@ class Share:
         return cls(float(weights @ flags), float(1 / np.square(weights).sum()))
 
     def bounds(self, risk: float, factor: float = 1.0) -> Bounds:
-        """Return the share with its exact bounds."""
+        """Return the share with its exact confidence bounds."""
         from scipy.special import betaincinv  # noqa: PLC0415 - slow to import
 
         trials = self.size * factor
@@ -97,7 +97,7 @@ class Difference:
 
     @classmethod
     def of(cls, first: Flags, second: Flags, strata: Strata) -> Difference:
-        """Return the difference between two models.
+        """Return the difference between the accuracies of two models.
 
         Args:
             first: (images,), whether the first model is right.
@@ -107,7 +107,7 @@ class Difference:
         return cls(Share.of(first & ~second, strata), Share.of(second & ~first, strata))
 
     def bounds(self, risk: float, factor: float = 1.0) -> Bounds:
-        """Return the difference with its bounds."""
+        """Return the difference with its confidence bounds."""
         gained, lost = self.gained.bounds(risk, factor), self.lost.bounds(risk, factor)
         value = gained.value - lost.value
         return Bounds(

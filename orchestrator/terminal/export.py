@@ -37,7 +37,7 @@ class TerminalExportListener:
         self._progress.start()
 
     def step(self, what: str) -> None:
-        """Show the step that begins."""
+        """Show the name of the step that begins."""
         if self._console.is_terminal:
             self._progress.reset(self._task, description=what, total=None)
         else:

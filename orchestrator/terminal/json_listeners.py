@@ -55,7 +55,7 @@ class JsonRunListener:
         self._lines.write(ray_line(address), "info", self._run)
 
     def stage_started(self, stage: Stage) -> None:
-        """Write role and task of the stage."""
+        """Write the role and the task of a stage that starts."""
         self._lines.write(
             f"{stage.role} starts task {stage.task.index + 1}",
             "info",

@@ -72,7 +72,7 @@ class InMemoryTracker:
         self._earlier.remember(news)
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Set or replace tags."""
+        """Set or replace tags of the run."""
         self._lifetime.require_open()
         self.tags.update(tags)
 
@@ -97,7 +97,7 @@ class InMemoryTracker:
         self.views.update({view.id: view for view in views})
 
     def view_url(self, view: View) -> str:
-        """Return an empty text: there is no page."""
+        """Return an empty text: without a store, a saved view has no page."""
         return ""
 
     def open_child(

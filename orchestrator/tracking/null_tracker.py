@@ -59,7 +59,7 @@ class NullTracker:
         self._lifetime.require_open()
 
     def view_url(self, view: View) -> str:
-        """Return an empty text: there is no page."""
+        """Return an empty text: without a store, a saved view has no page."""
         return ""
 
     def open_child(

@@ -75,7 +75,7 @@ class ModelRegistry(ABC):
 
     @abstractmethod
     def find(self, role: Role, version: str) -> VersionFacts | None:
-        """Return one version; None if the version is deleted."""
+        """Return a version of a role's model; None if the version is deleted."""
 
     @abstractmethod
     def set_alias(self, role: Role, alias: str, version: str | None) -> None:
@@ -83,7 +83,7 @@ class ModelRegistry(ABC):
 
     @abstractmethod
     def version(self, role: Role, version: str) -> VersionFacts:
-        """Return one version, which must exist."""
+        """Return an existing version of a role's model."""
 
     @abstractmethod
     def versions(self, role: Role, tag: str = "", value: str = "") -> list[VersionFacts]:

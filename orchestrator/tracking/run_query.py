@@ -79,7 +79,7 @@ class Records(Protocol):
         ...
 
     def version(self, model: str, version: str) -> VersionFacts:
-        """Return one version, which must exist."""
+        """Return an existing version of a model."""
         ...
 
     def students_with_tag(self, tag: str) -> Iterator[VersionFacts]:

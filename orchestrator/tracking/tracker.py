@@ -81,7 +81,7 @@ class Tracker(Protocol):
         ...
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Log values that belong to one step (see `names` for what a step counts)."""
+        """Log values of metrics that belong to one step (see `names` for what a step counts)."""
         ...
 
     def log_points(self, points: Sequence[MetricPoint]) -> None:
@@ -89,7 +89,7 @@ class Tracker(Protocol):
         ...
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Set or replace tags."""
+        """Set or replace tags of the run."""
         ...
 
     def log_file(self, path: Path, artifact_folder: str = "") -> None:

@@ -151,7 +151,7 @@ class TrialInLanes:
         claims: str,
         preparation: Preparation,
     ) -> None:
-        """Start learning.
+        """Start to learn the trial's stages in a separate thread.
 
         Args:
             experiments: Experiments of the configuration, one for each seed.

@@ -45,7 +45,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc] # Ray is not typed here
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Start another trial."""
+        """Start another trial in this actor."""
         self._trial: Trial | None = None
         self._plan = TrialPlan.from_tune_config(new_config, self._secrets)
         self._tasks_reported = 0

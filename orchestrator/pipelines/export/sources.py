@@ -107,8 +107,10 @@ def find_source(reader: ModelReader, reference: str, role: Role | None) -> Sourc
             f"{run.run_id} is a sweep, which has no model of its own", next_step=advice
         )
     if run.ended is None:
-        advice = "wait until the run ends; `orchestrator reconcile` closes a run whose process was"
-            " killed"
+        advice = (
+            "wait until the run ends; `orchestrator reconcile` closes a run whose process"
+            " was killed"
+        )
         raise UserInputError(f"run {run.run_id} is still running", next_step=advice)
     return Source(reader.with_files(run), role or "student", reader.locations_of(run.run_id))
 

@@ -124,7 +124,7 @@ class Plan:
         return [kind for kind in KINDS if kind in unknown]
 
     def num_in(self, state: StageState) -> int:
-        """Return the number of stages in a state."""
+        """Return the number of planned stages that are in a state."""
         return sum(planned.state == state for planned in self.stages)
 
 

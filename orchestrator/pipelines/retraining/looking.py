@@ -47,7 +47,7 @@ class Look:
         return self.held or self.champion
 
     def without_set_aside(self, unlabeled: Sequence[SourceFile]) -> list[SourceFile]:
-        """Return the unlabelled files that may be read."""
+        """Return the unlabelled files, without those that are set aside."""
         return [it for it in unlabeled if it.name not in self.set_aside.unlabeled]
 
     @property

@@ -9,7 +9,7 @@ from orchestrator.retraining.monitoring.records import MonitoringRecord
 
 
 def monitored(retraining: Retraining) -> list[MonitoringPoint]:
-    """Return all measurements so far, oldest first.
+    """Return all measurements of a retraining's monitoring so far, oldest first.
 
     Raises:
         StorageUnavailableError: The storage of the journal does not answer.

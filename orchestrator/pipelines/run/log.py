@@ -50,7 +50,7 @@ class RunLog:
         self._scenario = scenario
 
     def start(self) -> None:
-        """Log parameters, tags and data sets."""
+        """Log the run's parameters, tags and data sets."""
         self._tracker.log_parameters(self.parameters)
         self._tracker.set_tags(self.tags)
         data, scenario = self._experiment.data, self._scenario

@@ -177,7 +177,7 @@ def remove_earlier_summary(folder: Path) -> None:
 
 
 def write_summary(folder: Path, summary: Mapping[str, Any]) -> None:
-    """Write only summary.json.
+    """Write summary.json, without the other files of a run.
 
     Raises:
         StorageUnavailableError: The folder is no longer writable.

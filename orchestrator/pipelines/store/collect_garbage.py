@@ -43,7 +43,7 @@ class GarbageReport:
         return _amount(part for part in self.parts or () if part.kind == kind and part.goes)
 
     def left(self, kind: Kind) -> Amount:
-        """Return the remaining amount of one kind."""
+        """Return the amount of one kind of stored data that remains."""
         return _amount(part for part in self.parts or () if part.kind == kind and not part.goes)
 
 

@@ -40,7 +40,7 @@ class TrialLog:
     """Log of one trial, written to its tracker."""
 
     def __init__(self, tracker: Tracker, works: Sequence[Work], is_resumed: bool = False) -> None:
-        """Log parameters, tags and data sets.
+        """Log the trial's parameters, tags and data sets.
 
         Args:
             tracker: Tracker of the trial's run.

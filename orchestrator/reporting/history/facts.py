@@ -76,7 +76,7 @@ class Delivery:
 
     @property
     def total(self) -> int:
-        """Return the number of images."""
+        """Return the delivery's number of labelled images."""
         return sum(self.num_images.values())
 
     @property

@@ -42,7 +42,7 @@ class Rate:
         return float(found.low), float(found.high)
 
     def as_json(self) -> dict[str, Any]:
-        """Return counts, share and interval."""
+        """Return the rate's counts, share and interval as JSON values."""
         low, high = self.interval or (None, None)
         return {
             "count": self.count,

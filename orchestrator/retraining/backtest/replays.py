@@ -72,7 +72,7 @@ class Replay:
     ticks: tuple[ReplayedTick, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """Return a JSON value that `from_json` can read."""
+        """Return the replay as a JSON value that `from_json` can read."""
         return {**asdict(self.planned), "ticks": [asdict(tick) for tick in self.ticks]}
 
     @classmethod

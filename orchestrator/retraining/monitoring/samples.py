@@ -58,7 +58,7 @@ class Sample:
                 self._take(content, row, -int.from_bytes(digest, "big"))
 
     def images(self) -> Pixels:
-        """Return the images, (images, channels, height, width)."""
+        """Return the sampled images as one array, (images, channels, height, width)."""
         return np.stack(self._images) if self._images else np.empty((0, *self._shape), np.uint8)
 
     def __len__(self) -> int:

@@ -57,7 +57,7 @@ class ModelReader(RunReader):
         return {role: model.artifact_location for role, model in self._models_of(run_id).items()}
 
     def registered(self, reference: str) -> RegisteredModel:
-        """Return a version in the registry.
+        """Return the registered model version that a reference names.
 
         Args:
             reference: `NAME@ALIAS` or `NAME/VERSION`.

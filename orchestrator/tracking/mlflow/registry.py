@@ -46,7 +46,7 @@ class MlflowRegistry(ModelRegistry):
         )
 
     def find(self, role: Role, version: str) -> VersionFacts | None:
-        """Request a version, which may be deleted."""
+        """Request a version of a model; return None if the version is deleted."""
         return self._if_there(
             lambda: self._client.get_model_version(self.model_name(role), version)
         )
@@ -64,7 +64,7 @@ class MlflowRegistry(ModelRegistry):
                     raise
 
     def version(self, role: Role, version: str) -> VersionFacts:
-        """Request a version, which must exist."""
+        """Request an existing version of a model."""
         with mlflow_calls(self.uri):
             return version_facts(self._client.get_model_version(self.model_name(role), version))
 
@@ -174,7 +174,7 @@ class MlflowRegistry(ModelRegistry):
 
 
 def version_facts(version: ModelVersion) -> VersionFacts:
-    """Return a version as a value."""
+    """Return MLflow's version of a model as `VersionFacts`."""
     return VersionFacts(
         str(version.version),
         version.run_id or "",

@@ -92,16 +92,16 @@ class MlflowTracker:
         self._put(Parameters(run=self.run_id, values=kept))
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Log values that belong to one step."""
+        """Log values of metrics that belong to one step."""
         self.log_points([MetricPoint(name, value, step) for name, value in metrics.items()])
 
     def log_points(self, points: Sequence[MetricPoint]) -> None:
-        """Log values of any steps."""
+        """Log values of metrics at any steps."""
         values = [(point.name, float(point.value), point.step) for point in points]
         self._put(Points(run=self.run_id, time_ms=now_ms(), values=values))
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Set or replace tags."""
+        """Set or replace tags of the run."""
         self._put(Tags(run=self.run_id, values=dict(tags)))
 
     def log_file(self, path: Path, artifact_folder: str = "") -> None:

@@ -55,7 +55,7 @@ class Points(_Entry):
 
 
 class Tags(_Entry):
-    """Set or replace tags."""
+    """Set or replace tags of a run."""
 
     kind: Literal["tags"] = "tags"
     values: dict[str, str]

@@ -47,13 +47,13 @@ class DatabaseRegistry(ModelRegistry):
         return None if held is None else self.find(role, str(held["version"]))
 
     def find(self, role: Role, version: str) -> VersionFacts | None:
-        """Query a version, which may be deleted."""
+        """Query a version of a model; return None if the version is deleted."""
         if not version.isdecimal():
             return None
         return next(iter(self._read(role, "v.version = :version", version=int(version))), None)
 
     def version(self, role: Role, version: str) -> VersionFacts:
-        """Query a version, which must exist."""
+        """Query an existing version of a model."""
         found = self.find(role, version)
         if found is None:
             what = f"there is no {self.model_name(role)} version {version}"

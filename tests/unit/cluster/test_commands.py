@@ -88,8 +88,10 @@ def test_a_job_is_applied_on_the_server_and_followed_to_its_end(
     answer = orchestrator_command(*RUN)
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.splitlines() == [
-        f"{name}: submitted; Ctrl-C stops following the job,"
-        f" `orchestrator cancel {name}` ends the job",
+        (
+            f"{name}: submitted; Ctrl-C stops following the job,"
+            f" `orchestrator cancel {name}` ends the job"
+        ),
         f"{name}: accepted",
         f"{name}: waiting for its pods, RayCluster run-digits-abcde",
         "plain line",
