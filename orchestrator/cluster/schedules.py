@@ -59,7 +59,7 @@ def schedule(workload: Workload, cluster: ClusterConfig, cron: str) -> Submissio
 def _cron_job(
     workload: Workload, cluster: ClusterConfig, cron: str, files: str, labels: dict[str, str]
 ) -> Manifest:
-    del workload  # the small pod reads the workload from its files
+    del workload  # the CronJob's pod reads the workload from its mounted files
     limits = cluster.limits
     job = {
         "backoffLimit": 0,  # no retry: the next tick comes anyway

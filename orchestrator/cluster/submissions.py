@@ -84,16 +84,18 @@ def _check_options(request: Request) -> None:
         )
     if request.num_trials is not None and request.kind != "sweep":
         raise UserInputError(
-            "--num-trials is for sweeps", next_step=f"submit {request.kind} without it"
+            "--num-trials is for sweeps", next_step=f"submit {request.kind} without --num-trials"
         )
     if request.name is not None and request.kind != "run":
-        raise UserInputError("--name is for runs", next_step=f"submit {request.kind} without it")
+        raise UserInputError(
+            "--name is for runs", next_step=f"submit {request.kind} without --name"
+        )
     if request.cron is not None and request.kind != "retrain":
         raise UserInputError(
-            "--schedule is for retrainings", next_step=f"submit {request.kind} without it"
+            "--schedule is for retrainings", next_step=f"submit {request.kind} without --schedule"
         )
     if request.cron is not None and request.ray_cluster is not None:
-        advice = "omit one of them: each tick starts a Ray cluster of its own"
+        advice = "omit --cluster: each tick of a schedule starts a Ray cluster of its own"
         raise UserInputError("--schedule and --cluster exclude each other", next_step=advice)
 
 

@@ -168,8 +168,8 @@ def retraining_workload(
 
 
 def _within(search_space: SearchSpace, most: int) -> SearchSpace:
-    """Return the search space with a limit on concurrent trials: a searcher that draws all trials
-    at the start cannot learn from their results.
+    """Return the search space with a limit on concurrent trials, because a searcher that draws all
+    trials at the start cannot learn from the trials' results.
     """
     if search_space.trial_scheduler.kind == "pbt":  # the trials of a population learn in turns
         return search_space

@@ -137,7 +137,7 @@ def _unlabeled(
 
 def can_go_on(retraining: Retraining, champion: Registered, draft: Lineage) -> bool:
     """Return whether the configured networks match the champion's, so that learning can continue
-    from its stages.
+    from the champion's stages.
 
     An extractor that has been trained can continue frozen or fine-tuned, whether it was frozen or
     fine-tuned before. A trained extractor and an unchanged pre-trained one never match: their

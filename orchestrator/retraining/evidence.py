@@ -132,7 +132,7 @@ class Evidence:
 
     @property
     def is_old(self) -> Flags:
-        """Return for each image whether the champion knows its class."""
+        """Return for each image whether the champion knows the image's class."""
         return self.labels < self.num_old
 
     @property

@@ -22,7 +22,8 @@ from orchestrator.tracking.run_process import recorded_process, this_process
 logger = logging.getLogger(__name__)
 
 READING_NOTE = "reading.json"
-"""Name of the file in which the holder notes which files it reads; see `suspects`."""
+"""Name of the file in which the lease holder notes the files it is about to read; see
+`suspects`."""
 
 
 def this_holder() -> dict[str, str]:

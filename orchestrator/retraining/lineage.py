@@ -128,7 +128,8 @@ def sketch(digests: Iterable[bytes]) -> tuple[str, ...]:
 def overlap(one: Sequence[str], other: Sequence[str]) -> float:
     """Estimate the share of the smaller set's images that the other set contains, in [0, 1].
 
-    Both sketches are complete for digests below the smaller of their largest digests.
+    Both sketches contain every digest below the smaller of their largest digests, so only these
+    digests are compared.
     """
     if not one or not other:
         return 0.0

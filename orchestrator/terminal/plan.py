@@ -226,7 +226,7 @@ def sweep_plan_lines(plan: SweepPlan) -> list[str]:
     elif space.trial_scheduler.kind != "none":
         lines.append(
             f"cost       every trial is counted in full; {space.trial_scheduler.kind} stops some"
-            " earlier"
+            " trials earlier"
         )
     limits = {"wall time": space.budget.wall_seconds, "worker time": space.budget.worker_seconds}
     lines += [

@@ -71,7 +71,7 @@ class ModelRegistry(ABC):
 
     @abstractmethod
     def with_alias(self, role: Role, alias: str) -> VersionFacts | None:
-        """Return the version that has an alias; None if no version has it."""
+        """Return the version of a role's model that has an alias; None if no version has it."""
 
     @abstractmethod
     def find(self, role: Role, version: str) -> VersionFacts | None:

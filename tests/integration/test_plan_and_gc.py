@@ -299,7 +299,7 @@ def test_without_measured_stages_a_sweeps_plan_has_no_estimate_and_says_so(case:
         ),
         (
             {"trial_scheduler": {"kind": "asha"}},
-            "every trial is counted in full; asha stops some earlier",
+            "every trial is counted in full; asha stops some trials earlier",
         ),
         (
             {"trial_scheduler": {"kind": "pbt"}},

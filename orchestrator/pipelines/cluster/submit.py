@@ -163,7 +163,7 @@ def _check_ray_cluster(submission: Submission, client: KubernetesClient) -> None
         there = (
             ", ".join(found["metadata"]["name"] for found in client.find("RayCluster")) or "none"
         )
-        advice = f"there are: {there}; omit --cluster, and the job starts its own"
+        advice = f"the RayClusters are: {there}; omit --cluster, and the job starts its own"
         raise UserInputError(f"there is no RayCluster {name!r}", client.namespace, advice)
     state = ray_cluster.get("status", {}).get("state") or "not up yet"
     if state != "ready":

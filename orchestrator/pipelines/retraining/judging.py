@@ -80,7 +80,7 @@ class Gatekeeper:
         labels = torch.tensor([order[str(label)] for label in table.labels])
         images = LabeledImages(torch.from_numpy(np.array(table.images)), labels)
         looks = looks_at(table, range(len(labels)), arrivals)
-        table.path.unlink(missing_ok=True)  # the next tick needs other images
+        table.path.unlink(missing_ok=True)  # the next tick decodes other images
         matrices = {"teacher": learned.teacher_accuracies, "student": learned.student_accuracies}
         borders = accumulate((len(task) for task in lineage.tasks), initial=0)
         known = KnownTasks(

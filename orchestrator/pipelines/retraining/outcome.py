@@ -174,7 +174,7 @@ def _next_step(verdict: Verdict, candidate: ModelPair | None) -> str:
     )
     if verdict == Verdict.ASK:
         return f"a person must decide: {approve} or {reject}"
-    return f"it is judged again when more held-out images have arrived, or {approve}"
+    return f"the candidate is judged again when more held-out images have arrived, or {approve}"
 
 
 def outcome_tags(decision: PromotionDecision) -> dict[str, str]:

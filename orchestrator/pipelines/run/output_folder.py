@@ -43,7 +43,7 @@ def make_writable(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # the name is unique to this process, as another process may probe the same folder
+        # A unique name for the probe, as another process may probe the same folder at this time.
         probe = folder / f".write-probe-{os.getpid()}"
         probe.touch()
         probe.unlink(missing_ok=True)

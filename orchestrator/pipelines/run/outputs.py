@@ -129,7 +129,7 @@ def _matrices_drawn(
 
 
 def _written_lists(folder: Path) -> dict[str, Any]:
-    """Return the content of the files on suspicious labels and answers by class, for the report."""
+    """Return the content of a run's files on suspicious labels and on answers by class."""
     names = (output_files.SUSPICIOUS_LABELS_FILE, output_files.CONFUSION_FILE)
     sheet = output_files.SUSPICIOUS_LABELS_SHEET_FILE
     drawn = folder / output_files.FIGURES_FOLDER / sheet

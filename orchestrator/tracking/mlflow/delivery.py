@@ -141,7 +141,7 @@ class MlflowDelivery:
             except (
                 OrchestratorError
             ) as error:  # a deleted run must not stop the heartbeats of other runs
-                logger.debug("no heartbeat of run %s: %s", run_id, error)
+                logger.debug("the heartbeat of run %s was not sent: %s", run_id, error)
 
     def with_ids(self, tags: Mapping[str, str]) -> dict[str, str]:
         """Return the tags, with each run id issued here replaced by the store's id of that run."""

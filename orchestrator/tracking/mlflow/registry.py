@@ -40,7 +40,7 @@ class MlflowRegistry(ModelRegistry):
             self._client: MlflowClient = connect(uri)
 
     def with_alias(self, role: Role, alias: str) -> VersionFacts | None:
-        """Request the version that has an alias."""
+        """Request the version of a model that has an alias."""
         return self._if_there(
             lambda: self._client.get_model_version_by_alias(self.model_name(role), alias)
         )

@@ -58,7 +58,7 @@ class Session:
         is_failing = self.outbox.is_failing
         run_id = self.begin_later(tags)
         if not is_failing:
-            # A store that hangs must not delay training for longer than this.
+            # A store that hangs must not delay training for longer than `OPENING_SECONDS`.
             self.outbox.flush(OPENING_SECONDS, numbers_only=True)
         return self.delivery.id_of(run_id)
 

@@ -36,7 +36,7 @@ class DatabaseRegistry(ModelRegistry):
         return self._open()
 
     def with_alias(self, role: Role, alias: str) -> VersionFacts | None:
-        """Query the version that has an alias."""
+        """Query the version of a model that has an alias."""
         held = self._database.row(
             "SELECT version FROM registered_model_aliases"
             " WHERE workspace = :workspace AND name = :name AND alias = :alias",

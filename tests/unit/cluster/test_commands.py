@@ -213,7 +213,7 @@ def test_a_job_that_is_being_cancelled_is_awaited_and_restarted(
 @pytest.mark.parametrize(
     ("state", "code", "said"),
     [
-        (None, 2, "there is no RayCluster 'shared'; there are: other; omit --cluster"),
+        (None, 2, "there is no RayCluster 'shared'; the RayClusters are: other; omit"),
         ({}, 3, "the RayCluster is not up yet; wait until"),
         ({"state": "suspended"}, 3, "the RayCluster is suspended"),
         ({"state": "ready"}, 0, ""),
