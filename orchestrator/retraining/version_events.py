@@ -35,7 +35,7 @@ def with_event(text: str, event: VersionEvent) -> str:
     """Append an event to those in a tag's text, and return the new text.
 
     An event that repeats the last one is skipped. If the text gets too long for a tag, events after
-    the first are dropped, the oldest first: the first and the latest events say most.
+    the first are dropped, the oldest first: the first and the latest events are the most useful.
     """
     event = replace(event, reason=_clipped(event.reason))
     events = read_events(text)

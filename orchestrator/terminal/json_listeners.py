@@ -68,7 +68,11 @@ class JsonRunListener:
         """Write a line when the extractor has processed all images."""
         if num_done == num_images:
             self._lines.write(
-                f"features of {num_images} images", "info", self._run, stage.task.index, stage.name
+                f"computed the features of {num_images} images",
+                "info",
+                self._run,
+                stage.task.index,
+                stage.name,
             )
 
     def epoch_finished(self, stage: Stage, report: EpochReport) -> None:

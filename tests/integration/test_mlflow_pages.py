@@ -402,7 +402,7 @@ def test_a_port_in_use_is_reported_before_anything_starts(
     assert (answer.returncode, answer.stdout) == (2, "")
     assert answer.stderr.startswith(
         f"error: port {port} cannot be used (Address already in use); end the program that"
-        " uses it, or choose"
+        " uses the port, or choose"
     )
 
 

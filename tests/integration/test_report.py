@@ -199,7 +199,7 @@ def test_the_report_of_a_run_has_the_numbers_of_its_summary(
     last = " ".join(
         f"{100 * summary[role]['last_accuracy']:.1f}" for role in ("teacher", "student")
     )
-    assert f"Last accuracy mean over all tasks, at the end {last}" in text
+    assert f"Last accuracy mean accuracy over all tasks, at the end {last}" in text
     assert "Transfer ratios" in text
     assert "this configuration (dual_teacher) 0, 1" in text
     assert "finetuning 0" in text

@@ -26,7 +26,7 @@ _REFERENCE = re.compile(r"(?:models:/)?(?P<name>[^/@:]+)(?:@(?P<alias>[^/@:]+)|/
 
 @dataclass(frozen=True)
 class RegisteredModel:
-    """A version in the registry.
+    """A registered version of a model.
 
     Attributes:
         run_id: Id of the run that trained the model.

@@ -35,7 +35,7 @@ def test_a_finished_run_shows_both_models_side_by_side(new_run: NewRun) -> None:
     text = text_of(run_report(new_run()))
     # by hand: teacher last (0.9 + 0.8) / 2, average (1.0 + 0.85) / 2, forgetting 1.0 - 0.9; student
     # 0.75, 0.825, 0.2
-    assert "Last accuracy mean over all tasks, at the end 85.0 75.0" in text
+    assert "Last accuracy mean accuracy over all tasks, at the end 85.0 75.0" in text
     assert "mean of the accuracies after each task 92.5 82.5" in text
     assert "lower is better 10.0 20.0" in text
     assert "the student has 25.0 % of the teacher’s 4,000 1,000" in text
@@ -108,7 +108,7 @@ def test_accuracy_histories_are_needed_only_without_a_summary(new_run: NewRun) -
 def test_one_task_is_enough_for_a_report(new_run: NewRun) -> None:
     histories = {f"{role}_accuracy/task_00": [(1, 0.75)] for role in ROLES}
     text = text_of(run_report(new_run(summary=None, histories=histories)))
-    assert "Last accuracy mean over all tasks, at the end 75.0 75.0" in text
+    assert "Last accuracy mean accuracy over all tasks, at the end 75.0 75.0" in text
 
 
 def test_a_run_whose_student_inherits_shows_every_cut_and_marks_its_own(new_run: NewRun) -> None:

@@ -178,7 +178,7 @@ def test_a_network_whose_graph_fixes_the_number_of_images_is_rejected(tmp_path: 
         Counting(),
         LinearClassifier(torch.randn(extractor.num_features, 5), torch.randn(5)),
     )
-    with pytest.raises(RuntimeError, match="exactly 2 images at once"):
+    with pytest.raises(RuntimeError, match="only accepts batches of 2 images"):
         package_model(network, GREY, facts(), tmp_path / "model")
     assert not (tmp_path / "model").exists()
 
