@@ -350,7 +350,7 @@ def test_a_nonexistent_namespace_is_not_reported_as_empty(
     """For such a namespace the API server returns an empty list without an error."""
     answer = orchestrator_command(*words, "--namespace", "nonesuch")
     assert answer.returncode == 2
-    assert 'namespaces "nonesuch" not found; create it' in answer.stderr
+    assert 'namespaces "nonesuch" not found; create the namespace' in answer.stderr
 
 
 def test_without_the_right_to_see_namespaces_an_empty_list_is_shown(

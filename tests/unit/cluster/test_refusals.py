@@ -53,7 +53,7 @@ TERMINATING = (
         (
             404,
             status(404, "NotFound", 'namespaces "orchestrator" not found', kind="namespaces"),
-            "namespaces .* not found; create it",
+            "namespaces .* not found; create the namespace",
             2,
         ),
         (

@@ -50,7 +50,7 @@ def other_server(request: pytest.FixtureRequest) -> Iterator[tuple[str, int]]:
 def test_an_unreachable_store_is_reported_soon(uri: str) -> None:
     start = time.monotonic()
     with pytest.raises(
-        TrackingUnavailableError, match=r"127\.0\.0\.1:9.*cannot be used.*start it"
+        TrackingUnavailableError, match=r"127\.0\.0\.1:9.*cannot be used.*start the store"
     ) as unavailable:
         open_run(at(uri), "experiment", "run", {})
     # MLflow itself would retry for some minutes
