@@ -10,6 +10,7 @@ sample_sheet          some images of every class
 suspicious_labels     training images whose labels teacher and student doubt
 charts                line charts of a page          (timeline: over dates)
 saving, svg           a figure as a file, or as part of a page
+chart_lines           what a line chart shows
 fonts, heat_map, matrix_colours, palette, layout, texts, trials        parts that figures share
 ```
 
