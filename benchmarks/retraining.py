@@ -178,12 +178,22 @@ def main() -> None:
     parser.add_argument(
         "--seed", type=int, default=0, help="seed of the moment of the kill and of the wrong labels"
     )
+    parser.add_argument(
+        "--until",
+        metavar="STAGE",
+        help="stage of the teacher until which the student inherits its layers; default: none,"
+        " as the student has its own network",
+    )
     arguments = parser.parse_args()
     cases = [digits_case(arguments.quick)]
     if not arguments.quick:
         cases += [cifar_case()] if CIFAR.is_dir() else []
         if not CIFAR.is_dir():
             print(f"no CIFAR-10: {CIFAR} is missing")
+    if arguments.until:
+        for case in cases:
+            inherited = {"backbone": {"kind": "inherited", "until": arguments.until}}
+            case.settings["experiment"]["student"] |= inherited
     figures = [lived_through(case, random.Random(arguments.seed)) for case in cases]  # noqa: S311 - a simulation
     print_figures(
         "retraining",
