@@ -112,7 +112,7 @@ def secrets_advice(address: str) -> str:
         case "postgresql" | "postgres":
             return "PGUSER and PGPASSWORD, or a file that PGPASSFILE names"
         case _:
-            return "an environment variable that the library of this database reads"
+            return "an environment variable that the driver of this database reads"
 
 
 def _shown_match(found: re.Match[str]) -> str:

@@ -106,7 +106,8 @@ def _clear_dead(root: Path) -> None:
             except OSError:  # the folder's process is alive
                 os.close(owner)
                 continue
-            if is_new and not folder.exists():  # the folder's process has not locked it yet
+            # another process has created the lock file, but not locked it or made the folder yet
+            if is_new and not folder.exists():
                 os.close(owner)
                 continue
             _remove(folder, owner)

@@ -58,7 +58,7 @@ class HeadConfig(NodesConfig):
     )
     memory: Quantity = Field(
         default="6Gi",
-        description="Memory of the pod; Ray's head takes about 2Gi, plus the decoded images.",
+        description="Memory of the pod: about 2Gi for Ray's head, and room for the decoded images.",
     )
 
 

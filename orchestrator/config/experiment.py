@@ -87,10 +87,10 @@ class TrackingConfig(Config):
     models: Literal["log", "candidate", "register", "none"] = Field(
         default="log",
         description=(
-            "log: log both final models, so that `orchestrator register` can register them;"
-            " candidate: also make each a new version of NAME-teacher-candidate or"
-            " NAME-student-candidate; register: also make each a new version of NAME-teacher or"
-            " NAME-student, whose newest version may be in service; none: log no model."
+            "log: log both final models; `orchestrator register` can register them later."
+            " candidate: also register them as new versions of NAME-teacher-candidate and"
+            " NAME-student-candidate. register: also register them as new versions of NAME-teacher"
+            " and NAME-student, which programs in service may read. none: log no model."
         ),
     )
     system_metrics: bool = Field(

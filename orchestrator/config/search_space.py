@@ -39,7 +39,7 @@ from orchestrator.config.schema import problem_with_path
 from orchestrator.config.searchers import GridSearchConfig, OptunaSearchConfig, SearcherConfig
 from orchestrator.config.trial_schedulers import NoTrialSchedulerConfig, TrialSchedulerConfig
 
-# Settings that identify a run, or determine its places, are the same for all trials.
+# Settings that a search space may not vary, each with the reason or the alternative.
 _NOT_SWEPT = {
     "name": "it names the run",
     "seed": "list seeds instead",

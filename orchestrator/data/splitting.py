@@ -54,7 +54,7 @@ class SplitByContent:
         return self._whole.place("train")
 
     def empty_classes(self, half: Half) -> Sequence[str]:
-        """Return the empty classes of the whole source, for the training half only."""
+        """Return the whole source's empty classes for the training half; none for the test half."""
         return self._whole.empty_classes("train") if half == "train" else []
 
     def samples(self, half: Half) -> Iterator[Sample]:

@@ -59,7 +59,9 @@ class RoomWatch:
         if self._execution.autoscaling:
             return None
         try:
-            check_fits(self._execution, ray.cluster_resources(), "the rest of the cluster", roles)
+            check_fits(
+                self._execution, ray.cluster_resources(), "what remains of the cluster", roles
+            )
         except ConfigError as error:
             return ClusterUnavailableError(error.what, error.where, f"add nodes; {RESUME}")
         return None

@@ -90,10 +90,11 @@ def evaluate(
     Args:
         model: The model after the stage.
         stage: The stage that learned the model.
-        scenario: The images.
+        scenario: Scenario with the validation, test and unlabelled images.
         ranks: This worker among the workers that evaluate together.
-        features_of: Returns the extractor's features of the images of a split and some classes, or
-            of some parts of the unlabelled images. None if the features are not computed yet.
+        features_of: Called with a split and class numbers, or with `UNLABELED` and part numbers of
+            the unlabelled pool; returns the extractor's features of these images. If it is None,
+            the logits are computed from the images.
     """
     seen = [task.new_classes for task in scenario.tasks[: stage.task.index + 1]]
     classes, looking = range(stage.task.num_seen_classes), _Looking(model, ranks, features_of)

@@ -75,7 +75,7 @@ class ModelRegistry(ABC):
 
     @abstractmethod
     def find(self, role: Role, version: str) -> VersionFacts | None:
-        """Return a version of a role's model; None if the version is deleted."""
+        """Return a version of a role's model; None if there is no such version."""
 
     @abstractmethod
     def set_alias(self, role: Role, alias: str, version: str | None) -> None:

@@ -39,11 +39,12 @@ class RunQuery:
 
 
 class Records(Protocol):
-    """Reader of a store's records as plain values; each method raises `TrackingUnavailableError` if
-    the store does not answer.
+    """Protocol for reading the experiments, runs and artifacts of a tracking store as plain values.
+
+    Each method raises `TrackingUnavailableError` if the store does not answer.
 
     Attributes:
-        uri: URI of the store.
+        uri: URI of the tracking store.
     """
 
     uri: str

@@ -459,8 +459,8 @@ def test_an_elastic_lane_that_loses_its_nodes_for_good_ends_with_the_arithmetic(
     _, said = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 3, said
     assert (
-        "the lanes need 3 CPU at the same time (teacher lane 2 x 1 + student lane 1 x 1), the rest"
-        " of the cluster has 1" in said
+        "the lanes need 3 CPU at the same time (teacher lane 2 x 1 + student lane 1 x 1), what"
+        " remains of the cluster has 1" in said
     )
 
 

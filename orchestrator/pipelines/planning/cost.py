@@ -35,11 +35,13 @@ class Measurement:
 
     Attributes:
         kind: The role of the stage, `features` for a table, or the kind of a shared result.
-        num_image_passes: Epochs times training images; for a table, the number of its images.
+        num_image_passes: Number of image passes that the seconds cover; for a table, the number of
+            its images.
         worker_seconds: Wall-clock seconds times workers.
         multiply_adds: Multiply-adds of the extractor per image; None if not recorded.
-        with_shared: Whether the seconds include those of shared results: earlier versions recorded
-            these together, and only epochs times images as passes.
+        with_shared: Whether an earlier version of this program recorded the stage. Its seconds then
+            include the computation of shared results, and its passes are epochs times training
+            images.
     """
 
     kind: Kind

@@ -70,7 +70,7 @@ class PlannedStage:
             lane.
         own_worker_seconds: The estimated cost of the whole stage without tables; 0 if the stage is
             stored, None if unknown.
-        tables: Feature tables to compute for the stage.
+        tables: Feature tables and shared results to compute for the stage.
     """
 
     stage: Stage
@@ -89,7 +89,9 @@ class PlannedStage:
 
     @property
     def worker_seconds(self) -> float | None:
-        """Return the estimated cost of the stage with its tables; None if unknown."""
+        """Return the estimated cost of the stage, including the feature tables and shared results
+        that must be computed for it; None if any part of the cost is unknown.
+        """
         return sum_if_known(
             [self.own_worker_seconds, *(table.worker_seconds for table in self.tables)]
         )

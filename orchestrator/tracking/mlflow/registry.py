@@ -46,7 +46,7 @@ class MlflowRegistry(ModelRegistry):
         )
 
     def find(self, role: Role, version: str) -> VersionFacts | None:
-        """Request a version of a model; return None if the version is deleted."""
+        """Request a version of a model; return None if there is no such version."""
         return self._if_there(
             lambda: self._client.get_model_version(self.model_name(role), version)
         )

@@ -47,7 +47,7 @@ class DatabaseRegistry(ModelRegistry):
         return None if held is None else self.find(role, str(held["version"]))
 
     def find(self, role: Role, version: str) -> VersionFacts | None:
-        """Query a version of a model; return None if the version is deleted."""
+        """Query a version of a model; return None if there is no such version."""
         if not version.isdecimal():
             return None
         return next(iter(self._read(role, "v.version = :version", version=int(version))), None)

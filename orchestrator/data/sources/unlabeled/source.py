@@ -41,13 +41,15 @@ class UnlabeledSource(Protocol):
 
 
 def open_unlabeled(config: UnlabeledConfig, cache_dir: Path) -> UnlabeledSource:
-    """Return the source of unlabelled images of a configuration.
+    """Open the source of unlabelled images that a configuration describes.
 
     Args:
         config: Configuration of the source.
-        cache_dir: Folder in which a source of labelled images may cache decoded images.
+        cache_dir: Folder for decoded images; used only by a labelled source that is read without
+            its labels.
 
     Raises:
+        ConfigError: The extension that provides the images cannot be loaded.
         DataError: The source has no readable images.
         StorageUnavailableError: Object storage does not answer.
     """

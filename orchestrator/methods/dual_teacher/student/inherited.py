@@ -202,8 +202,8 @@ def _posterior(
 def _unlabeled_shares(
     images: _Known, teacher: TeacherModel, config: StudentConfig
 ) -> Float[Tensor, "n classes"]:
-    """Return the share of each unlabelled image in each class; an image of an unseen class has
-    shares near 0.
+    """Return the teacher's probability of each seen class for each unlabelled image. A row adds up
+    to the probability that the image is of any seen class; it is near 0 for an unseen class.
     """
     device = next(teacher.network.parameters()).device
     features = images.teacher.to(device).float()

@@ -170,7 +170,8 @@ def _spread(features: ClassFeatures) -> tuple[Float[Tensor, "d d"], Float[Tensor
 
 def _main_directions(deviations: Float[Tensor, "rows d"], rank: int) -> Float[Tensor, "rank d"]:
     factors = deviations.new_zeros(rank, deviations.shape[1])
-    if not rank:  # the factors are expensive for many features, and few kinds of spread need them
+    # Only low-rank spreads use factors (others have rank 0): skip the SVD, slow for wide features.
+    if not rank:
         return factors
     _, singular, directions = torch.linalg.svd(deviations, full_matrices=False)
     kept = min(rank, len(singular))
