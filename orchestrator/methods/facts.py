@@ -39,10 +39,10 @@ class MethodFacts(Protocol):
     """
 
     student_builds_on_teacher: ClassVar[bool]
-    """Whether the student of a task waits for the teacher of that task, and reads it."""
+    """True if the student of a task waits for the teacher of that task, and reads it."""
 
     learns_from_all_images: ClassVar[bool]
-    """Whether every task starts from scratch, on the images of all seen classes."""
+    """True if every task starts from scratch, on the images of all seen classes."""
 
     def configuration_paths(
         self, role: Role, is_first_task: bool, experiment: Experiment

@@ -69,7 +69,7 @@ class FrozenFeatures(ABC):
     student_builds_on_teacher = False
     learns_from_all_images = False
     uses_views: ClassVar[bool] = True
-    """Whether to learn from augmented views of the images as well."""
+    """True if the method also learns from augmented views of the images."""
 
     @abstractmethod
     def learn_features(
