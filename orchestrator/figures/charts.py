@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from orchestrator.figures.chart_lines import Chart, Line
+from orchestrator.figures.chart_lines import Chart, LineChart
 from orchestrator.figures.layout import share_formatter
 from orchestrator.figures.palette import GRID, INK, MUTED, SERIES
 from orchestrator.figures.svg import inline_svg
@@ -26,22 +26,12 @@ _MOST_MARKERS = 25
 _COLOURS = [colour.light for colour in SERIES.values()]
 
 
-def line_chart(
-    title: str, lines: Sequence[Line], x_label: str, is_share: bool = True
-) -> Chart | None:
-    """Draw lines over whole numbers; return None if no line has a point.
-
-    Args:
-        title: Title of the chart, unique on its page.
-        lines: Lines, whose position determines colour, marker and dashes; a line without points
-            keeps its position.
-        x_label: Unit of the steps.
-        is_share: Whether the values are fractions, shown in percent.
-    """
-    if not any(line.points for line in lines):
+def line_chart(chart: LineChart) -> Chart | None:
+    """Draw a line chart; return None if no line has a point."""
+    if not any(line.points for line in chart.lines):
         return None
     figure, axes = empty_chart()
-    for place, line in enumerate(lines):
+    for place, line in enumerate(chart.lines):
         steps, values = (
             [step for step, _ in line.points],
             [value if math.isfinite(value) else math.nan for _, value in line.points],
@@ -49,10 +39,12 @@ def line_chart(
         drawn = axes.plot(
             steps, values, **line_style(place, has_markers=len(steps) <= _MOST_MARKERS)
         )
-        drawn[0].set(label=line.label, zorder=3 - place / len(lines))
-    axes.set_xlabel(x_label, color=MUTED, fontsize=9.5)
+        drawn[0].set(label=line.label, zorder=3 - place / len(chart.lines))
+    axes.set_xlabel(chart.x_label, color=MUTED, fontsize=9.5)
     axes.xaxis.set_major_locator(MaxNLocator(7, integer=True, min_n_ticks=1))
-    return finished_chart(title, figure, [line.label for line in lines], is_share=is_share)
+    return finished_chart(
+        chart.title, figure, [line.label for line in chart.lines], is_share=chart.is_share
+    )
 
 
 def empty_chart() -> tuple[Figure, Axes]:

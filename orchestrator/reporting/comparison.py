@@ -10,7 +10,7 @@ from string import ascii_uppercase
 from orchestrator.config.places import is_place
 from orchestrator.config.roles import ROLES, Role
 from orchestrator.evaluation import forgetting_after
-from orchestrator.figures.chart_lines import Chart, Line
+from orchestrator.figures.chart_lines import Chart, Line, LineChart
 from orchestrator.figures.charts import line_chart
 from orchestrator.reporting.classes import moved_classes
 from orchestrator.reporting.configuration import differences
@@ -166,12 +166,18 @@ def _charts(letters: Sequence[str], matrices: dict[Role, list[Matrix]]) -> list[
         ]
         charts += [
             line_chart(
-                f"{role.capitalize()}: accuracy over the tasks learned so far",
-                accuracy,
-                "tasks learned",
+                LineChart(
+                    f"{role.capitalize()}: accuracy over the tasks learned so far",
+                    accuracy,
+                    "tasks learned",
+                )
             ),
             line_chart(
-                f"{role.capitalize()}: forgetting of the earlier tasks", forgetting, "tasks learned"
+                LineChart(
+                    f"{role.capitalize()}: forgetting of the earlier tasks",
+                    forgetting,
+                    "tasks learned",
+                )
             ),
         ]
     return [chart for chart in charts if chart is not None]

@@ -14,5 +14,4 @@ def draw_charts(charts: Sequence[LineChart]) -> list[Chart]:
     """Draw charts with Matplotlib, except those without points."""
     from orchestrator.figures.charts import line_chart  # noqa: PLC0415 - loads Matplotlib, slowly
 
-    drawn = (line_chart(it.title, it.lines, it.x_label, it.is_share) for it in charts)
-    return [chart for chart in drawn if chart is not None]
+    return [drawn for chart in charts if (drawn := line_chart(chart)) is not None]

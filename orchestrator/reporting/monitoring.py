@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestrator.figures.chart_lines import Chart, Line
+from orchestrator.figures.chart_lines import Chart, Line, LineChart
 from orchestrator.figures.charts import line_chart
 
 _X_LABEL = "measurement of new images without labels"
@@ -44,18 +44,22 @@ def monitoring_charts(points: Sequence[MonitoringPoint]) -> list[Chart]:
 
     charts = [
         line_chart(
-            "Images without labels: student and teacher agree",
-            [line("New images", "agreement"), line("Held-out images", "held_out_agreement")],
-            _X_LABEL,
+            LineChart(
+                "Images without labels: student and teacher agree",
+                [line("New images", "agreement"), line("Held-out images", "held_out_agreement")],
+                _X_LABEL,
+            )
         ),
         line_chart(
-            "Images without labels: far from every class, and moved to other classes",
-            [
-                line("Far from every class", "far_share"),
-                line("Far, expected", "expected_far_share"),
-                line("Moved to other classes", "class_distance"),
-            ],
-            _X_LABEL,
+            LineChart(
+                "Images without labels: far from every class, and moved to other classes",
+                [
+                    line("Far from every class", "far_share"),
+                    line("Far, expected", "expected_far_share"),
+                    line("Moved to other classes", "class_distance"),
+                ],
+                _X_LABEL,
+            )
         ),
     ]
     return [chart for chart in charts if chart is not None]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from orchestrator.figures.chart_lines import Chart
+from orchestrator.figures.chart_lines import Chart, LineChart
 from orchestrator.figures.charts import line_chart
 from orchestrator.figures.timeline import DatedLine, bar_chart, timeline
 from orchestrator.reporting.history.classes import spread_lines
@@ -37,9 +37,11 @@ def history_charts(history: History, now: datetime) -> list[Chart]:
         timeline("Classes that the champion knows", _num_classes(history), now, is_share=False),
         bar_chart("New images that each version learned from", _volumes(history), "version"),
         line_chart(
-            "Classes of the champion’s student: median and worst",
-            spread_lines(history, "student"),
-            "version",
+            LineChart(
+                "Classes of the champion’s student: median and worst",
+                spread_lines(history, "student"),
+                "version",
+            )
         ),
     ]
     return [chart for chart in charts if chart is not None]

@@ -3,12 +3,12 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from orchestrator.figures.chart_lines import Line
+from orchestrator.figures.chart_lines import Line, LineChart
 from orchestrator.figures.charts import empty_chart, finished_chart, line_chart
 
 
 def drawn(*lines: Line) -> str:
-    chart = line_chart("A <chart> & more", lines, "task")
+    chart = line_chart(LineChart("A <chart> & more", lines, "task"))
     assert chart is not None
     return str(chart.drawing)
 
@@ -70,12 +70,12 @@ def test_a_scale_of_fractions_stays_within_0_and_100_percent_unless_values_excee
 
 
 def test_without_a_point_there_is_no_chart() -> None:
-    assert line_chart("none", [Line("a", [])], "task") is None
+    assert line_chart(LineChart("none", [Line("a", [])], "task")) is None
 
 
 def test_two_charts_on_one_page_share_no_names() -> None:
     first, second = (
-        line_chart(title, [Line("a", [(1, 0.5), (2, 0.6)])], "task")
+        line_chart(LineChart(title, [Line("a", [(1, 0.5), (2, 0.6)])], "task"))
         for title in ("first", "second")
     )
     assert first is not None

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from orchestrator.figures.chart_lines import Line
+from orchestrator.figures.chart_lines import Line, LineChart
 from orchestrator.figures.charts import line_chart
 from orchestrator.reporting.history.charts import ChartGroup
 from orchestrator.reporting.history.facts import Delivery, History, Version
@@ -116,7 +116,7 @@ def test_links_lead_to_mlflow(new_version: Callable[..., Version]) -> None:
 
 
 def test_additional_charts_have_their_own_section(history: History) -> None:
-    chart = line_chart("Agreement", [Line("Agreement", [(1, 0.9), (2, 0.8)])], "tick")
+    chart = line_chart(LineChart("Agreement", [Line("Agreement", [(1, 0.9), (2, 0.8)])], "tick"))
     assert chart is not None
     group = ChartGroup("Between ticks", "Of images without labels.", [chart])
     plain, more = history_page(history, NOW), history_page(history, NOW, more_charts=[group])
