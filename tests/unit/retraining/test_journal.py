@@ -27,6 +27,8 @@ from tests.object_storage import simulated_s3
 from tests.waiting import PATIENCE_SECONDS, wait_until
 
 CONFIG = LeaseConfig(heartbeat_seconds=0.05, expires_seconds=0.3)
+# A lease that no slow machine lets expire: times in S3 have a resolution of one second.
+PATIENT = LeaseConfig(expires_seconds=PATIENCE_SECONDS)
 ELSEWHERE = {"orchestrator.host": "elsewhere", "orchestrator.process": "1"}
 PAIR = ModelPair("3", "4")
 
@@ -145,12 +147,12 @@ def test_a_pruned_entry_number_is_not_reused(
 
 
 def test_a_second_holder_is_locked_out_until_the_first_is_done(journal: Journal) -> None:
-    lease = Lease.acquire(journal, CONFIG, this_holder())
+    lease = Lease.acquire(journal, PATIENT, this_holder())
     with pytest.raises(LockedError, match="another retraining is running: process"):
-        Lease.acquire(journal, CONFIG, this_holder())
+        Lease.acquire(journal, PATIENT, this_holder())
     lease.write(EntryKind.PROMOTED, State(PAIR))
     lease.release()
-    following = Lease.acquire(journal, CONFIG, this_holder())
+    following = Lease.acquire(journal, PATIENT, this_holder())
     assert following.state == State(PAIR)
     assert following.token > lease.token
 
@@ -160,7 +162,7 @@ def test_a_holder_without_heartbeats_is_replaced_and_loses_its_rights(
 ) -> None:
     sleeping = Lease.acquire(journal, CONFIG, ELSEWHERE)
     with pytest.raises(LockedError):
-        Lease.acquire(journal, LeaseConfig(expires_seconds=PATIENCE_SECONDS), this_holder())
+        Lease.acquire(journal, PATIENT, this_holder())
     # a store's times may have a resolution of one second
     wait_until(lambda: is_older(journal, heartbeat_of(journal), CONFIG.expires_seconds))
     other = Lease.acquire(journal, CONFIG, this_holder())
@@ -194,7 +196,7 @@ def test_heartbeats_keep_a_lease_older_than_its_expiry(tmp_path: Path) -> None:
     with Heartbeat(lease, CONFIG.heartbeat_seconds):
         wait_until(lambda: not is_older(journal, heartbeat_of(journal), PATIENCE_SECONDS))
     with pytest.raises(LockedError):
-        Lease.acquire(journal, LeaseConfig(expires_seconds=PATIENCE_SECONDS), this_holder())
+        Lease.acquire(journal, PATIENT, this_holder())
 
 
 def test_a_holder_whose_process_has_ended_is_replaced_at_once(journal: Journal) -> None:
@@ -285,8 +287,8 @@ def test_a_heartbeat_far_in_the_future_does_not_extend_the_lease_that_long(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     storage = ObjectStorage(str(tmp_path))
-    Lease.acquire(Journal(storage), CONFIG, ELSEWHERE)
+    Lease.acquire(Journal(storage), PATIENT, ELSEWHERE)
     with pytest.raises(LockedError, match=r"last heartbeat 0 s ago$"):
-        Lease.acquire(Journal(_Ahead(storage, CONFIG.expires_seconds)), CONFIG, this_holder())  # type: ignore[arg-type]
-    Lease.acquire(Journal(_Ahead(storage, 86400)), CONFIG, this_holder())  # type: ignore[arg-type]
+        Lease.acquire(Journal(_Ahead(storage, PATIENCE_SECONDS)), PATIENT, this_holder())  # type: ignore[arg-type]
+    Lease.acquire(Journal(_Ahead(storage, 86400)), PATIENT, this_holder())  # type: ignore[arg-type]
     assert "s ahead of the storage's clock" in caplog.text
