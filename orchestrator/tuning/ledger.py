@@ -229,6 +229,8 @@ class Ledger:
 
     def _cannot_be_written(self, error: OSError) -> StorageUnavailableError:
         advice = "free some space or repair the folder, then rerun the same command with --resume"
+        if isinstance(error, FileNotFoundError):
+            advice = "the folder is gone: rerun without --resume; stages in the store are reused"
         return StorageUnavailableError(
             f"the sweep's ledger cannot be written ({error})",
             where=str(self._path),

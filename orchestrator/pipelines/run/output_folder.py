@@ -93,8 +93,8 @@ def held_folder(folder: Path, holder: str) -> Iterator[None]:
 
 def _remove_empty(folder: Path, made: Sequence[Path]) -> None:
     """Remove newly created folders that contain only the lock; call this while the lock is held."""
-    if made and {path.name for path in folder.iterdir()} <= {_LOCK, _HOLDER}:
-        with suppress(OSError):
+    with suppress(OSError):  # someone else may have removed the folder
+        if made and {path.name for path in folder.iterdir()} <= {_LOCK, _HOLDER}:
             for name in (_HOLDER, _LOCK):
                 (folder / name).unlink(missing_ok=True)
             for place in made:

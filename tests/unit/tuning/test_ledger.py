@@ -1,6 +1,7 @@
 """The ledger: reading back, recovery after a killed writer, and exclusive writing."""
 
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -130,6 +131,13 @@ def test_a_file_that_is_no_ledger_is_rejected_with_the_line(path: Path, line: st
         file.write(f"{line}\n")
     with pytest.raises(ConfigError, match=r"ledger\.jsonl: line 3 is not a ledger entry"):
         Ledger(path)
+
+
+def test_a_folder_removed_during_the_sweep_is_reported_as_such(path: Path) -> None:
+    ledger = written(path, trial_of(0))
+    shutil.rmtree(path.parent)
+    with pytest.raises(StorageUnavailableError, match="the folder is gone: rerun without --resume"):
+        ledger.write(trial_of(1))
 
 
 def test_bytes_that_are_no_text_are_reported(path: Path) -> None:

@@ -1,6 +1,7 @@
 """The output folder: one process at a time, and exit code 2 for an impossible path."""
 
 import os
+import shutil
 import socket
 from pathlib import Path
 
@@ -33,6 +34,15 @@ def test_a_folder_is_free_again_after_a_failure(tmp_path: Path) -> None:
     with held_folder(tmp_path, "a sweep"):
         pass
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
+def test_the_error_of_a_command_whose_folder_was_removed_is_not_replaced(tmp_path: Path) -> None:
+    def removed(folder: Path) -> None:
+        shutil.rmtree(folder)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), held_folder(tmp_path / "out", "a sweep"):
+        removed(tmp_path / "out")
 
 
 @pytest.mark.parametrize("path", ["file", "file/out", "n" * 300])
