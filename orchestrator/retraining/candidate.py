@@ -1,5 +1,6 @@
-"""Prepare a candidate before it learns: draft its lineage, and build the experiment that trains
-it.
+"""Prepare a candidate's training: draft its lineage, and build the experiment that trains it.
+
+A lineage records what a model has learned, and from which files.
 """
 
 from __future__ import annotations
@@ -33,14 +34,16 @@ def draft_lineage(
     plan: ChangePlan,
     unlabeled: Sequence[UnlabeledTakenFile] = (),
 ) -> Lineage:
-    """Return the lineage that the candidate will have: the champion's plus what the plan adds.
+    """Return the lineage that the candidate will have: the champion's lineage and the planned
+    tasks.
 
     Args:
         experiment: The experiment that trains the candidate.
-        champion: Lineage of the champion, or of the held candidate if learning continues from it.
+        champion: Lineage of the model from which learning continues: the champion or the held
+            candidate.
         found: Scan of the source.
         plan: Plan that says what the candidate learns.
-        unlabeled: Files without labels that are present.
+        unlabeled: Present files without labels.
 
     Raises:
         ConfigError: Pre-trained weights cannot be read.
@@ -71,13 +74,16 @@ def draft_lineage(
 def candidate_experiment(
     retraining: Retraining, champion: Registered | None, draft: Lineage, plan: ChangePlan
 ) -> Experiment:
-    """Return the complete experiment that trains a candidate; `orchestrator run` can repeat the
-    training.
+    """Return the complete experiment that trains a candidate.
 
-    The experiment continues from the champion's last stages. Of the old classes it reads only the
-    held-out images, by which the gate judges. It starts from the first task if known classes are
-    refreshed, if the method learns from all images, or if the configuration now builds different
-    networks than the champion's; unchanged stages are then cache hits in the store.
+    The experiment normally continues from the champion's last stages. Of the champion's classes, it
+    then reads only the held-out images, which the gate needs.
+
+    The experiment starts from the first task in four cases: there is no champion, known classes are
+    refreshed, the method learns from all images, or the configured networks differ from the
+    champion's. Unchanged stages are then loaded from the stage store.
+
+    A person can repeat the training by passing the experiment to `orchestrator run`.
     """
     experiment, source = retraining.experiment, retraining.source
     goes_on = (
@@ -90,7 +96,7 @@ def candidate_experiment(
         if goes_on and champion and can_go_on(retraining, champion, draft)
         else None
     )
-    # the gate judges by the held-out images, so no other images are set aside for validation
+    # the gate judges by the held-out images, so no further images are needed for validation
     same = {
         name: value
         for name, value in experiment.data.of_any_source.items()
@@ -123,7 +129,7 @@ def candidate_experiment(
 def _unlabeled(
     source: SourceConfig, deliveries: UnlabeledDeliveriesConfig, draft: Lineage
 ) -> UnlabeledArrivalsConfig | None:
-    """Return the files that have arrived without labels; None if there are none."""
+    """Return the configuration of the arrived files without labels; None if there are none."""
     files = tuple(UnlabeledFile(name=it.name, sha256=it.sha256) for it in draft.unlabeled)
     if not files:
         return None
@@ -136,12 +142,13 @@ def _unlabeled(
 
 
 def can_go_on(retraining: Retraining, champion: Registered, draft: Lineage) -> bool:
-    """Return whether the configured networks match the champion's, so that learning can continue
-    from the champion's stages.
+    """Return whether the configured networks match the champion's networks.
 
-    An extractor that has been trained can continue frozen or fine-tuned, whether it was frozen or
-    fine-tuned before. A trained extractor and an unchanged pre-trained one never match: their
-    features differ.
+    Only then can learning continue from the champion's stages.
+
+    If the champion's extractor was trained, the configuration may freeze or fine-tune it. A trained
+    extractor never matches a pre-trained extractor that is used unchanged, because the features
+    differ.
     """
     configured, of_champion = retraining.experiment, champion.experiment
     known_weights = champion.lineage.weights
@@ -168,11 +175,13 @@ def can_go_on(retraining: Retraining, champion: Registered, draft: Lineage) -> b
 
 
 def held_out_images(retraining: Retraining, held: Lineage, found: Scan) -> ArrivalsConfig:
-    """Return the configuration of all present held-out images of a held candidate's classes,
-    including images in files that arrived after the candidate learned.
+    """Return the data configuration that selects all present held-out images of a held candidate's
+    classes.
+
+    The selection includes images in files that arrived after the candidate learned.
 
     Args:
-        retraining: The source of the images.
+        retraining: Configuration of the retraining, including the source of the images.
         held: Lineage of the held candidate.
         found: Comparison of the source with the held candidate's lineage.
     """
@@ -194,14 +203,16 @@ def held_out_images(retraining: Retraining, held: Lineage, found: Scan) -> Arriv
 
 
 def looks_at(table: ImageTable, rows: Iterable[int], data: DataConfig) -> Classes:
-    """Return the number of verdicts in which each image is used, including the verdict to come.
+    """Return for each held-out image the number of gate verdicts that use the image, including the
+    next verdict.
 
-    Each champion learned one delivery, and was judged by the held-out images of that delivery and
-    all earlier ones. So images of the first delivery are used in one verdict per delivery.
+    Each champion learned from one delivery. The gate judged the champion by the held-out images of
+    this delivery and of all earlier deliveries. So the images of the first delivery are used in
+    every verdict.
 
     Args:
-        table: The images, with the file and row of each.
-        rows: Rows of the images in the table.
+        table: The images, with the file and row of each image.
+        rows: Rows of the held-out images in the table.
         data: Configuration from which the table was built; it lists files and deliveries.
     """
     assert isinstance(data, ArrivalsConfig)  # noqa: S101 - candidates learn only from arrivals

@@ -1,6 +1,6 @@
-"""Turn a scan into findings with numbers, and into a plan.
+"""Turn a scan of the source into findings for people, and into a plan for the tick.
 
-A plan says to learn, to do nothing, or to refuse; it changes nothing itself.
+A plan decides whether the tick learns, does nothing or refuses; making a plan changes nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from orchestrator.retraining.lineage import Lineage, overlap, sketch
 from orchestrator.retraining.scan import Scan
 
 _RENAMED_FROM = 0.5
-_MIN_LEARNED = 2  # smallest number of images of a class to learn from
+_MIN_LEARNED = 2  # minimum number of images of a class that are not held out
 _MOST_NAMES = 5
 
 
@@ -47,13 +47,13 @@ Reaction = Literal["learn", "refresh", "wait", "warn", "refuse"]
 
 @dataclass(frozen=True)
 class Finding:
-    """A finding of a scan, and the reaction to the finding.
+    """A finding of a scan, and the configured reaction.
 
     Attributes:
         kind: Kind of finding.
         reaction: The configured reaction.
-        message: Explanation with numbers, for people.
-        classes: Classes that the finding is about.
+        message: Explanation for people, including the numbers of files or images.
+        classes: Classes that the finding concerns.
     """
 
     kind: FindingKind
@@ -68,8 +68,8 @@ class ChangePlan:
 
     Attributes:
         findings: All findings.
-        new_classes: Classes to learn as one task, as labels of the source.
-        refreshed: Known classes to learn again, with more images.
+        new_classes: Labels of the new classes, which are learned together as one task.
+        refreshed: Known classes to learn again, because more images have arrived.
     """
 
     findings: Sequence[Finding]
@@ -135,8 +135,8 @@ def plan_changes(
 def _new_classes(
     found: Scan, lineage: Lineage, retraining: Retraining
 ) -> tuple[tuple[Label, ...], dict[str, int]]:
-    """Return the unknown classes with enough images, in natural order, and the image counts of the
-    unknown classes with too few.
+    """Return the unknown classes with enough images, numeric labels first, and the image counts of
+    the other unknown classes.
     """
     counts = {
         label: _num_images(label, found) for label in _labels(found) if label not in lineage.classes
@@ -241,8 +241,8 @@ def _renamed(found: Scan, lineage: Lineage, retraining: Retraining) -> list[Find
 def _more_samples(
     found: Scan, lineage: Lineage, retraining: Retraining
 ) -> tuple[tuple[str, ...], list[Finding]]:
-    """Return the known classes to learn again, and findings about all classes with more images than
-    before.
+    """Return the known classes to learn again, and a finding about the known classes for which more
+    images have arrived.
     """
     reactions = retraining.reactions
     growth = {
@@ -285,7 +285,7 @@ def _labels(found: Scan) -> list[str]:
 
 
 def _num_images(label: str, found: Scan) -> int:
-    """Count a class's images in all present files, known or new."""
+    """Count a class's images in all present files, both new and already known."""
     return sum(file.num_images.get(label, 0) for file in found.kept) + found.new_images().get(
         label, 0
     )

@@ -1,6 +1,7 @@
-"""Store a candidate's accuracy on each class, measured on the held-out images by which the gate
-judges the candidate. The accuracies are stored as a file next to the lineage, in the teacher's
-version: a tag of the registry cannot hold a thousand classes.
+"""Store a candidate's accuracy on each class, measured on the gate's held-out images.
+
+The accuracies are stored as a file next to the lineage, in the teacher's version. A registry tag
+would be too short for a thousand classes.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ CLASS_ACCURACIES_FILE = "class_accuracies.json"
 
 @dataclass(frozen=True)
 class ClassAccuracies:
-    """Number of held-out images by class, and number of correct predictions by role.
+    """Number of held-out images by class, and number of correct predictions by class and role.
 
     Attributes:
         num_images: Number of images of each class, in the order of learning.
-        num_correct: By role, number of images of each class that are predicted correctly, in the
-            order of learning.
+        num_correct: Number of correct predictions for each class, in the order of learning; one
+            sequence for each role.
     """
 
     num_images: Sequence[int] = ()
@@ -48,7 +49,7 @@ def class_accuracies(
 
     Args:
         labels: Class of each image, as its position in the order of learning.
-        predictions: By role, predicted class of each image.
+        predictions: Predicted class of each image; one sequence for each role.
     """
     num_classes = max(labels, default=-1) + 1
     images = Counter(labels)

@@ -1,4 +1,7 @@
-"""Test the conditions of the gate: statements about a candidate, each with a verdict."""
+"""Test the conditions of the gate, and give each condition a verdict.
+
+A condition compares a measured quantity of a candidate with a bound.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ _PRECISION = 1.02
 
 
 class ConditionVerdict(StrEnum):
-    """Outcomes of testing a statement on images."""
+    """Outcomes of testing a condition of the gate."""
 
     MET = "met"
     VIOLATED = "violated"
@@ -36,10 +39,11 @@ class Condition:
         is_share: Whether the value is a fraction, shown in percent.
         lower: Lower confidence bound of the value; None if the value is exact.
         upper: Upper confidence bound of the value; None if the value is exact.
-        num_images: Number of images on which the value is measured; None if it needs no images.
-        more_images: Estimated number of further images that would decide the condition, if they
-            resemble the present images; None if the condition is decided, or is unlikely ever to be
-            decided.
+        num_images: Number of images on which the value was measured; None if the value is not
+            measured on images.
+        more_images: Estimated number of further images that decide the condition. The estimate
+            assumes that further images resemble the present ones. None if the condition is already
+            decided, or unlikely ever to be decided.
     """
 
     name: str
@@ -61,7 +65,9 @@ class Condition:
 
     @property
     def seems_violated(self) -> bool:
-        """Return whether the measured value breaks the bound, however uncertain the value is."""
+        """Return whether the measured value violates the bound, without regard to its confidence
+        bounds.
+        """
         if self.bound is None:
             return False
         return self.value > self.bound if self.is_upper else self.value < self.bound
@@ -81,7 +87,7 @@ class Condition:
 
     @property
     def demanded(self) -> str:
-        """Return the bound as text for people; empty if there is none."""
+        """Return the bound as text for people; empty if the condition has no bound."""
         if self.bound is None:
             return ""
         return f"{'at most' if self.is_upper else 'at least'} {self.shown(self.bound)}"
@@ -117,7 +123,7 @@ def percent(value: float) -> str:
 def exact(
     name: str, key: str, value: float, bound: float | None, *, is_upper: bool = False
 ) -> Condition:
-    """Return a condition on an exactly known number that is not a share."""
+    """Return a condition on a number that is known exactly, such as a parameter count."""
     verdict = ConditionVerdict.REPORTED
     if bound is not None:
         holds = value <= bound if is_upper else value >= bound
@@ -127,7 +133,7 @@ def exact(
 
 @dataclass(frozen=True)
 class Judge:
-    """Tests statements against bounds.
+    """Tests statistical statements about a candidate against bounds.
 
     Attributes:
         risk: Error probability allowed for each statement.
@@ -138,13 +144,13 @@ class Judge:
     def at_least(
         self, name: str, key: str, statement: Statement, bound: float, num_images: int
     ) -> Condition:
-        """Return the condition that a value is at least a bound."""
+        """Test whether the value of a statement is at least a bound, and return the condition."""
         return self._held_against(name, key, statement, bound, num_images, is_upper=False)
 
     def at_most(
         self, name: str, key: str, statement: Statement, bound: float, num_images: int
     ) -> Condition:
-        """Return the condition that a value is at most a bound."""
+        """Test whether the value of a statement is at most a bound, and return the condition."""
         return self._held_against(name, key, statement, bound, num_images, is_upper=True)
 
     def _held_against(
@@ -190,8 +196,10 @@ def _verdict(found: Bounds, bound: float, is_upper: bool) -> ConditionVerdict:
 def _deciding_factor(
     statement: Statement, bound: float, risk: float, is_upper: bool
 ) -> float | None:
-    """Return the factor by which the number of images must grow to decide the statement, if the
-    further images give the same result; None if a factor of a thousand is not enough.
+    """Return the factor by which the number of images must grow to decide the statement.
+
+    The factor assumes that further images give the same result. Return None if a factor of about a
+    thousand is not enough.
     """
 
     def decides(factor: float) -> bool:

@@ -1,5 +1,5 @@
-"""Gather the gate's evidence: the predictions of candidate and champion for the same held-out
-images.
+"""Gather the evidence of the gate: predictions of the candidate and of the champion for the same
+held-out images.
 """
 
 from __future__ import annotations
@@ -25,9 +25,12 @@ Classes = Int64[np.ndarray, " _"]
 class Predictions:
     """Predictions of a candidate's network, and of the champion's network of the same role.
 
+    Old images are images of the champion's classes.
+
     Attributes:
-        among_all: (images,), the candidate's predictions among all its classes.
-        among_old: (old images,), the candidate's predictions among the champion's classes.
+        among_all: (images,), the candidate's predictions if it chooses among all its classes.
+        among_old: (old images,), the candidate's predictions if it chooses among the champion's
+            classes.
         champion: (old images,), the champion's predictions; None without a champion.
     """
 
@@ -43,7 +46,7 @@ class KnownTasks:
     Attributes:
         class_names: Names of the classes, in the order of learning.
         tasks: The classes of each task.
-        forgetting: Forgetting over all tasks, measured on the images of the evidence, by role.
+        forgetting: Forgetting of each role over all tasks, measured on the held-out images.
     """
 
     class_names: Sequence[str]
@@ -53,18 +56,19 @@ class KnownTasks:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything that the gate considers.
+    """All measurements by which the gate judges a candidate.
 
     Attributes:
-        labels: (images,), class of each image as its position in the order of learning; the
-            champion's classes come first.
-        num_old: Number of classes that the champion knows; 0 without a champion.
+        labels: (images,), class of each held-out image as its position in the order of learning.
+            The champion's classes have the first positions.
+        num_old: Number of the champion's classes; 0 without a champion.
         known: Tasks that the candidate has learned.
         predictions: Predictions of candidate and champion, by role.
         student_parameters: Number of parameters of the candidate's student.
-        student_latency_ms: Median time of the candidate's student for one image on one CPU thread.
-        looks: (images,), number of verdicts in which each image is used, including this one; None
-            if no image was used before.
+        student_latency_ms: Median time in which the candidate's student classifies one image on one
+            CPU thread.
+        looks: (images,), number of gate verdicts that use each image, including the present
+            verdict; None if no image was used before.
     """
 
     labels: Classes
@@ -77,16 +81,16 @@ class Evidence:
 
     @property
     def uses(self) -> float:
-        """Return the average number of verdicts in which an image is used; all classes weigh the
-        same.
+        """Return the mean number of gate verdicts that use an image, with equal weight for each
+        class.
         """
         if self.looks is None:
             return 1.0
         return round(float(balanced_weights(self.labels) @ self.looks), 6)
 
     def only_new(self) -> Evidence:
-        """Return the evidence restricted to images not used in earlier verdicts, with forgetting
-        measured on these images.
+        """Return the evidence from images that no earlier verdict used; forgetting is measured
+        again on these images.
         """
         if self.looks is None:
             return self
@@ -116,8 +120,8 @@ class Evidence:
         return share.rate if share else 0.0
 
     def kept_of_earlier(self, role: Role) -> Share | None:
-        """Return the share of correct predictions for images of earlier tasks; None without such
-        images.
+        """Return the candidate's accuracy on images of all tasks before the last; None if there are
+        no such images.
         """
         earlier = self.is_earlier
         if not earlier.any():
@@ -127,31 +131,33 @@ class Evidence:
 
     @property
     def is_earlier(self) -> Flags:
-        """Return for each image whether its task is earlier than the last task."""
+        """Return for each image whether its class was learned before the last task."""
         return self.task_of < len(self.known.tasks) - 1
 
     @property
     def is_old(self) -> Flags:
-        """Return for each image whether the champion knows the image's class."""
+        """Return for each image whether its class is one of the champion's classes."""
         return self.labels < self.num_old
 
     @property
     def task_of(self) -> Classes:
-        """Return the task of each image."""
+        """Return for each image the index of the task in which its class was learned."""
         task_of_class = {c: index for index, task in enumerate(self.known.tasks) for c in task}
         return np.asarray([task_of_class[int(label)] for label in self.labels], dtype=np.int64)
 
 
 @dataclass(frozen=True)
 class Move:
-    """Images of one of the champion's classes that are now predicted as a new class.
+    """Held-out images of one of the champion's classes that the candidate assigns to one new class.
+
+    The candidate would classify these images correctly if it chose among the champion's classes
+    only.
 
     Attributes:
         old: The images' true class.
         new: The images' predicted class.
-        num_images: Number of such images; among the champion's classes they are predicted
-            correctly.
-        num_held_out: Number of held-out images of the true class.
+        num_images: Number of these images.
+        num_held_out: Number of all held-out images of the true class.
     """
 
     old: str
@@ -161,7 +167,16 @@ class Move:
 
 
 def find_moves(evidence: Evidence, role: Role) -> list[Move]:
-    """Return the moves from the champion's classes to new classes, the most frequent first."""
+    """Count the held-out images of the champion's classes that the candidate assigns to new
+    classes.
+
+    Args:
+        evidence: Predictions of the candidate.
+        role: Role whose predictions are compared.
+
+    Returns:
+        One move for each pair of an old and a new class, the most frequent first.
+    """
     is_old, own = evidence.is_old, evidence.predictions[role]
     old_labels, chosen = evidence.labels[is_old], own.among_all[is_old]
     taken = (own.among_old == old_labels) & (chosen >= evidence.num_old)
@@ -182,15 +197,16 @@ def gather_evidence(
     known: KnownTasks,
     looks: Classes | None = None,
 ) -> Evidence:
-    """Let candidate and champion classify the same images.
+    """Let candidate and champion classify the same held-out images, and return the evidence.
 
     Args:
         candidate: The candidate's networks, on the CPU.
         champion: The champion's networks; empty without a champion.
         held_out: Images of all classes; labels are positions in the order of learning.
-        num_old: Number of classes that the champion knows; 0 without a champion.
+        num_old: Number of the champion's classes; 0 without a champion.
         known: Tasks that the candidate has learned.
-        looks: (images,), number of verdicts in which each image is used, including this one.
+        looks: (images,), number of gate verdicts that use each image, including the present
+            verdict.
     """
     labels = held_out.labels.numpy()
     old = held_out.labels < num_old

@@ -1,10 +1,10 @@
-"""The gate: decide whether a candidate becomes the champion, by images that no model has learned
-from.
+"""The gate decides whether a candidate becomes the champion, by held-out images that no model
+learned from.
 
-Each bound is tested with a confidence (conditions with error tolerance and reliability: ease.ml/ci,
-Renggli et al., SysML 2019). The candidate classifies the images of the champion's classes twice:
-among these classes only, which shows what was forgotten, and among all classes, which shows how
-many images the new classes take.
+Each bound is tested at a confidence level, as in ease.ml/ci (Renggli et al., SysML 2019). The
+candidate classifies the images of the champion's classes twice. If the candidate chooses among
+these classes, its accuracy shows forgetting. If it chooses among all classes, its predictions show
+how many images are now assigned to new classes.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ _NEW_ACCURACY = "new_accuracy"
 class Verdict(StrEnum):
     """Verdicts on a candidate.
 
-    PROMOTE makes the candidate the champion, REJECT discards the candidate, HOLD keeps the
-    candidate until more held-out images have arrived, ASK leaves the decision to a person.
+    PROMOTE makes the candidate the champion. REJECT discards the candidate. HOLD keeps the
+    candidate until more held-out images have arrived. ASK leaves the decision to a person.
     """
 
     PROMOTE = "promote"
@@ -55,11 +55,11 @@ class PromotionDecision:
         verdict: The verdict.
         reason: The reason for the verdict, as one sentence.
         conditions: All tested conditions.
-        blames_data: Whether the data explains the rejection: the new classes themselves are not
-            recognised, as happens with wrong labels.
+        blames_data: Whether wrong labels are a likely reason for the rejection, because the
+            candidate misses the minimum accuracy on the new classes.
         moves: Images of the champion's classes that the student assigns to new classes.
         advice: Advice for a person; empty for none.
-        class_accuracies: Accuracy of the candidate on each class, predicting among all classes.
+        class_accuracies: The candidate's accuracy on each class if it chooses among all classes.
     """
 
     verdict: Verdict
@@ -81,9 +81,9 @@ def decide(evidence: Evidence, gate: GateConfig, attempts: int = 1) -> Promotion
 
     Args:
         evidence: Predictions of candidate and champion for the same held-out images.
-        gate: The bounds.
-        attempts: Number of candidates learned from the same files, including this one: each
-            candidate is another chance to pass by luck.
+        gate: Bounds and confidence level of the conditions.
+        attempts: Number of candidates that learned from the same files, including the present one.
+            More attempts make each test stricter, because every candidate may pass by chance.
     """
     by_class = class_accuracies(
         evidence.labels.tolist(),
@@ -119,10 +119,10 @@ def decide(evidence: Evidence, gate: GateConfig, attempts: int = 1) -> Promotion
 
 
 def _least_used(evidence: Evidence, gate: GateConfig) -> Evidence:
-    """Return only the evidence from images not used in earlier verdicts if it is likely to suffice
-    for a verdict, otherwise all evidence.
+    """Return the evidence from images that no earlier verdict used, or all evidence if these images
+    are too few or lack a class.
 
-    The number of images that suffices does not depend on the predictions.
+    The required number of images does not depend on the predictions.
     """
     new = evidence.only_new()
     complete = np.array_equal(np.unique(new.labels), np.unique(evidence.labels))
@@ -133,11 +133,12 @@ def _least_used(evidence: Evidence, gate: GateConfig) -> Evidence:
 def _by_what_would_be_lost(
     evidence: Evidence, judge: Judge, unknown: Sequence[Condition]
 ) -> tuple[Verdict, str]:
-    """Return PROMOTE if the candidate is better over all classes, otherwise HOLD.
+    """Return PROMOTE if the candidate is more accurate than the champion over all classes,
+    otherwise HOLD.
 
-    The champion gets every image of a new class wrong, so a candidate that learned wrong labels may
-    be better as well: being right on half the images of new classes is an improvement. Therefore a
-    candidate that appears to miss the minimum on new classes is held.
+    The champion misclassifies every image of a new class. So even a candidate that learned wrong
+    labels can be more accurate, for example with half of the new images correct. Therefore a
+    candidate whose measured accuracy on new classes is below the minimum is held.
     """
     reason = _unknown_reason(unknown, evidence)
     if not evidence.num_old:
@@ -240,7 +241,9 @@ def _about_old_classes(
 def _about_single_classes(
     evidence: Evidence, role: Role, gate: GateConfig, judge: Judge
 ) -> Condition:
-    """Return the condition on the class that loses most; the risk is divided among all classes."""
+    """Return the condition on the class whose accuracy drops most; the allowed risk is divided
+    equally among the champion's classes.
+    """
     own, labels = evidence.predictions[role], evidence.labels[evidence.is_old]
     champion, among_all = own.champion == labels, own.among_all[evidence.is_old] == labels
     classes = np.unique(labels)
@@ -257,7 +260,7 @@ def _about_single_classes(
         verdict = ConditionVerdict.REPORTED
     elif proven:
         verdict = ConditionVerdict.VIOLATED
-    else:  # few images per class can hardly exclude any drop: only an observed drop counts
+    else:  # with few images per class no test can exclude a drop, so the measured drop decides
         verdict = ConditionVerdict.MET if found.value <= bound else ConditionVerdict.UNKNOWN
     return Condition(
         f"{role}: largest loss of a class ({evidence.known.class_names[worst]})",
@@ -287,7 +290,7 @@ def _about_new_classes(
 def _about_forgetting(
     evidence: Evidence, role: Role, gate: GateConfig, judge: Judge
 ) -> list[Condition]:
-    """Return the condition on forgetting; accuracies of earlier tasks count as exact."""
+    """Return the condition on forgetting; the accuracies before forgetting are taken as exact."""
     name, key = f"{role}: forgetting", f"{role}_forgetting"
     left = evidence.kept_of_earlier(role)
     if left is None:

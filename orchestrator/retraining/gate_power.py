@@ -1,4 +1,4 @@
-"""Estimate how many held-out images a gate needs, before anything is learned."""
+"""Estimate before training how many held-out images the gate needs for a verdict."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ _MOST_IMAGES = 1_000_000
 
 
 def images_to_decide(gate: GateConfig, uses: float = 1.0) -> int:
-    """Return how many held-out images of the champion's classes an equally good candidate needs to
-    pass.
+    """Return how many held-out images of the champion's classes the gate needs to promote a
+    candidate that is as accurate as the champion.
 
-    Equally good models are assumed to disagree on two images out of a hundred, and each model to be
-    right on one of the two, as measured for neighbouring versions of one model.
+    The estimate assumes that the two models disagree on two images out of a hundred, and that each
+    model is right on one of the two. Both numbers were measured for successive versions of a model.
 
     Args:
-        gate: Configuration of the gate; no realistic number of images suffices for a margin of 0.
-        uses: Number of verdicts in which the images are used, including the verdict to come.
+        gate: Configuration of the gate. With a margin of 0, no realistic number of images is
+            enough.
+        uses: Number of gate verdicts that use the images, including the next verdict.
     """
     risk = (1 - gate.confidence) / max(1.0, uses)
     enough = 1
@@ -41,7 +42,8 @@ def images_to_decide(gate: GateConfig, uses: float = 1.0) -> int:
 
 
 def find_few_images(found: Scan, lineage: Lineage, retraining: Retraining) -> list[Finding]:
-    """Return a finding if there are too few held-out images for an equally good candidate to pass.
+    """Return a finding if the gate has too few held-out images to promote a candidate that is as
+    accurate as the champion.
 
     Args:
         found: Scan of the source.

@@ -1,19 +1,21 @@
-"""The journal: numbered entries that record which process holds the lease and which model is the
-champion. Each entry can be written only once.
+"""The journal is a sequence of numbered entries, which record which process holds the lease and
+which model is the champion. Each entry can be written only once.
 
 ```
-journal/000000000041.json      acquired   by a tick: it holds the lease while its heartbeat beats
+journal/000000000041.json      acquired   by a tick, which holds the lease while it sends heartbeats
 journal/000000000042.json      promoted   the champion has changed; also held, rejected, …
 journal/000000000043.json      settled    the registry agrees with the journal
 journal/000000000044.json      released
-heartbeats/000000000041        written again and again by the holder of entry 41
+heartbeats/000000000041        rewritten regularly by the process that wrote entry 41
 ```
 
-A process writes entry n + 1 only if entry n is the last one it knows. So two ticks cannot both
-write it, and a holder that slept while another process took over can no longer write: its next
-number is taken. That number is the fence. Every change that a stale holder must not make is first
-written as an entry and then applied to the registry; if the writer dies in between, the next holder
-applies the change.
+A process may write entry n + 1 only if the last entry that it has read is entry n. So two ticks
+cannot both write entry n + 1. A lease holder that slept while another process took over cannot
+write either, because its next number is already used. The entry number thus serves as a fencing
+token.
+
+Every change that a stale holder must not make is first written as an entry and then applied to the
+registry. If the writer dies in between, the next holder applies the change.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ _NAME = re.compile(r"journal/[0-9]{12}\.json")
 
 
 class EntryKind(StrEnum):
-    """Kinds of entries."""
+    """Kinds of journal entries."""
 
     ACQUIRED = "acquired"
     PROMOTED = "promoted"
@@ -58,10 +60,10 @@ class Entry:
     Attributes:
         index: The entry's number, from 1.
         kind: The entry's kind.
-        token: Index of the `acquired` entry of the process that wrote this entry.
+        token: Index of the `acquired` entry by which the writer got the lease.
         holder: The process that wrote the entry, as tags (see `run_process`).
-        state: The state from this entry on.
-        nonce: Distinguishes this entry from one written by another process.
+        state: State of the retraining after this entry.
+        nonce: Random text that distinguishes this entry from an entry of another process.
     """
 
     index: int
@@ -78,7 +80,7 @@ class Entry:
 
     @property
     def heartbeat(self) -> str:
-        """Return the name of the file by which the entry's holder shows that it is alive."""
+        """Return the name of the heartbeat file of the process that wrote the entry."""
         return f"heartbeats/{self.token:012d}"
 
     def as_bytes(self) -> bytes:
@@ -120,7 +122,7 @@ def _is_holder(value: object) -> bool:
 
 
 def entry_name(index: int) -> str:
-    """Return the file name of an entry."""
+    """Return the file name of the entry with the given index."""
     return f"journal/{index:012d}.json"
 
 
@@ -141,7 +143,7 @@ class Journal:
         if not names:
             return None
         content = self.storage.read(names[-1])
-        if content is None:  # pruned meanwhile: other processes have written hundreds of entries
+        if content is None:  # other processes wrote hundreds of entries and pruned this one
             return self.last()
         try:
             return Entry.from_bytes(content)
@@ -161,13 +163,13 @@ class Journal:
         state: State,
         token: int | None = None,
     ) -> Entry:
-        """Write the entry that follows the last one.
+        """Write the next entry.
 
         Args:
-            before: The last entry, as far as the caller knows.
+            before: The last entry that the caller has read; None for an empty journal.
             kind: Kind of the new entry.
             holder: The calling process, as tags.
-            state: State from the new entry on.
+            state: State of the retraining after the new entry.
             token: Token of the caller; None for the `acquired` entry, whose index becomes the
                 token.
 
@@ -180,14 +182,16 @@ class Journal:
         entry = Entry(index, kind, token or index, holder, state, uuid.uuid4().hex)
         if not self.storage.create(entry.name, entry.as_bytes()):
             raise self._lost(index)
-        # Old entries are pruned: a number that became free again must not be taken for the next
-        # number.
+        # Old entries are pruned, so an old number may be free again. An entry with such a number
+        # does not follow the last entry, and its writer has lost the lease.
         if self._names()[-1] > entry.name:
             raise self._lost(index)
         return entry
 
     def prune(self, last: Entry) -> None:
-        """Remove entries and heartbeats that are no longer needed."""
+        """Remove entries and heartbeats whose number is more than `_KEPT_ENTRIES` below the number
+        of the last entry.
+        """
         for folder in ("journal", "heartbeats"):
             for name in self.storage.names(folder):
                 number = name.rpartition("/")[2].partition(".")[0]
@@ -195,8 +199,10 @@ class Journal:
                     self.storage.remove(name)
 
     def remove(self) -> None:
-        """Remove the whole journal, the last entry at the end: until then the journal does not look
-        empty.
+        """Remove all files of the journal.
+
+        The entries are removed last, and the latest entry at the very end, so that an incomplete
+        removal does not look like an empty journal.
         """
         for folder in ("set_aside", "monitoring", "heartbeats", "journal"):
             for name in self.storage.names(folder):

@@ -1,5 +1,7 @@
-"""The lease: only one retraining works at a time. The lease's holder sends heartbeats; a holder
-that stops sending them is replaced, and can then no longer change anything.
+"""The lease ensures that only one process at a time changes a retraining.
+
+The process that holds the lease sends heartbeats. If the heartbeats stop, another process takes the
+lease over, and the former holder can no longer change anything.
 """
 
 from __future__ import annotations
@@ -22,12 +24,15 @@ from orchestrator.tracking.run_process import recorded_process, this_process
 logger = logging.getLogger(__name__)
 
 READING_NOTE = "reading.json"
-"""Name of the file in which the lease holder notes the files it is about to read; see
-`suspects`."""
+"""Name of the file in which the lease holder lists the files that it is about to read. The next
+tick checks these files if the holder was killed; see `suspects`.
+"""
 
 
 def this_holder() -> dict[str, str]:
-    """Return this process as tags, by which other processes can later tell whether it has ended."""
+    """Return the tags of this process, by which other processes can detect whether this process has
+    ended.
+    """
     process = this_process()
     return (
         process.tags()
@@ -37,10 +42,12 @@ def this_holder() -> dict[str, str]:
 
 
 class Lease:
-    """A lease from `acquire` to `release`. Entries are written only while the lease is held."""
+    """A lease that this process has acquired. Journal entries are written only while the lease is
+    held.
+    """
 
     def __init__(self, journal: Journal, acquired: Entry) -> None:
-        """Keep an acquired lease; see `acquire`."""
+        """Keep the journal and the `acquired` entry; `acquire` creates leases."""
         self._journal = journal
         self._last = acquired
         self._writing = threading.Lock()
@@ -53,13 +60,13 @@ class Lease:
         holder: dict[str, str],
         first: State | None = None,
     ) -> Lease:
-        """Acquire the lease.
+        """Acquire the lease of a retraining, and return it.
 
         Args:
             journal: Journal of the retraining.
             config: Settings that say when a holder counts as dead.
-            holder: This process.
-            first: State to start from if the journal is empty; None means an empty state.
+            holder: Tags of the calling process.
+            first: State for the first entry of an empty journal; None means an empty state.
 
         Raises:
             LockedError: Another holder is alive.
@@ -87,12 +94,12 @@ class Lease:
 
     @property
     def token(self) -> int:
-        """Return the holder's token, which is larger than those of all earlier holders."""
+        """Return the holder's token, which is larger than the tokens of all earlier holders."""
         return self._last.token
 
     @property
     def storage(self) -> Storage:
-        """Return the journal's storage, in which the holder notes what it is about to do."""
+        """Return the storage of the journal, which also contains the holder's notes."""
         return self._journal.storage
 
     def write(self, kind: EntryKind, state: State) -> None:
@@ -108,7 +115,8 @@ class Lease:
             )
 
     def check(self) -> None:
-        """Check that this process still holds the lease; call this before long or costly work.
+        """Check that this process still holds the lease. Call this method before long or costly
+        work.
 
         Raises:
             LeaseLostError: This process no longer holds the lease.
@@ -135,8 +143,9 @@ class Lease:
 
 
 class Heartbeat:
-    """Sends heartbeats in the background while the `with` block runs; a process that hangs or dies
-    stops sending them.
+    """Sends heartbeats from a background thread while the `with` block runs.
+
+    If the process hangs or dies, the heartbeats stop.
     """
 
     def __init__(self, lease: Lease, every_seconds: float) -> None:
@@ -171,20 +180,20 @@ class Heartbeat:
 def _refuse_if_alive(
     journal: Journal, last: Entry, config: LeaseConfig, here: dict[str, str]
 ) -> str:
-    """Return why the holder counts as dead.
+    """Return the reason why the lease holder counts as dead.
 
     Raises:
-        LockedError: The holder is alive, as far as can be told.
+        LockedError: The holder may be alive, because its last heartbeat is recent.
     """
     process, this = recorded_process(last.holder), recorded_process(here)
     if process is not None and this is not None and process.is_gone(this):
         return "its process is gone"
     age = journal.storage.age_seconds(last.heartbeat)
-    if age is None:  # the holder has not sent its first heartbeat: it died before, or is about to
+    if age is None:  # no heartbeat yet: use the age of the entry
         age = journal.storage.age_seconds(last.name) or 0.0
     if age < -config.expires_seconds:
-        # The clock of the holder or of the storage is wrong: a dead holder would seem alive for
-        # that time.
+        # The last heartbeat lies in the future, so the clock of the holder or of the storage is
+        # wrong. A dead holder would seem alive until that time.
         return f"its last heartbeat is {-age:.0f} s ahead of the storage's clock"
     if age <= config.expires_seconds:
         raise LockedError(

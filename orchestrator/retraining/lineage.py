@@ -1,5 +1,6 @@
-"""A model's lineage: what it has learned, from which files. The lineage is stored with the model in
-the registry, and is all that the next tick starts from.
+"""A model's lineage: what the model has learned, and from which files.
+
+The lineage is stored with the model in the registry. The next tick compares the source with it.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ class TakenFile(_Record):
         sha256: Digest of the file's content.
         num_bytes: Size of the file.
         modified: Time at which the file was written, in seconds since 1970.
-        delivery: Number of the delivery in which the file arrived; the first is 1.
+        delivery: Number of the delivery in which the file arrived, from 1.
         num_images: Number of images by class.
-        num_held_out: Number of held-out images by class; None in lineages written before this
-            field existed.
+        num_held_out: Number of held-out images by class; None in lineages written before this field
+            existed.
     """
 
     name: PathWithin
@@ -43,7 +44,7 @@ class TakenFile(_Record):
 
 
 class UnlabeledTakenFile(_Record):
-    """A file without labels, as it was at the time of reading.
+    """A file of images without labels, as it was at the time of reading.
 
     Attributes:
         name: Path within the folder of images without labels.
@@ -64,7 +65,8 @@ class QuarantinedFile(_Record):
     Attributes:
         name: Path within the source.
         sha256: Digest of the file's content.
-        reason: Why the candidate that learned from the file was rejected.
+        reason: Reason for skipping the file, such as the rejection of the candidate that learned
+            from it.
     """
 
     name: PathWithin
@@ -79,12 +81,13 @@ class Lineage(_Record):
         files: Files of all deliveries, in order.
         tasks: Labels of each task, in the order of learning.
         deliveries: For each known class, the last delivery from which it was learned.
-        sketches: For each known class, the smallest digests of its images: enough to recognise the
-            class under another name.
+        sketches: For each known class, the smallest digests of its images. These digests reveal a
+            class that arrives again under another name.
         quarantined: Files that were skipped when the model learned.
         weights: Identity of the pre-trained weights of each backbone, by role; empty if the
             identities were not recorded.
-        unlabeled: Files without labels from which the model learned, those known longest first.
+        unlabeled: Files without labels from which the model learned, in the order in which the
+            files became known.
         learned: Last stages and accuracy matrices of both roles; None in a draft.
     """
 
@@ -108,8 +111,8 @@ class Lineage(_Record):
         return max((file.delivery for file in self.files), default=0)
 
     def num_learned_from(self, label: str) -> int:
-        """Count a class's images, held-out ones included, in the deliveries from which the class
-        was learned.
+        """Count a class's images in the deliveries from which the class was learned, including
+        held-out images.
         """
         return sum(
             file.num_images.get(label, 0)
@@ -119,17 +122,20 @@ class Lineage(_Record):
 
 
 def sketch(digests: Iterable[bytes]) -> tuple[str, ...]:
-    """Return the smallest digests of some images (a bottom-k sketch, Cohen & Kaplan 2007); equal
-    images give equal sketches.
+    """Return the smallest digests of some images as their sketch (bottom-k sketch, Cohen & Kaplan
+    2007).
+
+    Equal sets of images have equal sketches.
     """
     return tuple(digest[:8].hex() for digest in sorted(set(digests))[:_SKETCH_SIZE])
 
 
 def overlap(one: Sequence[str], other: Sequence[str]) -> float:
-    """Estimate the share of the smaller set's images that the other set contains, in [0, 1].
+    """Estimate from two sketches which share of the smaller image set is also in the other set, in
+    [0, 1].
 
-    Both sketches contain every digest below the smaller of their largest digests, so only these
-    digests are compared.
+    A full sketch contains only the smallest digests of its image set. So only the range of digests
+    that both sketches cover is compared.
     """
     if not one or not other:
         return 0.0

@@ -1,4 +1,4 @@
-"""Describe the mistakes of a candidate's student in words, for the gate's reasons."""
+"""Describe the mistakes of a candidate's student in words, to explain a verdict of the gate."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _MOST_NAMED = 3
 
 @dataclass(frozen=True)
 class Mistake:
-    """A class that is mistaken for another one, with the numbers of held-out images.
+    """A pair of classes that the student confuses, with the number of such mistakes.
 
     Attributes:
         label: The true class.
         predicted: The predicted class.
-        num_images: Number of such mistakes of the candidate.
-        num_held_out: Number of held-out images of the true class.
-        num_before: Number of such mistakes of the champion; None if the champion does not know both
-            classes.
+        num_images: Number of held-out images that the candidate's student confuses in this way.
+        num_held_out: Number of all held-out images of the true class.
+        num_before: Number of held-out images that the champion's student confuses in this way; None
+            unless both classes are among the champion's classes.
     """
 
     label: str
@@ -36,8 +36,9 @@ class Mistake:
 
 
 def find_mistakes(evidence: Evidence) -> list[Mistake]:
-    """Return the mistakes of the candidate's student, ordered by their share of the true class's
-    images, the largest first.
+    """Return the mistakes of the candidate's student, the most frequent first.
+
+    Frequency is measured as a share of the true class's held-out images.
     """
     own, labels = evidence.predictions["student"], evidence.labels
     held_out = Counter(labels.tolist())
@@ -63,6 +64,6 @@ def find_mistakes(evidence: Evidence) -> list[Mistake]:
 
 
 def mistakes_in_words(evidence: Evidence) -> str:
-    """Return the worst mistakes as the end of a sentence; empty if there are none."""
+    """Return the worst mistakes as text to append to a reason; empty if there are no mistakes."""
     worst = find_mistakes(evidence)[:_MOST_NAMED]
     return f"; the student mistakes {', '.join(map(str, worst))}" if worst else ""

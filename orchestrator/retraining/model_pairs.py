@@ -1,5 +1,7 @@
-"""Pairs of a teacher and its student in MLflow's registry, for promotions. The student's aliases
-decide; the teacher's are updated to match.
+"""Read and change the aliases and states of model pairs in MLflow's registry.
+
+A pair is a teacher and its student. The aliases of the students determine the pairs, and the
+aliases of the teachers are updated to match.
 """
 
 from __future__ import annotations
@@ -31,11 +33,11 @@ class ModelPairs:
         self._registry = registry
 
     def holder_of(self, alias: Alias) -> ModelPair | None:
-        """Return the pair that has an alias; None if no version has it.
+        """Return the pair that has an alias; None if no student version has the alias.
 
         Raises:
-            UserInputError: The champion is a version that was not made by a retraining, so learning
-                cannot continue from it.
+            UserInputError: The champion was not made by a retraining, so learning cannot continue
+                from it.
         """
         student = self._registry.with_alias("student", alias)
         pair = None if student is None else self._pair(student)
@@ -53,7 +55,7 @@ class ModelPairs:
         return pair
 
     def give(self, alias: Alias, pair: ModelPair | None) -> None:
-        """Move an alias to a pair; None removes it."""
+        """Move an alias to both versions of a pair, or remove the alias if the pair is None."""
         versions: dict[Role, str | None] = (
             {"teacher": None, "student": None} if pair is None else {**_versions(pair)}
         )
@@ -61,8 +63,10 @@ class ModelPairs:
             self._registry.set_alias(role, alias, versions[role])
 
     def note(self, note: Note) -> None:
-        """Write a pair's state, the reason and who decided as tags; the student's tags also keep
-        all earlier states as events.
+        """Write tags with a pair's new state, the reason and the author of the decision to both
+        versions.
+
+        The new state is also appended to the history of states, which is a tag of the student.
         """
         decided = {DECIDED_BY_TAG: note.by} if note.by else {}
         tags = {STATE_TAG: note.state.value, REASON_TAG: note.reason, **decided}
@@ -75,12 +79,12 @@ class ModelPairs:
             self._registry.set_tags("student", note.pair.student, {EVENTS_TAG: events})
 
     def state_of(self, pair: ModelPair) -> str:
-        """Return the state last noted for a pair; empty if there is none."""
+        """Return the state that was last noted for a pair; empty if no state was noted."""
         student = self._registry.find("student", pair.student)
         return student.tags.get(STATE_TAG, "") if student else ""
 
     def of_student(self, version: str) -> ModelPair:
-        """Return the pair of a student's version.
+        """Return the pair that contains a version of the student.
 
         Raises:
             UserInputError: The version does not exist, or was not made by a retraining.
@@ -96,7 +100,9 @@ class ModelPairs:
         return pair
 
     def predecessor_of(self, pair: ModelPair) -> ModelPair | None:
-        """Return the champion from which a pair continued learning; None for a first pair."""
+        """Return the champion from which a pair continued learning; None if the pair started from
+        scratch.
+        """
         student = self._registry.find("student", pair.student)
         version = student.tags.get(PREDECESSOR_TAG, "") if student else ""
         predecessor = self._registry.find("student", version) if version else None

@@ -1,8 +1,9 @@
-"""Change the champion and the held candidate: in the journal first, then in the registry. If a
-change is interrupted in between, the next holder of the lease finishes it.
+"""Change the champion and the held candidate: first in the journal, then in the registry.
 
-A held candidate has always continued learning from the present champion. So a new champion
-supersedes the candidate: the candidate's files count as new again, and nothing is lost.
+If a change is interrupted in between, the next holder of the lease finishes the change.
+
+A held candidate always continued learning from the present champion. So a new champion supersedes
+the held candidate. No data is lost, because the files of a superseded candidate count as new again.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from orchestrator.retraining.version_states import VersionState
 def promote(
     lease: Lease, registry: Registry, candidate: ModelPair, reason: str, by: str = GATE
 ) -> None:
-    """Make a candidate the champion; a different held candidate is superseded.
+    """Make a candidate the champion, and mark a different held candidate as superseded.
 
     Args:
         lease: Lease, held by this process.
@@ -45,7 +46,7 @@ def promote(
         by: Who decided: the gate, or a person.
 
     Raises:
-        LeaseLostError: Another process has taken over; nothing is changed.
+        LeaseLostError: Another process has taken over the lease; nothing is changed.
         TransientError: Journal or registry does not answer; the next tick finishes the promotion.
     """
     before = lease.state
@@ -75,11 +76,11 @@ def promote(
 def hold(lease: Lease, registry: Registry, held: Held) -> None:
     """Keep the champion, and hold a candidate about which the gate could not decide.
 
-    The candidate becomes the challenger; an earlier held candidate, from which it continued
-    learning, is superseded.
+    The candidate gets the alias `challenger`. An earlier held candidate is marked as superseded,
+    because the new candidate continued learning from it.
 
     Raises:
-        LeaseLostError: Another process has taken over; nothing is changed.
+        LeaseLostError: Another process has taken over the lease; nothing is changed.
         TransientError: Journal or registry does not answer; the next tick finishes the change.
     """
     before = lease.state
@@ -103,17 +104,18 @@ def hold(lease: Lease, registry: Registry, held: Held) -> None:
 
 
 def reject(lease: Lease, registry: Registry, rejected: Note, files: Tried | PutAside) -> None:
-    """Keep the champion. The rejected candidate becomes the challenger unless another candidate is
-    held.
+    """Reject a candidate and keep the champion.
+
+    The rejected candidate gets the alias `challenger`, unless another candidate is held.
 
     Args:
         lease: Lease, held by this process.
         registry: Registry to update.
-        rejected: The candidate, the reason, and who decided.
-        files: Treatment of the candidate's files: they are tried again, or put aside.
+        rejected: Note with the candidate, the reason and the author of the decision.
+        files: `Tried` if the candidate's files are tried again, `PutAside` if they are skipped.
 
     Raises:
-        LeaseLostError: Another process has taken over; nothing is changed.
+        LeaseLostError: Another process has taken over the lease; nothing is changed.
         TransientError: Journal or registry does not answer; the next tick finishes the rejection.
     """
     before, pair = lease.state, rejected.pair
@@ -151,8 +153,9 @@ def approve(
         The new champion.
 
     Raises:
-        UserInputError: No candidate is held, or the candidate does not follow the present champion.
-        LeaseLostError: Another process has taken over; nothing is changed.
+        UserInputError: No candidate is held, or the candidate did not continue learning from the
+            present champion.
+        LeaseLostError: Another process has taken over the lease; nothing is changed.
         TransientError: Journal or registry does not answer; the next tick finishes the approval.
     """
     chosen = _follower(lease.state, registry, candidate)
@@ -163,7 +166,7 @@ def approve(
 def dismiss(
     lease: Lease, registry: Registry, candidate: ModelPair | None, reason: str, by: str
 ) -> ModelPair:
-    """Reject a candidate by a person's decision; its files are put aside until they change.
+    """Reject a candidate by a person's decision, and skip its files until the files change.
 
     Args:
         lease: Lease, held by this process.
@@ -176,8 +179,9 @@ def dismiss(
         The rejected candidate.
 
     Raises:
-        UserInputError: No candidate is held, or the candidate does not follow the present champion.
-        LeaseLostError: Another process has taken over; nothing is changed.
+        UserInputError: No candidate is held, or the candidate did not continue learning from the
+            present champion.
+        LeaseLostError: Another process has taken over the lease; nothing is changed.
         TransientError: Journal or registry does not answer; the next tick finishes the rejection.
     """
     chosen = _follower(lease.state, registry, candidate)
@@ -188,19 +192,20 @@ def dismiss(
 def roll_back(
     lease: Lease, registry: Registry, reason: str, by: str = ""
 ) -> tuple[ModelPair, ModelPair]:
-    """Make the previous champion the champion again; a second rollback returns to the champion
-    before that.
+    """Make the previous champion the champion again.
 
-    The champion that is rolled back becomes the challenger: later ticks skip the files that it
-    learned from, as after a rejection for bad data. A held candidate, which continued learning from
-    that champion, is superseded.
+    A second rollback returns to the champion before the previous one.
+
+    The rolled-back champion gets the alias `challenger`. Later ticks skip the files that it learned
+    from, as after a rejection for bad data. A held candidate is superseded, because it continued
+    learning from the rolled-back champion.
 
     Returns:
         The new champion, and the champion that was rolled back.
 
     Raises:
         UserInputError: There is no previous champion.
-        LeaseLostError: Another process has taken over; nothing is changed.
+        LeaseLostError: Another process has taken over the lease; nothing is changed.
         TransientError: Journal or registry does not answer; the next tick finishes the rollback.
     """
     before = lease.state
@@ -235,11 +240,12 @@ def roll_back(
 
 
 def _follower(state: State, registry: Registry, candidate: ModelPair | None) -> ModelPair:
-    """Return the candidate to decide about: one that continued learning from the present champion.
+    """Return the candidate about which a person decides: the named candidate or, by default, the
+    held one.
 
     Raises:
-        UserInputError: No candidate is held, or the named candidate is the champion or does not
-            follow it.
+        UserInputError: No candidate is held, or the named candidate is the champion or did not
+            continue learning from the champion.
     """
     if candidate is None:
         if state.held is None:

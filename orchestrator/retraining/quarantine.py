@@ -1,4 +1,4 @@
-"""Collect the files that ticks skip until their content changes."""
+"""Collect the files of rejected candidates, which ticks skip until the files change."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ from orchestrator.tracking.registry import REASON_TAG, ModelRegistry
 def quarantined_files(
     state: State, known: tuple[Lineage, ...], registry: ModelRegistry, folder: Path
 ) -> list[QuarantinedFile]:
-    """Return the files of candidates newer than the champion that were rejected for their data, or
-    rolled back.
+    """Return the files of candidates that were rejected for their data or rolled back; ticks skip
+    these files.
+
+    The files of candidates newer than the champion are looked up in the registry. The files of
+    older candidates are listed in the known lineages.
 
     Args:
-        state: State of the retraining, which lists the candidates that were put aside.
-        known: Lineages of the champion and of the held candidate; their files are not skipped.
-        registry: Registry that contains the lineages of these candidates.
+        state: State of the retraining, which lists the rejected and rolled-back candidates.
+        known: Lineages of the champion and of the held candidate; their files are never skipped.
+        registry: Registry that contains the lineages of the rejected and rolled-back candidates.
         folder: Folder for downloaded lineages.
 
     Raises:

@@ -1,13 +1,15 @@
-"""Store a candidate's state in the registry, next to the candidate's package: everything that the
-next tick needs to continue learning, and that serving does not need.
+"""Store a candidate's state in the registry, next to the candidate's model package.
+
+The state contains everything that the next tick needs to continue learning:
 
 ```
-continual/lineage.json        what the candidate has learned, from which files
-continual/experiment.yaml     the experiment that trained it
-continual/stages/<key>/…      both roles' last stages: tensors and checksums
+continual/lineage.json        what the candidate has learned, and from which files
+continual/experiment.yaml     the experiment that trained the candidate
+continual/stages/<key>/…      the last stages of teacher and student: tensors and checksums
 ```
-The state belongs to the teacher's version: the student's package contains only what is needed for
-serving.
+
+The state is stored in the teacher's version, because the student's package contains only the files
+that serving needs.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ _LINEAGE, _EXPERIMENT, _STAGES = "lineage.json", "experiment.yaml", "stages"
 
 @dataclass(frozen=True)
 class Registered:
-    """A registered pair with its state.
+    """A pair of teacher and student from the registry, with the state to continue learning from.
 
     Attributes:
         pair: Versions of teacher and student.
@@ -61,8 +63,9 @@ class Registered:
         return stage_keys(self.lineage)
 
     def restore(self, store: StageStore) -> None:
-        """Put the pair's stages into a stage store that lacks them: the store of another cluster,
-        or one that was cleaned up.
+        """Put the pair's stages into a stage store that lacks them.
+
+        A stage store lacks them after a clean-up, or if it is the store of another cluster.
 
         Raises:
             StorageUnavailableError: The store cannot be read or written.
@@ -75,8 +78,8 @@ class Registered:
         """Return the networks of teacher and student, on the CPU.
 
         Raises:
-            UserInputError: The file of a pre-trained extractor's weights has changed; these weights
-                are not part of a stage.
+            UserInputError: The weights file of a pre-trained extractor has changed. Stages do not
+                contain such weights.
         """
         now = weights_of(self.experiment)
         for role in ROLES:
@@ -99,13 +102,13 @@ class Registered:
 
 
 def stage_keys(lineage: Lineage) -> dict[Role, str]:
-    """Return the keys of a learned lineage's last stages, by role."""
+    """Return the keys of the last stages that a lineage records, by role."""
     assert lineage.learned is not None  # noqa: S101 - only drafts have None here
     return {"teacher": lineage.learned.teacher, "student": lineage.learned.student}
 
 
 def write_state(folder: Path, lineage: Lineage, experiment: Experiment, store: StageStore) -> None:
-    """Write a candidate's state into its teacher's package.
+    """Write a candidate's state into the package of the candidate's teacher.
 
     Raises:
         OrchestratorError: A stage is no longer in the store.

@@ -1,10 +1,10 @@
 """Decide when to try the files of a rejected candidate again, and with which seed.
 
-A candidate that was rejected for no fault of its data may have been unlucky with its seed, or with
-the images by which it was judged. Its files still count as new. As soon as more files have arrived,
-or the experiment or the gate is configured differently, the next candidate learns from all new
-files. Until then, the same files are tried again only after some time, with another seed, and only
-a few times.
+If the data did not cause the rejection, the candidate may have had an unlucky seed or unlucky
+held-out images. Its files then still count as new. The next candidate learns from all new files as
+soon as more files have arrived, or the configuration of the experiment or of the gate has changed.
+Until then, the same files are tried again only after some time, with another seed, and only a few
+times.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _NOT_LEARNED_BY = {"name", "scenario", "execution", "store", "tracking"}
 
 @dataclass(frozen=True)
 class Attempt:
-    """A candidate before its training, with the decision whether it is trained now.
+    """A candidate that has not been trained yet, with the decision whether to train it now.
 
     Attributes:
-        files: New files that the candidate would learn from (see `file_id`).
+        files: Identifiers of the new files that the candidate would learn from (see `file_id`).
         num_retries: Number of retries with other seeds, including this attempt.
-        settings: Identity of the experiment and the gate.
-        waits: Reason to wait; empty if the candidate learns now.
+        settings: Digest of the settings of the experiment and the gate.
+        waits: Reason to wait; empty if the candidate is trained now.
     """
 
     files: tuple[str, ...]
@@ -41,8 +41,9 @@ class Attempt:
     waits: str = ""
 
     def repeats(self, tried: Tried | None) -> bool:
-        """Return whether the same candidate was judged by the same images before, so that judging
-        it again is not another chance to pass.
+        """Return whether an equal candidate was already judged by the same images.
+
+        Judging an equal candidate again gives it no further chance to pass by luck.
         """
         return tried is not None and (self.files, self.num_retries, self.settings) == (
             tried.files,
@@ -59,15 +60,16 @@ class Attempt:
 def next_attempt(
     state: State, found: Scan, plan: ChangePlan, retraining: Retraining, now: float
 ) -> Attempt:
-    """Return the next attempt, which says whether a candidate learns now, and with which seed.
+    """Return the next attempt, which determines whether a candidate is trained now, and with which
+    seed.
 
     Args:
         state: State of the retraining, including the last rejected attempt.
         found: Scan of the source.
-        plan: Plan that learns something.
+        plan: Plan of the tick, with classes to learn.
         retraining: Configuration of the retraining, including the number of retries and the time
             between them.
-        now: Seconds since 1970.
+        now: Present time in seconds since 1970.
     """
     reactions, tried = retraining.reactions, state.tried
     learned = {*map(str, plan.new_classes), *plan.refreshed}
@@ -97,12 +99,12 @@ def next_attempt(
 
 
 def tried_with(attempt: Attempt, rejected: ModelPair, now: float) -> Tried:
-    """Return the state's record of an attempt whose candidate is rejected."""
+    """Return the record of a rejected attempt for the retraining's state."""
     return Tried(rejected, now, attempt.files, attempt.num_retries, attempt.settings)
 
 
 def settings_of(retraining: Retraining) -> str:
-    """Return the identity of the settings by which a candidate is trained and judged."""
+    """Return a digest of the settings by which a candidate is trained and judged."""
     tree = {
         "experiment": retraining.experiment.model_dump(mode="json", exclude=_NOT_LEARNED_BY),
         "gate": retraining.gate.model_dump(mode="json"),

@@ -1,5 +1,6 @@
-"""Scan the source for new, changed and missing files since the champion learned. Only new files are
-read.
+"""Compare the files of the source with a champion's lineage: find new, changed and missing files.
+
+Unchanged files and files that may still be growing are not read.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _PARQUET = ".parquet"
 
 @dataclass(frozen=True)
 class NewFile:
-    """A file that the champion does not know.
+    """A file that is not in the champion's lineage.
 
     Attributes:
         name: Path within the source.
@@ -46,7 +47,7 @@ class NewFile:
     num_held_out: Mapping[str, int] | None = None
 
     def taken(self, delivery: int) -> TakenFile:
-        """Return the file as an entry of the next lineage."""
+        """Return the file as an entry of the next candidate's lineage."""
         num_images = {label: len(digests) for label, digests in self.digests.items()}
         return TakenFile(
             name=self.name,
@@ -65,13 +66,13 @@ class Scan:
 
     Attributes:
         kept: Files of the lineage that are present and unchanged, under their current names.
-        new: Settled files that are not in the lineage.
+        new: Complete files that are not in the lineage.
         changed: Files of the lineage whose content has changed.
         vanished: Files of the lineage that are missing.
         unsettled: Names of new files that may still be growing.
         rewritten: Files of the lineage that are being rewritten.
-        quarantined: Skipped files.
-        modified: When each present Parquet file was written, in seconds since 1970.
+        quarantined: Files that are skipped until they change.
+        modified: Modification time of each present Parquet file, in seconds since 1970.
     """
 
     kept: Sequence[TakenFile] = ()
@@ -85,7 +86,7 @@ class Scan:
 
     @property
     def num_files(self) -> int:
-        """Count the files that are present and settled."""
+        """Count the files that are present and no longer growing."""
         return len(self.kept) + len(self.new) + len(self.changed) + len(self.quarantined)
 
     def new_images(self) -> dict[str, int]:
@@ -96,8 +97,9 @@ class Scan:
         return dict(counts)
 
     def num_held_out(self, fraction: float) -> dict[str, int]:
-        """Count the held-out images of known and new files, by class, as far as the numbers are
-        recorded.
+        """Count the held-out images of known and new files by class.
+
+        Known files whose lineage entry lacks the number of held-out images are not counted.
         """
         counts: Counter[str] = Counter()
         for file in self.kept:
@@ -114,17 +116,17 @@ def scan(
     now: float | None = None,
     set_aside: Sequence[QuarantinedFile] = (),
 ) -> Scan:
-    """List the source, and read its new files.
+    """List the source, read its new files, and compare the source with a lineage.
 
     A file with the same name, size and time as in the lineage is considered unchanged and is not
     read again.
 
     Args:
-        source: The source.
+        source: Configuration of the source.
         lineage: Lineage to compare with.
-        quarantined: Files to skip, recognised by their content.
-        now: Seconds since 1970; None means now.
-        set_aside: Files to skip without reading them.
+        quarantined: Files to skip after reading, because they have the content of a rejected file.
+        now: Present time in seconds since 1970; None means now.
+        set_aside: Files to skip without reading, because they killed an earlier tick.
 
     Raises:
         DataError: The folder does not exist, or a new file is invalid.
@@ -176,12 +178,13 @@ def scan(
 
 
 def list_new(source: SourceConfig, lineage: Lineage, now: float | None = None) -> list[SourceFile]:
-    """List the settled files that a scan reads, by name.
+    """List the complete files that are new or changed compared with a lineage, sorted by name;
+    `scan` reads these files.
 
     Args:
-        source: The source.
+        source: Configuration of the source.
         lineage: Lineage to compare with.
-        now: Seconds since 1970; None means now.
+        now: Present time in seconds since 1970; None means now.
 
     Raises:
         DataError: The folder does not exist.
@@ -199,11 +202,12 @@ def list_new(source: SourceConfig, lineage: Lineage, now: float | None = None) -
 
 
 def list_unlabeled(source: SourceConfig, now: float | None = None) -> list[SourceFile]:
-    """List the settled Parquet files without labels, by name; empty if none are configured.
+    """List the complete Parquet files without labels, sorted by name; empty if their folder is not
+    configured.
 
     Args:
-        source: The source.
-        now: Seconds since 1970; None means now.
+        source: Configuration of the source.
+        now: Present time in seconds since 1970; None means now.
 
     Raises:
         DataError: The folder does not exist.
@@ -223,11 +227,13 @@ def list_unlabeled(source: SourceConfig, now: float | None = None) -> list[Sourc
 def take_unlabeled(
     source: SourceConfig, files: Sequence[SourceFile], known: Sequence[UnlabeledTakenFile]
 ) -> list[UnlabeledTakenFile]:
-    """Return the present files without labels, known files first and in their earlier order, so
-    that results computed from their images are reused.
+    """Return the lineage entries of the present files without labels.
+
+    Known files come first, in their earlier order, so that results computed from their images are
+    reused.
 
     Args:
-        source: The source.
+        source: Configuration of the source.
         files: Files found in the source.
         known: Files from which the champion learned. A file with the same name, size and time is
             considered unchanged and is not read again.
@@ -262,12 +268,12 @@ def _is_settled(
 
 
 def looks_the_same(file: SourceFile, known: TakenFile | UnlabeledTakenFile) -> bool:
-    """Return whether a listed file looks unchanged since it became known, without reading it."""
+    """Return whether a listed file has the size and modification time that the lineage records."""
     return file.num_bytes == known.num_bytes and file.modified == known.modified
 
 
 def held_out_of(digests: Mapping[str, Sequence[bytes]], fraction: float) -> dict[str, int]:
-    """Count the distinct images that are never learned from, by class.
+    """Count the distinct held-out images, which no model learns from, by class.
 
     Args:
         digests: Digests of the images, by class.

@@ -1,4 +1,6 @@
-"""Reconcile journal and registry: finish interrupted moves, and follow moves made by hand."""
+"""Make the journal and the registry agree: finish interrupted alias changes, and adopt changes of
+the champion that a person made in MLflow.
+"""
 
 from __future__ import annotations
 
@@ -24,18 +26,18 @@ logger = logging.getLogger(__name__)
 
 
 class Registry(Protocol):
-    """Registry of models and their aliases."""
+    """Registry of model pairs and their aliases, as far as promotions use it."""
 
     def holder_of(self, alias: Alias) -> ModelPair | None:
-        """Return the pair that has an alias; None if no version has it."""
+        """Return the pair that has an alias; None if no version has the alias."""
         ...
 
     def give(self, alias: Alias, pair: ModelPair | None) -> None:
-        """Move an alias to a pair; None removes it."""
+        """Move an alias to a pair, or remove the alias if the pair is None."""
         ...
 
     def note(self, note: Note) -> None:
-        """Write a pair's state, the reason for the state, and who decided."""
+        """Write a pair's state, the reason for the state, and who decided, to the registry."""
         ...
 
     def state_of(self, pair: ModelPair) -> str:
@@ -43,26 +45,32 @@ class Registry(Protocol):
         ...
 
     def predecessor_of(self, pair: ModelPair) -> ModelPair | None:
-        """Return the champion from which a pair continued learning; None for a first pair."""
+        """Return the champion from which a pair continued learning; None if the pair started from
+        scratch.
+        """
         ...
 
     def has(self, pair: ModelPair) -> bool:
-        """Return whether both versions of a pair still exist: people delete old versions."""
+        """Return whether both versions of a pair still exist, as people may delete old versions."""
         ...
 
 
 def settle(lease: Lease, registry: Registry) -> None:
-    """Make journal and registry agree: finish interrupted moves, and follow a person who has moved
-    the champion's alias by hand.
+    """Make journal and registry agree at the beginning and end of each tick.
 
-    A holder of the lease may sleep while it updates the registry, count as dead, wake up and write
-    the rest of its update. An alias, or a state of the champion, that only such a late writer can
-    have set is reverted here, at the beginning and the end of each tick. Deleted versions are
-    forgotten, except for the champion: see `check_champion`.
+    Interrupted changes are finished. If a person has moved the champion's alias by hand, the new
+    champion is adopted.
+
+    A lease holder may sleep while it updates the registry, and count as dead. When it wakes up, it
+    writes the rest of its update. This function reverts such late writes to aliases and to the
+    champion's state.
+
+    Deleted versions are dropped from the state, except for the champion: see `check_champion`.
 
     Raises:
-        UserInputError: The alias was given to a version that was not made by a retraining.
-        LeaseLostError: Another process has taken over.
+        UserInputError: A person gave the champion's alias to a version that was not made by a
+            retraining.
+        LeaseLostError: Another process has taken over the lease.
         TransientError: Journal or registry does not answer.
     """
     state = without_deleted(lease.state, registry)
@@ -89,7 +97,7 @@ def settle(lease: Lease, registry: Registry) -> None:
         ):
             tell(lease, registry, state)
     elif moved is None:
-        return  # a removed alias is not a move: it does not say which version should be champion
+        return  # a removed alias names no new champion
     elif moved in state.late_tellers:
         logger.warning(
             "%s was made champion by a process that had counted as dead; the champion is %s again",
@@ -109,9 +117,11 @@ def settle(lease: Lease, registry: Registry) -> None:
 
 
 def _adopt(lease: Lease, registry: Registry, before: State, moved: ModelPair) -> None:
-    """Record that a person has moved the champion's alias. A move to an older version is a
-    rollback: otherwise the next tick would learn from the same files and promote the same model
-    again. A held candidate is dropped, as it does not follow the new champion.
+    """Record in the journal that a person has moved the champion's alias to another pair.
+
+    A move to an older version is treated as a rollback. Otherwise the next tick would learn from
+    the same files and promote the same model again. A held candidate is superseded, because it did
+    not continue learning from the new champion.
     """
     challenger = registry.holder_of(CHALLENGER)
     if before.held is not None and challenger == before.held.pair:
@@ -156,11 +166,13 @@ def _moved_back(registry: Registry, champion: ModelPair, after: State) -> State:
 
 
 def check_champion(state: State, registry: Registry) -> None:
-    """Check that the champion has its alias, or that there has never been a champion.
+    """Check that the champion still has the alias `champion`, or that there has never been a
+    champion.
 
     Raises:
-        UserInputError: The champion was deleted, or its alias removed. Learning a first champion
-            again would lose every class whose images were deleted.
+        UserInputError: The champion was deleted, or its alias was removed. The tick must not train
+            a new first champion, because classes whose images were deleted could not be learned
+            again.
         TransientError: The registry does not answer.
     """
     if state.champion is None or registry.holder_of(CHAMPION) is not None:
@@ -175,7 +187,9 @@ def check_champion(state: State, registry: Registry) -> None:
 
 
 def tell(lease: Lease, registry: Registry, state: State) -> None:
-    """Apply a state to the registry, then record in the journal that the registry agrees."""
+    """Write a state's aliases and notes to the registry, then record in the journal that both
+    agree.
+    """
     lease.check()
     for note in state.notes:
         logger.info("%s: %s (%s)", note.pair, note.state.value, note.reason)
@@ -185,21 +199,25 @@ def tell(lease: Lease, registry: Registry, state: State) -> None:
     registry.give(PREVIOUS, state.previous)
     if (
         state.champion is not None
-    ):  # None must not be written: a late writer would take the alias from a first champion
-        registry.give(CHAMPION, state.champion)  # last, when all other aliases are set
+    ):  # a late writer must not remove the alias of a newer first champion
+        registry.give(CHAMPION, state.champion)  # set after all other aliases
     standing = {state.champion, state.held.pair if state.held else None}
     notes = tuple(note for note in state.notes if note.pair in standing)
     lease.write(EntryKind.SETTLED, replace(state, is_settled=True, notes=notes))
 
 
 def with_notes(before: State, *notes: Note) -> tuple[Note, ...]:
-    """Return the earlier notes about versions without a new note, then the new notes."""
+    """Return the earlier notes followed by the new notes; a new note replaces earlier notes about
+    the same pair.
+    """
     noted = {note.pair for note in notes}
     return (*(note for note in before.notes if note.pair not in noted), *notes)
 
 
 def of_superseded(before: State, follower: ModelPair) -> tuple[Note, ...]:
-    """Return the note that another version supersedes the held candidate."""
+    """Return a note that another pair supersedes the held candidate; empty if no other candidate is
+    held.
+    """
     held = before.held
     if held is None or held.pair == follower:
         return ()
@@ -207,14 +225,15 @@ def of_superseded(before: State, follower: ModelPair) -> tuple[Note, ...]:
 
 
 def newer(found: Iterable[PutAside], champion: ModelPair) -> tuple[PutAside, ...]:
-    """Return the candidates registered after a champion; the files of earlier ones are in the
-    champion's lineage.
+    """Return the candidates that were registered after a champion.
+
+    Older candidates are dropped, because the champion's lineage already covers their files.
     """
     return tuple(it for it in found if int(it.pair.student) > int(champion.student))
 
 
 def without_deleted(state: State, registry: Registry) -> State:
-    """Return the state without deleted versions, except for the champion."""
+    """Return the state without deleted versions; the champion is kept even if it was deleted."""
 
     def there(pair: ModelPair | None) -> ModelPair | None:
         return pair if pair is None or registry.has(pair) else None

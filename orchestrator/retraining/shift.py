@@ -1,9 +1,9 @@
-"""Test whether known classes look different now: a two-sample test on embeddings.
+"""Test whether known classes look different now, by a two-sample test on embeddings.
 
-Each dimension of the embeddings is put to a Kolmogorov-Smirnov test, and the smallest p-value
-times the number of dimensions (Bonferroni) decides. Among the tests that Rabanser et al. ("Failing
-Loudly", NeurIPS 2019) compare, this one needs the fewest samples. The test cannot tell whether a
-change is good or bad, only that a person should look at it.
+Each dimension of the embeddings is tested with a Kolmogorov-Smirnov test. The result is the
+smallest p-value times the number of dimensions (Bonferroni). Among the tests that Rabanser et al.
+("Failing Loudly", NeurIPS 2019) compare, this test needs the fewest samples. The test cannot
+distinguish good changes from bad ones, so a person should look at a detected shift.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ Embeddings = npt.NDArray[np.floating]
 
 
 def shift_p_value(known: Embeddings, new: Embeddings) -> float:
-    """Return the probability that embeddings differ this much by chance, without any change.
+    """Return the p-value of the hypothesis that known and new images have the same distribution of
+    embeddings.
 
     Args:
         known: Embeddings of learned images, (images, dimensions).
         new: Embeddings of images that have arrived, (images, dimensions).
 
     Returns:
-        A p-value in [0, 1]; small means shifted.
+        A p-value in [0, 1]; a small value indicates a shift.
     """
     from scipy.stats import (  # noqa: PLC0415
         ks_2samp,
@@ -45,7 +46,7 @@ def shift_p_value(known: Embeddings, new: Embeddings) -> float:
 
 
 def find_shifts(found: Scan, champion: Registered, retraining: Retraining) -> list[Finding]:
-    """Test every known class with enough new images for a shift.
+    """Test each known class that has enough new images, and return a finding for each shift.
 
     Raises:
         DataError: An image cannot be decoded.
@@ -63,7 +64,7 @@ def find_shifts(found: Scan, champion: Registered, retraining: Retraining) -> li
         held_out_only=False,
     )
     deliveries = {file.name: file.delivery for file in found.kept}
-    # only held-out images: a network embeds images that it has learned from differently
+    # use only held-out images: a network embeds images that it learned from differently
     known = _images(
         retraining,
         deliveries,
@@ -93,13 +94,13 @@ def _images(
     last_delivery: Mapping[str, int],
     held_out_only: bool,
 ) -> dict[str, npt.NDArray[np.uint8]]:
-    """Return images of some classes, at most as many of each class as the test uses.
+    """Return images of some classes, at most `shift_test.max_images` for each class.
 
     Args:
         retraining: Configuration of the retraining, including the source.
-        deliveries: Number of each file's delivery.
-        last_delivery: For each class, the last delivery to use.
-        held_out_only: Whether to use only images from which nothing was learned.
+        deliveries: Delivery number of each file, by file name.
+        last_delivery: Classes to return; for each class, the last delivery whose images are used.
+        held_out_only: Whether to use only held-out images, which no model learned from.
     """
     source, limit = retraining.source, retraining.shift_test.max_images
     shape, max_pixels = source.shape, retraining.experiment.data.max_image_pixels

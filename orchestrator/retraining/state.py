@@ -1,5 +1,7 @@
-"""The state of a retraining, as each entry of its journal stores it: the holders of the aliases,
-the held candidate, and the rejected candidate whose files are tried again.
+"""Define the state of a retraining, which each journal entry stores.
+
+The state consists of the model pairs that have aliases, the held candidate, and the candidates
+whose files are skipped or tried again.
 """
 
 from __future__ import annotations
@@ -18,11 +20,11 @@ _VERSION = re.compile(r"[0-9]{1,18}")
 
 @dataclass(frozen=True)
 class ModelPair:
-    """A teacher and its student in the registry.
+    """The versions of a teacher and of its student in the registry.
 
     Attributes:
-        teacher: Version of NAME-teacher.
-        student: Version of NAME-student.
+        teacher: Version of the model NAME-teacher.
+        student: Version of the model NAME-student.
     """
 
     teacher: str
@@ -34,13 +36,13 @@ class ModelPair:
 
 @dataclass(frozen=True)
 class Note:
-    """A version's new state, to be written to the registry after the journal.
+    """A new state of a model pair, which is first recorded in the journal and then in the registry.
 
     Attributes:
-        pair: The versions.
-        state: New state of the versions.
+        pair: The versions of teacher and student.
+        state: The new state.
         reason: Reason for the new state.
-        by: Who decided: `gate`, or a person as user@host; empty if the state only follows from a
+        by: Who decided: `gate`, or a person as user@host. Empty if the state follows from a
             decision about another version.
     """
 
@@ -52,15 +54,15 @@ class Note:
 
 @dataclass(frozen=True)
 class Held:
-    """The candidate about which the gate could not decide.
+    """A candidate about which the gate could not decide, and which is kept for a later verdict.
 
     Attributes:
         pair: Versions of the candidate, which continued learning from the champion.
-        is_asked: Whether a person decides; otherwise the gate may decide on further held-out
-            images.
+        is_asked: Whether a person must decide; otherwise the gate judges again when more held-out
+            images have arrived.
         reason: Why the gate could not decide.
-        judged_files: Files that arrived after the candidate learned, and whose held-out images were
-            already used to judge the candidate (see `file_id`).
+        judged_files: Identifiers (see `file_id`) of files that arrived after the candidate learned
+            and that were already used to judge it.
     """
 
     pair: ModelPair
@@ -71,15 +73,16 @@ class Held:
 
 @dataclass(frozen=True)
 class Tried:
-    """The last candidate that was rejected for no fault of its data; its files count as new.
+    """The last candidate that was rejected although its data was not to blame; its files count as
+    new.
 
     Attributes:
         pair: Versions of the candidate.
         at: Time of the rejection, in seconds since 1970.
-        files: New files that the candidate learned from (see `file_id`).
+        files: Identifiers of the new files that the candidate learned from (see `file_id`).
         num_retries: Number of retries with the same files, each with another seed.
-        settings: Identity of the experiment and the gate by which the candidate was trained and
-            judged.
+        settings: Digest of the settings of the experiment and the gate by which the candidate was
+            trained and judged.
     """
 
     pair: ModelPair
@@ -95,8 +98,8 @@ class PutAside:
 
     Attributes:
         pair: Versions of the candidate.
-        files: Files to skip (see `file_id`); empty means all from which the champion has not
-            learned.
+        files: Identifiers of the files to skip (see `file_id`). Empty means all files of the
+            candidate that the champion has not learned from.
     """
 
     pair: ModelPair
@@ -105,24 +108,25 @@ class PutAside:
 
 @dataclass(frozen=True)
 class State:
-    """Holders of the aliases, and candidates that are not decided yet.
+    """State of a retraining: the pairs that have aliases, and the candidates without a final
+    decision.
 
-    The fields after `late_tellers` are missing in journals of versions that could not hold
-    candidates.
+    Journals of earlier versions of this program lack the fields after `late_tellers`.
 
     Attributes:
-        champion: The models in use; None before the first champion.
+        champion: The pair in use; None before the first champion.
         previous: The champion before the present one; None if there was none.
-        challenger: The held candidate; without one, the last rejected or rolled-back pair.
+        challenger: The held candidate. Without a held candidate, the last rejected or rolled-back
+            pair.
         is_settled: Whether the registry agrees with this state.
-        late_tellers: Versions to which a former holder of the lease may still move the champion's
-            alias: it counted as dead while it updated the registry, and may wake up.
+        late_tellers: Pairs to which a former lease holder may still move the champion's alias. Such
+            a holder counted as dead while it updated the registry, and may wake up.
         held: The candidate about which the gate could not decide; None if there is none.
         put_aside: Candidates whose files are skipped; all are newer than the champion.
         tried: The last candidate whose files are tried again; None if there is none.
-        num_verdicts: Number of verdicts of the gate on candidates that are not decided yet.
-        notes: Notes for the registry about champion and held candidate and, until they are written
-            there, about other versions.
+        num_verdicts: Number of gate verdicts since the last final decision.
+        notes: Notes for the registry. Notes about the champion and the held candidate are kept;
+            other notes are dropped after they are written.
     """
 
     champion: ModelPair | None = None
@@ -138,14 +142,14 @@ class State:
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> State:
-        """Return the state from its JSON values."""
+        """Return the state that a journal entry stores as JSON values."""
         pairs = {
             name: _pair(values[name]) if values[name] else None
             for name in ("champion", "previous", "challenger")
         }
         challenger = pairs["challenger"]
-        # In journals of earlier versions, this names the pair that was last rejected or rolled
-        # back, whose files are skipped.
+        # In journals of earlier versions, the challenger is the last rejected or rolled-back pair,
+        # whose files are skipped.
         put_aside = (
             tuple(PutAside(**_record(found)) for found in values["put_aside"])
             if "put_aside" in values
@@ -167,13 +171,15 @@ class State:
 
 
 def file_id(sha256: str) -> str:
-    """Return a file's short name in a state: the beginning of its digest, to keep entries small."""
+    """Return the identifier of a file in a state: a prefix of its digest, to keep journal entries
+    small.
+    """
     return sha256[:_ID_LENGTH]
 
 
 def _pair(values: Mapping[str, Any]) -> ModelPair:
-    """Return the pair, with its versions checked: the versions become parts of paths and
-    addresses.
+    """Return a model pair, after checking the versions, because versions become parts of paths and
+    URLs.
     """
     for version in values.values():
         if not isinstance(version, str) or not _VERSION.fullmatch(version):
@@ -183,7 +189,7 @@ def _pair(values: Mapping[str, Any]) -> ModelPair:
 
 
 def _record(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a record with a pair; JSON stores its tuples as lists."""
+    """Return the fields of a record: the model pair is parsed, and JSON lists become tuples."""
     plain = {
         key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
     }

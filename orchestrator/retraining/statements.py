@@ -1,10 +1,13 @@
-"""Statistical statements about accuracies, with bounds that depend on the number of images.
+"""Statistical statements about accuracies, with confidence bounds that depend on the number of
+images.
 
-Bounds of a share are Clopper and Pearson's exact ones for a binomial share (Biometrika 1934,
-through SciPy's beta distribution). The difference between two models on the same images is the
-gained share minus the lost share; its bounds combine theirs by the method of variance estimates
-recovery (Zou & Donner, Statistics in Medicine 2008). All classes weigh the same, so the sample size
-is Kish's effective sample size. `benchmarks/gate.py` measures how often the statements are wrong.
+The bounds of a share are the exact binomial bounds of Clopper and Pearson (Biometrika 1934),
+computed with SciPy's beta distribution. The difference between two models on the same images is the
+gained share minus the lost share. Its bounds combine the bounds of both shares by the method of
+variance estimates recovery (Zou & Donner, Statistics in Medicine 2008).
+
+All classes have equal weight, so the sample size is Kish's effective sample size.
+`benchmarks/gate.py` measures how often the statements are wrong.
 """
 
 from __future__ import annotations
@@ -26,8 +29,8 @@ class Bounds:
 
     Attributes:
         value: The measured value.
-        lower: The true value is below this with a probability of at most the risk.
-        upper: The true value is above this with a probability of at most the risk.
+        lower: Lower bound; the true value is smaller with a probability of at most the risk.
+        upper: Upper bound; the true value is larger with a probability of at most the risk.
     """
 
     value: float
@@ -43,14 +46,15 @@ class Statement(Protocol):
 
         Args:
             risk: Probability that the true value is beyond a bound, in (0, 0.5].
-            factor: Compute the bounds for this many times as many images with the same result.
+            factor: Factor by which the number of images is multiplied, with an unchanged result,
+                before the bounds are computed.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Share:
-    """A share of the images, each class weighing the same.
+    """The share of images for which a flag is true, with equal weight for each class or task.
 
     Attributes:
         rate: The share, in [0, 1].
@@ -62,10 +66,10 @@ class Share:
 
     @classmethod
     def of(cls, flags: Flags, strata: Strata) -> Share:
-        """Return the mean over strata of the share of flags that are true.
+        """Return the share of true flags, averaged over the strata with equal weight.
 
         Args:
-            flags: (images,), at least one.
+            flags: (images,), one flag for each image; at least one image.
             strata: (images,), the class or task of each image.
         """
         weights = balanced_weights(strata)
@@ -85,7 +89,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Difference:
-    """The accuracy of one model minus that of another, on the same images.
+    """The accuracy of one model minus the accuracy of another model, on the same images.
 
     Attributes:
         gained: Share of images that only the first model classifies correctly.
@@ -119,7 +123,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Shortfall:
-    """The amount by which a share is below a known number, such as earlier accuracies.
+    """The amount by which a measured share is below a known number, such as an earlier accuracy.
 
     Attributes:
         known: The known number, in [0, 1].
@@ -130,14 +134,12 @@ class Shortfall:
     share: Share
 
     def bounds(self, risk: float, factor: float = 1.0) -> Bounds:
-        """Return by how much the measured share falls short of the known number, with the bounds of
-        the difference.
-        """
+        """Return the known number minus the measured share, with its confidence bounds."""
         left = self.share.bounds(risk, factor)
         return Bounds(self.known - left.value, self.known - left.upper, self.known - left.lower)
 
 
 def balanced_weights(strata: Strata) -> Float64[np.ndarray, " images"]:
-    """Return a weight for each image; all strata weigh the same, and the weights sum to 1."""
+    """Return a weight for each image; all strata have equal weight, and the weights sum to 1."""
     _, inverse, counts = np.unique(strata, return_inverse=True, return_counts=True)
     return np.asarray(1 / (len(counts) * counts[inverse]))

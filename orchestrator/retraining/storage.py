@@ -1,8 +1,8 @@
-"""Store small files by which several processes coordinate. Coordination needs only one guarantee:
-of several processes that create the same file, one succeeds.
+"""Store the small files by which several processes coordinate.
 
-Object stores and local disks guarantee that through `obstore`; pyarrow's filesystems, which the
-stage store uses, do not.
+Coordination needs one guarantee: if several processes create the same file, exactly one succeeds.
+`obstore` provides this guarantee for object stores and local disks. The filesystems of pyarrow,
+which the stage store uses, do not provide it.
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ from orchestrator.masking import hide, shown
 
 
 class Storage(Protocol):
-    """Files by name, in one folder. Each method raises `StorageUnavailableError` if the storage
-    does not answer.
+    """Storage of files in one folder, addressed by name.
+
+    Each method raises `StorageUnavailableError` if the storage does not answer.
     """
 
     def create(self, name: str, content: bytes) -> bool:
-        """Write a new file; return False, and write nothing, if it exists."""
+        """Write a new file and return True; return False, and write nothing, if the file exists."""
         ...
 
     def write(self, name: str, content: bytes) -> None:
@@ -40,7 +41,7 @@ class Storage(Protocol):
         ...
 
     def read(self, name: str) -> bytes | None:
-        """Return a file's whole content; None if it does not exist."""
+        """Return a file's whole content; None if the file does not exist."""
         ...
 
     def names(self, prefix: str) -> list[str]:
@@ -48,7 +49,9 @@ class Storage(Protocol):
         ...
 
     def age_seconds(self, name: str) -> float | None:
-        """Return the age of a file by the storage's own clock; None if it does not exist."""
+        """Return the age of a file in seconds, by the storage's clock; None if the file does not
+        exist.
+        """
         ...
 
     def remove(self, name: str) -> None:
@@ -64,8 +67,8 @@ class ObjectStorage:
 
         Args:
             uri: An absolute local path, created if missing, or an address as for the stage store.
-                Of the address's query, `endpoint_override`, `region` and `scheme` are used;
-                credentials may stand before its `@`.
+                The address may have the query options `endpoint_override`, `region` and `scheme`,
+                and credentials before an `@`.
 
         Raises:
             UserInputError: This kind of address is not supported.
@@ -90,8 +93,8 @@ class ObjectStorage:
             try:
                 obstore.put(self._store, name, content, mode="create")
             except AlreadyExistsError:
-                # A request is repeated if its answer got lost; it then finds the file that the
-                # first request created.
+                # If the answer to a request is lost, obstore repeats the request. The repeated
+                # request then finds the file that the first request created.
                 return self._read(name) == content
         return True
 
@@ -173,8 +176,10 @@ def _remote(address: Address) -> ObjectStore:
 
 
 def _s3_keys(address: Address) -> dict[str, str]:
-    """Return the credentials that pyarrow would use for the stage store but obstore does not find
-    itself: those in the address, or those of a profile in the AWS files.
+    """Return the credentials in the address, or those of a profile in the AWS credentials file.
+
+    pyarrow, which the stage store uses, finds both kinds of credentials itself, but obstore does
+    not.
     """
     if address.user_info:
         return {"access_key_id": address.user, "secret_access_key": address.password}

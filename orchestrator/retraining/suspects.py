@@ -1,9 +1,9 @@
-"""Set aside a file that killed a tick.
+"""Set aside the files that kill a tick.
 
-The holder of the lease notes which new files it is about to read, and removes the note when it ends
-normally. So a tick that finds a note knows that the note's writer was killed, but not which file
-killed it. The tick reads each file of the note in a separate process, and sets aside the files that
-kill that process. These files are skipped and reported until they change.
+Before the lease holder reads new files, it lists the files in a note. It removes the note when it
+ends normally. If a tick finds a note, the note's writer was killed, and one of the listed files may
+be the cause. The tick reads each listed file in a separate process. Files that kill this process
+are skipped and reported until they change.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _REASON = "reading the file killed a tick"
 
 @dataclass(frozen=True)
 class SetAside:
-    """Files of a source that are skipped.
+    """Files of a source that are skipped because they killed a tick.
 
     Attributes:
-        labeled: Files of `source.path`.
-        unlabeled: Names of files of `source.unlabeled.path`.
+        labeled: Files in the folder `source.path`.
+        unlabeled: Names of files in the folder `source.unlabeled.path`.
     """
 
     labeled: Sequence[QuarantinedFile] = ()
@@ -48,7 +48,7 @@ class _NewFile:
 
     Attributes:
         uri: Folder of the file.
-        file: The file as listed.
+        file: Name, size and modification time of the file.
         has_labels: Whether the file has labels.
     """
 
@@ -58,8 +58,8 @@ class _NewFile:
 
     @property
     def identity(self) -> str:
-        """Return an identifier that changes when the file changes; it does not contain the file's
-        address.
+        """Return an identifier that changes when the file changes and that does not reveal the
+        file's address.
         """
         file = self.file
         values = [self.has_labels, file.name, file.num_bytes, file.modified]
@@ -69,11 +69,11 @@ class _NewFile:
 def begin_reading(
     storage: Storage, token: int, retraining: Retraining, lineage: Lineage
 ) -> SetAside:
-    """Note which files a tick is about to read, and return those that it must not read.
+    """Note which files a tick is about to read, and return the files that the tick must skip.
 
     Args:
         storage: Storage of the journal; this process holds the lease.
-        token: Token of the lease: a note with another token is from a killed tick.
+        token: Token of the lease: a note with another token was written by a killed tick.
         retraining: Configuration of the retraining, including the source.
         lineage: Lineage of the champion, whose files are not read again.
 
@@ -121,7 +121,9 @@ def _unknown(files: Iterable[SourceFile], known: dict[str, UnlabeledTakenFile]) 
 
 
 def _noted(storage: Storage, token: int) -> frozenset[str]:
-    """Return the files that a killed tick was about to read; empty if the note is corrupt."""
+    """Return the identifiers of the files that a killed tick was about to read; empty if the note
+    is corrupt.
+    """
     try:
         note: Any = json.loads(storage.read(READING_NOTE) or b"null")
     except (ValueError, RecursionError):
@@ -147,7 +149,7 @@ def _survives(it: _NewFile, retraining: Retraining) -> bool:
 
 
 def _quarantined(it: _NewFile) -> QuarantinedFile:
-    """Return the file as a scan lists it; its content is hashed but not parsed."""
+    """Return a skipped file's entry for a scan; the content is hashed but not parsed."""
     content = Folder(it.uri).content(it.file.name)
     return QuarantinedFile(
         name=it.file.name, sha256=hashlib.sha256(content).hexdigest(), reason=_REASON

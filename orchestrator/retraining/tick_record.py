@@ -1,5 +1,7 @@
-"""Store a short record of each tick as a tag in the registry. The history page uses the record for
-ticks that learned nothing, and for the findings of the tick that learned a version.
+"""Store a short record of each tick as a tag in the registry.
+
+The history page shows the records of ticks that learned nothing. For a tick that learned a version,
+the page shows the findings of the record.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ _MOST_MOVES = 10
 
 @dataclass(frozen=True)
 class FindingRecord:
-    """A finding in the source.
+    """A finding about the source, as text.
 
     Attributes:
         kind: See `FindingKind`.
@@ -39,9 +41,10 @@ class TickRecord:
         at: Time at which the tick ended.
         outcome: The outcome, as one word.
         reason: The reason for the outcome, as one sentence.
-        findings: Findings in the source.
+        findings: Findings about the source.
         num_omitted: Number of further findings that did not fit into a tag.
-        moves: Sentences that say which classes lose held-out images to which new ones.
+        moves: One sentence for each pair of an old and a new class: how many held-out images of the
+            old class are predicted as the new class.
         advice: Advice for a person; empty for none.
     """
 
@@ -80,8 +83,9 @@ class TickRecord:
         )
 
     def as_text(self) -> str:
-        """Return the record as a tag's text; long messages are truncated, and findings that do not
-        fit are counted.
+        """Return the record as the text of a tag.
+
+        Long messages are truncated. Findings that do not fit are omitted and counted.
         """
         short = replace(
             self,
@@ -96,7 +100,7 @@ class TickRecord:
 
 
 def read_tick_record(text: str) -> TickRecord | None:
-    """Return the record in a tag's text; None if it is empty or corrupt."""
+    """Return the record that a tag's text contains; None if the text is empty or corrupt."""
     try:
         values = json.loads(text)
         findings = [

@@ -1,5 +1,6 @@
-"""Events in the life of a version. One tag of the registry holds them all, because the tags for
-state and reason hold only the latest.
+"""Record every change of a version's state, in one tag of the registry.
+
+The tags for state and reason contain only the latest values.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ class VersionEvent:
         at: Time of the change.
         state: The new state, as one word.
         reason: The reason for the change, as one sentence.
-        decided_by: Who decided; empty if not recorded, or if the change follows from another
-            decision.
+        decided_by: Who decided; empty if not recorded, or if the change follows from a decision
+            about another version.
     """
 
     at: datetime
@@ -32,10 +33,11 @@ class VersionEvent:
 
 
 def with_event(text: str, event: VersionEvent) -> str:
-    """Append an event to those in a tag's text, and return the new text.
+    """Append an event to the events in a tag's text, and return the new text.
 
-    An event that repeats the last one is skipped. If the text gets too long for a tag, events after
-    the first are dropped, the oldest first: the first and the latest events are the most useful.
+    An event that repeats the last event is skipped. If the text gets too long for a tag, the oldest
+    events are dropped, except for the very first event: the first and the latest events are the
+    most useful.
     """
     event = replace(event, reason=_clipped(event.reason))
     events = read_events(text)

@@ -1,4 +1,4 @@
-"""States of a model version, and the aliases by which important versions are found."""
+"""States of a model version, and the aliases of champion, previous champion and challenger."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class VersionState(StrEnum):
     """States of a model version.
 
     ```
-                gate: promote                   another passes                another passes
+                gate: promote                   a new champion                a new champion
     CANDIDATE ───────────────▶ CHAMPION ─────────────────────▶ PREVIOUS ──────────────▶ RETIRED
       │   │                     ▲ ▲  │                            │                        │
       │   │                     │ │  └── rollback ─▶ ROLLED_BACK  │                        │
-      │   │                     │ └───── rollback, of the one after it ────────────────────┘
+      │   │                     │ └───── rollback of the next champion ────────────────────┘
       │   │ gate: hold, ask     │
       │   └──────────▶ HELD ────┤ gate: promote, on more images
       │                 │ │     │ a person approves
@@ -32,8 +32,9 @@ class VersionState(StrEnum):
     ```
 
     A person may also approve a REJECTED or ROLLED_BACK version as long as it continued learning
-    from the present champion. Aliases: the champion has `champion`, the one before it `previous`.
-    The held candidate has `challenger`; without one, the last rejected or rolled-back version.
+    from the present champion. The champion has the alias `champion`, and the champion before it has
+    `previous`. The held candidate has `challenger`. Without a held candidate, the last rejected or
+    rolled-back version has `challenger`.
     """
 
     CANDIDATE = "candidate"

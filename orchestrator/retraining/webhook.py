@@ -1,4 +1,4 @@
-"""Post the outcome of a tick to a webhook; a failure does not change the tick."""
+"""Post the outcome of a tick to a webhook; the tick succeeds even if posting fails."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ logger = logging.getLogger(__name__)
 
 
 def post_to_webhook(webhook: WebhookConfig, content: Mapping[str, object]) -> None:
-    """Post an outcome as JSON, with secrets in addresses masked, if a webhook is configured.
+    """Post an outcome as JSON if a webhook is configured; secrets in addresses are masked.
 
-    A failure is logged as a warning without the webhook's address, which is a secret.
+    A failure is logged as a warning. The warning omits the webhook's address, because the address
+    is a secret.
     """
     address = os.environ.get(
         webhook.url_variable, ""
-    ).strip()  # a Secret created from a file ends with a newline
+    ).strip()  # strip the newline at the end of a Secret that was created from a file
     if not address:
         return
     if not address.startswith(("http://", "https://")):

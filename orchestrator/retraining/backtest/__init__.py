@@ -1,1 +1,1 @@
-"""Backtests of a retraining: past arrivals, injected wrong labels, and the gate's error rates."""
+"""Backtest a retraining: replay past arrivals, inject wrong labels, and count the gate's errors."""

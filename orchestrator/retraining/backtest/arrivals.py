@@ -1,4 +1,7 @@
-"""Group past files into arrivals, and put the arrivals in order."""
+"""Group the past files of a folder into arrivals, and order the arrivals for a replay.
+
+An arrival is a group of files that one tick finds together.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from orchestrator.data.growing_folder import Folder, SourceFile
 from orchestrator.errors import UserInputError
 from orchestrator.masking import shown
 
-_TOP = "."  # name of the arrival of files that are in no subfolder of the source
+_TOP = "."  # name of the arrival whose files are in no subfolder
 _FORMATS = {"day": "%Y-%m-%d", "hour": "%Y-%m-%d %H:00", "week": "%G-W%V"}
 
 
@@ -23,7 +26,7 @@ class Arrival:
     """Files that one tick finds together.
 
     Attributes:
-        name: The day, hour, week, file or folder by which the files are grouped.
+        name: Day, hour, week, file or folder that the files have in common.
         files: The files, sorted by name.
     """
 
@@ -37,11 +40,11 @@ class Arrival:
 
 
 def find_arrivals(uri: str, group_by: GroupBy) -> list[Arrival]:
-    """List the Parquet files of a folder as arrivals, in order.
+    """Group the Parquet files of a folder into arrivals, ordered as in `group_files`.
 
     Raises:
-        UserInputError: The folder or its Parquet files are missing, or there are fewer than two
-            arrivals.
+        UserInputError: The folder is missing or contains no Parquet file, or all files form a
+            single arrival.
         StorageUnavailableError: The folder does not answer.
     """
     listed = Folder(uri, "--backtest").names()
@@ -65,9 +68,9 @@ def find_arrivals(uri: str, group_by: GroupBy) -> list[Arrival]:
 
 
 def group_files(files: Sequence[SourceFile], group_by: GroupBy) -> list[Arrival]:
-    """Group files into arrivals, ordered by the modification times of their files.
+    """Group files into arrivals, ordered by the earliest modification time of each arrival's files.
 
-    Folders, which are usually named after a date, are ordered by name.
+    Arrivals that are grouped by folder are ordered by the folder's name, which is usually a date.
     """
     groups: dict[str, list[SourceFile]] = {}
     for file in sorted(files, key=lambda file: (file.modified, file.name)):
@@ -79,12 +82,13 @@ def group_files(files: Sequence[SourceFile], group_by: GroupBy) -> list[Arrival]
 
 
 def orders_of(num_arrivals: int, num_orders: int | None, seed: int) -> list[tuple[int, ...]]:
-    """Return the orders in which to replay arrivals, as positions in the order by date.
+    """Return the orders in which to replay arrivals; each order is a tuple of arrival indices.
 
     Args:
-        num_arrivals: Number of arrivals.
-        num_orders: Number of different shuffled orders, capped at the number that exist. None
-            means only the order by date.
+        num_arrivals: Number of arrivals. The index of an arrival is its position in the result of
+            `group_files`.
+        num_orders: Number of different shuffled orders to return; all possible orders are returned
+            if there are fewer. None returns only the unshuffled order.
         seed: Seed of the shuffling.
     """
     by_date = tuple(range(num_arrivals))

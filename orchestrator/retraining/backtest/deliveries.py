@@ -1,4 +1,7 @@
-"""Deliver past arrivals to the source folder of a replay; one arrival may get wrong labels."""
+"""Deliver past arrivals to the source folder of a replay; one arrival may get wrong labels.
+
+A replay runs one tick for each past arrival.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +22,10 @@ from orchestrator.retraining.backtest.wrong_labels import (
 
 
 class Deliveries:
-    """The past arrivals with their labels.
+    """Delivers the files of past arrivals to a folder, with correct or with wrong labels.
 
-    Local files are linked and never written; files in a bucket are downloaded once.
+    Local files are delivered as symbolic links and never changed. Files in a bucket are downloaded
+    once.
     """
 
     def __init__(self, uri: str, arrivals: Sequence[Arrival], downloads: Path) -> None:
@@ -29,8 +33,8 @@ class Deliveries:
 
         Args:
             uri: Folder of the arrivals.
-            arrivals: The arrivals, ordered by date.
-            downloads: Folder for copies of files from a bucket.
+            arrivals: The arrivals, as returned by `group_files`.
+            downloads: Folder for files that are downloaded from a bucket.
 
         Raises:
             DataError: A file is not a Parquet file of images and labels.
@@ -46,7 +50,9 @@ class Deliveries:
         }
 
     def num_images(self, arrival: Arrival) -> dict[str, int]:
-        """Count an arrival's images by class; numeric labels come first, in numeric order."""
+        """Return the number of an arrival's images by class; numeric labels come first, in numeric
+        order.
+        """
         counts = Counter(label for file in arrival.files for label in self._labels[file.name])
         return {label: counts[label] for label in sorted(counts, key=_natural)}
 
@@ -69,7 +75,7 @@ class Deliveries:
             arrival: Arrival to place.
             new: Classes that no earlier arrival has; at least two.
             share: Share of the new classes' images that get wrong labels.
-            seed: Seed of the choice.
+            seed: Seed for the choice of images and of their wrong labels.
             into: Target folder.
 
         Returns:
@@ -94,7 +100,10 @@ class Deliveries:
         return len(wrong), frozenset(digests)
 
     def _place(self, file: SourceFile, into: Path, labels: Mapping[int, str]) -> Path | None:
-        """Link a file, or write a relabelled copy and return its path."""
+        """Link a file and return None.
+
+        If `labels` is not empty, write a relabelled copy instead, and return the path of the copy.
+        """
         target = into / file.name
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -107,7 +116,7 @@ class Deliveries:
         return None
 
     def _local(self, file: SourceFile) -> Path:
-        """Return the path of a file on this machine, downloading it if necessary."""
+        """Return the local path of a file; a file in a bucket is downloaded first."""
         if self._downloads is None:
             return Path(self._folder.uri) / file.name
         path = self._downloads / file.name
@@ -127,7 +136,7 @@ class Deliveries:
 
 def _is_same(path: Path, file: SourceFile) -> bool:
     found = path.stat()
-    # a file system may store times less precisely than a bucket does
+    # compare times with a tolerance: a file system may store less precise times than a bucket
     return found.st_size == file.num_bytes and abs(found.st_mtime - file.modified) < 0.01
 
 

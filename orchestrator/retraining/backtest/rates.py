@@ -1,4 +1,8 @@
-"""Count the gate's errors in replays: false alarms and misses."""
+"""Count the gate's errors in replays.
+
+A false alarm is an arrival with correct labels that was not promoted. A miss is a champion that
+learned from wrong labels.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Rate:
-    """A count out of a total.
+    """Frequency of one kind of gate error.
 
     Attributes:
         count: Number of cases in which the error happened.
@@ -31,8 +35,10 @@ class Rate:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Return the exact binomial interval (Clopper and Pearson 1934) at `CONFIDENCE`, as if all
-        cases were independent; None if the total is 0.
+        """Return the exact binomial confidence interval of the share (Clopper and Pearson 1934).
+
+        The interval has the confidence level `CONFIDENCE` and treats all cases as independent.
+        Return None if the total is 0.
         """
         if not self.total:
             return None
@@ -42,7 +48,7 @@ class Rate:
         return float(found.low), float(found.high)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the rate's counts, share and interval as JSON values."""
+        """Return count, total, share and confidence interval as JSON values."""
         low, high = self.interval or (None, None)
         return {
             "count": self.count,
@@ -55,17 +61,18 @@ class Rate:
 
 @dataclass(frozen=True)
 class Tally:
-    """Totals over the replays with one gate setting and one share of wrong labels.
+    """Totals over all replays that share one gate setting and one share of wrong labels.
 
     Attributes:
-        setting: Override of the gate's configuration; empty means the gate of the file.
+        setting: Override of the gate's configuration; empty for the gate of the retraining file.
         wrong_labels: Share of wrong labels; 0 means none were injected.
         num_replays: Number of replays.
-        outcomes: Counts by outcome: all ticks count if no labels are wrong, otherwise only the
-            ticks that first found the wrong labels.
-        false_alarms: Ticks of replays without wrong labels that judged an arrival and did not
-            promote it; None with wrong labels.
-        misses: Replays in which a champion learned from wrong labels; None without wrong labels.
+        outcomes: Number of ticks by outcome. With wrong labels, only the ticks that first found the
+            wrong labels are counted.
+        false_alarms: Rate of ticks that judged an arrival without promoting a candidate; None for
+            replays with wrong labels.
+        misses: Rate of replays in which a champion learned from wrong labels; None for replays
+            without wrong labels.
     """
 
     setting: str
@@ -88,7 +95,9 @@ class Tally:
 
 
 def tally(replays: Sequence[Replay]) -> list[Tally]:
-    """Return one tally for each setting and share, in order of first appearance."""
+    """Return one tally for each gate setting and share of wrong labels, in order of first
+    appearance.
+    """
     groups: dict[tuple[str, float], list[Replay]] = {}
     for replay in replays:
         groups.setdefault((replay.planned.setting, replay.planned.share), []).append(replay)

@@ -1,4 +1,7 @@
-"""Store replays as JSON: a replay runs one tick for each past arrival, in a given order."""
+"""Define the plan and the result of a replay, and convert the result to and from JSON.
+
+A replay runs one tick for each past arrival, in a given order.
+"""
 
 from __future__ import annotations
 
@@ -7,26 +10,27 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 NOT_JUDGED = ("nothing_to_do", "locked")
-"""Outcomes of ticks in which neither the gate nor a reaction judged the arrivals."""
+"""Outcomes of ticks that judged no arrival, neither by the gate nor by the reaction to a finding.
+"""
 
 
 @dataclass(frozen=True)
 class ReplayedTick:
-    """Result of one tick.
+    """Result of one tick of a replay.
 
     Attributes:
-        arrival: Name of the arrival that this tick was the first to find.
+        arrival: Name of the arrival that was delivered just before this tick.
         date: Time at which the arrival was written, in ISO format.
         classes: Classes of the arrival.
         num_images: Number of images of the arrival.
         num_wrong: Number of wrong labels injected into the arrival.
-        outcome: A value of `RetrainingOutcome`.
+        outcome: The outcome, as one word (see `RetrainingOutcome`).
         reason: The reason for the outcome, as one sentence.
         findings: The tick's findings, in the format of summary.json.
         gate: Conditions of the gate, in the format of summary.json.
-        learned_wrong: Whether the champion after this tick, but not the champion before it, has
-            learned from the file with wrong labels.
-        seconds: Duration of the tick, including stages loaded from the store.
+        learned_wrong: Whether this tick promoted a candidate that learned from the wrong labels,
+            while the champion before it did not.
+        seconds: Duration of the tick, including the time to load stages from the store.
     """
 
     arrival: str
@@ -47,9 +51,9 @@ class PlannedReplay:
     """Plan of one replay.
 
     Attributes:
-        setting: Override of the gate's configuration; empty means the gate of the file.
-        order: Positions of the arrivals, in the order of the ticks.
-        share: Share of wrong labels; 0 means none.
+        setting: Override of the gate's configuration; empty for the gate of the retraining file.
+        order: For each tick, the index of the arrival that is delivered before the tick.
+        share: Share of wrong labels in the arrival that gets wrong labels; 0 means none.
         target: Position in `order` of the arrival that gets wrong labels; None if no arrival does.
     """
 

@@ -1,9 +1,10 @@
-"""Choose the arrival that gets wrong labels, and inject them.
+"""Choose the arrival that gets wrong labels, and inject the wrong labels.
 
-A wrong label is another new class of the same arrival, drawn at random. At most 1 - 1/k of the
-labels of k classes become wrong: at that share a label says nothing about its image. At a higher
-share the classes become separable again under swapped names (two classes, all labels wrong), and
-the held-out images, whose labels are wrong in the same way, could not reveal it.
+A wrong label names another new class of the same arrival, drawn at random. At most a share of 1 -
+1/k of the labels of k classes becomes wrong. At this share, labels and images are independent. At a
+higher share, labels and images are related again: if all labels of two classes are wrong, a model
+learns both classes with swapped names. The gate could not detect the swap, because the labels of
+the held-out images are swapped too.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def read_labels(path: Path, where: str) -> list[str]:
 
     Args:
         path: The file on this machine.
-        where: Name of the file in errors.
+        where: Name of the file in error messages.
 
     Raises:
         DataError: The file is not a Parquet file, a column is missing or has the wrong type, or a
@@ -42,16 +43,17 @@ def read_labels(path: Path, where: str) -> list[str]:
 
 
 def choose_arrival(classes: Sequence[Set[str]], where: str) -> int:
-    """Return the position of the last arrival, after the first, with at least two new classes.
+    """Return the position of the last arrival with at least two new classes, except the first.
 
-    The ticks for the earlier arrivals then equal those of the replay without wrong labels.
+    The last such arrival is chosen because all ticks before it are the same as without wrong
+    labels.
 
     Args:
         classes: Classes of each arrival, in the order of the replay.
-        where: Name of the folder in errors.
+        where: Name of the folder in error messages.
 
     Raises:
-        UserInputError: No arrival qualifies.
+        UserInputError: No arrival after the first has two new classes.
     """
     new = new_classes(classes)
     for position in range(len(classes) - 1, 0, -1):
@@ -76,13 +78,13 @@ def new_classes(classes: Sequence[Set[str]]) -> list[set[str]]:
 
 
 def draw_wrong_labels(labels: Sequence[str], share: float, seed: str) -> dict[int, str]:
-    """Return wrong labels for randomly chosen positions.
+    """Choose positions at random, and return a wrong label for each chosen position.
 
     Args:
-        labels: The correct labels, of at least two classes.
-        share: Share of wrong labels, in (0, 1]. At least one label becomes wrong, and at most
-            1 - 1/k of the labels of k classes.
-        seed: Seed of the choice of positions and labels.
+        labels: Correct label of each position; at least two classes.
+        share: Share of positions that get wrong labels, in (0, 1]. At least one position is chosen,
+            and at most a share of 1 - 1/k for k classes.
+        seed: Seed for the choice of positions and wrong labels.
     """
     classes = sorted(set(labels))
     most = 1 - 1 / len(classes)
@@ -95,8 +97,14 @@ def draw_wrong_labels(labels: Sequence[str], share: float, seed: str) -> dict[in
 
 
 def write_relabelled(source: Path, target: Path, labels: Mapping[int, str]) -> None:
-    """Write a copy of a Parquet file with different labels in some rows, keeping its modification
-    time.
+    """Write a copy of a Parquet file with other labels in some rows.
+
+    The copy gets the modification time of the original.
+
+    Args:
+        source: The original file.
+        target: Path of the copy.
+        labels: New label by row.
 
     Raises:
         OSError: The copy cannot be written.

@@ -1,3 +1,3 @@
-"""Monitor images without labels, and folders in which nothing arrives, between the candidates of a
-retraining.
+"""Monitor a retraining between trainings: detect unlabelled images that differ from the learned
+images, and folders that no longer receive files.
 """

@@ -1,6 +1,7 @@
-"""Compare new images without labels with held-out ones, as the champion sees them.
+"""Compare new images without labels with held-out images, by the predictions of the champion.
 
-Nothing is read unless a file has arrived; networks are built only if there are enough new images.
+Images are read only after a file has arrived. Networks are built only if there are enough new
+images.
 """
 
 from __future__ import annotations
@@ -43,15 +44,16 @@ _MOST_NAMES = 3
 
 
 class Watch:
-    """Compares new images with held-out images, once per tick."""
+    """Compares new unlabelled images with held-out images, at most once per tick."""
 
     def __init__(self, retraining: Retraining, champion: Registered, found: Scan) -> None:
         """Keep the arguments without reading any file.
 
         Args:
-            retraining: Configuration of the retraining, including the folders and the bounds.
-            champion: The model whose answers are compared.
-            found: Scan of the labelled source, which contains the held-out images.
+            retraining: Configuration of the retraining, including its folders and the bounds of
+                monitoring.
+            champion: The model whose predictions are compared.
+            found: Scan of the labelled source, which lists the files with held-out images.
         """
         self._retraining = retraining
         self._champion = champion
@@ -61,13 +63,13 @@ class Watch:
     def look(
         self, record: MonitoringRecord, files: Sequence[SourceFile], now: float | None = None
     ) -> MonitoringRecord:
-        """Look at new images, and return the updated record; return an equal record if nothing is
-        new.
+        """Compare new images with held-out images if there are enough new images, and return the
+        updated record.
 
         Args:
-            record: The record of earlier looks.
-            files: Present files without labels, without those that may still be growing.
-            now: Seconds since 1970; None means now.
+            record: The record of earlier comparisons.
+            files: Present files without labels, except files that may still be growing.
+            now: Time in seconds since 1970; None means now.
 
         Raises:
             UserInputError: The champion's networks cannot be built, or its files cannot be read.
@@ -99,8 +101,10 @@ class Watch:
         )
 
     def _is_due(self, record: MonitoringRecord, stamps: Sequence[str]) -> bool:
-        """Return whether to look at images now: a file was never read, or a new champion may have
-        enough held-out images to judge the waiting files.
+        """Return whether to read images now.
+
+        Images are read if a file was never read before. They are also read if the champion has
+        changed and enough images are waiting: the new champion may have enough held-out images.
         """
         seen_by = record.held_out.student if record.held_out else self._champion.pair.student
         enough = sum(record.waiting.values()) >= self._retraining.monitoring.min_images
@@ -109,11 +113,11 @@ class Watch:
     def _read(
         self, record: MonitoringRecord, files: Mapping[str, SourceFile], sample: Sample
     ) -> MonitoringRecord:
-        """Offer the files' images to a sample, and return the record that lists the files as
-        waiting.
+        """Offer the files' images to a sample, and return a record that lists the files as waiting.
 
-        If there are too many files, the first in the order of their stamps are read: a random
-        choice, as that order is arbitrary. The other files count as looked at.
+        Files are read in the order of their stamps, until there are enough images. The order of
+        stamps is arbitrary, so the read files are a random choice. The remaining files are listed
+        as waiting too, without being read.
         """
         limit, num_images = self._retraining.monitoring.max_images, 0
         waiting, damaged = dict.fromkeys(files, 0), dict(record.damaged)
@@ -133,10 +137,10 @@ class Watch:
         return record.model_copy(update={"waiting": waiting, "damaged": damaged})
 
     def _offer(self, file: SourceFile, sample: Sample) -> int:
-        """Offer a file's images to a sample, and return their number.
+        """Offer a file's images to a sample, and return the number of offered images.
 
-        Of a file that the champion learned from, only the held-out images are offered: on images
-        that they learned from, student and teacher agree more than on others.
+        If the champion learned from the file, only the file's held-out images are offered. On the
+        other images, student and teacher agree more often than on new images.
         """
         source = self._retraining.source
         assert source.unlabeled is not None  # noqa: S101 - else there would be no file
@@ -148,7 +152,9 @@ class Watch:
         return len(rows)
 
     def _held_out(self, record: MonitoringRecord) -> HeldOut:
-        """Return the champion's answers for held-out images, computed once for each champion."""
+        """Return a summary of the champion's predictions for held-out images, computed once for
+        each champion.
+        """
         config, known = self._retraining.monitoring, record.held_out
         student, fraction = self._champion.pair.student, self._retraining.source.held_out_fraction
         if known is not None and known.serves(student, config.max_images, fraction):
@@ -190,7 +196,7 @@ class Watch:
 def answers_of(
     networks: Mapping[Role, AnyNetwork], images: Pixels, classes: Sequence[str]
 ) -> Answers:
-    """Return a champion's answers for some images.
+    """Classify images with a champion, and return a summary of the predictions.
 
     Args:
         networks: Networks of both roles.
@@ -211,19 +217,23 @@ def answers_of(
 
 
 def closeness(logits: Float[Tensor, "n classes"]) -> Float[Tensor, " n"]:
-    """Return how much closer each image is to its nearest class than to the average class: the
-    highest logit minus the mean logit. The mean is subtracted because most methods' logits
-    are only defined up to a constant that all classes share.
+    """Return for each image the highest logit minus the mean logit.
+
+    The value measures how much closer an image is to its nearest class than to the average class.
+    The mean is subtracted because, in most methods, adding a constant to all logits of an image
+    changes no prediction.
     """
     return logits.max(dim=1).values - logits.mean(dim=1)
 
 
 def standing_findings(record: MonitoringRecord, student: str, min_images: int) -> list[Finding]:
-    """Return the findings that are valid until the next look: those of the last look, if it was
-    made with this champion, and those about images that cannot be judged.
+    """Return the findings that remain valid until the next comparison of images.
+
+    They are the findings of the last comparison, if the present champion made it, and findings
+    about images that cannot be judged.
 
     Args:
-        record: The record after this tick's look.
+        record: The monitoring record at the end of this tick.
         student: Version of the champion's student.
         min_images: Number of images that a comparison needs.
     """

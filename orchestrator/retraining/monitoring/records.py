@@ -1,4 +1,4 @@
-"""The record that monitoring keeps from tick to tick: one small file next to the journal."""
+"""Define the record that monitoring keeps between ticks, in one small file next to the journal."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ class _Record(BaseModel):
 
 
 class Answers(_Record):
-    """Summary of a champion's answers for some images.
+    """Summary of a champion's predictions for some images.
 
     Attributes:
         num_images: Number of images.
         num_agreeing: Number of images for which student and teacher predict the same class.
-        closeness: The teacher's highest logit minus the mean of its logits, by image, ascending.
-        classes: Number of images that the student assigns to each class.
+        closeness: The teacher's highest logit minus its mean logit, one value for each image, in
+            ascending order.
+        classes: Number of images by the class that the student predicts.
     """
 
     num_images: int
@@ -41,14 +42,15 @@ class Answers(_Record):
 
 
 class HeldOut(_Record):
-    """A champion's answers for held-out images, with which its answers for new images are compared.
+    """Summary of a champion's predictions for held-out images, used as the reference for new
+    images.
 
     Attributes:
         student: Version of the champion's student.
-        max_images: Maximum number of images to take.
+        max_images: Configured maximum number of held-out images.
         held_out_fraction: Held-out fraction that was configured for the source.
         num_images: Number of held-out images found.
-        answers: The champion's answers; None if there were too few images.
+        answers: Summary of the predictions; None if there were too few images.
     """
 
     student: str
@@ -58,40 +60,43 @@ class HeldOut(_Record):
     answers: Answers | None = None
 
     def serves(self, student: str, max_images: int, held_out_fraction: float) -> bool:
-        """Return whether these answers are still valid for a champion and a configuration."""
+        """Return whether this summary exists and was computed for a given champion and
+        configuration.
+        """
         own = (self.student, self.max_images, self.held_out_fraction)
         return self.answers is not None and own == (student, max_images, held_out_fraction)
 
 
 class Noted(_Record):
-    """A finding of a comparison of images, in the form in which the monitoring record stores it."""
+    """A finding that results from comparing images, in the format of the monitoring record."""
 
     kind: FindingKind
     message: str
     classes: tuple[str, ...] = ()
 
     def as_finding(self) -> Finding:
-        """Return the finding; monitoring only warns."""
+        """Return the stored finding as a `Finding`; its reaction is always `warn`."""
         return Finding(self.kind, "warn", self.message, self.classes)
 
 
 class Look(_Record):
-    """Result of a look: a comparison of new unlabelled images with held-out images, made by the
-    champion at the time of the look.
+    """Result of comparing the champion's predictions for new unlabelled images with those for
+    held-out images.
 
     Attributes:
-        number: Number of the look, from 1.
-        time: Time of the look, in seconds since 1970.
+        number: Number of the comparison, from 1.
+        time: Time of the comparison, in seconds since 1970.
         student: Version of the champion's student.
         num_images: Number of new images.
         num_held_out: Number of held-out images with which the new images were compared.
         agreement: Share of the new images on which student and teacher agree.
         held_out_agreement: Share of the held-out images on which student and teacher agree.
-        far_share: Share of the new images that are far from every class.
-        expected_far_share: Expected value of `far_share` if new images are like held-out ones.
-        class_distance: Total variation distance of the predicted classes from those of the held-out
-            images, in [0, 1].
-        findings: The bounds that were crossed.
+        far_share: Share of the new images that are far from every class (see `signals`).
+        expected_far_share: Expected value of `far_share` if the new images resemble the held-out
+            images.
+        class_distance: Total variation distance between the predicted classes of the new and of the
+            held-out images, in [0, 1].
+        findings: One finding for each bound that was crossed.
     """
 
     number: int
@@ -108,15 +113,18 @@ class Look(_Record):
 
 
 class MonitoringRecord(_Record):
-    """All that monitoring remembers. Files are identified by their stamps.
+    """The results of monitoring that later ticks need. Files are identified by stamps; see
+    `stamp_of`.
 
     Attributes:
-        looked_at: Files whose images were looked at, or skipped because there were too many.
-        waiting: Files that wait for more images, with the number of their images.
+        looked_at: Files that are finished: compared, or skipped because there were enough images.
+        waiting: Files that wait until there are enough images for a comparison, with their numbers
+            of images.
         damaged: Files that cannot be read completely, with the reason.
-        held_out: Answers for held-out images, given by the champion of the last look.
-        looks: The latest looks, in order.
-        num_sent: Number of the last look that was sent to MLflow.
+        held_out: Summary of the predictions for held-out images by the champion of the last
+            comparison.
+        looks: The latest comparisons, in order.
+        num_sent: Number of the last comparison that was sent to MLflow.
     """
 
     looked_at: frozenset[str] = frozenset()
@@ -128,8 +136,9 @@ class MonitoringRecord(_Record):
 
     @classmethod
     def from_bytes(cls, content: bytes | None) -> MonitoringRecord | None:
-        """Return the record that `as_bytes` serialised; an empty record if the content is None;
-        None if the content is invalid.
+        """Return the record that `as_bytes` serialised.
+
+        Return an empty record if the content is None, and None if the content is invalid.
         """
         if content is None:
             return cls()
@@ -143,7 +152,11 @@ class MonitoringRecord(_Record):
         return self.model_dump_json(indent=1).encode()
 
     def of_files(self, stamps: Iterable[str]) -> MonitoringRecord:
-        """Return the record without files that are no longer present."""
+        """Return a copy of the record that contains only the present files.
+
+        Args:
+            stamps: Stamps of the present files.
+        """
         there = set(stamps)
         return self.model_copy(
             update={
@@ -154,7 +167,7 @@ class MonitoringRecord(_Record):
         )
 
     def unknown(self, stamps: Sequence[str]) -> list[str]:
-        """Return the stamps of files that were never read."""
+        """Return those of the given stamps whose files were never read."""
         known = self.looked_at | self.waiting.keys() | self.damaged.keys()
         return [stamp for stamp in stamps if stamp not in known]
 

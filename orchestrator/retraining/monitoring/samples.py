@@ -1,7 +1,7 @@
-"""Choose images at random in one pass over files: the images whose content has the smallest
-digests.
+"""Choose a random sample of images in one pass over files: the images with the smallest digests.
 
-The order of the files does not matter, duplicates count once, and few images are decoded in vain.
+The order of the files does not matter, and duplicate images count once. Most images outside the
+sample are never decoded.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ Pixels = npt.NDArray[np.uint8]
 
 
 class Sample:
-    """A bounded random sample of the offered images.
+    """A random sample of the offered images, with a maximum size.
 
     Attributes:
-        damaged: Reasons why images could not be decoded, one text for each.
+        damaged: One error message for each image that could not be decoded.
     """
 
     def __init__(self, max_images: int, shape: tuple[int, int, int], max_pixels: int) -> None:
@@ -34,18 +34,18 @@ class Sample:
         Args:
             max_images: Maximum number of images to keep.
             shape: (channels, height, width) to which every image is converted.
-            max_pixels: Maximum pixels of an image; larger images count as damaged.
+            max_pixels: Maximum number of pixels of an image; larger images count as damaged.
         """
         self._max_pixels = max_pixels
         self._max_images = max_images
         self._shape = shape
-        self._largest_first: list[tuple[int, int]] = []  # (negative digest, place in _images)
+        self._largest_first: list[tuple[int, int]] = []  # heap of (-digest, index in _images)
         self._images: list[Pixels] = []
         self._known: set[bytes] = set()
         self.damaged: list[str] = []
 
     def offer(self, content: ParquetContent, rows: Iterable[int]) -> None:
-        """Add a file's images, and keep those with the smallest digests.
+        """Offer images of a file; the sample keeps the offered images with the smallest digests.
 
         Args:
             content: Content of the file.
@@ -84,12 +84,12 @@ class Sample:
 def held_out_images(
     retraining: Retraining, champion: Registered, kept: Sequence[TakenFile]
 ) -> Pixels:
-    """Return held-out images of the champion's classes, at most `monitoring.max_images`.
+    """Return a sample of at most `monitoring.max_images` held-out images of the champion's classes.
 
     Args:
         retraining: Configuration of the retraining, including the source and the maximum number.
         champion: The model whose classes and image shape are used.
-        kept: Files from which the champion learned and that are still present.
+        kept: Present files from which the champion learned.
 
     Raises:
         DataError: A file cannot be read.
@@ -112,10 +112,10 @@ def held_out_images(
 
 
 def held_out_rows(content: ParquetContent, fraction: float) -> list[int]:
-    """Return the rows of a file from which no model learns.
+    """Return a file's held-out rows, whose images no model learns from.
 
     Args:
         content: Content of the file.
-        fraction: Held-out fraction of the source.
+        fraction: Share of the source's images that is held out.
     """
     return [row for row, digest in enumerate(content.digests) if is_held_out(digest, fraction)]

@@ -1,15 +1,15 @@
-"""Compare a champion's answers for new images with those for held-out ones.
+"""Compare a champion's predictions for new images with those for held-out images, by three signals.
 
-- Agreement of student and teacher: Fisher's exact test, one-sided.
-- Images far from every class: their highest logit, less the mean of their logits (after Vaze et
-  al., "Open-Set Recognition: A Good Closed-Set Classifier Is All You Need", ICLR 2022), is below
-  the k-th smallest such value of the m held-out images. If new images are like held-out ones, the
-  number of far images among n new ones has the beta-binomial distribution BB(n, k, m + 1 - k),
-  however the logits are distributed: the test is valid for any method's logits, and for small
-  samples.
-- Predicted classes: a G-test, in which classes that are too rare for it are merged into one, and
-  Fisher's exact test of each class. The p-value of Fisher's tests is multiplied by the number of
-  classes, and the smaller p-value of the two kinds of test is doubled (Bonferroni).
+- Agreement of student and teacher, tested by Fisher's exact test, one-sided.
+- Images far from every class. The closeness of an image is its highest logit minus its mean logit
+  (after Vaze et al., "Open-Set Recognition: A Good Closed-Set Classifier Is All You Need", ICLR
+  2022). An image is far if its closeness is below the k-th smallest closeness of the m held-out
+  images. If new and held-out images are alike, the number of far images among n new images has the
+  beta-binomial distribution BB(n, k, m + 1 - k). This result holds for any distribution of logits,
+  so the test is valid for every method and for small samples.
+- Predicted classes, tested by a G-test and by Fisher's exact test of each class. The G-test merges
+  rare classes into one. The p-values of Fisher's tests are multiplied by the number of classes. The
+  smaller p-value of both kinds of test is then doubled (Bonferroni).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from orchestrator.retraining.changes import FindingKind
 from orchestrator.retraining.monitoring.records import Answers, Noted
 
 _NUM_SIGNALS = 3
-_LEAST_EXPECTED = 5.0  # expected images of a class, for the G-test's approximation to hold
+_LEAST_EXPECTED = 5.0  # minimum expected count of a class for which the G-test is accurate
 _MOST_CLASSES = 5
 
 Counts = npt.NDArray[np.int64]
@@ -33,18 +33,22 @@ Counts = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Signals:
-    """Result of a comparison. P-values are in [0, 1]; a small one means that chance does not
-    explain the difference.
+    """Result of comparing new images with held-out images.
+
+    P-values are in [0, 1]. A small p-value means that chance does not explain the difference.
 
     Attributes:
-        agreement_p_value: P-value of student and teacher agreeing less on the new images than on
-            the held-out ones.
+        agreement_p_value: P-value of the one-sided test whether student and teacher agree less
+            often on the new images than on the held-out images.
         far_share: Share of the new images that are far from every class.
-        expected_far_share: Expected value of `far_share` if new images are like held-out ones.
+        expected_far_share: Expected value of `far_share` if the new images resemble the held-out
+            images.
         far_p_value: P-value of the number of far images.
-        class_distance: Total variation distance of the predicted classes, in [0, 1].
+        class_distance: Total variation distance between the predicted classes of both samples, in
+            [0, 1].
         class_p_value: P-value of the difference between the predicted classes.
-        moved: Classes whose share has changed beyond chance, the largest change first.
+        moved: Classes whose share differs significantly between the samples, the largest difference
+            first.
     """
 
     agreement_p_value: float
@@ -57,12 +61,13 @@ class Signals:
 
 
 def compare(new: Answers, held_out: Answers, config: MonitoringConfig) -> Signals:
-    """Return the three signals that the module describes.
+    """Compare two samples of predictions by the three signals that the module's docstring defines.
 
     Args:
-        new: Answers for the new images.
-        held_out: Answers for the held-out images.
-        config: Configuration of monitoring, including the thresholds for far images and for chance.
+        new: Predictions for the new images.
+        held_out: Predictions for the held-out images.
+        config: Configuration of monitoring, including the quantile for far images and the
+            significance level.
     """
     from scipy.stats import betabinom, fisher_exact  # noqa: PLC0415 - slow to import
 
@@ -88,10 +93,10 @@ def compare(new: Answers, held_out: Answers, config: MonitoringConfig) -> Signal
 
 
 def mixture_p_value(counts: Counts) -> float:
-    """Return the p-value of two samples' class counts under the hypothesis of one distribution.
+    """Return the p-value of the hypothesis that both samples have the same distribution of classes.
 
     Args:
-        counts: (2, classes): counts of each sample.
+        counts: (2, classes), number of images of each class in each sample.
     """
     from scipy.stats import chi2_contingency  # noqa: PLC0415 - as above
 
@@ -105,10 +110,12 @@ def mixture_p_value(counts: Counts) -> float:
 
 
 def class_p_values(counts: Counts) -> npt.NDArray[np.float64]:
-    """Return the p-value of each class alone, multiplied by the number of classes.
+    """Test for each class whether its share differs between the samples, and return the p-values.
+
+    Each p-value is multiplied by the number of classes (Bonferroni).
 
     Args:
-        counts: (2, classes): counts of each sample.
+        counts: (2, classes), number of images of each class in each sample.
     """
     from scipy.stats import fisher_exact  # noqa: PLC0415 - as above
 
@@ -120,12 +127,12 @@ def class_p_values(counts: Counts) -> npt.NDArray[np.float64]:
 def crossed_bounds(
     signals: Signals, new: Answers, held_out: Answers, config: MonitoringConfig
 ) -> list[Noted]:
-    """Return a finding for each bound that is crossed beyond chance.
+    """Return a finding for each signal that crosses its bound and is statistically significant.
 
     Args:
         signals: The result of `compare`.
-        new: Answers for the new images.
-        held_out: Answers for the held-out images.
+        new: Predictions for the new images.
+        held_out: Predictions for the held-out images.
         config: Configuration of monitoring, including the bounds.
     """
     found = []

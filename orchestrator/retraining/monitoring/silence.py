@@ -21,11 +21,11 @@ _UNITS = ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes"))
 
 
 class Rhythm(NamedTuple):
-    """Frequency of arrivals.
+    """Frequency of arrivals in a folder.
 
     Attributes:
-        usual_seconds: Length such that gaps no longer than this make up three quarters of the past
-            time.
+        usual_seconds: Length of a usual gap. Gaps up to this length make up three quarters of the
+            observed time.
         num_arrivals: Number of arrivals; files written close together count once.
     """
 
@@ -36,12 +36,12 @@ class Rhythm(NamedTuple):
 def rhythm_of(times: Sequence[float], min_gap_seconds: float) -> Rhythm:
     """Return how often files have arrived.
 
-    A gap is weighted by its length: for a folder that receives files three times on each workday, a
-    weekend is a usual gap.
+    Gaps are weighted by their length. So in a folder that receives files three times each workday,
+    a weekend counts as a usual gap.
 
     Args:
         times: Time at which each file was written, in seconds, in any order.
-        min_gap_seconds: Files written closer together than this are one arrival.
+        min_gap_seconds: Files belong to one arrival if the time between them is shorter than this.
     """
     gaps = np.sort(np.diff(np.unique(np.asarray(times, dtype=np.float64))))
     gaps = gaps[gaps >= min_gap_seconds]
@@ -55,13 +55,14 @@ def rhythm_of(times: Sequence[float], min_gap_seconds: float) -> Rhythm:
 def silence_of(
     times: Sequence[float], folder: str, config: MonitoringConfig, now: float
 ) -> Finding | None:
-    """Return a finding if a folder has been silent for longer than usual, else None.
+    """Return a finding if nothing has arrived in a folder for longer than usual, else None.
 
     Args:
-        times: Time at which each present or former file was written, in seconds since 1970.
+        times: Time at which each file was written, including files that were removed since, in
+            seconds since 1970.
         folder: Configuration key of the folder.
         config: Configuration of monitoring, including the thresholds.
-        now: Seconds since 1970.
+        now: Present time in seconds since 1970.
     """
     rhythm = rhythm_of(times, config.min_silence_seconds)
     if config.silence_factor is None or rhythm.num_arrivals < MIN_ARRIVALS:
@@ -84,14 +85,15 @@ def silent_folders(
     unlabeled: Sequence[SourceFile],
     now: float | None = None,
 ) -> list[Finding]:
-    """Return a finding for each of a retraining's folders that is silent for longer than usual.
+    """Return a finding for each folder of a retraining in which nothing has arrived for longer than
+    usual.
 
     Args:
         retraining: Configuration of the retraining, including the folders.
         found: Scan of the labelled folder.
-        lineage: Lineage of the champion, which records when missing files were written.
-        unlabeled: Files in the folder without labels.
-        now: Seconds since 1970; None means now.
+        lineage: Lineage of the champion, which records the modification times of missing files.
+        unlabeled: Files in the folder of images without labels.
+        now: Present time in seconds since 1970; None means now.
     """
     now = time.time() if now is None else now
     times = {
