@@ -1,3 +1,3 @@
-"""Kubernetes: manifests as pure functions of configuration, the rules of KubeRay, and the client
-that sends manifests and follows jobs.
+"""Run jobs on Kubernetes: write manifests from the configuration, check them against the rules of
+KubeRay, send them to the cluster, and follow the jobs.
 """

@@ -1,5 +1,6 @@
-"""Convert refusals of the Kubernetes API to errors with a next step. Only the server's answers are
-used, so that kubernetes is not imported.
+"""Convert error answers of the Kubernetes API to errors that suggest a next step.
+
+The module reads only status and body of an answer, so it does not need to import `kubernetes`.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ _RAY_CRON_JOB_RIGHT = (
     "add the component k8s/components/raycronjob to your overlay, whose role has this right, or"
     " write schedule.kind=cron_job"
 )
-# the server's answers to `apply` and to `create` if a definition lacks a field
+# messages of the server for `apply` and for `create` if the definition of a kind lacks a field
 _UNDECLARED = ("field not declared in schema", "strict decoding error: unknown field")
-# the message of a policy or a webhook, which the API server wraps in its own
+# message of an admission policy or webhook, inside a message of the API server
 _REFUSED_BY = re.compile(
     r"(?P<who>ValidatingAdmissionPolicy '[^']*'|admission webhook \"[^\"]*\")"
     r"(?: with binding '[^']*')? denied (?:the )?request(?:: | )(?P<why>.*)",
@@ -40,13 +41,13 @@ _TRY_LATER = (408, 429, 500, 502, 503, 504)
 
 
 def refusal(status: int, body: str, kind: str, where: str) -> OrchestratorError:
-    """Return the error for an answer of the API server.
+    """Return the error that corresponds to an error answer of the API server.
 
     Args:
         status: HTTP status of the answer.
         body: Body of the answer: a Status object in JSON, or plain text.
         kind: Kind of the requested object.
-        where: Namespace and name, for the message.
+        where: Namespace and name of the object, for the error message.
     """
     answer = _status(body)
     message = answer.get("message") or body.strip() or f"HTTP {status}"
@@ -89,8 +90,9 @@ def refusal(status: int, body: str, kind: str, where: str) -> OrchestratorError:
 
 
 def _undeclared(message: str, kind: str, where: str) -> UserInputError:
-    """Return the error for a field that the cluster's definition of a kind lacks. The server
-    answers 500 to `apply`, and 400 to `create`.
+    """Return the error for a field that the cluster's definition of a kind lacks.
+
+    The server rejects such a field with status 500 for `apply`, and with status 400 for `create`.
     """
     if not kind.startswith("Ray"):
         return UserInputError(
@@ -104,8 +106,9 @@ def _undeclared(message: str, kind: str, where: str) -> UserInputError:
 
 
 def _forbidden(message: str, kind: str, where: str) -> OrchestratorError:
-    """Return the error for status 403, which the API server answers for several reasons; granting a
-    role helps only if a right is missing.
+    """Return the error for status 403, which the API server uses for several reasons.
+
+    The error suggests asking for a role only if a right is missing.
     """
     if found := _CANNOT.search(message):
         return RightMissingError(
@@ -159,7 +162,7 @@ def unreachable(error: BaseException, server: str) -> ClusterUnavailableError:
 
 
 def no_access(reason: str) -> ConfigError:
-    """Return the error for a missing or invalid configuration of the access to a cluster."""
+    """Return the error for a missing or invalid kubeconfig or in-cluster configuration."""
     return ConfigError(
         f"no access to a Kubernetes cluster: {reason}",
         next_step=(
@@ -170,8 +173,9 @@ def no_access(reason: str) -> ConfigError:
 
 
 def is_missing_kind(error: OrchestratorError) -> bool:
-    """Return whether the cluster lacks the requested kind, or hides it from this user: in both
-    cases the user sees no objects of that kind.
+    """Return whether an error means that the user sees no objects of the requested kind.
+
+    Either the cluster lacks the kind, or the user has no right to see it.
     """
     return isinstance(error, RightMissingError) or (
         isinstance(error, UserInputError) and "KubeRay is missing" in error.what

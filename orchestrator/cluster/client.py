@@ -1,5 +1,6 @@
-"""Access the Kubernetes API through its official client: objects as plain values, refusals as
-errors of this program.
+"""Access the Kubernetes API through its official client.
+
+Objects are returned as plain dictionaries, and error answers become errors of this program.
 """
 
 from __future__ import annotations
@@ -24,11 +25,12 @@ from orchestrator.errors import RightMissingError
 
 _KUBECONFIG = "~/.kube/config"
 _APPLY = "application/apply-patch+yaml"
-# Request the raw answer: the client cannot convert the answer to an `apply` that created an object.
+# Request raw answers, because the client cannot parse the answer to an `apply` that created an
+# object.
 _RAW: dict[str, Any] = {
     "_preload_content": False,
     "_request_timeout": (5.0, 30.0),
-}  # seconds to wait for a connection, and for an answer
+}  # timeouts for the connection and for the answer, in seconds
 _WRITE: dict[str, Any] = {**_RAW, "field_manager": FIELD_MANAGER, "field_validation": "Strict"}
 _PLACES = {
     "RayJob": ("ray.io", "v1", "rayjobs"),
@@ -45,7 +47,7 @@ class KubernetesClient:
         namespace: Name of the namespace.
 
     Raises:
-        ConfigError: The configuration of the access to a cluster is missing or invalid.
+        ConfigError: The kubeconfig or the in-cluster configuration is missing or invalid.
     """
 
     def __init__(self, namespace: str) -> None:
@@ -53,7 +55,7 @@ class KubernetesClient:
         self._server: str = configuration.host
         self.namespace = namespace
         connection = api.ApiClient(configuration)
-        # these calls serve all kinds of objects except those of the core API
+        # access to objects of all kinds except those of the core API
         self._objects = api.CustomObjectsApi(connection)
         self._core = api.CoreV1Api(connection)
 
@@ -96,11 +98,12 @@ class KubernetesClient:
             )
 
     def create(self, manifest: Manifest) -> Manifest:
-        """Create and return an object; an existing object is returned unchanged. This needs fewer
-        rights than `apply`.
+        """Create an object and return it; return an existing object unchanged.
+
+        Creating an object needs fewer rights than `apply`.
         """
         kind, name = manifest["kind"], manifest["metadata"]["name"]
-        body: Any = manifest  # the client's annotations require a model, but a mapping works
+        body: Any = manifest  # a mapping works, although the client's annotations require a model
         with self._answers(kind, name):
             try:
                 if kind == "ConfigMap":
@@ -114,11 +117,11 @@ class KubernetesClient:
                 )
             except ApiException as error:
                 if error.status == 409 and '"AlreadyExists"' in (error.body or ""):
-                    return self.get(kind, name) or self.create(manifest)  # just deleted
+                    return self.get(kind, name) or self.create(manifest)  # create again if deleted
                 raise
 
     def delete(self, kind: str, name: str) -> None:
-        """Delete an object and everything that belongs to it, if it exists."""
+        """Delete an object, if it exists, and all objects that it owns."""
         with self._answers(kind, name):
             try:
                 self._objects.delete_namespaced_custom_object(
@@ -129,11 +132,11 @@ class KubernetesClient:
                     raise
 
     def pods_of_job(self, name: str, since: datetime | None = None) -> list[str]:
-        """Return the pods of a batch Job, oldest first.
+        """Return the names of a batch Job's pods, oldest first.
 
         Args:
             name: Name of the Job.
-            since: Exclude pods created earlier; None includes all.
+            since: Creation time before which pods are ignored; None includes all pods.
         """
         selector = f"batch.kubernetes.io/job-name={name}"
         with self._answers("Pod", name):
@@ -145,8 +148,10 @@ class KubernetesClient:
         ]
 
     def check_namespace(self) -> None:
-        """Check that the namespace exists, if the user may see it: listing the objects of a missing
-        namespace returns an empty list and no error.
+        """Check that the namespace exists, if the user may see it.
+
+        The check is needed because listing the objects of a missing namespace returns an empty list
+        and no error.
 
         Raises:
             UserInputError: The namespace does not exist.
@@ -155,14 +160,16 @@ class KubernetesClient:
             self._core.read_namespace(self.namespace, **_RAW)
 
     def log(self, pod: str, since_seconds: int | None) -> str:
-        """Return a pod's output, with a timestamp on each line; empty before the pod starts."""
+        """Return a pod's log, with a timestamp on each line; the log is empty before the pod
+        starts.
+        """
         with self._answers("Pod", pod):
             try:
                 answer: Any = self._core.read_namespaced_pod_log(
                     pod, self.namespace, timestamps=True, since_seconds=since_seconds, **_RAW
                 )
             except ApiException as error:
-                if error.status in (400, 404):  # the pod waits to start, or is deleted
+                if error.status in (400, 404):  # the pod has not started yet, or was deleted
                     return ""
                 raise
             return str(answer.data.decode("utf-8", errors="replace"))
@@ -203,14 +210,12 @@ def _made(item: Manifest) -> datetime:
 
 def _configuration() -> api.Configuration:
     configuration = api.Configuration()
-    configuration.retries = (
-        0  # following a job retries by itself, and urllib3 would print each of its own retries
-    )
+    configuration.retries = 0  # urllib3 would print each retry, and `follow` retries anyway
     try:
         if "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ:
             config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call] # as above
         else:
-            # pass the path, as the client reads the environment variable only once
+            # pass the path explicitly: the client reads KUBECONFIG only once per process
             config.load_kube_config(
                 os.environ.get("KUBECONFIG") or _KUBECONFIG, client_configuration=configuration
             )  # type: ignore[no-untyped-call] # as above
@@ -223,7 +228,7 @@ def _configuration() -> api.Configuration:
 
 
 def _missing_files() -> str:
-    """Return a message that the kubeconfig files do not exist; empty if one of them exists."""
+    """Return an error text if no kubeconfig file exists; empty if at least one file exists."""
     variable = os.environ.get("KUBECONFIG")
     names = variable.split(os.pathsep) if variable else [_KUBECONFIG]
     files = [Path(name).expanduser() for name in names if name]

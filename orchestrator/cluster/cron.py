@@ -22,7 +22,7 @@ _PART = re.compile(r"^(?:\*|\?|(?P<first>\w+)(?:-(?P<last>\w+))?)(?:/(?P<step>\d
 
 
 def problem_with_cron(schedule: str) -> Iterator[str]:
-    """Yield each problem of a schedule, as one sentence."""
+    """Yield each reason why a schedule is invalid, as one sentence."""
     if "TZ" in schedule:
         yield (
             f"the schedule {schedule!r} names a time zone; set schedule.time_zone of the cluster"

@@ -10,7 +10,7 @@ from orchestrator.cluster.names import Manifest
 
 
 def as_yaml(manifests: Iterable[Manifest]) -> str:
-    """Return the manifests as YAML, one document each."""
+    """Return the manifests as YAML text, with one YAML document for each manifest."""
     text: str = yaml.dump_all(
         manifests,
         Dumper=_Dumper,
@@ -23,8 +23,8 @@ def as_yaml(manifests: Iterable[Manifest]) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes repeated values in full instead of as aliases, and multi-line texts with their line
-    breaks.
+    """Writes YAML without aliases for repeated values, and keeps the line breaks of multi-line
+    texts.
     """
 
     def ignore_aliases(self, data: object) -> bool:

@@ -1,5 +1,6 @@
-"""Follow a job's state and output until the job is over, by polling: unlike a stream, polling
-survives interruptions of the connection.
+"""Follow a job's state and output until the job is over.
+
+The API is polled, because polling survives interruptions of the connection, unlike a stream.
 """
 
 from __future__ import annotations
@@ -24,16 +25,16 @@ from orchestrator.errors import (
 )
 
 _PAUSE_SECONDS = 2.0
-# If the API does not answer for this long, following stops; the job continues.
+# Following stops after this time without an answer of the API. The job continues.
 _PATIENCE_SECONDS = 300.0
 _OVERLAP_SECONDS = 30
-# How long to retry reading the last output of a job that is over. A lost node may come back, but
-# the result is known and the caller should not wait long.
+# Time for which reading the last output of an ended job is retried. A lost node may come back, but
+# the caller should not wait long, because the job's result is already known.
 _LAST_OUTPUT_SECONDS = 20.0
 
 
 class JobListener(Protocol):
-    """Receives the events of a job while it is followed."""
+    """Receives the events of a job while the job is followed."""
 
     def state_changed(self, state: JobState) -> None:
         """Receive the new state of the job."""
@@ -42,14 +43,14 @@ class JobListener(Protocol):
         """Receive one line of the job's output."""
 
     def warned(self, text: str) -> None:
-        """Receive a warning about following the job."""
+        """Receive a warning about a problem with following the job."""
 
 
 def follow(client: KubernetesClient, name: str, listener: JobListener) -> JobState:
     """Follow a job until it is over, and return its final state.
 
-    Output and state are read separately: if the log cannot be read, state changes are still
-    reported.
+    Output and state are read separately, so state changes are reported even if the log cannot be
+    read.
 
     Raises:
         UserInputError: The job was cancelled.
@@ -84,7 +85,7 @@ def follow(client: KubernetesClient, name: str, listener: JobListener) -> JobSta
 
 
 def _state(client: KubernetesClient, name: str, answered: float) -> JobState | None:
-    """Return the job's state; None if the API has a transient problem.
+    """Return the job's state; None if a transient problem prevents reading the state.
 
     Args:
         client: Client of the job's namespace.
@@ -99,8 +100,8 @@ def _state(client: KubernetesClient, name: str, answered: float) -> JobState | N
             f" status {name}` shows it, and the same `submit` follows it again"
         )
         raise LoginRequiredError(error.what, error.where, advice) from None
-    # For some seconds after its start, an API server knows no user's rights, so a missing right may
-    # be transient: this user had the rights when the job was sent.
+    # For some seconds after its start, an API server rejects every user for missing rights. This
+    # user had the rights when the job was submitted, so the error may be transient.
     except (TransientError, RightMissingError) as error:
         if time.monotonic() - answered > _PATIENCE_SECONDS:
             raise type(error)(
@@ -115,8 +116,10 @@ def _state(client: KubernetesClient, name: str, answered: float) -> JobState | N
 
 
 class _Output:
-    """The output of the job's command, read from the log of KubeRay's submitter: the pod of a Job
-    that has the RayJob's name. The submitter prints the command's output.
+    """Reads the output of a job's command from the log of KubeRay's submitter.
+
+    The submitter passes the command to Ray and prints the command's output. The submitter runs in
+    the pod of a batch Job that has the RayJob's name.
     """
 
     def __init__(self, client: KubernetesClient, name: str, listener: JobListener) -> None:
@@ -130,12 +133,13 @@ class _Output:
         self._since: datetime | None = None
 
     def read(self, since: datetime | None) -> None:
-        """Pass new lines to the listener. If reading fails, warn once, and not again until reading
-        has worked.
+        """Pass new lines to the listener.
+
+        If reading fails repeatedly, only the first failure is reported as a warning.
 
         Args:
-            since: Creation of the job. Older pods belong to the previous job of this name, and may
-                take time to disappear; None includes all.
+            since: Creation time of the job; None includes all pods. Older pods are ignored: they
+                were created for the previous job of this name, and may take time to disappear.
         """
         self._since = since
         try:
@@ -149,8 +153,10 @@ class _Output:
             self._trouble, self._was_read = None, True
 
     def finish(self) -> None:
-        """For a short time, retry reading output that could not be read; if that fails, say where
-        to find the output. Ctrl-C ends the retries, because the job is over.
+        """Retry reading the last output for a short time, and warn if it cannot be read.
+
+        The warning says where to find the output. Ctrl-C ends the retries without an error, because
+        the job is over.
         """
         deadline = time.monotonic() + _LAST_OUTPUT_SECONDS
         with suppress(KeyboardInterrupt):
@@ -186,8 +192,9 @@ class _Output:
 
 
 def _sortable(stamp: str) -> tuple[str, str]:
-    """Return a timestamp of Kubernetes, such as `…:09.66Z`, as texts that sort by time: all digits
-    are filled in, because `.66Z` would sort after `.669Z`.
+    """Return a Kubernetes timestamp, such as `…:09.66Z`, as a pair of texts that sorts by time.
+
+    The fraction is padded with zeros, because `.66Z` would otherwise sort after `.669Z`.
     """
     seconds, _, fraction = stamp.removesuffix("Z").partition(".")
     return seconds, fraction.ljust(9, "0")

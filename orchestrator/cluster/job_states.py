@@ -1,4 +1,4 @@
-"""Read the state of a job from its RayJob, which KubeRay updates."""
+"""Read the state of a job from the status of its RayJob. KubeRay updates this status."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ class JobState:
     Attributes:
         name: Name of the RayJob.
         kind: run, sweep or retrain; empty if unknown.
-        schedule: Schedule whose tick the job is; empty if the job is not a tick.
-        phase: KubeRay's word for the job's phase.
-        outcome: Ray's word for the command's result; empty before the command ends.
-        reason: KubeRay's word for the reason of a failure.
+        schedule: Schedule whose tick the job runs; empty if the job runs no tick.
+        phase: Phase of the job, in KubeRay's terms.
+        outcome: Result of the command, in Ray's terms; empty before the command ends.
+        reason: Reason for a failure, in KubeRay's terms.
         message: KubeRay's full message about the failure.
         num_failed: Number of failed attempts.
         ray_cluster: The Ray cluster of the current attempt.
         started: Start of the current attempt; None before it starts.
         ended: End of the current attempt; None before it ends.
         created: Creation of the RayJob, before all attempts; None if unknown.
-        folder: Output folder of the command; empty if unknown. The folder's name does not depend on
-            the RayJob's, so that a job submitted again with other limits continues in the same
+        folder: Output folder of the command; empty if unknown. The folder does not depend on the
+            name of the RayJob: a job that is submitted again with other limits uses the same
             folder.
     """
 
@@ -96,13 +96,14 @@ class JobState:
 
     @property
     def is_over(self) -> bool:
-        """Return whether the job is over: KubeRay says `Failed` only after the last retry."""
+        """Return whether the job is over. The phase is `Failed` only after the last retry."""
         return self.phase in ("Complete", "Failed", "ValidationFailed")
 
     @property
     def exit_code(self) -> int:
-        """Return the exit code of the job's command or, if the command has none, the code that
-        corresponds to how the job ended; 0 unless the job has failed.
+        """Return the exit code of the job's command; 0 while the job runs and after it succeeded.
+
+        If the command has no exit code, return a code that describes how the job ended.
         """
         if not self.is_over or self.outcome == "SUCCEEDED":
             return 0
@@ -117,7 +118,9 @@ class JobState:
 
     @property
     def _command_code(self) -> int:
-        """Return the exit code of the command itself; a signal may have ended the command."""
+        """Return the exit code of the command; codes above 128 mean that a signal ended the
+        command.
+        """
         found = _EXIT_CODE.search(self.message)
         return int(found[1]) if found else OrchestratorError.exit_code
 
@@ -143,14 +146,15 @@ def _moment(text: str | None) -> datetime | None:
 def _folder(entrypoint: str) -> str:
     try:
         words = shlex.split(entrypoint)
-    except ValueError:  # the command of another program, with unmatched quotes
+    except ValueError:  # the entrypoint was written by another program and has unmatched quotes
         return ""
     return dict(pairwise(words)).get("--output", "")
 
 
 def _explained(code: int) -> str:
-    """Return an exit code as text for people: 128 plus a number means that the signal of that
-    number ended the process.
+    """Return an exit code as text for people, with the name of the signal for codes above 128.
+
+    The code 128 + n means that signal n ended the process.
     """
     try:
         return f"{code} ({signal.Signals(code - 128).name})"

@@ -18,7 +18,7 @@ MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 KIND_LABEL = "orchestrator/kind"
 SCHEDULE_LABEL = "orchestrator/schedule"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
-# KubeRay gives jobs created by a RayCronJob only this label.
+# Label of jobs that a RayCronJob created. KubeRay sets no other label on such jobs.
 RAY_CRON_JOB_LABEL = "ray.io/cronjob-name"
 # The network policies of k8s/base select pods by these labels.
 USES_OBJECT_STORAGE_LABEL = "orchestrator/uses-object-storage"
@@ -38,25 +38,29 @@ _DIGITS_OF_DIGEST = 10
 
 
 def digest_of(content: object) -> str:
-    """Return a digest of JSON content that does not depend on the order of keys."""
+    """Return a digest of JSON content; the order of keys does not change the digest."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[
         :_DIGITS_OF_DIGEST
     ]
 
 
 def job_name(kind: JobKind, name: str, digest: str) -> str:
-    """Return a name such as `run-digits-0123456789`, short enough for a RayJob and for the
-    RayCluster that is named after it.
+    """Return the name of a RayJob, such as `run-digits-0123456789`.
+
+    The name is short enough for the RayJob and for the RayCluster that KubeRay names after it.
     """
     return f"{_shortened(f'{kind}-{slug(name)}', MAX_RAY_JOB_NAME - len(digest) - 1)}-{digest}"
 
 
 def schedule_name(name: str) -> str:
-    """Return a name such as `retrain-digits`. It does not depend on the configuration, so that
-    submitting again changes the existing schedule.
+    """Return the name of a schedule, such as `retrain-digits`.
 
-    A name with characters that Kubernetes does not allow is changed, and digits are appended:
-    otherwise two names could be changed to the same text, and share a schedule.
+    The name does not depend on the configuration, so submitting a changed retraining updates the
+    existing schedule.
+
+    If the retraining's name is too long or has characters that Kubernetes does not allow, the name
+    is changed and a digest is appended. Without the digest, two retrainings could get the same
+    schedule name.
     """
     whole = f"retrain-{name}"
     if slug(name) == name and len(whole) <= MAX_RAY_CRON_JOB_NAME:
@@ -68,14 +72,14 @@ def schedule_name(name: str) -> str:
 
 
 def slug(name: str) -> str:
-    """Return a user's name in the characters that Kubernetes allows: lower case, digits and single
-    hyphens.
+    """Return a user's name with only the characters that Kubernetes allows: lower case letters,
+    digits and single hyphens.
     """
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "unnamed"
 
 
 def labels_of(kind: JobKind, **more: str) -> dict[str, str]:
-    """Return the labels by which people and this program find submitted objects."""
+    """Return the labels by which people and this program find the objects of jobs and schedules."""
     return {
         "app.kubernetes.io/part-of": PROGRAM,
         MANAGED_BY_LABEL: PROGRAM,

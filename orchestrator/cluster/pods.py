@@ -1,5 +1,6 @@
-"""Describe pods that meet the restricted Pod Security Standard: they run without root and
-privileges, and can write only to their own folders.
+"""Describe pods that meet the restricted Pod Security Standard.
+
+The pods run without root rights and privileges, and can write only to their own folders.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from orchestrator.config.cluster import ClusterConfig
 from orchestrator.config.cluster_nodes import NodesConfig
 from orchestrator.config.cluster_storage import VolumeStorageConfig
 
-_USER = 1000  # user and group of the image; volumes are made writable for the group
+_USER = 1000  # user and group id of the image; the group may write to volumes
 _MULTIPLES = {
     "m": 1e-3,
     "k": 1e3,
@@ -49,14 +50,14 @@ def pod_security() -> dict[str, Any]:
         "runAsUser": _USER,
         "runAsGroup": _USER,
         "fsGroup": _USER,
-        # otherwise Kubernetes changes the owner of every file of a large volume at each start
+        # avoid changing the owner of every file of a large volume at each start
         "fsGroupChangePolicy": "OnRootMismatch",
         "seccompProfile": {"type": "RuntimeDefault"},
     }
 
 
 def number(quantity: str) -> float:
-    """Return a quantity as a number: `500m` is 0.5, `1Ki` is 1024."""
+    """Return a Kubernetes quantity as a number: `500m` is 0.5, `1Ki` is 1024."""
     parts = re.fullmatch(r"([\d.]+)(\w*)", quantity)
     if parts is None:
         raise ValueError(quantity)
@@ -64,8 +65,10 @@ def number(quantity: str) -> float:
 
 
 def resources(cpu: str, memory: str, more: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Return the same amounts as requests and as limits: Ray counts the limits, Kubernetes places
-    pods by the requests, and both must agree.
+    """Return a container's resources, with requests equal to limits.
+
+    Ray reads the limits, and Kubernetes places pods by the requests, so requests and limits must
+    agree.
     """
     amounts = {"cpu": cpu, "memory": memory, **(more or {})}
     return {"requests": dict(amounts), "limits": dict(amounts)}
@@ -100,8 +103,8 @@ def container(
 
 
 def environment(cluster: ClusterConfig) -> dict[str, Any]:
-    """Return the environment of training pods: the keys of Secrets, and variables without
-    secrets.
+    """Return the environment variables of training pods: all keys of the Secrets, and the variables
+    of the cluster's configuration.
     """
     variables = {"HOME": SCRATCH_FOLDER, "PYTHONUNBUFFERED": "1", **cluster.environment}
     secrets = [{"secretRef": {"name": name}} for name in cluster.secrets.names]
@@ -126,8 +129,8 @@ def pod(
         volumes: Volumes in addition to the scratch space.
         nodes: Rules for the nodes on which the pod may run; all of them apply.
     """
-    # even if stages are on a volume, images may come from a bucket, and a webhook may be outside
-    # the cluster
+    # Allow traffic to addresses outside the cluster if the job needs them. Even if stages are on a
+    # volume, images may be in a bucket, and a webhook may be outside the cluster.
     goes_out = (
         cluster.storage.kind == "object_storage"
         or cluster.secrets.object_storage
@@ -142,8 +145,8 @@ def pod(
     ]
     spec = {
         **content,
-        # a Service called mlflow would set the variable MLFLOW_PORT=tcp://…, which MLflow reads as
-        # its own setting
+        # Disable variables for Services: a Service called mlflow would set MLFLOW_PORT=tcp://…, and
+        # MLflow would read this variable as a setting.
         "enableServiceLinks": False,
         "securityContext": pod_security(),
         "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": cluster.scratch}}, *volumes],
@@ -159,17 +162,17 @@ def pod(
 
 
 def without_kubernetes(account: str) -> dict[str, Any]:
-    """Return fields of a pod without access to the Kubernetes API."""
+    """Return the fields that deny a pod access to the Kubernetes API."""
     return {"serviceAccountName": account, "automountServiceAccountToken": False}
 
 
 def with_kubernetes(labels: Mapping[str, str]) -> dict[str, str]:
-    """Return labels of a pod that the network policies allow to reach the Kubernetes API."""
+    """Return labels with which the network policies allow a pod to reach the Kubernetes API."""
     return {**labels, USES_KUBERNETES_LABEL: "true"}
 
 
 def files_volume(config_map: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the job's files as a volume and its mount."""
+    """Return a volume that contains the job's files, and the mount of the volume."""
     volume = {"name": "files", "configMap": {"name": config_map}}
     return volume, {"name": "files", "mountPath": FILES_FOLDER, "readOnly": True}
 
@@ -177,8 +180,10 @@ def files_volume(config_map: str) -> tuple[dict[str, Any], dict[str, Any]]:
 def ray_volumes(
     cluster: ClusterConfig, *, is_head: bool
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return volumes and mounts of training pods: for Ray's object store, and either for the stage
-    store or for a volume that only the head uses.
+    """Return the volumes and mounts of a training pod.
+
+    Every pod has a memory volume for Ray's object store. If the stage store is on a volume, all
+    pods mount this volume. Otherwise only the head mounts a volume, if one is configured.
     """
     volumes: list[dict[str, Any]] = [
         {
@@ -195,8 +200,9 @@ def ray_volumes(
 
 
 def object_store_bytes(cluster: ClusterConfig) -> str:
-    """Return how many bytes of the shared memory Ray's object store takes; by default Ray would
-    assume more than the pod has.
+    """Return the size of Ray's object store in bytes, as a part of the pod's shared memory.
+
+    Ray's default would be larger than the shared memory of the pod.
     """
     return str(math.floor(0.9 * number(cluster.shared_memory)))
 
@@ -204,8 +210,9 @@ def object_store_bytes(cluster: ClusterConfig) -> str:
 def config_map(
     name: str, namespace: str, labels: Mapping[str, str], files: Mapping[str, str]
 ) -> Manifest:
-    """Return a ConfigMap with the files of a job. Its name depends on the files' content, so the
-    content under one name never changes.
+    """Return an immutable ConfigMap with the files of a job.
+
+    The name depends on the content of the files, so changed files get another ConfigMap.
     """
     metadata = {"name": name, "namespace": namespace, "labels": dict(labels)}
     return {

@@ -1,4 +1,4 @@
-"""Check the rules of KubeRay 1.7 for a Ray cluster; see `rules`."""
+"""Check the specification of a Ray cluster against rules of KubeRay 1.7, as a part of `rules`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PRIORITY_SINCE = (2, 56)
 _AUTOSCALER_V2_SINCE = (2, 47)
 _V2_VARIABLE = "RAY_enable_autoscaler_v2"
 _REDIS_VARIABLE = "RAY_REDIS_ADDRESS"
-# features that are off unless the operator enables them
+# fields that work only if the KubeRay operator enables the named feature gate
 _BEHIND_GATES = {
     "networkPolicy": "RayClusterNetworkPolicy",
     "tlsOptions": "RayClusterMTLS",
@@ -24,7 +24,7 @@ _LABEL_PREFIX = re.compile(r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")
 
 
 def grows(spec: Manifest) -> bool:
-    """Return whether the cluster grows on demand."""
+    """Return whether the Ray cluster adds pods on demand."""
     return bool(spec.get("enableInTreeAutoscaling"))
 
 

@@ -1,5 +1,6 @@
-"""Describe a workload as a RayJob: its own Ray cluster or a running one, the command, deadlines and
-retries.
+"""Describe a workload as a RayJob: the Ray cluster, the command, the deadlines and the retries.
+
+A job starts its own Ray cluster or uses a running one.
 """
 
 from __future__ import annotations
@@ -43,18 +44,19 @@ from orchestrator.cluster.workloads import Workload
 from orchestrator.config.cluster import ClusterConfig
 
 _AUTOSCALER = resources("500m", "512Mi")
-# Time for a cancelled run to end as KILLED in MLflow, before Ray and then the pod are stopped.
+# Time that a cancelled run has to set its state in MLflow to KILLED, before Ray stops it and,
+# later, Kubernetes stops the pod.
 _ENDING_SECONDS = 15
-_SUBMITTER = resources("500m", "1Gi")  # the submitter runs Ray's command line, which loads Ray
+_SUBMITTER = resources("500m", "1Gi")  # large enough for Ray's command line, which loads Ray
 
 
 @dataclass(frozen=True)
 class Submission:
-    """The objects sent to Kubernetes for one job.
+    """The Kubernetes objects of one job or schedule.
 
     Attributes:
-        name: Name of the RayJob or schedule.
-        job: The RayJob or schedule.
+        name: Name of the RayJob or of the schedule object.
+        job: The RayJob or the schedule object.
         files: The ConfigMap with the job's files.
     """
 
@@ -74,14 +76,16 @@ def ray_job(
     ray_cluster: str | None = None,
     tick: Tick | None = None,
 ) -> Submission:
-    """Return the RayJob of a workload. The RayJob's name contains a digest of its content, so
-    submitting the same job twice creates one job.
+    """Return the objects for running a workload as a RayJob.
+
+    The RayJob's name contains a digest of the job's content, so submitting the same job twice
+    creates only one RayJob.
 
     Args:
-        workload: The workload.
+        workload: The workload to run.
         cluster: Configuration of the cluster, including deadlines, retries and clean-up.
-        ray_cluster: A running RayCluster; None starts one for the job.
-        tick: Tick of a schedule; None for a job submitted by a person.
+        ray_cluster: Name of a running RayCluster; None starts a cluster for the job.
+        tick: Tick of a schedule that the job runs; None for a job submitted by a person.
     """
     labels = labels_of(
         workload.kind, **({SCHEDULE_LABEL: tick.schedule} if tick and tick.schedule else {})
@@ -109,10 +113,10 @@ def job_spec(
     labels: Mapping[str, str],
     variables: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    """Return a RayJob with its own Ray cluster, without the rules for its clean-up.
+    """Return the specification of a RayJob with its own Ray cluster, without clean-up rules.
 
     Args:
-        workload: The workload.
+        workload: The workload to run.
         cluster: Configuration of the cluster.
         files: Name of the ConfigMap with the job's files.
         labels: Labels of the job's pods.
@@ -132,7 +136,7 @@ def _attempt(command: list[str], cluster: ClusterConfig) -> dict[str, Any]:
         "submissionMode": "K8sJobMode",
         "activeDeadlineSeconds": cluster.limits.running_seconds,
         "preRunningDeadlineSeconds": cluster.limits.starting_seconds,
-        # a submitter that retries would follow or repeat a failed job; the RayJob does the retries
+        # Only the RayJob retries: a retrying submitter would follow or repeat a failed job.
         "submitterConfig": {"backoffLimit": 0},
     }
 
@@ -148,8 +152,10 @@ def _job_on(
     files: str,
     labels: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Return a job on a running Ray cluster. Files cannot be mounted into pods that run already, so
-    the submitter sends the files as the working directory.
+    """Return the specification of a RayJob on a running Ray cluster.
+
+    Files cannot be mounted into running pods, so the submitter uploads them as Ray's working
+    directory.
     """
     volume, mount = files_volume(files)
     return {
@@ -166,8 +172,10 @@ def _submitter(
     volumes: list[dict[str, Any]] | None = None,
     mounts: list[dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """Return the pod that passes the command to Ray and prints its output. The Pod Security
-    Standard would reject KubeRay's own submitter pod, because it is not restricted.
+    """Return the pod that passes the command to Ray and prints the command's output.
+
+    This pod replaces KubeRay's default submitter pod, which the restricted Pod Security Standard
+    would reject.
     """
     home = [{"name": "HOME", "value": SCRATCH_MOUNT["mountPath"]}]
     submitter = container(cluster, "ray-job-submitter", _SUBMITTER, mounts or [], env=home)
@@ -238,8 +246,8 @@ def _head(
             {"name": "dashboard", "containerPort": 8265},
         ],
     )
-    # the autoscaler in the head's pod uses the Kubernetes API: KubeRay creates an account for it,
-    # with only the rights that it needs
+    # The autoscaler in the head's pod uses the Kubernetes API. KubeRay creates an account for the
+    # autoscaler, with only the necessary rights.
     account = {} if is_elastic else without_kubernetes(cluster.service_account)
     content = {
         "containers": [head],
@@ -253,7 +261,7 @@ def _head(
         [volume, *volumes],
         cluster.head,
     )
-    # the head offers no CPUs, so lanes and trials run on workers
+    # the head offers no CPUs to Ray, so training runs on the workers
     parameters = {
         "dashboard-host": "0.0.0.0",  # noqa: S104 - in a pod
         "num-cpus": "0",

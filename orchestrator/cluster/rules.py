@@ -1,7 +1,7 @@
-"""Check rules of KubeRay 1.7 and Kubernetes that no schema expresses: KubeRay would accept an
-object that breaks them, and then never start it.
+"""Check manifests against rules of KubeRay 1.7 and Kubernetes that no schema expresses.
 
-The rules are checked before anything is sent or printed; each violation is one sentence.
+KubeRay accepts an object that violates these rules, but never starts the job. So the rules are
+checked before a manifest is sent or printed. Each violation is reported as one sentence.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _LABEL = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
 _MODES = ("K8sJobMode", "HTTPMode", "SidecarMode", "InteractiveMode")
 _MAX_GROUPS_OF_KUEUE = 7
 _MAX_FILES_BYTES = 2**20
-# Deletion policies in the order in which they delete more; in this order, the delays before they
-# apply must not decrease.
+# Deletion policies, from the smallest deletion to the largest. A larger deletion must not be due
+# before a smaller one.
 _DELETION_ORDER = ("DeleteWorkers", "DeleteCluster", "DeleteSelf")
 
 
@@ -37,7 +37,7 @@ def check(manifests: Iterable[Manifest]) -> None:
     """Check that Kubernetes and KubeRay would run the described objects.
 
     Raises:
-        ConfigError: Kubernetes or KubeRay would not run an object; the message has one line for
+        ConfigError: Kubernetes or KubeRay would not run an object. The message has one line for
             each reason.
     """
     found = [
@@ -50,8 +50,9 @@ def check(manifests: Iterable[Manifest]) -> None:
 
 
 def problems(manifest: Manifest) -> list[str]:
-    """Return each problem of an object, as one sentence; empty for kinds without rules in this
-    module.
+    """Return one sentence for each rule that an object violates.
+
+    The list is empty for kinds of objects that have no rules in this module.
     """
     rules: dict[str, Callable[[Manifest], Iterator[str]]] = {
         "RayJob": _ray_job,
@@ -245,8 +246,9 @@ def _deletion_strategy(spec: Manifest, rules: Sequence[Manifest]) -> Iterator[st
 def _deletion_rule(
     rule: Manifest, spec: Manifest, ages: dict[tuple[str, str], dict[str, int]]
 ) -> Iterator[str]:
-    """Yield each problem of one deletion rule, and record the rule's age in `ages`, keyed by the
-    job state that the rule waits for and by the rule's policy.
+    """Yield each problem of one deletion rule, and record the rule's delay in `ages`.
+
+    `ages` maps each job state that triggers rules to the delays of these rules, by policy.
     """
     policy, condition = rule["policy"], dict(rule["condition"])
     age = condition.pop("ttlSeconds", 0)

@@ -1,5 +1,7 @@
-"""Run a retraining on a schedule: by a CronJob whose small pod submits each tick's RayJob, or by
-KubeRay's own RayCronJob.
+"""Run the ticks of a retraining on a schedule on Kubernetes.
+
+There are two kinds of schedule: a CronJob with a small pod that submits one RayJob for each tick,
+or a RayCronJob of KubeRay.
 """
 
 from __future__ import annotations
@@ -34,17 +36,17 @@ from orchestrator.config.cluster import ClusterConfig
 
 
 def schedule(workload: Workload, cluster: ClusterConfig, cron: str) -> Submission:
-    """Return the object that runs a retraining on a schedule.
+    """Return the objects that run a retraining on a schedule.
 
     Args:
         workload: Workload of one tick.
         cluster: Configuration of the cluster, including the kind of schedule.
-        cron: The times, in cron's notation.
+        cron: Times of the ticks, in cron notation.
     """
     name = schedule_name(workload.name)
     labels = labels_of("retrain", **{SCHEDULE_LABEL: name})
     texts = dict(workload.files)
-    if cluster.schedule.kind == "cron_job":  # the CronJob's pod reads it to submit jobs
+    if cluster.schedule.kind == "cron_job":  # the CronJob's pod reads this file to submit jobs
         texts[CLUSTER_FILE] = yaml.safe_dump(cluster.model_dump(mode="json"), sort_keys=False)
     files = config_map(f"{name}-{digest_of(texts)}", cluster.namespace, labels, texts)
     make = _cron_job if cluster.schedule.kind == "cron_job" else _ray_cron_job
@@ -59,11 +61,12 @@ def schedule(workload: Workload, cluster: ClusterConfig, cron: str) -> Submissio
 def _cron_job(
     workload: Workload, cluster: ClusterConfig, cron: str, files: str, labels: dict[str, str]
 ) -> Manifest:
-    del workload  # the CronJob's pod reads the workload from its mounted files
+    del workload  # unused: the CronJob's pod reads the workload from its mounted files
     limits = cluster.limits
     job = {
-        "backoffLimit": 0,  # no retry: the next tick comes anyway
-        # this job waits for its RayJob and blocks the next tick; the deadline limits the wait
+        "backoffLimit": 0,  # no retry, because the next tick repeats the work
+        # The CronJob's job waits for its RayJob, and the next tick cannot start before the RayJob
+        # ends. The deadline limits the wait.
         "activeDeadlineSeconds": (limits.running_seconds + limits.ttl_seconds)
         * (limits.max_retries + 1),
         "template": _submitting_pod(cluster, files, labels),
@@ -99,7 +102,7 @@ def _submitting_pod(cluster: ClusterConfig, files: str, labels: dict[str, str]) 
         resources(cluster.schedule.cpu, cluster.schedule.memory),
         [mount],
         command=command,
-        # The command identifies its tick by these variables, see cluster/ticks.py.
+        # The command identifies its tick by these variables; see `cluster.ticks`.
         env=[
             {"name": "HOME", "value": SCRATCH_FOLDER},
             _from_label(TICK_VARIABLE, "batch.kubernetes.io/job-name"),
@@ -127,8 +130,10 @@ def _ray_cron_job(
 
 
 def _deletion_rules(cluster: ClusterConfig) -> list[dict[str, Any]]:
-    """Return rules that clean up after a RayCronJob, which keeps no history and deletes nothing:
-    each of its jobs first deletes its Ray cluster, and later itself.
+    """Return the rules by which KubeRay deletes the ended jobs of a RayCronJob.
+
+    A RayCronJob itself deletes nothing. By these rules, KubeRay deletes each job's Ray cluster
+    first, and the job later.
     """
     ends: list[dict[str, Any]] = [
         {"jobStatus": "SUCCEEDED"},

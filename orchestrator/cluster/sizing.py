@@ -1,5 +1,7 @@
-"""Determine the worker pods of a job: one worker per pod, as many and as large as the experiment's
-lanes or a sweep's trials need.
+"""Determine the number and the size of a job's worker pods.
+
+Both follow from the lanes of an experiment or from the trials of a sweep. A lane is the group of
+training processes of the teacher or of the student.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from orchestrator.config.cluster_jobs import SweepScaleConfig
 from orchestrator.config.execution import LaneConfig, RayConfig
 
-# Label of Ray by which lanes with pods of different sizes find their own pods.
+# Ray label that keeps each lane on its own pods, if teacher and student need different pods.
 _LANE_LABEL = "lane"
 
 
@@ -39,7 +41,7 @@ class WorkerGroup:
     labels: Mapping[str, str] = field(default_factory=dict)
 
     def is_like(self, other: WorkerGroup) -> bool:
-        """Return whether pods of both groups have the same size and labels."""
+        """Return whether the pods of two groups have the same size and the same labels."""
         return replace(self, name="", min_pods=0, max_pods=0) == replace(
             other, name="", min_pods=0, max_pods=0
         )
@@ -51,7 +53,7 @@ class Workers:
 
     Attributes:
         groups: Groups of pods, one for each size.
-        settings: Settings of the experiment that these pods require, in the form of `--set`.
+        settings: Settings with which the experiment uses these pods, as `a.b=value`.
     """
 
     groups: tuple[WorkerGroup, ...]
@@ -59,18 +61,20 @@ class Workers:
 
     @property
     def is_elastic(self) -> bool:
-        """Return whether the cluster grows on demand."""
+        """Return whether the Ray cluster adds worker pods on demand."""
         return any(group.max_pods > group.min_pods for group in self.groups)
 
 
 def workers_of_run(execution: RayConfig) -> Workers:
-    """Return the pods that let both lanes run at the same time."""
+    """Return the pods with which teacher and student of a run can train at the same time."""
     return _in_lanes(_group("teacher", execution.teacher), _group("student", execution.student))
 
 
 def workers_of_sweep(execution: RayConfig, scale: SweepScaleConfig) -> Workers:
-    """Return the pods for as many concurrent trials as `scale` allows; a trial whose lanes have
-    one worker each takes one pod.
+    """Return the pods for as many concurrent trials as `scale` allows.
+
+    A trial takes one pod if its teacher and its student have one training worker each and no node
+    labels.
     """
     teacher, student = _group("teacher", execution.teacher), _group("student", execution.student)
     if any(
@@ -94,10 +98,11 @@ def workers_of_sweep(execution: RayConfig, scale: SweepScaleConfig) -> Workers:
 
 
 def _in_lanes(teacher: WorkerGroup, student: WorkerGroup) -> Workers:
-    """Return one group if all pods are alike; otherwise two, with a label for each lane.
+    """Return one group if teacher and student need equal pods, otherwise one labelled group for
+    each role.
 
-    Without the label, a small worker could occupy a large pod, and the lane that needs large pods
-    would wait for ever.
+    Without the labels, a small worker could occupy a large pod. The lane that needs large pods
+    would then wait for ever.
     """
     if teacher.is_like(student):
         return Workers(
@@ -135,7 +140,7 @@ def _for_trials(group: WorkerGroup, scale: SweepScaleConfig) -> WorkerGroup:
 
 
 def _group(role: str, lane: LaneConfig) -> WorkerGroup:
-    # STRICT_PACK needs all workers of the lane on one node, and to Ray a pod is a node
+    # STRICT_PACK needs all workers of a lane on one Ray node, and each pod is one Ray node
     together = lane.max_train_workers if lane.placement == "STRICT_PACK" else 1
     return WorkerGroup(
         role,

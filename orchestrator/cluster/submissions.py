@@ -1,4 +1,4 @@
-"""Render configuration files as objects for Kubernetes, without a cluster, torch or ray."""
+"""Convert configuration files to Kubernetes objects, without a cluster and without torch or Ray."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ _FILES: dict[JobKind, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Request:
-    """Request of a person or a schedule to run a command on Kubernetes.
+    """Request to run a command on Kubernetes, by a person or by a schedule.
 
     Attributes:
         kind: The command to run.
         files: Files that the command reads, in the order of its arguments.
         overrides: Settings of the experiment or retraining, as `a.b=value`.
-        cron: Times at which to run the command; None runs it once.
-        ray_cluster: A running RayCluster to use; None starts one for the job.
+        cron: Times at which to run the command, in cron notation; None runs the command once.
+        ray_cluster: Name of a running RayCluster; None starts a cluster for the job.
         tick: The schedule's tick that the job runs; None for a job that a person submits.
-        num_trials: Number of a sweep's trials; None means the number in its file.
+        num_trials: Number of a sweep's trials; None means the number in the search-space file.
         name: Name of a run in MLflow; None means the default.
-        output: Output folder on the cluster's volume; None means a folder of this job.
+        output: Output folder on the cluster's volume; None means a folder of the job's own.
     """
 
     kind: JobKind

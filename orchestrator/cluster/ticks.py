@@ -1,9 +1,9 @@
-"""Determine when a tick of a schedule was due, from the name of its job in Kubernetes.
+"""Determine when a tick of a schedule was due, from the name of the tick's job.
 
-A pod of a CronJob learns from Kubernetes neither the CronJob nor the time at which the tick was due
-(the annotation `cronjob-scheduled-timestamp` is on the Job and not on its pods). But the Job is
-called `NAME-MINUTES`, in minutes since 1970, and so is the RayJob of a RayCronJob; pods have these
-names as labels.
+Kubernetes does not tell a CronJob's pod when its tick was due: the annotation
+`cronjob-scheduled-timestamp` is set on the Job, not on the Job's pods. But the Job is named
+`NAME-MINUTES`, with the due time in minutes since 1970. The RayJob of a RayCronJob is named in the
+same way. Pods have the name of their job as a label.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from orchestrator.errors import UserInputError
 
-# a RayCluster has the name of its RayJob and five more letters
+# KubeRay names a RayCluster after its RayJob and appends five letters or digits
 _JOB_OF_A_SCHEDULE = re.compile(r"^(?P<schedule>[a-z0-9-]+?)-(?P<minutes>\d{8})(-[a-z0-9]{5})?$")
 
 
@@ -35,7 +35,7 @@ def tick_of(text: str) -> Tick:
     """Return the tick for a time (2026-11-22T03:00:00Z), or for the name of a schedule's job.
 
     Raises:
-        UserInputError: The text is neither.
+        UserInputError: The text is neither a time nor the name of a job.
     """
     if job := _JOB_OF_A_SCHEDULE.match(text):
         return Tick(job["schedule"], datetime.fromtimestamp(60 * int(job["minutes"]), UTC))
@@ -52,15 +52,15 @@ def tick_of(text: str) -> Tick:
 def tick_of_job(job: str, schedule: str) -> Tick:
     """Return the tick that a schedule's pod runs.
 
-    A job that a person creates from the schedule (`kubectl create job manual --from=cronjob/NAME`)
-    can have any name, and is due now.
+    A person can create a job from a schedule with `kubectl create job manual --from=cronjob/NAME`.
+    Such a job can have any name, and its tick is due now.
 
     Args:
-        job: The pod's job, or a time.
-        schedule: Schedule of the job; empty if the pod does not know it.
+        job: Name of the pod's job, or a time.
+        schedule: Name of the job's schedule; empty if unknown.
 
     Raises:
-        UserInputError: There is no schedule, and the job's name contains no time.
+        UserInputError: The schedule is unknown, and the job's name contains no time.
     """
     found = _JOB_OF_A_SCHEDULE.match(job)
     if schedule and (found is None or found["schedule"] != schedule):

@@ -1,6 +1,4 @@
-"""Describe a job independently of Kubernetes: the job's files, its command, and the workers that it
-needs.
-"""
+"""Describe a job independently of Kubernetes: its files, its command and its workers."""
 
 from __future__ import annotations
 
@@ -29,7 +27,7 @@ SEARCH_SPACE_FILE = "search_space.yaml"
 RETRAINING_FILE = "retraining.yaml"
 CLUSTER_FILE = "cluster.yaml"
 
-# Settings that the cluster determines, instead of the user's machine.
+# Settings that the cluster determines; the user's values apply only to the user's machine.
 _OF_THE_CLUSTER: dict[str, Any] = {
     "data": {"cache_dir"},
     "execution": {"address"},
@@ -46,7 +44,7 @@ class Workload:
         kind: The command to run.
         name: The user's name for the work.
         files: Content of the files that the command reads, by file name.
-        arguments: Arguments of the command; files are named without folders.
+        arguments: Arguments of the command, with file names instead of paths.
         workers: The pods that the command needs.
     """
 
@@ -57,8 +55,10 @@ class Workload:
     workers: Workers
 
     def command(self, folder: str) -> list[str]:
-        """Return the command line; `folder` is the folder of the files, empty for the working
-        directory.
+        """Return the command line.
+
+        Args:
+            folder: Folder of the files; empty for the working directory.
         """
         files = {name: f"{folder}/{name}" if folder else name for name in self.files}
         return [
@@ -69,8 +69,10 @@ class Workload:
 
 
 def settings_for(cluster: ClusterConfig) -> list[str]:
-    """Return the settings that every experiment needs on a cluster, in the form of `--set`: the
-    experiment uses the cluster's Ray, and writes to places that pods can reach.
+    """Return the settings that every experiment needs on a cluster, as `a.b=value`.
+
+    With these settings, the experiment uses the Ray of the cluster and writes only to places that
+    pods can reach.
     """
     return [
         "execution.kind=ray",
@@ -91,13 +93,14 @@ def run_workload(
     """Return the workload of a run.
 
     Args:
-        experiment: The user's experiment, loaded with `settings_for` the cluster.
-        cluster: The cluster.
+        experiment: The user's experiment, loaded with the overrides of `settings_for(cluster)`.
+        cluster: Configuration of the cluster.
         name: Name of the run in MLflow; None means the default.
-        output: Output folder on the cluster's volume; None means a folder of this job.
+        output: Output folder on the cluster's volume; None means a folder of the job's own.
 
     Raises:
-        ConfigError: The experiment needs something that pods do not have.
+        ConfigError: The experiment uses a path that pods cannot reach or contains a secret, or
+            `output` is not on the volume.
     """
     _check_paths(experiment, cluster)
     workers = workers_of_run(_ray(experiment))
@@ -115,7 +118,9 @@ def sweep_workload(
     output: str | None = None,
 ) -> Workload:
     """Return the workload of a sweep, with as many concurrent trials as the cluster's workers
-    allow. Arguments and errors as for `run_workload`.
+    allow.
+
+    Arguments and errors are those of `run_workload`.
     """
     _check_paths(experiment, cluster)
     if search_space.warm_start is not None:
@@ -125,7 +130,7 @@ def sweep_workload(
         SEARCH_SPACE_FILE: _text(_within(search_space, cluster.sweeps.max_trials), cluster),
         EXPERIMENT_FILE: _text(experiment, cluster, _OF_THE_CLUSTER),
     }
-    # let the lanes of a trial wait for nodes that the cluster is still adding
+    # training processes of a trial wait for nodes that the cluster is still adding
     waiting = (
         ()
         if len(workers.groups) == 1 and workers.groups[0].name == "trials"
@@ -133,7 +138,7 @@ def sweep_workload(
     )
     told = [*_told(cluster, workers, waiting)]
     job = job_name("sweep", search_space.name, digest_of([files, told, cluster.image]))
-    # a further attempt, or the same job submitted again, continues from the existing ledger
+    # a retried job, or a job that is submitted again, resumes the sweep from the existing ledger
     arguments = (
         SEARCH_SPACE_FILE,
         "--experiment",
@@ -148,8 +153,9 @@ def sweep_workload(
 def retraining_workload(
     retraining: Retraining, cluster: ClusterConfig, output: str | None = None
 ) -> Workload:
-    """Return the workload of one tick of a retraining. Arguments and errors are those of
-    `run_workload`.
+    """Return the workload of one tick of a retraining.
+
+    Arguments and errors are those of `run_workload`.
     """
     _check_reachable("source.path", retraining.source.path, cluster)
     if retraining.source.unlabeled is not None:
@@ -158,7 +164,7 @@ def retraining_workload(
         _check_reachable("lease.uri", retraining.lease.uri, cluster)
     workers = workers_of_run(_ray(retraining.experiment))
     files = {RETRAINING_FILE: _text(retraining, cluster, {"experiment": _OF_THE_CLUSTER})}
-    # one folder for all ticks, because only one tick works at a time
+    # all ticks share one folder, because only one tick runs at a time
     arguments = (
         RETRAINING_FILE,
         *_told(cluster, workers, prefix="experiment."),
@@ -168,10 +174,12 @@ def retraining_workload(
 
 
 def _within(search_space: SearchSpace, most: int) -> SearchSpace:
-    """Return the search space with a limit on concurrent trials, because a searcher that draws all
-    trials at the start cannot learn from the trials' results.
+    """Return the search space with a limit on the number of concurrent trials.
+
+    Without a limit, the searcher draws all trials at the start, and cannot learn from their
+    results.
     """
-    if search_space.trial_scheduler.kind == "pbt":  # the trials of a population learn in turns
+    if search_space.trial_scheduler.kind == "pbt":  # no limit: a population's trials take turns
         return search_space
     return search_space.model_copy(
         update={"max_concurrent_trials": min(search_space.max_concurrent_trials or most, most)}
@@ -194,8 +202,10 @@ def _told(
 
 
 def _output(cluster: ClusterConfig, job: str, wanted: str | None) -> tuple[str, str]:
-    """Return the option for the output folder. Files, Ray's log and a sweep's ledger stay readable
-    if the cluster has a folder that outlasts the pods.
+    """Return the command-line option for the output folder.
+
+    If the cluster has a volume, the output folder is on the volume. Results, Ray's log and a
+    sweep's ledger can then be read after the pods have ended.
 
     Raises:
         ConfigError: The wanted folder is not on the volume.
@@ -222,8 +232,9 @@ def _waits(cluster: ClusterConfig) -> str:
 
 
 def _text(config: BaseModel, cluster: ClusterConfig, left_out: dict[str, Any] | None = None) -> str:
-    """Return the user's configuration with `--set` applied, without defaults and without settings
-    of the user's machine.
+    """Return the user's configuration as YAML text, with `--set` applied.
+
+    Defaults are omitted, and so are settings that apply only to the user's machine.
 
     Raises:
         ConfigError: The configuration contains a secret, which everybody who may see the job would
