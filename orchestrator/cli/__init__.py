@@ -1,5 +1,6 @@
-"""The command line. It parses arguments first and imports slow modules afterwards, so that `--help`
-and `validate` answer at once.
+"""The command line of the orchestrator.
+
+Arguments are parsed before slow modules are imported, so `--help` and `validate` answer at once.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import signal
 import sys
 import traceback
 import warnings
-from gc import get_threshold, set_threshold  # `gc` is a command of this package
+from gc import get_threshold, set_threshold  # no `import gc`: a command of this package is named gc
 from typing import NoReturn
 
 from orchestrator.cli.application import build_application
@@ -27,8 +28,9 @@ from orchestrator.terminal.printable import printable
 
 __all__ = ["main"]
 
-# Importing torch and MLflow makes hundreds of thousands of objects that stay. With Python's 700 new
-# objects between collections, a tenth of a short command's time is spent on looking at them again.
+# Importing torch and MLflow creates hundreds of thousands of permanent objects. By default, Python
+# starts a garbage collection after every 700 new objects. The repeated scans of the permanent
+# objects would take a tenth of a short command's time.
 _OBJECTS_BETWEEN_COLLECTIONS = 5_000
 
 
@@ -37,7 +39,7 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, _terminated)
     set_threshold(max(_OBJECTS_BETWEEN_COLLECTIONS, get_threshold()[0]))
     log_without_secrets()
-    # hide Pillow's warning: `data.max_image_pixels` rejects such images with its own message
+    # hide Pillow's warning, because `data.max_image_pixels` rejects such images with a clear error
     warnings.filterwarnings("ignore", "Image size .* exceeds limit")
     if is_read_by_programs():
         log_as_json()
@@ -56,7 +58,7 @@ def main() -> NoReturn:
     except Exception as error:  # noqa: BLE001 - the last resort: a bug in this program
         if (
             isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG
-        ):  # any name that the user chose may become a file name
+        ):  # names that the user chose may be used as file names
             _fail(
                 f"{error.filename}: the name is too long for a file; choose a shorter one",
                 UserInputError.exit_code,
@@ -66,9 +68,10 @@ def main() -> NoReturn:
 
 
 def _terminated(signal_number: int, _frame: object) -> NoReturn:
-    """End the command as Ctrl-C does: its run is closed in MLflow, and the exit code is 130.
+    """End the command in the same way as Ctrl-C: close the run in MLflow, and exit with code 130.
 
-    `KeyboardInterrupt` is not an `Exception`, so no `except Exception` of a caller swallows it.
+    The signal raises `KeyboardInterrupt`. This exception is not a subclass of `Exception`, so no
+    `except Exception` of a caller catches it.
     """
     raise KeyboardInterrupt(f"ended by signal {signal_number}")
 

@@ -1,5 +1,7 @@
-"""The application with all its commands. To add a command, write a file with one function in this
-folder, and add the function to the commands below.
+"""Build the command-line application from all commands.
+
+To add a command, write a file with one function in this folder, and add the function to
+`COMMANDS_BY_PURPOSE`.
 """
 
 from __future__ import annotations
@@ -35,8 +37,8 @@ from orchestrator.cli.sweep import sweep
 from orchestrator.cli.ui import ui
 from orchestrator.cli.validate import validate
 
-# Commands by purpose and name, in the order of `orchestrator --help`, which follows the steps of a
-# newcomer.
+# Commands, grouped by purpose, in the order in which a new user needs them. `orchestrator --help`
+# lists them in the same order.
 COMMANDS_BY_PURPOSE: dict[str, dict[str, Callable[..., None]]] = {
     "Learn": {"init": init, "run": run, "validate": validate, "plan": plan, "sweep": sweep},
     "Look at results": {"list": list_records, "report": report, "compare": compare, "ui": ui},
@@ -105,5 +107,5 @@ def _orchestrator(
         ),
     ] = False,
 ) -> None:
-    # no docstring: typer would show it instead of the application's help
+    # no docstring, because typer would show it instead of the help of the application
     return

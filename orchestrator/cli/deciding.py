@@ -1,4 +1,4 @@
-"""Carry out `orchestrator approve` and `orchestrator reject`."""
+"""Implement `orchestrator approve` and `orchestrator reject`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def decide(
     file: Path, decision: Decision, version: int | None, reason: str, overrides: list[str] | None
 ) -> None:
-    """Approve or reject a candidate, and show the outcome."""
+    """Approve or reject a candidate of a retraining, and print the outcome."""
     from orchestrator.config import load_retraining
 
     retraining = load_retraining(file, overrides or [])

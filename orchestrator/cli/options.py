@@ -41,7 +41,7 @@ Overrides = Annotated[
     ),
 ]
 
-# options of the commands that read MLflow
+# options that are shared by the commands that read MLflow
 TrackingUri = Annotated[
     str,
     typer.Option(
@@ -54,7 +54,7 @@ TrackingUri = Annotated[
 DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
 DEFAULT_STORAGE = "sqlite:///.orchestrator/studies.db"
 
-# options of the commands on data sets
+# options that are shared by the commands on data sets
 Root = Annotated[
     Path | None,
     typer.Option(
@@ -82,7 +82,7 @@ TestFraction = Annotated[
     ),
 ]
 
-# options of the commands on Kubernetes jobs
+# options that are shared by the commands on Kubernetes jobs
 ClusterFile = Annotated[
     Path | None,
     typer.Option(

@@ -197,10 +197,10 @@ def _backtest(
 def _backtest_config(
     folder: str | None, dry_run: bool, options: Mapping[str, object], what_if: list[str] | None
 ) -> BacktestConfig | None:
-    """Return the settings of the backtest; None if the command runs a tick.
+    """Return the configuration of the backtest; None if the command runs a tick instead.
 
     Raises:
-        UserInputError: Options exclude each other, or a value is out of range.
+        UserInputError: Two options exclude each other, or a value is out of range.
     """
     from orchestrator.config.backtest import BacktestConfig
     from orchestrator.config.validation import validated
@@ -223,7 +223,9 @@ def _backtest_config(
 
 
 def _alternatives(file: Path, overrides: list[str], what_if: list[str]) -> dict[str, Retraining]:
-    """Return one retraining for each value of `--what-if`, by the override that sets the value.
+    """Return one retraining configuration for each value of `--what-if`.
+
+    The keys are the overrides that set the values, such as `gate.min_new_accuracy=0.5`.
 
     Raises:
         ConfigError: A value of `--what-if` is invalid.
