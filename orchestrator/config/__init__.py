@@ -1,4 +1,6 @@
-"""Configuration: frozen values read from YAML; imports neither torch nor ray nor mlflow."""
+"""Define the configuration: immutable values read from YAML. This package imports neither torch nor
+ray nor mlflow.
+"""
 
 from orchestrator.config.dumping import (
     dump_experiment,

@@ -1,4 +1,4 @@
-"""Paths and addresses as users write them, made absolute."""
+"""Convert paths and addresses, as users write them, to absolute form."""
 
 from __future__ import annotations
 
@@ -32,31 +32,34 @@ def absolute_path(path: str | Path, base: Path | None = None) -> Path:
 def absolute_place(place: str) -> str:
     """Return the absolute form of a path or address such as `s3://bucket/folder`.
 
-    An address is returned unchanged, except that the `***` placeholders of masked secrets are
-    removed: the secret is then read from the environment.
+    An address is returned unchanged, except that every `***` in place of a masked secret is
+    removed. The secrets of such an address are later read from the environment.
 
     Raises:
-        ValueError: `absolute_path` rejects the path, or a `***` placeholder masks the host or the
-            path instead of a secret.
+        ValueError: `absolute_path` rejects the path, or `***` masks the host or the path of an
+            address instead of a secret.
     """
     return Address(place).without_placeholders() if "://" in place else str(absolute_path(place))
 
 
 def sqlite_path(uri: str) -> Path | None:
-    """Return the database file of a SQLite URI; None for an in-memory database or another URI."""
+    """Return the database file of a SQLite URI. Return None for an in-memory database, and for a
+    URI of any other kind.
+    """
     name = uri.removeprefix(_SQLITE_PREFIX).partition("?")[0]
     return None if not uri.startswith(_SQLITE_PREFIX) or name in ("", ":memory:") else Path(name)
 
 
 def absolute_tracking_uri(uri: str, base: Path) -> str:
-    """Return the absolute form of a tracking URI. A relative SQLite path is resolved against
-    `base`; `absolute_place` resolves every other URI.
+    """Return the absolute form of a tracking URI.
 
-    Ray changes the working directory of its workers, where a relative path would name a different
-    file.
+    The path in a SQLite URI is resolved against `base`. Every other URI is returned unchanged,
+    except that every `***` in place of a masked secret is removed. Paths must be absolute because
+    Ray changes the working directory of its workers.
 
     Raises:
-        ValueError: A placeholder masks the place itself.
+        ValueError: The SQLite path begins with the home directory of an unknown user, or `***`
+            masks the host or the path of a URI instead of a secret.
     """
     path = sqlite_path(uri)
     if path is None:
@@ -66,11 +69,12 @@ def absolute_tracking_uri(uri: str, base: Path) -> str:
 
 
 def absolute_storage(uri: str) -> str:
-    """Return the absolute address of an Optuna storage, resolved like a tracking URI.
+    """Return the absolute address of an Optuna storage. A relative SQLite path is resolved against
+    the working directory.
 
     Raises:
-        ValueError: The address is not a database that Optuna supports, or a `***` placeholder masks
-            its host or path instead of a secret.
+        ValueError: Optuna does not support this kind of database, or `absolute_tracking_uri`
+            rejects the address.
     """
     if Address(uri).scheme.partition("+")[0] not in _STORAGES:
         msg = (
@@ -82,23 +86,23 @@ def absolute_storage(uri: str) -> str:
 
 
 def storage_beside(store: str) -> str:
-    """Return the default address of the Optuna storage: a file next to the stage store, or in
-    `.orchestrator` of the working directory if the store is not a local folder.
+    """Return the default address of the Optuna storage, a SQLite file. The file lies next to the
+    stage store or, if the store is not a local folder, in `.orchestrator` in the working directory.
     """
     folder = absolute_path(".orchestrator") if "://" in store else absolute_path(store).parent
     return f"{_SQLITE_PREFIX}{folder / 'studies.db'}"
 
 
 def nameable(place: str) -> str:
-    """Return a path or address without its secrets, so that its parts can be used as the names of
-    data sources.
+    """Return a path or address without its secrets. Parts of the result serve as names of data
+    sets.
     """
     address = Address(place)
     return address.shown.rpartition("@")[2] if address.has_secret else place
 
 
 def below(uri: str, *names: str) -> str:
-    """Return the address of an entry below a folder or bucket; a query after `?` stays at the
+    """Append names to the address of a folder or bucket. A query (`?…`) of the address stays at the
     end.
     """
     place, mark, query = uri.partition("?") if "://" in uri else (uri, "", "")

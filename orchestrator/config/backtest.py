@@ -1,4 +1,7 @@
-"""Configure a backtest: the past arrivals that `orchestrator retrain --backtest` replays."""
+"""Configure a backtest, in which `orchestrator retrain --backtest` replays past arrivals.
+
+An arrival is the group of files that one tick of a retraining reads.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,9 @@ GroupBy = Literal["day", "hour", "week", "file", "folder"]
 
 
 class BacktestConfig(Config):
-    """Past arrivals to replay, and settings for grouping, shuffling and corrupting them."""
+    """Folder of past arrivals to replay, and settings for grouping files into arrivals, shuffling
+    arrivals and corrupting labels.
+    """
 
     folder: str = Field(
         min_length=1,
@@ -66,11 +71,11 @@ class BacktestConfig(Config):
 
 
 def alternatives(what_if: Sequence[str]) -> list[str]:
-    """Return one override `a.b=VALUE` for each value of `a.b=VALUE,VALUE,…`.
+    """Split every text `a.b=VALUE,VALUE,…` of `--what-if` into one override `a.b=VALUE` per value.
 
     Raises:
-        ConfigError: A text does not have that form, or does not name a setting of the gate or of
-            the reactions.
+        ConfigError: A text is not of the form `a.b=VALUE,VALUE,…`, or `a.b` is not a setting of the
+            gate or of the reactions.
     """
     found = []
     for text in what_if:

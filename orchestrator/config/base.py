@@ -1,5 +1,5 @@
-"""Define the base class of every configuration model. A model is immutable, and rejects unknown
-keys, infinite numbers and booleans given for numbers.
+"""Define the base class of every configuration model. A model is immutable. It rejects unknown
+keys, infinite numbers, and booleans given for numbers.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from orchestrator.masking import shown
 class Config(BaseModel):
     """Frozen configuration value read from YAML.
 
-    If a field is a union of variants distinguished by `kind`, a mapping without `kind` selects the
-    default variant.
+    A field may be a union whose variants differ in `kind`. A mapping without `kind` then selects
+    the default variant.
     """
 
     model_config = ConfigDict(
@@ -49,7 +49,7 @@ class Config(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _is_meant(cls, values: Any) -> Any:  # noqa: ANN401 - a YAML file may hold any value
-        """Reject values that pydantic would misread: it reads a boolean as 0 or 1, and an empty
+        """Reject values that pydantic would misread: a boolean as the number 0 or 1, and an empty
         path as the working directory.
         """
         if not isinstance(values, dict):
@@ -67,7 +67,7 @@ class Config(BaseModel):
 
 
 def _types_in(annotation: object) -> set[object]:
-    """Return the types that an annotation mentions, including the types of its literals."""
+    """Return the types that an annotation mentions, including those of values in `Literal[…]`."""
     arguments = get_args(annotation)
     if not arguments:
         return {

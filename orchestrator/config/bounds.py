@@ -1,14 +1,15 @@
-"""Upper bounds of the numbers in a configuration, each with its reason.
+"""Define the upper bounds of numbers in a configuration, each with its reason.
 
-An unbounded number makes a process fail elsewhere: in a library that allocates memory, in a timer
-that overflows, in a loop that never ends. Every bound is far above any value used in practice.
+Without an upper bound, a huge number would fail far from the configuration: in a library that
+allocates memory, in a timer that overflows, or in a loop that never ends. Every bound is far above
+any value used in practice.
 """
 
 from __future__ import annotations
 
 MOST_SECONDS = 10 * 365 * 24 * 3600
-"""Ten years: longer than any duration in a configuration, and far below the overflow of dates and
-timers.
+"""Ten years: longer than any duration in a configuration, and far below the durations at which
+dates and timers overflow.
 """
 
 MOST_CLASSES = 1_000_000
@@ -25,7 +26,8 @@ arithmetic.
 """
 
 MOST_EPOCHS = 100_000
-"""Largest number of epochs. An epoch on the smallest data set takes a hundredth of a second.
+"""Largest number of epochs. With the smallest data set, an epoch takes a hundredth of a second, and
+this number of epochs takes a quarter of an hour.
 """
 
 MOST_BATCH = 2**20
@@ -45,21 +47,21 @@ MOST_DIMENSIONS = 65_536
 """
 
 MOST_WEIGHT = 1e9
-"""Largest weight of a loss term: in 32-bit arithmetic, a term that is a billion times larger than
-the other terms swamps them.
+"""Largest weight of a loss term. In 32-bit arithmetic, adding a term that is a billion times larger
+rounds the other terms away.
 """
 
 MOST_RATE = 1e12
-"""Largest learning rate: training diverges, and reports this, at rates of 1 and more; above this
-bound a single step overflows 32-bit numbers.
+"""Largest learning rate. At rates of 1 and more, training diverges and reports the divergence.
+Above this bound, a single step overflows 32-bit numbers.
 """
 
 MOST_WORKERS = 10_000
 """Largest number of workers: the node count of the largest known Ray clusters."""
 
 MOST_THREADS = 1024
-"""Largest number of threads: the CPU count of the largest machines; OpenMP aborts the process if it
-cannot start its threads.
+"""Largest number of threads: the CPU count of the largest machines. OpenMP aborts a process whose
+threads cannot all be started.
 """
 
 MOST_GPUS = 1024
@@ -67,7 +69,7 @@ MOST_GPUS = 1024
 
 MOST_RESOURCES = 1e6
 """Largest amount of one resource on one node. If no node has the requested amount, Ray waits and
-names the resource.
+reports the missing resource.
 """
 
 MOST_GIB = 1e6
@@ -82,14 +84,16 @@ in 32 bits.
 """
 
 MOST_TRIALS = 100_000
-"""Largest number of trials of a sweep: its leaderboard, charts and search read all trials."""
+"""Largest number of trials of a sweep: the leaderboard, charts and search of a sweep read all
+trials.
+"""
 
 MOST_SEEDS = 1000
 """Largest number of seeds: each configuration of a sweep is trained once per seed."""
 
 MOST_PARAMETERS_SWEPT = 256
-"""Largest number of parameters that a sweep varies: more than an experiment has; a search becomes
-useless with far fewer.
+"""Largest number of parameters that a sweep varies. No experiment has so many settings, and a
+search becomes useless with far fewer parameters.
 """
 
 MOST_CHOICES = 10_000
@@ -101,13 +105,13 @@ such numbers, are still finite.
 """
 
 LARGEST_INTEGER = 2**53
-"""Largest bound of an integer range: searches draw floating-point numbers, which skip integers
-above this bound.
+"""Largest bound of an integer range. Searches draw floating-point numbers, which cannot represent
+every integer above this bound.
 """
 
 MOST_STEPS_OF_A_RANGE = 10**9
-"""Largest number of values of a range with a step; more values could not be distinguished with 12
-digits.
+"""Largest number of values of a range with a step. Values are rounded to 12 significant digits,
+which could not distinguish more values.
 """
 
 MOST_CHARACTERS = 1000

@@ -21,8 +21,8 @@ _TAG = re.compile(r":(?P<tag>[\w][\w.-]{0,127})$")
 
 
 class SecretsConfig(Config):
-    """Kubernetes Secrets of the namespace. Their keys become environment variables of the job; a
-    manifest never contains the value of a secret.
+    """Kubernetes Secrets of the namespace. The keys of a Secret become environment variables of the
+    job; a manifest never contains the value of a secret.
     """
 
     tracking: Name | None = Field(
@@ -60,7 +60,9 @@ class SecretsConfig(Config):
 
 
 class ClusterTrackingConfig(Config):
-    """Addresses of MLflow, as pods reach it and as people open it."""
+    """Two addresses of MLflow: the address that pods use, and the address that people open in a
+    browser.
+    """
 
     uri: Uri = Field(
         default="http://mlflow:5000", description="MLflow server or database, as seen from pods."

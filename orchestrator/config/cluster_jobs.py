@@ -1,4 +1,4 @@
-"""Configure the jobs of a cluster: their number of workers, time limits, retries and schedule."""
+"""Configure the jobs of a cluster: number of workers, time limits, retries and schedule."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from orchestrator.config.kubernetes_values import Quantity
 
 
 class SweepScaleConfig(Config):
-    """Range in which the workers of a sweep scale with the number of waiting trials."""
+    """Bounds for the number of workers of a sweep, given as numbers of concurrent trials. Within
+    the bounds, Ray adds workers while trials wait, and removes idle workers.
+    """
 
     min_trials: int = Field(
         default=1,
@@ -76,7 +78,9 @@ class LimitsConfig(Config):
 
 
 class ScheduleConfig(Config):
-    """Start and clean-up of the ticks of `submit retrain --schedule`."""
+    """Settings of `submit retrain --schedule`: how ticks start, and how long finished ticks are
+    kept.
+    """
 
     kind: Literal["cron_job", "ray_cron_job"] = Field(
         default="cron_job",

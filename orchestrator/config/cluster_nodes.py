@@ -49,8 +49,8 @@ class NodesConfig(Config):
 
 
 class HeadConfig(NodesConfig):
-    """Pod that runs Ray's head and the job's own process; lanes and trials run on the workers
-    only.
+    """Pod that runs Ray's head node and the driver process of the job. All training runs on worker
+    pods.
     """
 
     cpu: Quantity = Field(
@@ -63,8 +63,8 @@ class HeadConfig(NodesConfig):
 
 
 class WorkersConfig(NodesConfig):
-    """Pods that run one worker each. `execution` of the experiment determines their CPUs and
-    GPUs.
+    """Worker pods, each of which runs one training worker. The setting `execution` of the
+    experiment determines the CPUs and GPUs of a worker pod.
     """
 
     memory: Quantity = Field(default="4Gi", description="Memory of a worker.")

@@ -32,7 +32,7 @@ class VolumeStorageConfig(Config):
 
     @property
     def state_folder(self) -> str:
-        """Return the folder for state that must outlive the head's pod."""
+        """Return the folder for state that must outlive the pod of Ray's head node."""
         return self.mount_path
 
 
@@ -57,8 +57,8 @@ class ObjectStorageConfig(Config):
 
     @property
     def state_folder(self) -> str | None:
-        """Return the folder for state that must outlive the head's pod; None if no volume is
-        claimed for it.
+        """Return the folder for state that must outlive the pod of Ray's head node; None if no
+        volume is configured for such state.
         """
         return self.mount_path if self.claim else None
 

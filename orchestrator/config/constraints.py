@@ -28,7 +28,9 @@ _CONSTRAINT = re.compile(
 
 @dataclass(frozen=True)
 class Constraint:
-    """`LEFT OPERATOR RIGHT + offset`, where LEFT and RIGHT are paths or numbers."""
+    """Comparison `LEFT OPERATOR RIGHT + offset`. LEFT and RIGHT are dotted paths of settings, or
+    numbers.
+    """
 
     left: str | float
     operator: str
@@ -41,7 +43,9 @@ class Constraint:
         return [side for side in (self.left, self.right) if isinstance(side, str)]
 
     def holds(self, value_of: Mapping[str, float]) -> bool:
-        """Return whether the constraint holds; `value_of` gives the value at a path."""
+        """Return whether the constraint holds for the values in `value_of`, a mapping from path to
+        value.
+        """
         left, right = (
             value_of[side] if isinstance(side, str) else side for side in (self.left, self.right)
         )
@@ -52,7 +56,7 @@ def parse_constraint(text: str) -> Constraint:
     """Parse a constraint of the form `PATH|number OPERATOR PATH|number [+|- number]`.
 
     Raises:
-        ValueError: The text does not have that form, or names a path that no experiment has.
+        ValueError: The text is not of this form, or names a path that no experiment has.
     """
     match = _CONSTRAINT.fullmatch(text)
     if match is None:

@@ -35,8 +35,8 @@ _NOT_READ_WITHOUT_LABELS = {
 
 
 class DigitsConfig(ImageSourceConfig):
-    """Handwritten 8x8 digits bundled with scikit-learn: 1,797 images of 10 classes, no network
-    needed.
+    """Handwritten 8x8 digits bundled with scikit-learn: 1,797 images of 10 classes, available
+    without Internet access.
     """
 
     kind: Literal["digits"] = "digits"
@@ -91,8 +91,8 @@ class ParquetConfig(ResizedSourceConfig):
 
     @property
     def places(self) -> Mapping[str, str]:
-        """Return the places of training and test images; without separate test images, both places
-        are that of the training images.
+        """Return the places (paths or addresses) of training and test images. Without separate test
+        images, `test` has the place of the training images.
         """
         return {"train": str(self.train), "test": str(self.test or self.train)}
 
@@ -121,23 +121,23 @@ class ImageFolderConfig(ResizedSourceConfig):
 
     @property
     def places(self) -> Mapping[str, str]:
-        """Return the places of training and test images; without separate test images, both places
-        are that of the training images.
+        """Return the folders of training and test images. Without separate test images, `test` has
+        the folder of the training images.
         """
         return {"train": str(self.train), "test": str(self.test or self.train)}
 
     @property
     def reserved_folder(self) -> Path:
-        """Return the parent folder of the training and the test folder if they share one, otherwise
-        the training folder.
+        """Return the folder in which any new file would be read as data: the parent folder that the
+        training and the test folder share, or the training folder if they have different parents.
         """
         beside = self.test is not None and self.test.parent == self.train.parent
         return self.train.parent if beside else self.train
 
 
 class TorchvisionDataConfig(ResizedSourceConfig):
-    """Data set of `torchvision.datasets`. Labels are the class names of the data set, or integers
-    if it has no class names.
+    """Data set of `torchvision.datasets`. Labels are the class names of the data set; without class
+    names, labels are integers.
 
     `test_fraction` applies to data sets that torchvision does not split.
     """
@@ -169,7 +169,7 @@ class TorchvisionDataConfig(ResizedSourceConfig):
 
 
 class ArrivedFile(Config):
-    """Parquet file that a retraining has recorded."""
+    """Parquet file of the folder in `ArrivalsConfig`, as a retraining has recorded it."""
 
     name: PathWithin = Field(description="Path of the file within the folder of the arrivals.")
     sha256: str = Field(
@@ -184,11 +184,12 @@ class ArrivedFile(Config):
 
 
 class ArrivalsConfig(ImageSourceConfig):
-    """Growing folder of Parquet files, limited to the files that a retraining has recorded. Written
-    by `orchestrator retrain`, not by hand.
+    """Folder to which Parquet files are added over time, limited to the files that a retraining has
+    recorded. Only `orchestrator retrain` writes this configuration.
 
-    Files have the columns of `ParquetConfig`. The content of an image alone decides whether it is
-    held out as test data, so that duplicates and later copies always fall into the same half.
+    Files have the columns of `ParquetConfig`. Whether an image is held out as test data depends
+    only on the content of the image. Copies of an image are therefore all training data or all test
+    data, even if a copy arrives later.
     """
 
     kind: Literal["arrivals"] = "arrivals"
@@ -223,7 +224,7 @@ class ArrivalsConfig(ImageSourceConfig):
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Return (channels, height, width); images are square."""
+        """Return the shape (channels, height, width) of every image; images are square."""
         return (self.num_channels, self.image_size, self.image_size)
 
     def origin(self, half: Half) -> str:
@@ -232,7 +233,7 @@ class ArrivalsConfig(ImageSourceConfig):
 
     @property
     def places(self) -> Mapping[str, str]:
-        """Return the address of the folder, by field."""
+        """Return the address of the folder under the field name `path`."""
         return {"path": self.path}
 
 
@@ -243,10 +244,11 @@ BuiltInDataConfig = Annotated[
 
 
 def _with_labeled_source(config: ImageSourceConfig) -> ImageSourceConfig:
-    """Return the configuration with the validated source of its unlabelled images.
+    """Return the configuration after validating the labelled source of its unlabelled images, if
+    there is such a source.
 
     Raises:
-        ValueError: The settings of the source of unlabelled images are invalid; one line per
+        ValueError: The settings of the labelled source are invalid; the message has one line per
             problem.
     """
     unlabeled = config.unlabeled
@@ -281,7 +283,8 @@ def labeled_source(unlabeled: UnlabeledOfLabeledConfig) -> DataConfig:
     """Return the configuration of the labelled source whose images are used without labels.
 
     Raises:
-        ValueError: The settings are invalid; one line per problem.
+        ValueError: The settings of the labelled source are invalid; the message has one line per
+            problem.
     """
     try:
         return validated(_Source, {"source": unlabeled.source}).source

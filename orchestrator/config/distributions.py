@@ -16,8 +16,8 @@ from orchestrator.config.bounds import (
 from orchestrator.config.plain_values import hashable_of, require_plain
 from orchestrator.masking import secrets_in, shown_values
 
-# Normal distributions are cut this many standard deviations from the mean; 1 draw in 5,000 would
-# lie beyond.
+# Normal distributions are cut at this number of standard deviations from the mean; without the cut,
+# 1 draw in 5,000 would lie outside.
 NORMAL_REACH = 3.7
 
 
@@ -76,7 +76,7 @@ class LogUniformConfig(_LogRangeConfig):
 
 
 class IntUniformConfig(_RangeConfig):
-    """Integers in a range."""
+    """Integers in a range, all equally likely."""
 
     kind: Literal["int_uniform"] = "int_uniform"
     low: Integer = Field(description="Smallest value.")
@@ -132,7 +132,7 @@ class _SteppedRangeConfig(_RangeConfig):
 
 
 class QuantizedUniformConfig(_SteppedRangeConfig):
-    """Numbers `low, low + step, …`, all equally likely."""
+    """Numbers `low, low + step, …` up to `high`, all equally likely."""
 
     kind: Literal["quantized_uniform"] = "quantized_uniform"
 
@@ -143,7 +143,7 @@ class QuantizedUniformConfig(_SteppedRangeConfig):
 
 
 class QuantizedLogUniformConfig(_LogRangeConfig, _SteppedRangeConfig):
-    """Numbers `low, low + step, …`, with every order of magnitude equally likely."""
+    """Numbers `low, low + step, …` up to `high`, with every order of magnitude equally likely."""
 
     kind: Literal["quantized_log_uniform"] = "quantized_log_uniform"
 
@@ -241,10 +241,11 @@ class AscendingConfig(_RangeConfig):
 
 
 class FallingTableConfig(_RangeConfig):
-    """Table whose values never increase along a row or a column.
+    """Table of numbers that never increase along a row or a column.
 
-    The first cell is drawn, then the drop from each row to the next and from each column to the
-    next. A drop applies to the whole row or column. So num_rows + num_columns - 1 numbers are drawn
+    The search draws the first cell, one drop between each pair of neighbouring rows, and one drop
+    between each pair of neighbouring columns. A drop between rows is the same in all columns, and a
+    drop between columns is the same in all rows. So a table takes num_rows + num_columns - 1 draws
     instead of num_rows x num_columns. Values below `low` are raised to `low`.
     """
 
@@ -263,7 +264,7 @@ class FallingTableConfig(_RangeConfig):
 
     @property
     def largest_drop(self) -> float:
-        """Return the largest drop from one row or column to the next."""
+        """Return the largest drop that can be drawn between neighbouring rows or columns."""
         return self.max_drop or (self.high - self.low) / max(
             1, self.num_rows + self.num_columns - 2
         )

@@ -15,19 +15,19 @@ _OTHER_LINE_ENDS = {"\x85", "\u2028", "\u2029"}
 
 def values_to_keep(experiment: Experiment) -> dict[str, Any]:
     """Return the experiment as JSON values, including defaults. Each secret is masked as `***`,
-    because other people than its author can read stored experiments.
+    because a stored experiment can be read by people who must not see its secrets.
     """
     tree: dict[str, Any] = shown_values(experiment.model_dump(mode="json"))
     return tree
 
 
 def dump_experiment(experiment: Experiment) -> str:
-    """Return the experiment as YAML text. Reading the text back gives an equal experiment, except
-    that it masks secrets in addresses, which are then read from the environment.
+    """Return the experiment as YAML text. Reading the text gives an equal experiment, except that
+    secrets in addresses are masked. Masked secrets must then be given in the environment.
     """
     tree = values_to_keep(experiment)
     text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
-    # a YAML reader would turn these line ends into spaces
+    # escape unusual line ends such as U+2028, which a YAML reader would turn into spaces
     if not _OTHER_LINE_ENDS.isdisjoint(text):
         text = yaml.safe_dump(tree, sort_keys=False)
     return text

@@ -1,5 +1,6 @@
-"""Configure where stages are computed: in the calling process, or by Ray on one or more
-machines.
+"""Configure where stages are computed: in the calling process, or by Ray on one or more machines.
+
+A lane is the Ray Train run of all teacher stages, or of all student stages.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ NumWorkers = Annotated[int, Field(ge=1, le=MOST_WORKERS)]
 
 
 class InProcessConfig(Config):
-    """Run every stage in the calling process, for notebooks, tests and a small machine."""
+    """Run every stage in the calling process; suits notebooks, tests and small machines."""
 
     kind: Literal["in_process"] = "in_process"
     num_threads: int | None = Field(
@@ -122,7 +123,7 @@ class LaneConfig(Config):
 
     @property
     def resources_per_worker(self) -> dict[str, float]:
-        """Return the resources that one worker requests, by Ray's names."""
+        """Return the amounts of resources that one worker requests, by Ray's resource names."""
         gpus = {"GPU": self.num_gpus_per_worker} if self.num_gpus_per_worker else {}
         return {"CPU": self.num_cpus_per_worker, **gpus, **self.custom_resources_per_worker}
 

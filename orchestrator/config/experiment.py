@@ -174,8 +174,8 @@ class Experiment(Config):
         return absolute_storage(given) if given else storage_beside(self.store.uri)
 
     def backbone_of(self, role: Role) -> BuildableBackboneConfig:
-        """Return the backbone configuration of a role; an inherited backbone includes the teacher's
-        backbone.
+        """Return the backbone configuration of the teacher or the student. The configuration of an
+        inherited backbone also contains the configuration of the teacher's backbone.
         """
         own = self.teacher.backbone if role == "teacher" else self.student.backbone
         if isinstance(own, InheritedBackboneConfig):

@@ -11,8 +11,8 @@ my_method = "my_package.method:MY_METHOD"
 
 Each group has a base class for configurations, in this module or next to the built-in
 configurations (`MethodExtension`, `BackboneExtension`, `ImageSourceExtension`,
-`TransferRuleExtension`). An entry point names an object (module, class or instance) with two
-attributes in addition to those of its group:
+`TransferRuleExtension`). An entry point names an object: a module, class or instance. Besides the
+attributes that its group requires, the object has two attributes:
 
 - `config`: a subclass of the group's base class, with the fields that a user may set;
 - `format`: an integer, which must be raised whenever the extension's results change.
@@ -61,10 +61,11 @@ class Extension(Config):
 
 
 class MethodExtension(Extension):
-    """Base class for the configuration of a method extension (`orchestrator.methods`).
+    """Base class for the configuration of a method extension, an entry point of the group
+    `orchestrator.methods`.
 
     The entry point's object provides the members of `orchestrator.methods.method.Method`, except
-    `formats`: its `format` applies to both roles.
+    `formats`: the object's `format` applies to both teacher and student.
     """
 
     group: ClassVar[str] = "orchestrator.methods"
@@ -132,7 +133,7 @@ def installed(group: str) -> dict[str, Installed]:
 
 
 def load_extension(config: Extension) -> Any:  # noqa: ANN401 - an entry point may name any object
-    """Return the entry point's object that a configuration belongs to.
+    """Return the object of the entry point that provides a configuration.
 
     Raises:
         ConfigError: The extension is not installed, or cannot be loaded.
@@ -155,8 +156,8 @@ def extensions_in(config: Config) -> list[Installed]:
 
 
 def extensions_named(values: Iterable[object]) -> list[Installed]:
-    """Return the installed extensions that the values of a sweep name, as a text or as the `kind`
-    of a mapping.
+    """Return the installed extensions whose kind occurs among the values of a sweep. A value may be
+    the kind itself, or a mapping with the key `kind`.
     """
     kinds = {it.get("kind") if isinstance(it, dict) else it for it in values if _is_name(it)}
     return [
@@ -187,7 +188,7 @@ def extension_identity(config: object) -> dict[str, Any]:
 
 
 def installed_for(config: Extension) -> Installed:
-    """Return the entry point that a configuration belongs to, without importing it.
+    """Return the entry point that provides a configuration, without importing its object.
 
     Raises:
         ConfigError: The extension is not installed.
@@ -254,8 +255,8 @@ class OpenUnion:
     def __get_pydantic_core_schema__(
         self, _source: object, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        """Validate a value with the extension that its `kind` names, otherwise with the built-in
-        union.
+        """Build the schema that validates a value. If `kind` names an extension, the extension's
+        configuration validates the value; otherwise the built-in union does.
         """
 
         def validate(value: object, closed: core_schema.ValidatorFunctionWrapHandler) -> object:
@@ -276,8 +277,8 @@ class OpenUnion:
 
 
 def _dump(config: Config, info: core_schema.SerializationInfo) -> dict[str, Any]:
-    """Serialise a configuration with its own class, because the annotation lacks an extension's
-    fields.
+    """Serialise a configuration by its own class. The annotated union would drop the fields that
+    only an extension's class has.
     """
     return config.model_dump(
         mode=info.mode,

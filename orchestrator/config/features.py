@@ -8,7 +8,8 @@ from pydantic import Field
 
 from orchestrator.config.base import Config
 
-# The bound is far above the stage count of real networks, which have four to seven stages.
+# The bound of a stage number is far above the stage count of real networks, which have four to
+# seven stages.
 StageNumber = Annotated[int, Field(ge=1, le=64)]
 
 
@@ -19,9 +20,10 @@ class FinalFeaturesConfig(Config):
 
 
 class StageFeaturesConfig(Config):
-    """Named groups of features: mean and standard deviation of every channel of every stage, pooled
-    cells of some stages, and the final features (Head2Toe, Evci et al. 2022; LayUP, Ahrens et al.
-    2023).
+    """Named groups of features: the mean and standard deviation of every channel of every stage,
+    the channels of some stages pooled to 2x2 cells, and the final features.
+
+    Sources: Head2Toe (Evci et al. 2022), LayUP (Ahrens et al. 2023).
     """
 
     kind: Literal["stages"] = "stages"

@@ -15,10 +15,10 @@ _OLD_NAME = "old_accuracy_tolerance"
 class GateConfig(Config):
     """Conditions that a candidate must meet on held-out images to become the champion.
 
-    Every bound on an accuracy is a statement that must hold with `confidence`. The statement is
-    *met* if the images agree with it and chance alone cannot explain this, *violated* if the images
-    contradict it and chance alone cannot explain this, and otherwise undecided for lack of images
-    (*not enough images*). Bounds apply to teacher and student unless stated otherwise.
+    Every bound on an accuracy is a condition that must hold with `confidence`. A condition is *met*
+    if the images agree with it, and *violated* if the images contradict it, provided that chance
+    alone cannot explain the result. If chance alone can explain the result, the condition is
+    undecided (*not enough images*). Bounds apply to teacher and student unless stated otherwise.
     """
 
     confidence: float = Field(
@@ -120,7 +120,7 @@ class GateConfig(Config):
         return {**_bounds_of_former_name(given[_OLD_NAME]), "margin": given[_OLD_NAME], **rest}
 
     def meaning(self) -> list[str]:
-        """Return the conditions of the gate in words, one sentence per statement."""
+        """Return the conditions of the gate as text, one sentence per condition."""
         undecided = {
             "promote": "the candidate is promoted",
             "hold": "the candidate is held until more images have arrived",
@@ -146,10 +146,13 @@ class GateConfig(Config):
 
 
 def _bounds_of_former_name(tolerance: object) -> dict[str, float]:
-    """Return the bounds that replace the setting of a former name, which bounded every kind of
-    accuracy loss; no new bound is stricter than the former one.
+    """Return the values of the bounds that, together with `margin`, replace
+    `old_accuracy_tolerance`.
+
+    The former setting limited every kind of accuracy loss; no returned bound is stricter than the
+    former setting.
     """
-    if not isinstance(tolerance, int | float):  # the validation of the field reports the wrong type
+    if not isinstance(tolerance, int | float):  # the field `margin` rejects such a value
         return {}
     return {
         name: max(tolerance, GateConfig.model_fields[name].default)

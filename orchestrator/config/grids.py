@@ -14,7 +14,7 @@ from orchestrator.config.distributions import (
 
 
 def check_grid(parameters: Mapping[str, DistributionConfig]) -> None:
-    """Reject parameters with infinitely or too many values.
+    """Reject parameters with infinitely many values, and parameters with too many values.
 
     Raises:
         ValueError: The values of a parameter cannot be listed.

@@ -1,4 +1,7 @@
-"""Define the settings of every image source, and the base class of extensions."""
+"""Define the settings that all image sources share, and the base class of image source extensions.
+
+A source has two halves: the training images and the test images.
+"""
 
 from __future__ import annotations
 
@@ -20,16 +23,20 @@ from orchestrator.config.unlabeled import UnlabeledConfig
 Half: TypeAlias = Literal["train", "test"]
 
 DEFAULT_MAX_IMAGE_PIXELS = 2**25
-"""The size of the largest photographs of most cameras and phones; decoding one takes 400 MB."""
+"""Default size limit of an image: the size of the largest photographs of most cameras and phones.
+Decoding such a photograph takes 400 MB.
+"""
 MOST_IMAGE_PIXELS = 89_478_485
-"""Pillow itself warns of decompression bombs above this number of pixels."""
+"""Highest size limit that users may set. Above this number of pixels, Pillow itself warns of
+decompression bombs.
+"""
 
 
 class ImageSourceConfig(Config):
     """Base class for the configuration of an image source.
 
-    Its properties provide the facts that are known before a source is opened, so that no code
-    outside `config` and `data.sources` needs to distinguish kinds of sources.
+    The properties of this class provide the facts that are known before a source is opened. No code
+    outside `config` and `data.sources` therefore needs to distinguish kinds of sources.
     """
 
     validation_fraction: float = Field(
@@ -92,7 +99,9 @@ class ImageSourceConfig(Config):
 
     @property
     def of_any_source(self) -> dict[str, Any]:
-        """Return the settings that every source has, by name, to apply them to another source."""
+        """Return the settings that every source has, by name, so that they can be applied to
+        another source.
+        """
         return {name: getattr(self, name) for name in ImageSourceConfig.model_fields}
 
     @property
@@ -102,14 +111,14 @@ class ImageSourceConfig(Config):
 
     @property
     def places(self) -> Mapping[str, str]:
-        """Return the paths and addresses that every machine that computes stages must reach, by
-        field.
+        """Return the paths and addresses of the data, by the name of the field that holds them.
+        Every machine that computes stages must be able to reach these places.
         """
         return {}
 
     def origin(self, half: Half) -> str | FunctionOrigin:
-        """Return the origin of the training or test images, as tracking records it: the entry of
-        `places` for this half, unless a source overrides this method.
+        """Return the origin that tracking records for the training or the test images. By default,
+        the origin is the entry of `places` under the name of the half.
         """
         return self.places[half]
 
@@ -122,8 +131,8 @@ class ImageSourceConfig(Config):
 
 
 class ResizedSourceConfig(ImageSourceConfig):
-    """Base class for sources with images of any size, mode and depth, which are all converted to
-    one shape.
+    """Base class for sources whose images may have any size, mode and depth. Every image is
+    converted to one shape.
     """
 
     test_fraction: float = Field(
@@ -141,26 +150,27 @@ class ResizedSourceConfig(ImageSourceConfig):
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Return (channels, height, width); images are square."""
+        """Return the shape (channels, height, width) of every image; images are square."""
         return (self.num_channels, self.image_size, self.image_size)
 
 
 class ImageSourceExtension(ResizedSourceConfig, Extension):
-    """Base class for the configuration of an image source extension (`orchestrator.image_sources`).
+    """Base class for the configuration of an image source extension, an entry point of the group
+    `orchestrator.image_sources`.
 
     The entry point's object provides `open(config)`, which returns a `data.samples.ImageSource`.
-    The stamp of that source must depend on every field that determines which images there are. The
-    inherited fields configure decoding, the cache, and the split of a source without test images.
+    The `stamp` of the returned source must depend on every field that selects images. The inherited
+    fields configure decoding, the cache, and the split of a source without test images.
 
-    A source of files overrides `places`; if it has the keys `train` and `test`, `origin` follows
-    from them.
+    The configuration of a source that reads files overrides `places`. If the keys of `places` are
+    `train` and `test`, `origin` need not be overridden.
     """
 
     group: ClassVar[str] = "orchestrator.image_sources"
 
     def origin(self, half: Half) -> str | FunctionOrigin:
-        """Return the entry of `places` for the half, or the extension's entry point if `places` has
-        no such entry.
+        """Return the entry of `places` for the given half, or the extension's entry point if
+        `places` has no such entry.
         """
         if half in self.places:
             return self.places[half]

@@ -23,8 +23,9 @@ def _without_inline_secret(uri: str) -> str:
     return uri
 
 
-# These variables make a value run as code before or instead of the program, or override rendered
-# values: HOME (the scratch folder), Ray's token, and the address of the Kubernetes API.
+# Environment variables that users may not set. Most of them make a value run as code, before or
+# instead of the program. The others override values of the manifest: HOME (the scratch folder),
+# Ray's token, and the address of the Kubernetes API.
 _STARTS_CODE = re.compile(
     r"^(LD_\w*|GLIBC_TUNABLES|GCONV_PATH|LOCPATH|BASH_\w*|BASHOPTS|SHELLOPTS|ENV|IFS|PS4|PATH"
     r"|PYTHON(PATH|HOME|STARTUP|USERBASE|EXECUTABLE|PLATLIBDIR|BREAKPOINT|WARNINGS|INSPECT"

@@ -1,4 +1,6 @@
-"""Load experiments, search spaces, retrainings and clusters from YAML files and overrides."""
+"""Load the configurations of experiments, search spaces, retrainings and clusters from YAML files
+and overrides.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ from orchestrator.config.validation import validated
 from orchestrator.config.yaml_files import BY_HAND, Largest, Tree, read_yaml, shortened
 from orchestrator.errors import ConfigError
 
-# The name of each kind of file, and the command that reads it.
+# For each kind of file: the name of the kind, and the command that reads such files.
 _KINDS = {
     Experiment: ("experiment", "orchestrator run {path}"),
     SearchSpace: ("search space", "orchestrator sweep {path} --experiment EXPERIMENT.yaml"),
@@ -29,9 +31,9 @@ def load_experiment(
 
     Args:
         path: The YAML file.
-        overrides: Texts `a.b=value`, whose values are parsed as YAML. An override that chooses
-            another `kind` drops the file's keys that only the old kind has.
-        largest: Size limit of the file.
+        overrides: Texts `a.b=value`, whose values are parsed as YAML. An override that changes a
+            `kind` removes the file's keys that the new kind does not have.
+        largest: Size limits of the file.
 
     Raises:
         ConfigError: The file is missing or not valid YAML, a key is unknown, or a value has the
@@ -52,8 +54,8 @@ def load_search_space(path: str | Path, num_trials: int | None = None) -> Search
         num_trials: Number of trials that replaces the file's number; None keeps the file's number.
 
     Raises:
-        ConfigError: The file is invalid as in `load_experiment`, has a path that no experiment has,
-            an empty range, or circular conditions.
+        ConfigError: The file is invalid as in `load_experiment`, a path does not exist in an
+            experiment, a range is empty, or the conditions of parameters are circular.
     """
     tree = {"name": Path(path).stem, **read_yaml(Path(path))}
     _require_kind(SearchSpace, tree, path)
@@ -66,8 +68,8 @@ def load_retraining(path: str | Path, overrides: Sequence[str] = ()) -> Retraini
     """Load a retraining file and apply overrides.
 
     Args:
-        path: The YAML file. Its `experiment` is a mapping, or the path of an experiment file
-            relative to this file's folder.
+        path: The YAML file. The value of `experiment` is a mapping, or the path of an experiment
+            file relative to the folder of the YAML file.
         overrides: Texts as for `load_experiment`, such as `source.path=/data` or
             `experiment.seed=1`.
 
@@ -108,8 +110,8 @@ def load_any(path: str | Path) -> Experiment | SearchSpace | Retraining:
     retraining file (recognised by the key `source`).
 
     Raises:
-        ConfigError: The file is invalid as in the loader of its kind, or is empty, so that its kind
-            is unknown.
+        ConfigError: The file is empty, or is invalid as in `load_experiment`, `load_search_space`
+            or `load_retraining`.
     """
     tree = read_yaml(Path(path))
     if not tree:
@@ -131,8 +133,8 @@ def _kind_of(tree: Tree) -> type[Experiment | SearchSpace | Retraining]:
 def _require_kind(
     wanted: type[Experiment | SearchSpace | Retraining], tree: Tree, path: str | Path
 ) -> None:
-    """Reject a file that is certainly of another kind; a file without an identifying key is left to
-    validation, which names the missing key.
+    """Reject a file that is clearly of another kind than `wanted`. Accept a file without the key
+    that identifies a kind: validation then reports the missing key.
 
     Raises:
         ConfigError: The file is of another kind.

@@ -1,4 +1,6 @@
-"""Configure the learning method."""
+"""Configure the learning method. Frozen features are the features of an extractor that no longer
+learns.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from orchestrator.config.extensions import MethodExtension, OpenUnion
 
 
 class DualTeacherConfig(Config):
-    """This project's method: a continually taught teacher, and a student distilled from the
+    """This project's method: a teacher that learns continually, and a student distilled from the
     teacher's embedding and classifier.
     """
 
@@ -20,13 +22,17 @@ class DualTeacherConfig(Config):
 
 
 class FinetuningConfig(Config):
-    """Lower bound: training on each task's new classes, without protection from forgetting."""
+    """Lower bound of accuracy: training on each task's new classes, without protection from
+    forgetting.
+    """
 
     kind: Literal["finetuning"] = "finetuning"
 
 
 class NearestClassMeanConfig(Config):
-    """Classification by the nearest class mean of the frozen features."""
+    """Classification of an image by the class mean that is nearest to the frozen features of the
+    image.
+    """
 
     kind: Literal["nearest_class_mean"] = "nearest_class_mean"
 
@@ -46,8 +52,8 @@ class AnalyticConfig(Config):
 
 
 class RanPacConfig(Config):
-    """Ridge regression on fixed random nonlinear features of the frozen features (RanPAC, McDonnell
-    et al. 2023).
+    """Ridge regression on a random nonlinear projection of the frozen features; the projection is
+    never trained (RanPAC, McDonnell et al. 2023).
     """
 
     kind: Literal["ranpac"] = "ranpac"
@@ -131,7 +137,7 @@ class LwfConfig(Config):
 
 
 class JointConfig(Config):
-    """Upper bound: in every task, training from scratch on all data so far."""
+    """Upper bound of accuracy: in every task, training from scratch on all data so far."""
 
     kind: Literal["joint"] = "joint"
 

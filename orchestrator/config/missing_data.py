@@ -1,4 +1,4 @@
-"""Find local paths of an experiment's data that do not exist."""
+"""Find the local paths in an experiment's data settings at which no file or folder exists."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from orchestrator.config.experiment import Experiment
 
 
 def missing_data(experiment: Experiment) -> list[str]:
-    """Return a message `data.train = PATH: …` for each local path of the data that does not exist.
-    Addresses of buckets are not checked.
+    """Return one message of the form `data.train = PATH: …` for each local data path that does not
+    exist. Addresses of buckets are not checked.
     """
     data, unlabeled = experiment.data, experiment.data.unlabeled
     downloads = isinstance(data, TorchvisionDataConfig) and data.download

@@ -9,13 +9,12 @@ from orchestrator.config.bounds import MOST_BATCH, MOST_SECONDS, MOST_WEIGHT
 
 
 class MonitoringConfig(Config):
-    """Monitoring, on every tick, of arriving unlabelled images and of folders in which no files
-    arrive.
+    """Checks on every tick, even if the tick learns nothing: whether newly arrived unlabelled
+    images differ from held-out images, and whether a folder has received no files for too long.
 
-    Monitoring also runs on ticks that learn nothing. The champion's answers for new unlabelled
-    images (`source.unlabeled`) are compared with its answers for held-out images. A finding is
-    reported if a bound is exceeded and chance does not explain the excess. Findings are warnings;
-    they never stop a tick.
+    Images are compared by the champion's predictions for new unlabelled images (`source.unlabeled`)
+    and for held-out images. A finding is reported if a difference exceeds a bound and chance does
+    not explain the excess. Findings are warnings; they never stop a tick.
     """
 
     looks_at_images: bool = Field(default=True, description="Whether to examine unlabelled images.")

@@ -105,7 +105,7 @@ def parse_bound(text: str) -> Bound:
     """Parse a bound of the form `<=|>=|<|> number`.
 
     Raises:
-        ValueError: The text does not have that form.
+        ValueError: The text is not of this form.
     """
     match = _BOUND.fullmatch(text)
     if match is None:

@@ -10,8 +10,8 @@ from orchestrator.config.objective import BEST, parse_bound
 
 
 def with_first_metric(values: object) -> object:
-    """Return the values of a search space with its first objective as `metric` and `mode`, for
-    displays that show one number.
+    """Return the settings of a search space with the first of several objectives as `metric` and
+    `mode`, for displays that show only one objective.
 
     Raises:
         ValueError: `metric` or `mode` contradicts the first objective.
@@ -29,8 +29,8 @@ def with_first_metric(values: object) -> object:
 
 
 def check_one_number(trial_scheduler: str, metrics: Mapping[str, str]) -> None:
-    """Reject a trial scheduler if there are several objectives: it compares unfinished trials by a
-    single number.
+    """Reject a trial scheduler for a sweep with several objectives, because a trial scheduler
+    compares unfinished trials by a single number.
 
     Raises:
         ValueError: A trial scheduler is set.
@@ -44,10 +44,11 @@ def check_one_number(trial_scheduler: str, metrics: Mapping[str, str]) -> None:
 
 
 def check_choice(choose: Mapping[str, str], metrics: Mapping[str, str] | None) -> None:
-    """Reject a rule that cannot choose a trial of the front.
+    """Reject a rule `choose` that cannot choose one trial of the Pareto front.
 
     Raises:
-        ValueError: There is no front, the rule names an unknown metric, or no metric decides.
+        ValueError: There is only one objective, or the rule has an unknown metric, an invalid bound
+            or no metric that ranks the trials.
     """
     if metrics is None:
         msg = (
@@ -78,11 +79,11 @@ def _list(metrics: Mapping[str, str]) -> str:
 def are_in_front(
     values: Sequence[Mapping[str, float]], objectives: Mapping[str, str]
 ) -> list[bool]:
-    """Return, for each point, whether it lies on the Pareto front: no other point is at least as
-    good in every objective and better in one.
+    """Return, for each point, whether the point lies on the Pareto front. A point lies on the front
+    if no other point is at least as good in every objective and better in one.
 
     Args:
-        values: For each point, its values by objective.
+        values: For each point, the value of each objective by name.
         objectives: Mode of each objective by name, "max" or "min".
     """
     signs = {name: 1.0 if mode == "max" else -1.0 for name, mode in objectives.items()}

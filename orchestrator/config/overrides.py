@@ -1,4 +1,6 @@
-"""Set values by dotted path: `--set a.b=value`, and the parameters of a trial."""
+"""Set values of a configuration by dotted path, for `--set a.b=value` and for the parameters of a
+trial.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,8 @@ def with_values(base: Experiment | Mapping[str, Any], values: Mapping[str, Any])
 
     Args:
         base: An experiment, or the content of its file; it is not modified.
-        values: New values by dotted path. A `kind` is set before the other keys of its mapping, and
-            drops the keys that only the old kind has.
+        values: New values by dotted path. In a mapping, `kind` is set before the other keys.
+            Changing `kind` removes the keys that the new kind does not have.
 
     Raises:
         ConfigError: A path is unknown, or a value has the wrong type or is out of range.
@@ -46,11 +48,11 @@ def apply_override(tree: Tree, override: str, root: type[BaseModel] = Experiment
     Args:
         tree: Content of a file; modified in place.
         override: `a.b=value`; the value is parsed as YAML.
-        root: The model that the tree describes.
+        root: Configuration model of the file.
 
     Raises:
-        ConfigError: The override does not have that form, its value is not valid YAML, or a key
-            before the last key is unknown.
+        ConfigError: The override is not of the form `a.b=value`, its value is not valid YAML, or a
+            key before the last key is unknown.
     """
     path, equals, text = override.partition("=")
     keys = path.strip().split(".")
@@ -104,7 +106,9 @@ def _set_value(
 
 
 def _drop_keys_of_other_kinds(node: Tree, union: object, kind: object) -> None:
-    """Delete the keys of a mapping that only its old kind has; the file may contain such keys."""
+    """Delete the keys that a mapping may not have under its new kind. A file may contain such keys
+    for the old kind.
+    """
     known = variant_kinds(union)
     if isinstance(kind, str) and kind in known:
         for key in [key for key in node if key not in known[kind].model_fields]:

@@ -1,5 +1,5 @@
-"""Define the type of paths that must stay within a folder, even if an untrusted party wrote
-them.
+"""Define the type of paths that must stay within a folder, even if an untrusted party wrote the
+path.
 """
 
 from __future__ import annotations

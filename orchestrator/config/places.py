@@ -1,8 +1,9 @@
 """List the settings that determine where results are computed and kept, but not the results
 themselves.
 
-Configurations that differ only in these settings count as equal in comparisons, a sweep may be
-resumed in other places, and a resumed run keeps the values that it logged when it started.
+Configurations that differ only in these settings count as equal in comparisons. A sweep may be
+resumed with other values of these settings. A resumed run keeps the values that it logged when it
+started.
 """
 
 from __future__ import annotations
@@ -19,5 +20,7 @@ _PLACES = (
 
 
 def is_place(path: str) -> bool:
-    """Return whether the setting at a dotted path only determines a place."""
+    """Return whether the setting at a dotted path determines only where results are computed or
+    kept.
+    """
     return path.startswith(_PLACES)

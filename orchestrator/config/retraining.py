@@ -1,4 +1,6 @@
-"""Configure a retraining, as read by `orchestrator retrain` on every tick of its schedule."""
+"""Configure a retraining. `orchestrator retrain` reads the configuration on every tick of its
+schedule.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,8 @@ from orchestrator.config.retraining_source import SourceConfig
 
 
 class ShiftTestConfig(Config):
-    """Two-sample test of each known class: it compares the champion's embeddings of the class's new
-    images with those of its held-out images.
+    """Two-sample test of whether the images of a known class have shifted. For each known class,
+    the test compares the champion's embeddings of new images with those of held-out images.
     """
 
     p_value: float = Field(
@@ -50,8 +52,8 @@ class ShiftTestConfig(Config):
 
 
 class ReactionsConfig(Config):
-    """Reactions to the findings of a scan. `refuse` ends the tick as rejected, with the reason,
-    before a candidate is learned.
+    """Reactions to what a tick finds when it scans the source for changes. With `refuse`, the tick
+    ends as rejected before a candidate is learned, and reports the reason.
     """
 
     new_classes: Literal["learn", "warn", "refuse"] = Field(
@@ -131,7 +133,9 @@ class ReactionsConfig(Config):
 
 
 class LeaseConfig(Config):
-    """Lease that lets one tick work at a time; ticks without the lease end as `locked`."""
+    """Lease that allows only one tick at a time to work. Ticks that do not get the lease end as
+    `locked`.
+    """
 
     uri: str | None = Field(
         default=None,
@@ -174,7 +178,7 @@ class LeaseConfig(Config):
 
 
 class WebhookConfig(Config):
-    """Webhook that receives every outcome as a POST of JSON."""
+    """Webhook that receives the outcome of every tick as JSON in a POST request."""
 
     url_variable: str = Field(
         default="ORCHESTRATOR_WEBHOOK_URL",
@@ -192,8 +196,8 @@ class WebhookConfig(Config):
 
 
 class Retraining(Config):
-    """Complete description of one retraining. Its models are NAME-teacher and NAME-student in the
-    registry, where NAME is the name of the experiment.
+    """Complete description of one retraining. In the model registry, the models of a retraining are
+    NAME-teacher and NAME-student, where NAME is the name of the experiment.
     """
 
     experiment: Experiment = Field(

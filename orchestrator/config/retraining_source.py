@@ -1,4 +1,7 @@
-"""Configure the folders in which the images of a retraining arrive."""
+"""Configure the folders in which the images of a retraining arrive.
+
+A growing folder is a folder to which files are added over time.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,8 @@ from orchestrator.config.bounds import MOST_CLASSES, MOST_IMAGES, MOST_SECONDS
 
 
 class UnlabeledDeliveriesConfig(Config):
-    """Growing folder of Parquet files with the column `image`: deliveries without labels, such as
-    from cameras or users.
+    """Growing folder of Parquet files with the column `image`, for images without labels, such as
+    images from cameras or users.
     """
 
     path: str = Field(
@@ -37,8 +40,8 @@ class UnlabeledDeliveriesConfig(Config):
 
 
 class SourceConfig(Config):
-    """Growing folder of Parquet files with the columns `image` and `label`, in the form that the
-    data source `parquet` reads.
+    """Growing folder of Parquet files with the columns `image` and `label`. The columns have the
+    form that the data source `parquet` reads.
     """
 
     path: str = Field(

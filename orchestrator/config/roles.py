@@ -1,5 +1,5 @@
-"""Define the two roles, in processing order: the teacher first, because the student learns from
-it.
+"""Define the two roles, teacher and student. The teacher is processed first, because the student
+learns from the teacher.
 """
 
 from typing import Literal, TypeAlias

@@ -12,7 +12,8 @@ from orchestrator.config.bounds import MOST_CLASSES, MOST_IMAGES, MOST_TASKS
 from orchestrator.config.yaml_files import shortened
 
 Label = int | str
-# only letters and digits, because a stage key becomes the name of a folder in the stage store
+# A stage key consists of letters and digits only, because it becomes the name of a folder in the
+# stage store.
 StageKey = Annotated[str, Field(pattern=r"^[0-9A-Za-z]{1,128}$")]
 Accuracy = Annotated[float, Field(ge=0, le=1)]
 
@@ -47,8 +48,9 @@ def _plain(order: int | tuple[Label, ...]) -> int | list[Label]:
 
 
 class LearnedTasksConfig(Config):
-    """First tasks, which earlier runs have learned. The teacher and student stages of the last of
-    these tasks are in the stage store. Written by `orchestrator retrain`.
+    """First tasks of a scenario, which earlier runs have learned. The stage store contains the
+    teacher and student stages of the last of these tasks. Only `orchestrator retrain` writes this
+    configuration.
     """
 
     num_tasks: int = Field(ge=1, le=MOST_TASKS, description="Number of learned tasks.")

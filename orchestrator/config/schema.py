@@ -29,7 +29,9 @@ def models_in(annotation: object) -> list[type[BaseModel]]:
 
 
 class Variants(Mapping[Any, type[BaseModel]]):
-    """Models of a union by their `kind`. An extension is imported when its kind is looked up."""
+    """Mapping from `kind` to configuration model for the variants of a union. An extension is
+    imported only when its kind is looked up.
+    """
 
     def __init__(
         self, built_in: Mapping[Any, type[BaseModel]], extensions: Mapping[str, Installed]
@@ -63,8 +65,8 @@ class Variants(Mapping[Any, type[BaseModel]]):
         return len(self._built_in) + len(self._extensions)
 
     def loadable(self) -> dict[Any, type[BaseModel]]:
-        """Return all models by kind, except extensions that fail to load: a broken extension must
-        not affect users of other kinds.
+        """Return all models by kind, except the models of extensions that fail to load: a broken
+        extension must not affect users of other kinds.
         """
         found = dict(self._built_in)
         for kind, offered in self._extensions.items():
@@ -74,8 +76,8 @@ class Variants(Mapping[Any, type[BaseModel]]):
 
 
 def variant_kinds(annotation: object) -> Variants:
-    """Return `{kind: model}` of a union whose variants differ by `kind`; empty for any other
-    annotation.
+    """Return `{kind: model}` for a union whose variants differ by `kind`. The mapping is empty for
+    any other annotation.
     """
     built_in: dict[Any, type[BaseModel]] = {}
     extensions: dict[str, Installed] = {}
@@ -90,8 +92,8 @@ def variant_kinds(annotation: object) -> Variants:
 
 
 def extension_group(annotation: object) -> str:
-    """Return the entry-point group whose extensions a union accepts; empty for a union without
-    extensions.
+    """Return the entry-point group whose extensions a union accepts; an empty text if the union
+    accepts no extensions.
     """
     groups = [model.group for model in models_in(annotation) if issubclass(model, Extension)]
     return groups[0] if groups else ""
@@ -100,8 +102,8 @@ def extension_group(annotation: object) -> str:
 def fields_of(annotation: object, node: object) -> Mapping[str, Any]:
     """Return `{key: annotation}` for the keys that a mapping with this annotation may have.
 
-    For a union, these are the keys of the variant that `node` names by `kind`, or the keys of all
-    variants if it names no known kind.
+    For a union, the result has the keys of the variant that `node` names by `kind`. If `node` names
+    no known kind, the result has the keys of all variants.
     """
     variants = variant_kinds(annotation)
     kind = node.get("kind") if isinstance(node, dict) else None
@@ -115,15 +117,15 @@ def fields_of(annotation: object, node: object) -> Mapping[str, Any]:
 
 
 def values_of(annotation: object) -> Any:  # noqa: ANN401 - an annotation
-    """Return the value annotation of a mapping with user-defined keys; None for any other
-    annotation.
+    """Return the annotation of the values of a mapping whose keys users choose; None if the
+    annotation is not a mapping.
     """
     return get_args(annotation)[1] if get_origin(annotation) is dict else None
 
 
 def problem_with_path(root: object, path: str) -> str | None:
-    """Return the error message for a dotted path that no variant of the configuration has; None if
-    the path exists.
+    """Return an error message if no variant of the configuration has the dotted path; None if the
+    path exists.
     """
     for walked, annotation, key in _steps(root, path):
         fields = fields_of(annotation, None)
@@ -133,8 +135,8 @@ def problem_with_path(root: object, path: str) -> str | None:
 
 
 def variants_with(root: object, path: str) -> dict[str, set[str]]:
-    """Return the kinds that a path requires, for each union of which only some variants have the
-    path, such as `{"student.transfer.kind": {"fixed"}}`.
+    """Return the kinds that must be selected for a path to exist, by the path of `kind`, such as
+    `{"student.transfer.kind": {"fixed"}}`. Unions of which every variant has the path are omitted.
     """
     found = {}
     for walked, annotation, key in _steps(root, path):
@@ -146,7 +148,7 @@ def variants_with(root: object, path: str) -> dict[str, set[str]]:
 
 
 def unknown_key(path: str, known: Mapping[str, Any]) -> str:
-    """Return the error message for an unknown key, with the nearest known key."""
+    """Return the error message for an unknown key. The message suggests the nearest known key."""
     parent, _, key = path.rpartition(".")
     nearest = difflib.get_close_matches(key, list(known), n=1)
     advice = (

@@ -171,7 +171,9 @@ class SearchSpace(Config):
 
     @property
     def values_named(self) -> list[object]:
-        """Return the values of all choice parameters; a value may name the kind of an extension."""
+        """Return the values of all parameters of kind `choice`. Such a value may name the kind of
+        an extension.
+        """
         return [
             value
             for distribution in self.parameters.values()
@@ -181,7 +183,9 @@ class SearchSpace(Config):
 
     @property
     def objectives(self) -> dict[str, Mode]:
-        """Return the mode of each objective by name; the first is `metric`."""
+        """Return the mode ("max" or "min") of each objective, by name. The first objective is
+        `metric`.
+        """
         return self.metrics or {metric_text(self.metric): self.mode}
 
     @property
@@ -261,11 +265,11 @@ class SearchSpace(Config):
 
 
 def order_of_draws(parameters: Mapping[str, DistributionConfig]) -> list[str]:
-    """Return the parameters ordered so that each parameter follows those that its `when` depends
-    on, and otherwise in the given order.
+    """Return the parameters in an order in which the conditions `when` of a parameter use only
+    earlier parameters. Otherwise, the given order is kept.
 
     Raises:
-        ValueError: The dependencies are circular.
+        ValueError: The conditions are circular.
     """
     order: list[str] = []
 

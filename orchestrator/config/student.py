@@ -1,4 +1,6 @@
-"""Configure the distillation of the student: patent A claim 8 and patent B [METHOD §3]."""
+"""Configure how the student is distilled, after patents A ([A …]) and B ([B …]); docs/method.md
+explains the distillation [METHOD §3].
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,8 @@ from orchestrator.config.transfer import ThresholdTransferConfig, TransferConfig
 
 
 class TeachingConfig(Config):
-    """Training of inherited layers to predict the teacher's final features. It happens once, in the
-    first task, and also uses unlabelled images if the data have any.
+    """Training of inherited layers to predict the teacher's final features. This training happens
+    once, in the first task. It also uses unlabelled images if the data have any.
     """
 
     training: TrainingConfig = Field(
@@ -191,7 +193,8 @@ class StudentConfig(Config):
 
     @property
     def has_both_teachers(self) -> bool:
-        """Return whether both the embedding and the class probabilities are distilled. Only then do
-        the teacher's class directions apply to the student.
+        """Return whether the student imitates both the teacher's embedding and the teacher's class
+        probabilities. Otherwise, the class directions of the teacher's classifier do not apply to
+        the student.
         """
         return bool(self.embedding_weight and self.classifier_weight)

@@ -1,4 +1,4 @@
-"""Configure the learning of the teacher: patent A [METHOD §2]."""
+"""Configure how the teacher learns, after patent A ([A …]) and docs/method.md ([METHOD §2])."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from orchestrator.config.training import RefinementConfig, Rehearsal, TrainingCo
 
 
 class AdaptiveAugmentationConfig(Config):
-    """Learnable vectors around each old prototype, optimised through the old classifier [A claims
-    4, 5].
+    """Augmentation of old prototypes by learnable vectors, which are optimised through the old
+    classifier [A claims 4, 5].
     """
 
     kind: Literal["adaptive"] = "adaptive"
@@ -60,7 +60,7 @@ class AdaptiveAugmentationConfig(Config):
 
 
 class RandomAugmentationConfig(Config):
-    """Vectors drawn at random from the spread of each old class, without optimisation."""
+    """Augmentation of old prototypes by random vectors, drawn from the spread of each class."""
 
     kind: Literal["random"] = "random"
     num_vectors: int = Field(
@@ -87,28 +87,28 @@ PrototypeAugmentationConfig = Annotated[
 
 
 class ObservedSpreadConfig(Config):
-    """Deviations of the new task's images from their class means, which represent the spread of old
-    classes. No spread is stored, and no root of a covariance is computed, but measurements show
-    that refinement loses more accuracy with this choice.
+    """Spread of old classes, represented by the deviations of the new task's images from their
+    class means. This choice stores no spread and computes no matrix root. In measurements,
+    refinement lost more accuracy with this choice.
     """
 
     kind: Literal["observed"] = "observed"
 
 
 class SharedSpreadConfig(Config):
-    """One within-class covariance for all classes (features x features numbers in total)."""
+    """Spread of all classes, stored as one covariance matrix (features x features numbers)."""
 
     kind: Literal["shared"] = "shared"
 
 
 class ScalarSpreadConfig(Config):
-    """One radius per class; this choice needs the least memory."""
+    """Spread of each class, stored as one radius; this choice needs the least memory."""
 
     kind: Literal["scalar"] = "scalar"
 
 
 class LowRankSpreadConfig(Config):
-    """Main directions of each class's own spread (rank x features numbers per class)."""
+    """Spread of each class, stored as its main directions (rank x features numbers per class)."""
 
     kind: Literal["low_rank"] = "low_rank"
     rank: int = Field(
@@ -123,7 +123,7 @@ SpreadConfig = Annotated[
 
 
 class JointEmbeddingConfig(Config):
-    """Space that pushes different classes apart and pulls each class together [A claims 1, 7]."""
+    """Space in which training separates classes and pulls each class together [A claims 1, 7]."""
 
     dimensions: Annotated[int, Field(ge=2, le=8192)] | None = Field(
         default=512,
@@ -174,7 +174,7 @@ class JointEmbeddingConfig(Config):
     )
 
     def dimensions_for(self, num_features: int) -> int:
-        """Return the dimensions of the space for a given number of features."""
+        """Return the number of embedding dimensions for features of `num_features` dimensions."""
         return num_features if self.dimensions is None else self.dimensions
 
     @model_validator(mode="after")
@@ -197,7 +197,7 @@ class FrozenExtractorConfig(Config):
 class PretrainedExtractorConfig(Config):
     """Feature extractor that keeps the pre-trained weights of its backbone and never learns.
 
-    The extractor's features are computed once per data set, and shared by all runs and trials.
+    The features of each data set are computed once, and shared by all runs and trials.
     """
 
     kind: Literal["pretrained"] = "pretrained"

@@ -32,7 +32,9 @@ class TrainingConfig(Config):
 
 
 class RefinementConfig(TrainingConfig):
-    """Training of the teacher's embedding module and classifier on top of the closed form."""
+    """Further training of the teacher's embedding module and classifier, which starts from their
+    closed-form solution.
+    """
 
     epochs: int = Field(
         default=0,

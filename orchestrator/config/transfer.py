@@ -1,11 +1,11 @@
-"""Define the rules that select the transfer ratio TSSR from KDR and TSTR [patent B step 5].
+"""Define the rules that select TSSR, the teacher's share in the student's targets [B step 5].
 
-The patent's abstract says only that TSSR is "selected"; the rules are this project's own. All are
-monotone: TSSR is large early in training or at low similarity, where the teacher dominates, and
-small late and at high similarity, where the labels dominate.
+A rule uses KDR (the similarity of student and teacher) and TSTR (the training progress). `[B …]`
+cites patent B, which says only that TSSR is "selected"; the rules are this project's own. TSSR
+never grows with KDR or TSTR: the teacher dominates early or at low similarity, and the labels
+dominate late and at high similarity.
 
-The steps of the abstract apply to a batch or to a single sample. A rule selects TSSR once per
-batch, from the mean KDR of its samples, or once per sample, from the sample's own KDR.
+A rule selects TSSR once per batch, from the mean KDR of the batch, or once per sample.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Similarity = Literal["jensen_shannon", "cosine", "answer"]
 
 
 class TransferRule(Config):
-    """Base class of the rules that select the transfer ratio of a batch or of a sample."""
+    """Base class of the rules that select TSSR for a batch or for a sample."""
 
     similarity: Similarity = Field(
         default="jensen_shannon",
@@ -39,9 +39,7 @@ class TransferRule(Config):
 
     @property
     def is_per_sample(self) -> bool:
-        """Return whether every sample gets its own ratio; otherwise the whole batch gets one
-        ratio.
-        """
+        """Return whether TSSR is selected for every sample instead of once per batch."""
         return False
 
     def tssr(self, kdr: float, tstr: float) -> float:
@@ -69,7 +67,7 @@ class TransferRule(Config):
             ConfigError: The ratio is not a number in [0, 1].
         """
         ratio: object = self.tssr(kdr, tstr)
-        if not (isinstance(ratio, int | float) and 0 <= ratio <= 1):  # NaN compares false
+        if not (isinstance(ratio, int | float) and 0 <= ratio <= 1):  # false for NaN
             raise ConfigError(
                 f"tssr(kdr={kdr}, tstr={tstr}) = {ratio!r} is not a number in [0, 1]",
                 f"student.transfer.kind = {getattr(self, 'kind', '')}",
@@ -91,8 +89,8 @@ class TransferRule(Config):
 
 
 class ThresholdTransferConfig(TransferRule):
-    """TSSR from a table with rows by similarity (KDR) and columns by training progress (TSTR) [B
-    step 5].
+    """TSSR from a table. A row covers a range of similarity (KDR), and a column covers a range of
+    training progress (TSTR) [B step 5].
     """
 
     kind: Literal["threshold"] = "threshold"
@@ -179,11 +177,11 @@ class ThresholdTransferConfig(TransferRule):
 
     @property
     def is_per_sample(self) -> bool:
-        """Return whether the table is looked up for every sample."""
+        """Return whether the table is looked up for every sample instead of once per batch."""
         return self.per == "sample"
 
     def tssr(self, kdr: float, tstr: float) -> float:
-        """Return the ratio of the table cell for this similarity and progress."""
+        """Return TSSR from the table cell for the given similarity and training progress."""
         row = bisect_right(self.similarity_thresholds, kdr)
         return self.ratios[row][bisect_right(self.progress_thresholds, tstr)]
 
@@ -196,13 +194,13 @@ def _grows(larger_name: str, larger: float, smaller_name: str, smaller: float, a
 
 
 class FixedTransferConfig(TransferRule):
-    """Constant TSSR: plain distillation, the baseline."""
+    """Constant TSSR, as in plain distillation; the baseline for the other rules."""
 
     kind: Literal["fixed"] = "fixed"
     ratio: Fraction = Field(default=0.5, description="The TSSR.")
 
     def tssr(self, kdr: float, tstr: float) -> float:
-        """Return the constant ratio."""
+        """Return the constant TSSR."""
         return self.ratio
 
 
@@ -224,24 +222,24 @@ class LinearTransferConfig(TransferRule):
         return self
 
     def tssr(self, kdr: float, tstr: float) -> float:
-        """Return the ratio at this progress."""
+        """Return TSSR at the given training progress."""
         return self.start + (self.end - self.start) * tstr
 
 
 class PerSampleTransferConfig(TransferRule):
-    """TSSR per sample, falling with the sample's own similarity k: `m (1 - k) / (m (1 - k) + (1 -
-    m) k)` of the way from `lowest` to `highest`, where m is the midpoint.
+    """TSSR per sample, which falls with the similarity k of the sample. TSSR is `lowest + (highest
+    - lowest) * m (1 - k) / (m (1 - k) + (1 - m) k)`, where m is the midpoint.
 
     With `similarity: answer` and the defaults, TSSR is 1 - the teacher's probability of the given
-    label: a label that the teacher doubts hardly counts, and the teacher's own knowledge counts
+    label. A label that the teacher doubts hardly counts, and the teacher's own knowledge counts
     instead. This rule is designed for data with wrong labels. With a midpoint near 0, labels count
     unless the teacher is sure that they are wrong; with a midpoint near 1, labels count only if the
     teacher is sure that they are right.
 
-    Measured on validation images of CIFAR-10 (inherited student without teaching, one seed), in
-    percentage points relative to the best of the fixed ratios 0.1 to 0.9 at 0, 20, 40 and 60 %
-    wrong labels: -0.4, -0.5, -0.6 and -0.3 with the defaults; -0.2, -0.2, -0.1 and -0.2 with ratios
-    0.6 to 0.8; -0.4, -0.3, -0.2 and +0.1 with ratios 0.6 to 0.9. The standard error is 0.6.
+    Validation accuracy minus that of the best fixed ratio (0.1 to 0.9), in percentage points, at 0,
+    20, 40 and 60 % wrong labels: -0.4, -0.5, -0.6 and -0.3 with the defaults; -0.2, -0.2, -0.1 and
+    -0.2 with ratios 0.6 to 0.8; -0.4, -0.3, -0.2 and +0.1 with ratios 0.6 to 0.9. The standard
+    error is 0.6 (CIFAR-10, inherited student without teaching, one seed).
     """
 
     kind: Literal["per_sample"] = "per_sample"
@@ -269,22 +267,22 @@ class PerSampleTransferConfig(TransferRule):
 
     @property
     def is_per_sample(self) -> bool:
-        """Return True: every sample gets its own ratio."""
+        """Return True, because TSSR is selected for every sample."""
         return True
 
     def tssr(self, kdr: float, tstr: float) -> float:
-        """Return the ratio at this similarity, regardless of progress."""
+        """Return TSSR at the given similarity, regardless of training progress."""
         trust = kdr * (1 - self.midpoint)
         trust /= trust + (1 - kdr) * self.midpoint
         return self.highest + (self.lowest - self.highest) * trust
 
 
 class TransferRuleExtension(Extension, TransferRule):
-    """Base class for the configuration of a transfer rule extension
-    (`orchestrator.transfer_rules`).
+    """Base class for the configuration of a transfer rule extension, an entry point of the group
+    `orchestrator.transfer_rules`.
 
     A subclass overrides `tssr`; the entry point's object needs no further members. A rule that
-    selects the ratio per sample instead of per batch also overrides `is_per_sample`.
+    selects TSSR per sample instead of per batch also overrides `is_per_sample`.
     """
 
     group: ClassVar[str] = "orchestrator.transfer_rules"

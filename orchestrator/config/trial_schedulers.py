@@ -1,4 +1,6 @@
-"""Configure the trial schedulers, which decide after a task whether trials of a sweep continue."""
+"""Configure the trial schedulers of a sweep. After each task, a trial scheduler decides which
+trials continue.
+"""
 
 from __future__ import annotations
 
@@ -58,8 +60,8 @@ class MedianConfig(Config):
 
 
 class PbtConfig(Config):
-    """Population-based training: the worst trials periodically continue from variations of the best
-    trials.
+    """Population-based training: at intervals, the worst trials are replaced by copies of the best
+    trials with modified settings.
     """
 
     kind: Literal["pbt"] = "pbt"

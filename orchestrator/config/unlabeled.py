@@ -17,10 +17,11 @@ from orchestrator.config.path_within import PathWithin
 
 
 class UnlabeledImagesConfig(Config):
-    """Base class for sources of unlabelled images.
+    """Base class for the configuration of a source of unlabelled images.
 
-    Size, channels, `cache_dir` and `max_memory_gib` are those of the enclosing `data` section.
-    Images that are also test, validation or training images are skipped: see `data.unlabeled`.
+    The enclosing `data` section determines image size, channels, `cache_dir` and `max_memory_gib`.
+    Images that are also test, validation or training images are skipped (see the module
+    `orchestrator.data.unlabeled`).
 
     Attributes:
         may_be_empty: Whether a source is valid if no images remain after skipping.
@@ -43,8 +44,8 @@ class UnlabeledImagesConfig(Config):
 
     @property
     def places(self) -> Mapping[str, str]:
-        """Return the paths and addresses that every machine that computes stages must reach, by
-        field.
+        """Return the paths and addresses of the images, by the name of their field. Every machine
+        that computes stages must be able to reach these places.
         """
         return {}
 
@@ -75,12 +76,12 @@ class UnlabeledParquetConfig(UnlabeledImagesConfig):
 
     @property
     def places(self) -> Mapping[str, str]:
-        """Return the place of the files, by field."""
+        """Return the place of the files under the field name `path`."""
         return {"path": self.path}
 
     @property
     def origin(self) -> str:
-        """Return the place of the files."""
+        """Return the place of the files: a path, pattern or address."""
         return self.path
 
 
@@ -99,7 +100,7 @@ class UnlabeledFolderConfig(UnlabeledImagesConfig):
 
     @property
     def places(self) -> Mapping[str, str]:
-        """Return the folder."""
+        """Return the path of the folder under the field name `path`."""
         return {"path": str(self.path)}
 
     @property
@@ -115,7 +116,7 @@ class LabeledSource(Protocol):
 
     @property
     def places(self) -> Mapping[str, str]:
-        """Return the paths and addresses of the source, by field."""
+        """Return the paths and addresses of the source, by the name of their field."""
 
     def origin(self, half: Literal["train", "test"]) -> str | FunctionOrigin:
         """Return the origin of the training or test images, as tracking records it."""
@@ -131,8 +132,7 @@ class UnlabeledOfLabeledConfig(UnlabeledImagesConfig):
     _config: LabeledSource | None = PrivateAttr(default=None)
 
     def of(self, source: dict[str, Any], config: LabeledSource) -> UnlabeledOfLabeledConfig:
-        """Return a copy of these settings that reads a source whose configuration has been
-        validated.
+        """Return a copy of this configuration with a labelled source that has been validated.
 
         Args:
             source: Settings of the labelled source, with all defaults filled in.
@@ -144,7 +144,9 @@ class UnlabeledOfLabeledConfig(UnlabeledImagesConfig):
 
     @property
     def places(self) -> Mapping[str, str]:
-        """Return the places of the labelled source."""
+        """Return the paths and addresses of the labelled source, by field name with the prefix
+        `source.`.
+        """
         places = {} if self._config is None else self._config.places
         return {f"source.{name}": place for name, place in places.items()}
 
@@ -155,7 +157,7 @@ class UnlabeledOfLabeledConfig(UnlabeledImagesConfig):
 
 
 class UnlabeledFile(Config):
-    """Parquet file that a retraining has recorded."""
+    """Parquet file of the folder in `UnlabeledArrivalsConfig`, as a retraining has recorded it."""
 
     name: PathWithin = Field(description="Path within the folder.")
     sha256: str = Field(
@@ -165,11 +167,12 @@ class UnlabeledFile(Config):
 
 
 class UnlabeledArrivalsConfig(UnlabeledImagesConfig):
-    """Growing folder of Parquet files without labels, limited to the files that a retraining has
-    recorded. Written by `orchestrator retrain`, not by hand.
+    """Folder to which Parquet files without labels are added over time, limited to the files that a
+    retraining has recorded. Only `orchestrator retrain` writes this configuration.
 
-    As with labelled images, the content of an image alone decides whether it is held out: no model
-    learns, even without its label, from an image that it or a later model is evaluated on.
+    Whether an image is held out depends only on the content of the image, as with labelled images.
+    Therefore no model learns, even without labels, from an image on which the same model or a later
+    model is evaluated.
     """
 
     may_be_empty: ClassVar[bool] = True
@@ -185,12 +188,12 @@ class UnlabeledArrivalsConfig(UnlabeledImagesConfig):
 
     @property
     def places(self) -> Mapping[str, str]:
-        """Return the folder."""
+        """Return the address of the folder under the field name `path`."""
         return {"path": self.path}
 
     @property
     def origin(self) -> str:
-        """Return the folder."""
+        """Return the address of the folder."""
         return self.path
 
 

@@ -35,11 +35,11 @@ def validated(root: type[Root], tree: Tree, source: str = "") -> Root:
     Args:
         root: The model to validate against.
         tree: Content of a file, with overrides applied.
-        source: Text that names the file and its overrides, which prefixes each line of the message.
+        source: Prefix for each line of an error message, which names the file and its overrides.
 
     Raises:
-        ConfigError: A key is unknown or missing, or a value has the wrong type or is out of range;
-            one line per problem.
+        ConfigError: A key is unknown or missing, or a value has the wrong type or is out of range.
+            The message has one line per problem.
     """
     _check_values(tree, source)
     try:
@@ -60,7 +60,7 @@ def _check_values(tree: Tree, source: str) -> None:
     """Reject values that no field accepts and that would make libraries fail.
 
     Raises:
-        ConfigError: A text has a NUL or half of a surrogate pair, an integer exceeds 64 bits, or
+        ConfigError: A text contains NUL or half of a surrogate pair, an integer exceeds 64 bits, or
             values are nested too deeply.
     """
     waiting: list[tuple[tuple[object, ...], object]] = [((), tree)]
@@ -114,7 +114,7 @@ def _describe(error: ValidationError, root: type[BaseModel], tree: Tree) -> list
                 and other["loc"][: len(item["loc"])] == item["loc"]
                 for other in items
             ):
-                continue  # the length is wrong: pydantic did not count the invalid entries
+                continue  # skip: the reported length does not count invalid entries
             context = item["ctx"]
             bound = (
                 f"at least {context['min_length']}"
@@ -136,10 +136,10 @@ def _describe(error: ValidationError, root: type[BaseModel], tree: Tree) -> list
 
 
 def _kind_advice(given: str, annotation: object) -> str:
-    """Return advice for an unknown kind: the kind to write instead, or the place to find other
-    kinds.
+    """Return advice for an unknown kind: the kind that was probably meant, or the known kinds and
+    the command that lists installable kinds.
     """
-    kinds = list(variant_kinds(annotation))  # including those of installed extensions
+    kinds = list(variant_kinds(annotation))  # including the kinds of installed extensions
     nearest = difflib.get_close_matches(given, kinds, n=1)
     if nearest:
         return f"did you mean {nearest[0]}?"
@@ -152,8 +152,9 @@ def _kind_advice(given: str, annotation: object) -> str:
 def _key_path(
     location: tuple[int | str, ...], root: type[BaseModel], tree: object
 ) -> tuple[str, Mapping[str, Any], object]:
-    """Return three values for a pydantic location: the key path as the user wrote it, without names
-    of variants; the fields next to the last key; and the annotation of the last key.
+    """Return three values for the location of a pydantic error. The first is the key path as the
+    user wrote it, without names of variants. The second is the fields of the mapping that has the
+    last key, and the third is the annotation of the last key.
     """
     path = ""
     model: Any = root
@@ -178,5 +179,5 @@ def _key_path(
 
 
 def _shorten(value: object, length: int = 60) -> str:
-    text = repr(shown_values(value))  # mask before truncating an address
+    text = repr(shown_values(value))  # mask first: truncation could hide that a text is a secret
     return text if len(text) <= length else text[: length - 1] + "…"

@@ -29,14 +29,17 @@ class Largest:
 
 
 BY_HAND = Largest(2**21, 100_000)
-"""Limit for files written by hand: a class order of 90,000 labels, which is read within a second
-and with less than 200 MB.
+"""Limits for files written by hand. A file at the limit, such as a class order of 90,000 labels, is
+read within a second and with less than 200 MB of memory.
 """
 BY_PROGRAM = Largest(2**26, 4_000_000)
-"""Limit for files written by this program: a candidate lists every file that has arrived."""
+"""Limits for files written by this program, such as the configuration of a retraining candidate,
+which lists every file that has arrived.
+"""
 MOST_LEVELS = 64
 """Nesting limit; the deepest meaningful configuration has ten levels."""
-# 2**64 has 20 digits, a floating-point number has 17 digits and an exponent
+# Largest number of characters of a number: 2**64 has 20 digits, and a floating-point number has 17
+# digits and an exponent.
 _MOST_DIGITS = 64
 _LINE_ENDS = re.compile("[\n\v\f\r\x1c-\x1e\x85\u2028\u2029]")
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
@@ -94,8 +97,8 @@ def parse_yaml(text: str, largest: Largest = BY_HAND) -> Any:  # noqa: ANN401 - 
 
 
 def _line_of(mark: yaml.Mark, text: str) -> str:
-    """Return the line and the column of a mark; a mark past the end of the text is placed on the
-    last line.
+    """Return the line and the column of a position in a text; a position past the end of the text
+    is placed on the last line.
     """
     lines = text.splitlines() or [""]
     if mark.line < len(lines):
@@ -104,17 +107,17 @@ def _line_of(mark: yaml.Mark, text: str) -> str:
 
 
 class YamlError(ValueError):
-    """Invalid YAML, with the line if it is known."""
+    """Error for invalid YAML; the message names the line if it is known."""
 
 
 def shortened(text: str, length: int = 200) -> str:
-    """Return a text on one line, truncated with an ellipsis."""
+    """Return a text as one line of at most `length` characters; longer text ends in an ellipsis."""
     line = _LINE_ENDS.sub(lambda found: ascii(found.group())[1:-1], text[: length + 1])
     return line if len(line) <= length else line[: length - 1] + "…"
 
 
 def _text(path: Path, where: str, most_bytes: int) -> str:
-    """Return the content of a file, reading no more than the limit."""
+    """Return the content of a file. Reject a file above the size limit without reading the rest."""
     try:
         with path.open("rb") as file:
             content = file.read(most_bytes + 1)
@@ -126,12 +129,13 @@ def _text(path: Path, where: str, most_bytes: int) -> str:
             )
         return content.decode("utf-8")
     except FileNotFoundError:
-        # compare stems, because the shared suffix makes any two short names look alike
+        # compare names without suffix, because the shared suffix makes any two short names look
+        # alike
         names = {other.stem: other for other in path.parent.glob("*.y*ml")}
         similar = difflib.get_close_matches(path.stem, list(names), n=1)
         advice = f"did you mean {names[similar[0]]}?" if similar else "check the path"
         raise ConfigError("no such file", where=where, next_step=advice) from None
-    except (OSError, ValueError) as error:  # ValueError: not text, or a path with a NUL
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8 text, or a NUL in the path
         raise ConfigError(
             f"cannot be read ({getattr(error, 'strerror', None) or error})",
             where=where,
@@ -140,7 +144,8 @@ def _text(path: Path, where: str, most_bytes: int) -> str:
 
 
 def _check_size(text: str, most_values: int) -> None:
-    """Reject, in one pass, nesting and aliases that turn a short text into a large value.
+    """Reject a text with too many levels of nesting, or with too many values after expansion of
+    aliases. The text is parsed once, without building its values.
 
     Raises:
         yaml.MarkedYAMLError: The text is not valid YAML, or nested too deeply, or too large.
@@ -153,11 +158,13 @@ def _check_size(text: str, most_values: int) -> None:
 
 
 class _Counted:
-    """Counter of the values in a YAML text, which counts the values of an alias at every use."""
+    """Counter of the values in a YAML text. The values behind an alias are counted at every use of
+    the alias.
+    """
 
     def __init__(self) -> None:
         self.num_values = 0
-        # anchor of each open collection, and the number of values before it
+        # for each open collection: its anchor, and the number of values before the collection
         self._open: list[tuple[str | None, int]] = []
         self._sizes: dict[str, int] = {}
 
@@ -184,13 +191,13 @@ class _Counted:
 
 
 def _at(event: yaml.Event, problem: str) -> yaml.MarkedYAMLError:
-    mark = cast("yaml.Mark", event.start_mark)  # libyaml has the same class under another name
+    mark = cast("yaml.Mark", event.start_mark)  # libyaml's own Mark class has the same attributes
     return yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
 
 
 class _StrictLoader(yaml.CSafeLoader):
-    """YAML loader that rejects duplicate keys, instead of silently overwriting values, and overlong
-    numbers.
+    """YAML loader that rejects overlong numbers and duplicate keys. PyYAML would silently overwrite
+    the value of a duplicate key.
     """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
