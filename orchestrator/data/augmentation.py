@@ -1,8 +1,8 @@
-"""Augment whole uint8 batches at random (rotation, scale, shift, mirroring, noise) on the device of
-the batch.
+"""Augment whole batches of uint8 images at random (rotation, scale, shift, mirroring, noise) on the
+device of the batch.
 
-All images of a block are changed together in few passes, because memory access dominates the time
-on a CPU.
+A batch is processed in blocks. All images of a block are changed together in few passes, because
+memory access dominates the time on a CPU.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from orchestrator.config.augmentation import ImageAugmentationConfig
 from orchestrator.devices import is_gpu, moved
 
 Images = UInt8[Tensor, "n c h w"]
-# number of values in a block: its pixels and grid fit into a core's cache
+# number of values in a block on a CPU: the pixels and the grid of a block fit into a core's cache
 _BLOCK_VALUES_CPU = 2**18
-_BLOCK_VALUES_GPU = 2**26  # number of values in a block: few GPU calls, and bounded memory
+_BLOCK_VALUES_GPU = 2**26  # number of values in a block on a GPU: few calls, and bounded memory
 _SEQUENCE_VALUES, _SEQUENCE_IMAGES = 2**13, 4
 
 
@@ -37,8 +37,8 @@ def augment(
         images: uint8 (n, c, h, w); not modified.
         config: Limits of the random changes.
         generator: A CPU generator, so that random numbers are the same on every device.
-        part: The images to compute. Random numbers are drawn for all images, so that a worker that
-            computes a part gets the same result as a single worker.
+        part: Images to change and return. Random numbers are drawn for all images, so that several
+            workers, each with a part, get the same result as a single worker.
         device: Device of the copies; None means the device of the images.
     """
     device = device or images.device
@@ -65,15 +65,15 @@ def augment(
         )
         if config.noise:
             pixels += noise.index_select(0, starts[block]).view_as(pixels)
-        changed[block] = pixels.add_(0.5).clamp_(0, 255)  # the conversion to uint8 truncates
+        changed[block] = pixels.add_(0.5).clamp_(0, 255)  # rounds: conversion to uint8 truncates
     return changed
 
 
 def _draw_transforms(
     num: int, config: ImageAugmentationConfig, generator: torch.Generator, size: tuple[int, int]
 ) -> Float[Tensor, "num 2 3"]:
-    """Draw a matrix for each image. It maps (x, y, 1) of a pixel in the copy to (x, y) in the
-    original; coordinates run from -1 to 1.
+    """Draw one matrix for each image. The matrix maps (x, y, 1) of a pixel in the copy to (x, y) in
+    the original; coordinates run from -1 to 1.
     """
 
     def uniform(limit: float) -> Tensor:
@@ -89,7 +89,7 @@ def _draw_transforms(
     shift_x, shift_y = uniform(2 * config.shift_fraction), uniform(2 * config.shift_fraction)
     if (
         not config.rotation_degrees and not config.scale_fraction
-    ):  # shift by whole pixels; fractions of a pixel would only blur the image
+    ):  # shift by whole pixels: a fraction of a pixel would only blur the image
         height, width = size
         shift_x, shift_y = (
             (shift_x * width / 2).round() * 2 / width,
@@ -105,8 +105,8 @@ def _draw_transforms(
 
 
 def _grid(transforms: Float[Tensor, "n 2 3"], height: int, width: int) -> Float[Tensor, "n h w 2"]:
-    """Return the transformed centre of every pixel, as the sum of a row part and a column part.
-    This takes a fifth of the time of torch's `affine_grid`.
+    """Return the transformed centre of every pixel. Each centre is the sum of a term for the row
+    and a term for the column. The sums take a fifth of the time of torch's `affine_grid`.
     """
     x, y = (
         (2 * torch.arange(side, device=transforms.device) + 1) / side - 1
@@ -120,11 +120,11 @@ def _grid(transforms: Float[Tensor, "n 2 3"], height: int, width: int) -> Float[
 def _draw_noise(
     num: int, num_values: int, generator: torch.Generator
 ) -> tuple[Float[Tensor, " length"], Int64[Tensor, " num"]]:
-    """Draw one sequence of normal noise, and for each image the start of its section of this
-    sequence.
+    """Draw one sequence of normally distributed noise, and choose for each image the position in
+    the sequence at which the noise of the image starts.
 
-    Sections of many images overlap, because drawing a number for every pixel would take longer than
-    all other steps of the augmentation.
+    Many images share parts of the sequence, because drawing a number for every pixel would take
+    longer than all other steps of the augmentation.
     """
     length = max(_SEQUENCE_VALUES, _SEQUENCE_IMAGES * num_values)
     if num * num_values <= length:
@@ -137,8 +137,8 @@ def _draw_noise(
 
 
 def quarter_turns(images: Images) -> UInt8[Tensor, "4*n c h w"]:
-    """Return all four quarter turns of square images, (4 n, c, h, w): first all images unturned,
-    then all images turned once, and so on.
+    """Return all four quarter turns of square images, (4 n, c, h, w): first all images without a
+    turn, then all images turned once, and so on.
     """
     return torch.cat([torch.rot90(images, turns, (2, 3)) for turns in range(4)])
 
@@ -149,4 +149,4 @@ def mix(images: Images, generator: torch.Generator) -> Images:
     share = torch.rand(len(images), 1, 1, 1, generator=generator).to(images.device)
     return (
         partners.float().lerp_(images.float(), share).add_(0.5).to(torch.uint8)
-    )  # the conversion to uint8 truncates
+    )  # adding 0.5 rounds, because the conversion to uint8 truncates

@@ -1,4 +1,4 @@
-"""Form batches in which every class has the same share, however many images the class has."""
+"""Form batches in which all classes occur equally often, however many images a class has."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class BalancedBatches:
-    """Sampler of batches of row numbers, in which all classes take turns [METHOD §2 (a)].
+    """Sampler of batches of row numbers. Rows are taken from all classes in turn [METHOD §2 (a)].
 
     An epoch covers the largest class about once and repeats smaller classes, in a new random order
-    at each repetition. Otherwise the single exemplar of an old class would be lost among the new
-    images.
+    at each repetition. Without the repetition, the single exemplar of an old class would be lost
+    among the new images. `[METHOD §n]` cites docs/method.md.
 
     Attributes:
         labels: Class of every row.
         batch_size: Rows per batch.
         generator_of: Function that returns the random generator of an epoch.
         num_old_classes: Number of old classes, which are the first classes and have few rows.
-        rehearsal: Number of rows that an old class adds to an epoch, as a share in [0, 1] of the
-            number that a new class adds.
+        rehearsal: Number of rows that an old class adds to an epoch, divided by the number that a
+            new class adds; in [0, 1].
     """
 
     labels: Int64[Tensor, " n"]
@@ -55,8 +55,8 @@ class BalancedBatches:
         num_rows = self.num_batches * self.batch_size
         num_turns = math.ceil(num_rows / len(rows_of))
         columns = [_repeated(rows, num_turns, generator) for rows in rows_of]
-        # a random order of the classes in each turn, so that the end of an epoch does not always
-        # cut off the same classes
+        # shuffle the classes in each turn, so that the end of an epoch does not always cut off the
+        # same classes
         turns = torch.stack(columns, dim=1)
         order = torch.rand(turns.shape, generator=generator).argsort(dim=1)
         return list(turns.gather(1, order).flatten()[:num_rows].split(self.batch_size))

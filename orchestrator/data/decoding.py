@@ -22,8 +22,8 @@ from orchestrator.errors import DataError
 Shape = tuple[int, int, int]
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
-"""Supported image formats. Pillow supports more formats, and starts an external program for one of
-them.
+"""Supported image formats. Pillow supports more formats, but starts an external program to open one
+of them.
 """
 
 _ORIENTATION = ExifTags.Base.Orientation
@@ -127,11 +127,11 @@ def opened(stored: object, where: str, limits: ImageLimits) -> Image.Image:
 
 @contextmanager
 def opening_named_formats(limits: ImageLimits) -> Iterator[None]:
-    """Apply the size limits and the list of formats to packages that open images themselves, such
-    as the data sets of torchvision. Not thread-safe.
+    """Apply the size limits and the list of formats to packages that open images without calling
+    `opened`, such as the data sets of torchvision. Not thread-safe.
 
-    Pillow has no setting for such limits, so its `open` is replaced. PPM is allowed because some
-    data sets of torchvision use it.
+    Pillow has no setting for such limits, so Pillow's `open` is replaced. PPM is allowed because
+    some data sets of torchvision use it.
     """
     unbounded = Image.open
 
@@ -161,7 +161,9 @@ def encoded_bytes(content: object) -> object:
 
 
 def content_digest(content: object) -> bytes:
-    """Return the SHA-256 of a stored image, of its encoded bytes or of its pixels."""
+    """Return the SHA-256 of a stored image. The hash covers the encoded bytes or, without encoded
+    bytes, the pixels.
+    """
     stored = encoded_bytes(content)
     if isinstance(stored, Image.Image):
         stored = np.asarray(stored)
@@ -175,8 +177,8 @@ def content_digest(content: object) -> bytes:
 def upright(image: Image.Image) -> Image.Image:
     """Return the image as an image viewer shows it, in the mode `L` or `RGB`.
 
-    The image is turned according to its EXIF data, has 8 bits per channel, and transparent parts
-    are white.
+    The returned image is turned according to its EXIF data, and has 8 bits per channel and a white
+    background instead of transparency.
 
     Raises:
         ValueError: The range of the pixels is unknown, or Pillow cannot convert the mode.
@@ -209,8 +211,8 @@ def shrunk(image: Image.Image, shorter_side: int) -> Image.Image:
 
 
 def _on_white(image: Image.Image) -> Image.Image:
-    """Return an image with transparent parts on white. Blocks of rows are processed in turn,
-    because the work temporarily takes four times a block's memory.
+    """Return the image with its transparent parts on white. Rows are processed in blocks, because
+    the conversion temporarily takes four times the memory of a block.
     """
     found = Image.new("RGB", image.size)
     num_rows = max(1, _VALUES_AT_ONCE // image.width)
@@ -233,7 +235,7 @@ def _from_deep_grey(image: Image.Image) -> Image.Image:
         raise ValueError(msg)
     scaled = np.empty(pixels.shape, dtype=np.uint8)
     num_rows = max(1, _VALUES_AT_ONCE // image.width)
-    # in blocks of rows, because dividing by 257 takes eight bytes per pixel
+    # divide in blocks of rows, because dividing by 257 takes eight bytes per pixel
     for row in range(0, image.height, num_rows):
         part = slice(row, row + num_rows)
         scaled[part] = np.rint(pixels[part].astype(np.float64) / 257)
@@ -288,6 +290,6 @@ def _to_array(image: Image.Image, shape: Shape) -> npt.NDArray[np.uint8]:
 
 
 def _said(error: Exception) -> str:
-    if isinstance(error, UnidentifiedImageError):  # the error's text contains a memory address
+    if isinstance(error, UnidentifiedImageError):  # omit its message, which has a memory address
         return _OTHER_FORMAT
     return " ".join(str(error).split()) or type(error).__name__

@@ -45,7 +45,8 @@ def connect(uri: str, field: str = "", what: str = "") -> tuple[fs.FileSystem, s
 
 @contextmanager
 def reached(where: str, uri: str | None = None) -> Iterator[None]:
-    """Translate errors that occur while a filesystem is read.
+    """Convert every `OSError` that is raised while a file or folder is read into
+    `StorageUnavailableError`.
 
     Args:
         where: Name of the file or folder that is read, for messages.

@@ -1,8 +1,9 @@
-"""Read a growing folder of Parquet files, on any filesystem that pyarrow supports.
+"""Read a growing folder, to which Parquet files are added over time, on any filesystem that pyarrow
+supports.
 
-The content of an image alone decides whether it is held out, so that duplicates, even in later
-files, are held out or learned from together. No model is therefore evaluated on an image that an
-earlier model has learned from.
+Whether an image is held out depends only on the content of the image. Copies of an image, even in
+later files, are therefore all held out or all used for training. No model is evaluated on an image
+that an earlier model has learned from.
 """
 
 from __future__ import annotations
@@ -59,8 +60,8 @@ class Folder:
         self._filesystem, self._root = connect(uri)
 
     def names(self) -> dict[str, SourceFile]:
-        """Return all files of any kind, by name, except hidden files (`.…`, `_…`) and files in
-        hidden folders.
+        """Return all files by name, not only Parquet files. Hidden files (`.…`, `_…`) and files in
+        hidden folders are skipped.
 
         Raises:
             DataError: The folder does not exist.
@@ -106,7 +107,7 @@ class Folder:
 
 @dataclass(frozen=True)
 class ParquetContent:
-    """Rows of one file, not yet decoded.
+    """Rows of one Parquet file, with images that are not yet decoded.
 
     Attributes:
         where: Name of the file in messages.
@@ -128,7 +129,7 @@ class ParquetContent:
     def decode(
         self, rows: list[int], shape: tuple[int, int, int], max_pixels: int
     ) -> npt.NDArray[np.uint8]:
-        """Decode the images of some rows, (rows, channels, height, width).
+        """Return the decoded images of some rows as an array (rows, channels, height, width).
 
         Args:
             rows: Row numbers in the file.
@@ -142,7 +143,7 @@ class ParquetContent:
 
 
 def read_content(folder: Folder, name: str, has_labels: bool = True) -> ParquetContent:
-    """Read the images of a file, undecoded, and its labels.
+    """Read the labels and the undecoded images of a file.
 
     Args:
         folder: The folder.
@@ -162,7 +163,7 @@ def read_content(folder: Folder, name: str, has_labels: bool = True) -> ParquetC
 
 
 def read_taken(folder: Folder, name: str, sha256: str, has_labels: bool = True) -> ParquetContent:
-    """Read a file that a retraining has recorded, if it is unchanged.
+    """Read a file that a retraining has recorded. Reject a file that has changed since then.
 
     Args:
         folder: The folder.
@@ -186,5 +187,5 @@ def read_taken(folder: Folder, name: str, sha256: str, has_labels: bool = True) 
 
 
 def is_held_out(digest: bytes, fraction: float) -> bool:
-    """Return whether the image with this digest is held out: it is then never learned from."""
+    """Return whether the image with this digest is held out, so that no model learns from it."""
     return int.from_bytes(digest[:8], "big") < fraction * 2**64

@@ -1,4 +1,6 @@
-"""Name the files that hold decoded images; different images have different names."""
+"""Name the files that hold decoded images. The name depends on everything that the images depend
+on.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,8 @@ from pathlib import Path
 from orchestrator.config.data import DataConfig
 
 FORMAT = 3
-"""Format number, part of every file name. Raise it when decoding changes, so that old files are
-ignored.
+"""Format number, which is part of every file name. Raise the number when decoding changes, so that
+files of the old format are ignored.
 """
 
 
@@ -18,7 +20,7 @@ def cache_file(config: DataConfig, key: str) -> Path:
 
     Args:
         config: Configuration of the source of the images.
-        key: Key that differs if the decoded images differ.
+        key: Key that must differ for different decoded images.
     """
     return config.cache_dir / f"{config.kind}-{key}.arrow"
 

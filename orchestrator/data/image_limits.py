@@ -12,14 +12,16 @@ from threading import Condition
 from orchestrator.config.image_source import DEFAULT_MAX_IMAGE_PIXELS
 from orchestrator.errors import DataError
 
-# measured: Pillow takes 8 bytes per pixel for most images, 12 for a turned and transparent image
+# Memory for decoding an image. In measurements, Pillow took 8 bytes per pixel for most images, and
+# 12 for an image that is both turned and transparent.
 _BYTES_PER_PIXEL = 12
 _MAX_BYTES_AT_ONCE = 400 * 2**20
 _LARGE_BYTES = 64 * 2**20
 
 
 class ImageLimits:
-    """Limits that reject images with too many pixels, and make images wait for free memory.
+    """Limits for decoding images. An image with too many pixels is rejected. Any other image waits
+    until enough memory is free.
 
     One object is shared by the threads that decode the images of one source.
     """
@@ -35,7 +37,7 @@ class ImageLimits:
         self._freed = Condition()
 
     def check(self, width: int, height: int, where: str) -> None:
-        """Reject an image that is too large, before it is decoded.
+        """Reject an image with too many pixels before the image is decoded.
 
         Raises:
             DataError: The image has too many pixels.

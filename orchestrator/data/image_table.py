@@ -1,9 +1,9 @@
-"""Store a data set in its only internal form: a memory-mapped Arrow IPC file of equally sized uint8
-images.
+"""Store a data set in its only internal form, a memory-mapped Arrow IPC file of uint8 images of one
+size.
 
 Columns: `image` (fixed-size binary, channels x height x width bytes), `label` (text), `split`
 ("train" or "test"), and, if the source names its images, `place` (text). All processes on a machine
-map the same file, so that they share its pages and nothing is decoded twice.
+map the same file. Thus they share memory pages, and no image is decoded twice.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ class ImageTable:
         path: The Arrow IPC file.
         name: Name of the data set.
         shape: (channels, height, width) of every image.
-        fingerprint: SHA-256 over shape, images, labels and splits: equal if and only if the content
-            is equal.
-        integer_labels: Whether the labels of the source are integers. The table stores labels as
-            text in both cases.
+        fingerprint: SHA-256 over shape, images, labels and splits. Two tables have equal
+            fingerprints if and only if their contents are equal.
+        integer_labels: Whether the labels of the source are integers. The table always stores
+            labels as text.
     """
 
     path: Path
@@ -56,7 +56,9 @@ class ImageTable:
 
     @cached_property
     def images(self) -> npt.NDArray[np.uint8]:
-        """Return all images, (images, channels, height, width), read-only and without a copy."""
+        """Return all images as a read-only array (images, channels, height, width); no data is
+        copied.
+        """
         column = self._table.column("image").chunk(0)
         pixels = np.frombuffer(column.buffers()[1], dtype=np.uint8)
         return pixels.reshape(-1, *self.shape)[column.offset : column.offset + len(column)]
@@ -93,7 +95,7 @@ def write_image_table(
     is_test: npt.NDArray[np.bool_],
     places: Sequence[str] = (),
 ) -> ImageTable:
-    """Write a table atomically, and return it opened.
+    """Write a table atomically, and return the opened table.
 
     Args:
         path: The Arrow IPC file to write; an existing file is replaced.
@@ -148,7 +150,8 @@ def write_image_table(
 
 
 def room_on_disk(folder: Path, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
-    """Allocate a disk-backed array in an unnamed temporary file; it is freed with its last user.
+    """Allocate an array on disk, in an unnamed temporary file. The disk space is freed when the
+    array is no longer used.
 
     Args:
         folder: Folder of the file; it is created if missing.
@@ -160,7 +163,8 @@ def room_on_disk(folder: Path, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
-            # without reserved space, a full disk would kill the process silently
+            # Reserve the disk space now: otherwise, a full disk would later kill the process
+            # silently.
             os.posix_fallocate(file.fileno(), 0, math.prod(shape))
             return np.memmap(file, np.uint8, "r+", shape=shape)
     except OSError as error:
@@ -204,5 +208,5 @@ def _fingerprint(
 
 
 def parts_of_rows(num: int) -> list[slice]:
-    """Cut a number of rows into slices whose images take little memory."""
+    """Divide the row numbers below `num` into slices whose images take little memory."""
     return [slice(start, start + _ROWS_AT_ONCE) for start in range(0, num, _ROWS_AT_ONCE)]

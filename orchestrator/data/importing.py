@@ -1,10 +1,10 @@
-"""Import any source into one Parquet file per half, training and test. Images stay as they are
-stored, and rows are in the order of their labels.
+"""Import any source into two Parquet files, one of training and one of test images. Images stay as
+they are stored, and rows are in the order of their labels.
 
 Samples are processed in chunks. Each chunk is a file whose name is a key of the chunk's input, so
 that a resumed import reuses finished chunks. The chunks are then merged label by label, so that a
-reader of some classes reads only the row groups of these classes. Neither step holds more than a
-chunk or a row group in memory.
+reader of some classes reads only the row groups of these classes. At most one chunk or one row
+group is in memory at a time.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _FORMAT = 1  # raise this number when images are stored in another way
 _CHUNK_IMAGES = 256
 _GROUP_IMAGES = 1024
 _GROUP_BYTES = 64 * 2**20
-_PROOF_SHAPE = (3, 32, 32)  # shape for decoding, which only verifies that images can be decoded
+_PROOF_SHAPE = (3, 32, 32)  # shape of images that are decoded only to verify that decoding succeeds
 _JPEG_QUALITY = 95
 
 _CHUNK_SCHEMA = pa.schema(
@@ -55,20 +55,20 @@ _CHUNK_SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Chunk:
-    """Stored part of the training or test images, with one row group per label, and one row group
-    for unusable images.
+    """File with a part of the training or test images. Each label has one row group, and all
+    unusable images share another row group.
 
     Attributes:
         path: The file.
-        half: The half that the images belong to, training or test.
+        half: "train" if the chunk has training images, "test" if it has test images.
     """
 
     path: Path
     half: Half
 
     def images(self) -> list[ImageFacts | BadImage]:
-        """Return the facts about each image, in the order of the rows. They are read on every call,
-        because the facts of all chunks may be too many for memory.
+        """Return the facts about each image, in the order of the rows. The file is read on every
+        call, because the facts of all chunks may be too many for memory.
         """
         with pq.ParquetFile(self.path) as file:
             rows = file.read(
@@ -77,7 +77,7 @@ class Chunk:
         return [_facts(self.half, row) for row in rows]
 
     def labels(self) -> list[str]:
-        """Return the labels of the row groups, in their order."""
+        """Return the labels of the row groups, in the order of the row groups."""
         with pq.ParquetFile(self.path) as file:
             labels = file.read(columns=["label"]).column("label").to_pylist()
         return [*dict.fromkeys(label for label in labels if label is not None)]
@@ -99,14 +99,14 @@ def import_key(stamp: str, image_size: int | None, max_pixels: int) -> str:
 def import_chunks(
     samples: Iterator[Sample], half: Half, image_size: int | None, max_pixels: int, folder: Path
 ) -> Iterator[tuple[Chunk, int]]:
-    """Store the training or test images in chunks, in the order of the samples; existing chunks are
+    """Store the training or test images in chunks, in the order of the samples. Existing chunks are
     reused.
 
     Args:
         samples: All training samples, or all test samples.
         half: Whether the samples are training or test images.
         image_size: Length in pixels of the shorter side to which larger images are shrunk; None
-            shrinks no image.
+            keeps the size of all images.
         max_pixels: Largest number of pixels of a usable image.
         folder: Existing folder for the chunks.
 
@@ -204,8 +204,9 @@ def _facts(half: Half, row: Mapping[str, Any]) -> ImageFacts | BadImage:
 
 
 def _stored(found: Examined, image_size: int | None, limits: ImageLimits) -> bytes:
-    """Return the bytes of an image: unchanged if the image is encoded and not too large, otherwise
-    encoded again, as JPEG if it was a JPEG, or else as PNG.
+    """Return the bytes to store for an image. An encoded image is stored unchanged unless it is
+    larger than `image_size`. Any other image is encoded again: a JPEG as JPEG, every other image as
+    PNG.
     """
     content = encoded_bytes(found.content)
     is_large = image_size is not None and min(found.decoded.size) > image_size
@@ -236,7 +237,7 @@ def _write_chunk(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 def _written(
     path: Path, schema: pa.Schema, compression: str | Mapping[str, str]
 ) -> Iterator[pq.ParquetWriter]:
-    """Write a Parquet file that appears only when it is complete."""
+    """Write a Parquet file atomically: the file appears at its path only when it is complete."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         with pq.ParquetWriter(

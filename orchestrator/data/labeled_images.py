@@ -41,8 +41,9 @@ class LabeledImages:
         return channels, height, width
 
     def preceded_by(self, exemplars: UInt8[Tensor, "old c h w"]) -> LabeledImages:
-        """Return the exemplars, one for each of the first classes, followed by these images, in
-        memory or on disk like these images.
+        """Return the exemplars followed by the images of this object. There is one exemplar for
+        each of the first classes. The result is in memory or on disk, like the images of this
+        object.
         """
         if not len(exemplars):
             return self
@@ -52,7 +53,7 @@ class LabeledImages:
         return LabeledImages(joined, labels, self.folder)
 
     def resized(self, size: int) -> LabeledImages:
-        """Return resized images, in memory or on disk like the original images.
+        """Return the resized images, in memory or on disk like the original images.
 
         Args:
             size: Side in pixels.

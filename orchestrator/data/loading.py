@@ -1,4 +1,4 @@
-"""Load any image source into an image table, decoded once per machine."""
+"""Load any image source into an image table. Images are decoded only once per machine."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ from orchestrator.errors import DataError
 
 
 def load_images(config: DataConfig, progress: Progress = ignore_progress) -> ImageTable:
-    """Return the configured data set, decoded once per machine and memory-mapped.
+    """Return the configured data set as a memory-mapped table. Images are decoded only once per
+    machine.
 
     Args:
         config: Configuration of the source, and the shape to which images are converted.
@@ -56,8 +57,8 @@ def load_images(config: DataConfig, progress: Progress = ignore_progress) -> Ima
 
 
 def _key(source: ImageSource, config: DataConfig) -> str:
-    """Return a key that covers everything that the decoded images depend on, including an
-    extension's version.
+    """Return a key that covers everything that determines the decoded images, including the version
+    of an extension.
     """
     identity = extension_identity(config)
     by_whom = f" {json.dumps(identity, sort_keys=True)}" if identity else ""
@@ -76,8 +77,8 @@ def _write(source: ImageSource, config: DataConfig, path: Path, progress: Progre
 def decode_all(
     samples: Iterable[Sample], num: int, config: DataConfig, progress: Progress
 ) -> tuple[npt.NDArray[np.uint8], list[Label], list[str]]:
-    """Return the images, (images, channels, height, width), the labels and the places of all
-    samples.
+    """Return the images, the labels and the places of all samples. The images have the shape
+    (images, channels, height, width).
 
     The images are held in an unnamed temporary file, not in memory.
 
@@ -98,8 +99,8 @@ def decode_all(
 
 
 def _num_images(source: ImageSource, half: Half) -> int:
-    """Return the number of training or test images, after checking that there are any and that no
-    class folder is empty.
+    """Return the number of training or test images. Reject a source without such images, or with an
+    empty class folder.
     """
     for folder in source.empty_classes(half):
         raise DataError(

@@ -14,8 +14,8 @@ from orchestrator.data.decoding import Shape, decode
 from orchestrator.data.image_limits import ImageLimits
 from orchestrator.errors import DataError
 
-# as many values as a colour image of 1,182 x 1,182 pixels has; a listed value takes up to forty
-# bytes
+# Largest number of values in the nested lists of one image: a colour image of 1,182 x 1,182 pixels
+# has as many. A value in a list takes up to forty bytes.
 _MOST_LISTED_VALUES = 2**22
 
 
@@ -46,10 +46,10 @@ def read_cells(
 def decode_cells(
     cells: pa.ChunkedArray, rows: Sequence[int], shape: Shape, where: str, limits: ImageLimits
 ) -> npt.NDArray[np.uint8]:
-    """Return the decoded images in some rows of a column `image`, (rows, channels, height, width).
+    """Return the decoded images of some rows as an array (rows, channels, height, width).
 
     Args:
-        cells: The column.
+        cells: The column `image`.
         rows: Rows to decode.
         shape: (channels, height, width) to which every image is converted.
         where: Name of the file in errors.

@@ -82,8 +82,8 @@ class _LocalFile:
 
     @cached_property
     def stamp(self) -> str:
-        """Return a digest of the content, so that the stamp stays the same when the file is touched
-        or copied.
+        """Return a digest of the content, so that touching or copying the file does not change the
+        stamp.
         """
         with self.open() as stream:
             return hashlib.file_digest(cast("io.BufferedReader", stream), "sha256").hexdigest()
@@ -106,7 +106,8 @@ class _LocalFile:
 class _RemoteFile:
     where: str
     name: str
-    # a stamp of size and time: reading the content to compare it would cost as much as decoding it
+    # The stamp is made from size and time. A stamp made from the content would cost as much as
+    # decoding the file.
     stamp: str
     filesystem: fs.FileSystem
     path: str
@@ -122,8 +123,8 @@ class _RemoteFile:
 
 
 class _RemoteContent(io.RawIOBase):
-    """Remote file that raises connection errors as another type than `OSError`, which Arrow also
-    raises for corrupt files.
+    """Remote file that raises `StorageUnavailableError` if the connection fails. An `OSError` would
+    be ambiguous, because Arrow also raises `OSError` for corrupt files.
     """
 
     def __init__(self, stream: IO[bytes], where: str, address: str) -> None:

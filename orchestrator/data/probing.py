@@ -1,4 +1,6 @@
-"""Read and decode a file in a separate process, which an oversized file may kill."""
+"""Read and decode a file in a separate process, so that a file too large for memory kills only that
+process.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from orchestrator.data.decoding import Shape
 from orchestrator.data.growing_folder import Folder, read_content
 from orchestrator.errors import OrchestratorError
 
-# memory of the probing process on top of its libraries and the file; decoding takes a tenth of this
+# Memory limit of the probing process, in addition to its libraries and twice the size of the file.
+# Decoding takes a tenth of this limit.
 _MAX_BYTES = 4 * 2**30
 _MIN_SECONDS = 600
 _BYTES_PER_SECOND = 10**6
@@ -24,7 +27,7 @@ def survives(
 ) -> bool:
     """Return whether a process can read and decode a file without being killed.
 
-    If the file is rejected with an error, the process has survived.
+    A process that rejects the file with an error counts as not killed.
 
     Args:
         uri: The folder of the file.
@@ -62,8 +65,8 @@ def _probe(
 
 
 def _die_first(max_bytes: int) -> None:
-    """Limit the memory of this process, and make it the first that the kernel kills if memory is
-    short.
+    """Limit the memory of this process. If the memory of the machine runs short, let the kernel
+    kill this process first.
     """
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")

@@ -1,5 +1,5 @@
-"""Define the interface of image sources, which provide images before decoding, and process their
-images in parallel.
+"""Define the interface of image sources, which provide images before decoding. Provide functions
+that process such images in parallel.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Sample:
         where: Name of the image in messages: a path, or a file and a row.
         name: File name of the image; empty if it has none.
         stamp: Text that changes when the image or its label changes; unique within the source.
-        load: Function that returns the label, and the content as `decoding.decode` accepts it. It
-            is thread-safe, and raises `OSError` if the image cannot be read, and `DataError` if it
-            has no label.
+        load: Function that returns the label, and the content as `decoding.decode` accepts it. The
+            function is thread-safe. It raises `OSError` if the image cannot be read, and
+            `DataError` if the image has no label.
     """
 
     where: str
@@ -53,14 +53,14 @@ class ImageSource(Protocol):
     def stamp(self) -> str:
         """Return a text that changes when any content that the source reads changes.
 
-        Decoded images are cached under this stamp. It is requested before every run and must be
-        cheap to compute.
+        Decoded images are cached under this stamp. The stamp is requested before every run and must
+        be cheap to compute.
         """
 
     @property
     def has_test_half(self) -> bool:
-        """Return whether the source has test images; if not, a share of each class becomes test
-        data.
+        """Return whether the source has test images. If the source has none, a share of each class
+        becomes test data.
         """
 
     def num_images(self, half: Half) -> int:
@@ -77,8 +77,8 @@ class ImageSource(Protocol):
 
 
 def natural_key(label: str) -> tuple[int, int, str]:
-    """Return a sort key that orders numbers by value, before text, and is unique for every
-    label.
+    """Return a sort key for labels. Numbers are ordered by value and come before text; different
+    labels have different keys.
     """
     return (0, int(label), label) if label.isdecimal() else (1, 0, label)
 
@@ -99,8 +99,8 @@ def in_threads(
 ) -> Iterator[Result]:
     """Yield the results of `work` in the order of the items, using one thread per CPU.
 
-    Pillow, hashlib and file reads release the interpreter's lock. Only one batch is in memory at a
-    time.
+    Threads suffice because Pillow, hashlib and file reads release the interpreter's lock. The
+    results of only one batch of items are in memory at a time.
     """
     with ThreadPoolExecutor(joblib.cpu_count()) as threads:
         for batch in in_batches(items, batch_size):

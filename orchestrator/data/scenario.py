@@ -1,7 +1,7 @@
 """Define the class-incremental scenario: tasks that arrive in order, each with new classes.
 
-A class is identified by its position in the class order, so the classes seen after task i are
-always 0 … k-1, in that order.
+A class is identified by its position in the class order. The k classes seen after a task therefore
+always have the positions 0 to k-1.
 
 Importing this module does not import torch, because planning a run does not need torch.
 """
@@ -31,7 +31,7 @@ Indices = npt.NDArray[np.int64]
 
 
 class Split(StrEnum):
-    """Purpose of images: training, choosing between configurations (validation), or the final
+    """Purpose of images: training, choosing between configurations (validation), or final
     evaluation (test).
     """
 
@@ -85,7 +85,9 @@ class Scenario:
         return self.table.shape
 
     def labels_of(self, task: Task) -> list[Label]:
-        """Return the labels of a task's new classes as the source has them, integers or text."""
+        """Return the labels of a task's new classes in the type that the source uses, integer or
+        text.
+        """
         names = [self.class_names[c] for c in task.new_classes]
         return [int(name) for name in names] if self.table.integer_labels else [*names]
 
@@ -135,8 +137,8 @@ class Scenario:
         )
 
     def fingerprint_of(self, task: Task) -> str:
-        """Return the SHA-256 over the data that a stage of this task reads: names and training
-        images of the task's classes, and the images' shape.
+        """Return the SHA-256 over the data that a stage of a task reads: the names and the training
+        images of the task's classes, and the shape of the images.
         """
         names = [self.class_names[c] for c in task.new_classes]
         digest = hashlib.sha256(repr((self.shape, names)).encode())

@@ -1,5 +1,5 @@
-"""Split a source without test images: a share of every class becomes test data, chosen by the
-content of the images.
+"""Split a source without test images. In every class, a share of the images, chosen by their
+content, becomes test data.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class SplitByContent:
 
         Args:
             whole: Source with all images in the half `train`.
-            test_fraction: Share of each class's images that becomes test data, in (0, 1); at least
-                one image of each class.
+            test_fraction: Share of each class's images that becomes test data, in (0, 1). At least
+                one image of each class becomes test data.
         """
         self._whole = whole
         self._test_fraction = test_fraction
@@ -54,7 +54,9 @@ class SplitByContent:
         return self._whole.place("train")
 
     def empty_classes(self, half: Half) -> Sequence[str]:
-        """Return the whole source's empty classes for the training half; none for the test half."""
+        """Return the empty classes of the whole source for the training half; none for the test
+        half.
+        """
         return self._whole.empty_classes("train") if half == "train" else []
 
     def samples(self, half: Half) -> Iterator[Sample]:
@@ -88,5 +90,5 @@ def _label_and_digest(sample: Sample) -> tuple[str, bytes] | None:
 
 
 def _limit(digests: Sequence[bytes], fraction: float) -> bytes:
-    """Return the highest digest of an image that becomes test data."""
+    """Return the highest digest among the images that become test data."""
     return digests[max(1, round(fraction * len(digests))) - 1]

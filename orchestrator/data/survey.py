@@ -23,10 +23,10 @@ class ImageFacts(NamedTuple):
     """Facts about a usable image.
 
     Attributes:
-        half: The half that the image belongs to, training or test.
+        half: "train" for a training image, "test" for a test image.
         where: Name of the image in messages.
         name: File name of the image; empty if it has none.
-        label: Label as the source has it.
+        label: Label in the type that the source uses, integer or text.
         digest: SHA-256 of the stored content.
         mode: Pillow's name of the image's mode.
         width: Width in pixels.
@@ -44,7 +44,7 @@ class ImageFacts(NamedTuple):
 
 
 class BadImage(NamedTuple):
-    """Unusable image, with the reason."""
+    """Unusable image, with the reason why it is unusable."""
 
     half: Half
     where: str
@@ -52,7 +52,7 @@ class BadImage(NamedTuple):
 
 
 class Examined(NamedTuple):
-    """Usable image, with all facts and content that were read."""
+    """Usable image: the facts about the image, the decoded image and the stored content."""
 
     facts: ImageFacts
     decoded: DecodedImage
@@ -62,8 +62,8 @@ class Examined(NamedTuple):
 def examine(
     sample: Sample, half: Half, shape: Shape, limits: ImageLimits | None = None
 ) -> Examined | BadImage:
-    """Read and decode an image; return an unusable one as `BadImage` instead of raising an
-    error.
+    """Read and decode an image. Return an unusable image as `BadImage` instead of raising an
+    exception.
     """
     try:
         label, content = sample.load()
@@ -209,8 +209,8 @@ class Survey:
 
 
 def _pair(places: Sequence[tuple[Half, str, str]], kind: str) -> tuple[str, str]:
-    """Return the first image and the next equal image that differs from it in the way `kind` names:
-    in the half, in the class, or not necessarily in either.
+    """Return the first image and another image with equal content. Depending on `kind`, the other
+    image must be in another half, in another class, or may be any of the equal images.
     """
     part = {_ACROSS_HALVES: 0, _ACROSS_CLASSES: 1}.get(kind)
     first = places[0]
@@ -219,10 +219,11 @@ def _pair(places: Sequence[tuple[Half, str, str]], kind: str) -> tuple[str, str]
 
 
 def new_survey(source: ImageSource) -> Survey:
-    """Return a survey with the findings that do not come from samples: empty classes, and images
-    next to the class folders.
+    """Return a survey with the findings that need no samples: empty classes, and images next to the
+    class folders.
     """
-    # only folder sources have this method; the protocol, which other packages implement, does not
+    # only folder sources have this method: the protocol, which other packages implement, does not
+    # require it
     stray: Callable[[Half], Sequence[str]] = getattr(source, "stray_images", lambda _half: ())
     return Survey(
         [folder for half in HALVES for folder in source.empty_classes(half)],

@@ -15,7 +15,7 @@ from orchestrator.data.samples import Label, Sample
 
 
 class TableSource:
-    """Source that provides the images of a table as pixels."""
+    """Source that provides the already decoded images of a table."""
 
     has_test_half = True
 
@@ -46,7 +46,7 @@ class TableSource:
         return int((self.table.is_test == (half == "test")).sum())
 
     def empty_classes(self, half: Half) -> Sequence[str]:
-        """Return an empty sequence, because a class exists only through its images."""
+        """Return an empty sequence, because a table names only classes that have images."""
         return []
 
     def samples(self, half: Half) -> Iterator[Sample]:
@@ -62,7 +62,7 @@ class TableSource:
 
 def _load(table: ImageTable, row: int) -> tuple[Label, object]:
     label = str(table.labels[row])
-    # channels last, as in image files; copied, because the table is memory-mapped
+    # channels last, as in image files; copied, because the table is memory-mapped and read-only
     return int(label) if table.integer_labels else label, np.moveaxis(
         table.images[row], 0, 2
     ).copy()

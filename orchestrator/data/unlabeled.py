@@ -33,15 +33,15 @@ IMAGES_PER_PART = 2048
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Numbers of skipped images of a source, by reason. Each image counts for the first reason that
-    applies.
+    """Numbers of skipped images of a source, by reason. Each image counts only for the first reason
+    that applies.
 
     Attributes:
         in_test: Images with the same pixels as a test image.
         in_validation: Images with the same pixels as a validation image.
-        in_training: Images with the same pixels as a training image, which is learned from with its
-            label.
-        repeated: Images with the same pixels as another image of the source, which is kept.
+        in_training: Images with the same pixels as a training image; methods learn from the
+            training image and its label.
+        repeated: Images with the same pixels as an image of the source that is kept.
     """
 
     in_test: int = 0
@@ -56,10 +56,11 @@ class LeftOut:
 
 
 class PoolPart(NamedTuple):
-    """Adjacent images of the table that are processed together.
+    """Adjacent images of the table that are processed together, for example to compute their
+    features.
 
-    Which images are skipped depends on the seed and on the number of labelled images. If less than
-    half of a part is skipped, the whole part is processed, so that the results for the part can be
+    Which images are skipped depends on the seed and on the number of labelled images. If at most
+    half of a part is skipped, the whole part is processed. The results for the part can then be
     reused for other seeds and other numbers of labelled images.
 
     Attributes:
@@ -99,7 +100,7 @@ class UnlabeledPool:
 
     @cached_property
     def parts(self) -> Sequence[PoolPart]:
-        """Return the images in parts, in the order of the table."""
+        """Return the pool as parts, in the order of the table."""
         num = len(self.digests)
         cuts = np.searchsorted(self.rows, np.arange(0, num + IMAGES_PER_PART, IMAGES_PER_PART))
         found = []
@@ -150,8 +151,8 @@ def unlabeled_pool(
     in_validation: Sequence[bytes],
     in_training: Sequence[bytes],
 ) -> UnlabeledPool:
-    """Return the pool of a table's images, without duplicates and without test, validation and
-    training images.
+    """Return the pool of a table's images that may be learned from: no duplicates, and no test,
+    validation or training images.
 
     Args:
         table: All images of the source.

@@ -1,4 +1,4 @@
-"""Load unlabelled images, decoded once per machine like all other images."""
+"""Load unlabelled images into an image table. Images are decoded only once per machine."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Image sources: one module per kind, named like its `kind` in the configuration."""
+"""Image sources: one module per kind, with the name of the kind in the configuration."""

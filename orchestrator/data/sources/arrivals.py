@@ -28,13 +28,14 @@ _READ = {
 
 
 class ArrivalsSource:
-    """Source that collects all requested images in one table. Each file is read once, to check that
-    it is unchanged and to choose its rows.
+    """Source that collects the images selected by a configuration in one table. Each file is read
+    once, to check that the file is unchanged and to choose its rows.
     """
 
     @staticmethod
     def open(config: ArrivalsConfig) -> TableSource:
-        """Return the source, after decoding the files or mapping the table of an earlier call.
+        """Return the source. The table of an earlier call is reused if it exists; otherwise, the
+        files are decoded.
 
         Raises:
             DataError: A file has changed since it was recorded, or has unusable content.
@@ -54,7 +55,8 @@ def _write(config: ArrivalsConfig, path: Path) -> ImageTable:
 def _read(
     config: ArrivalsConfig,
 ) -> tuple[npt.NDArray[np.uint8], list[int | str], npt.NDArray[np.bool_], list[str]]:
-    """Return the images of the files, their labels, whether each is held out, and their places.
+    """Return the images of the files. Also return, for each image, the label, whether the image is
+    held out, and the place.
 
     Raises:
         DataError: A file has changed since it was recorded, or has unusable content.

@@ -14,16 +14,17 @@ from orchestrator.errors import DataError
 
 
 class DigitsSource:
-    """Source of all digits as one table, because scikit-learn returns them at once and the split
-    mixes them.
+    """Source of all digits as one table. scikit-learn returns all digits together, without a split
+    into training and test images.
     """
 
     @staticmethod
     def open(config: DigitsConfig) -> TableSource:
-        """Return the source, after splitting the digits or mapping the table of an earlier call.
+        """Return the source. The table of an earlier call is reused if it exists; otherwise, the
+        digits are loaded and split.
 
         Raises:
-            DataError: A class would have no images in one half.
+            DataError: A class would have no training images or no test images.
             StorageUnavailableError: `cache_dir` cannot be written.
         """
         path = cache_file(config, f"{FORMAT}-{config.test_fraction}-{config.split_seed}")

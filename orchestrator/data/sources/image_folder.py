@@ -44,8 +44,8 @@ class _ClassFolder:
 
 
 class FolderSource:
-    """Source of images in class folders: one folder of class folders each for training and test
-    images, or a single folder of class folders whose images are all training images.
+    """Source of images in class folders. Training and test images each have a folder of class
+    folders; without test images, there is only the folder of the training images.
 
     Images may lie deeper within their class folder. Hidden files and files without an image suffix
     are skipped.
@@ -56,7 +56,7 @@ class FolderSource:
 
         Args:
             train: Folder with one subfolder per class.
-            test: Folder of the same form for test images; None if there is none.
+            test: Folder of the same form for test images; None if there are no test images.
         """
         self.has_test_half = test is not None
         self._folders: dict[Half, Path | None] = {"train": train, "test": test}
@@ -95,7 +95,7 @@ class FolderSource:
         ]
 
     def stray_images(self, half: Half) -> Sequence[str]:
-        """Return the images that lie next to the class folders, and so belong to no class."""
+        """Return the images that lie next to the class folders and therefore have no class."""
         folder = self._folders[half]
         return [] if folder is None else [printable(path) for path in _images_beside(folder)]
 

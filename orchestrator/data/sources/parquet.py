@@ -34,7 +34,7 @@ class ParquetSource:
 
         Args:
             train: A file, a folder of files, or a pattern; a local path or an address.
-            test: Place of the test images, in the same form; None if there are none.
+            test: Place of the test images, in the same form; None if there are no test images.
 
         Raises:
             DataError: No file matches.
@@ -71,7 +71,7 @@ class ParquetSource:
         return shown(self._places[half] or str(self._places["train"]))
 
     def empty_classes(self, half: Half) -> Sequence[str]:
-        """Return an empty sequence, because a class exists only through its images."""
+        """Return an empty sequence, because Parquet files name only classes that have images."""
         return []
 
     def samples(self, half: Half) -> Iterator[Sample]:
@@ -97,8 +97,8 @@ class ParquetSource:
 
 
 def data_set_name(train: str) -> str:
-    """Return the name of the data set: the name of its folder. For a file, a pattern or a folder
-    named `train`, this is the parent folder.
+    """Return the name of the data set, which is the name of its folder. If `train` is a file, a
+    pattern or a folder named `train`, the data set is named after the parent folder.
     """
     parts = nameable(train).partition("?")[0].rstrip("/").split("/")
     is_part = parts[-1] == "train" or parts[-1].endswith(".parquet") or "*" in parts[-1]
@@ -113,7 +113,8 @@ def opened(file: StoredFile) -> Iterator[pq.ParquetFile]:
         DataError: The file is not readable.
         StorageUnavailableError: Object storage does not answer.
     """
-    # by default a whole row group is read at once, which may be the whole file
+    # read in small buffers, because by default pyarrow reads a whole row group at once, and a row
+    # group may be the whole file
     in_parts = partial(pq.ParquetFile, pre_buffer=False, buffer_size=_READ_BYTES)
     with file.open() as stream, readable(file.where), in_parts(stream) as parquet:
         yield parquet

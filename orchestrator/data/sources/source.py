@@ -1,7 +1,8 @@
 """Define the protocol of a kind of image source.
 
-No code outside `data.sources` and `config` distinguishes kinds of sources: the configuration
-provides all facts that are known before a source is opened, and an `ImageSource` all others.
+No code outside `data.sources` and `config` distinguishes kinds of sources. The configuration
+provides all facts that are known before a source is opened, and an `ImageSource` provides all other
+facts.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ class SourceKind(Protocol):
 
 
 def source_kind_of(config: DataConfig) -> SourceKind:
-    """Return the kind of source that a configuration belongs to.
+    """Return the object that opens the sources of a configuration's kind.
 
-    A built-in kind is the object SOURCE of the module named like the kind; any other comes from an
-    installed distribution (see `config.extensions`).
+    For a built-in kind, this is the object SOURCE of the module with the name of the kind. For any
+    other kind, an installed distribution provides the object (see `config.extensions`).
 
     Raises:
         ConfigError: The extension cannot be loaded, or is not an image source.
@@ -50,8 +51,8 @@ def source_kind_of(config: DataConfig) -> SourceKind:
 
 
 def open_source(config: DataConfig) -> ImageSource:
-    """Return the image source of a configuration; a source without test images is split, so that it
-    has a test half.
+    """Return the image source of a configuration. A source without test images is split into
+    training and test images.
 
     Raises:
         ConfigError: The extension cannot be loaded, or is not an image source.

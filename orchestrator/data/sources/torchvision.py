@@ -1,4 +1,4 @@
-"""Read data sets of torchvision by name, from a local copy or downloaded."""
+"""Read data sets of torchvision by name, from a local copy or by download."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SPLITS: dict[Half, tuple[str, ...]] = {
 
 class TorchvisionSource:
     """Source of the images of a `torchvision.datasets` class. If the class only opens image files,
-    the files are passed on unchanged, not encoded again.
+    the content of the files is passed on unchanged.
     """
 
     def __init__(self, config: TorchvisionDataConfig) -> None:
@@ -106,7 +106,8 @@ class TorchvisionSource:
     def _load(
         self, half: Half, index: int, names: Sequence[str], where: str
     ) -> tuple[Label, object]:
-        # some data sets draw from torch's global generator, others share an open file
+        # Open images one at a time unless the data set reads plain files: some data sets draw from
+        # torch's global generator, and others share an open file.
         with nullcontext() if "loader" in self._parameters else self._opening_images():
             content, target = self._sets[half][index]
         if isinstance(target, str):
@@ -172,8 +173,8 @@ class TorchvisionSource:
 
     @property
     def _files(self) -> list[tuple[str, int, int]]:
-        """Return all files below the root with their sizes and times, except this project's cache
-        files.
+        """Return all files below the root with their sizes and times, except files in
+        `data.cache_dir` and in hidden folders.
         """
         found = []
         for place, folders, files in os.walk(self._config.root):
@@ -194,7 +195,7 @@ class TorchvisionSource:
         return f"data.root = {self._config.root}"
 
     def _advice(self) -> str:
-        """Return advice on where to place which files."""
+        """Return advice on which files to place in which folder."""
         folder, url = (getattr(self._kind, name, None) for name in ("base_folder", "url"))
         if isinstance(folder, str) and isinstance(url, str):
             content = f"{self._config.root / folder}, unpacked from {url},"
@@ -209,7 +210,7 @@ class TorchvisionSource:
 
 
 class _UnknownArgumentError(Exception):
-    """Rejection of an argument's value by the class of the data set."""
+    """Error: the class of the data set rejects the value of an argument."""
 
 
 def _called(name: str, kind: Callable[..., Sized], arguments: Mapping[str, object]) -> Sized:
@@ -241,8 +242,8 @@ def _parameters(kind: type) -> frozenset[str]:
 
 
 def _class_names(dataset: Any) -> Sequence[str]:  # noqa: ANN401 - data sets share no type
-    """Return the class names of a data set; empty if the data set only numbers its classes, or if
-    names are not unique.
+    """Return the class names of a data set. The result is empty if the data set only numbers its
+    classes, or if names are not unique.
     """
     names = [
         ", ".join(name) if isinstance(name, tuple) else str(name)

@@ -16,7 +16,9 @@ from orchestrator.masking import shown
 
 
 class UnlabeledArrivals:
-    """Source of the images that are not held out. One file is in memory at a time."""
+    """Source of the images that are not held out, from the recorded files of a growing folder. One
+    file is in memory at a time.
+    """
 
     def __init__(self, config: UnlabeledArrivalsConfig) -> None:
         """Connect to the folder without reading its files.

@@ -11,8 +11,8 @@ from orchestrator.data.sources.source import source_kind_of
 
 
 class UnlabeledOfLabeled:
-    """Source of the training images of a labelled source, or of all images if that source has no
-    test images.
+    """Source of the training images of a labelled source. If the labelled source has no test
+    images, all of its images are used.
     """
 
     def __init__(self, config: DataConfig, cache_dir: Path) -> None:

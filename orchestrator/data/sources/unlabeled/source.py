@@ -53,7 +53,7 @@ def open_unlabeled(config: UnlabeledConfig, cache_dir: Path) -> UnlabeledSource:
         DataError: The source has no readable images.
         StorageUnavailableError: Object storage does not answer.
     """
-    # each source imports the libraries that only it needs
+    # import each source only when needed, because it loads libraries that no other source needs
     match config:
         case UnlabeledParquetConfig():
             from orchestrator.data.sources.unlabeled.parquet import (  # noqa: PLC0415
