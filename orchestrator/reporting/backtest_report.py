@@ -1,4 +1,6 @@
-"""Report of a backtest: the gate's error rates, and every tick with its verdicts."""
+"""Render the report of a backtest, which replays past arrivals of a retraining through its
+promotion gate. The report shows the gate's error rates, and the gate's verdicts at every tick.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,10 @@ _MARKS = {"met": "✓", "violated": "✕"}
 
 
 def backtest_report(content: Mapping[str, Any]) -> str:
-    """Return the report as one HTML page.
+    """Return the report of a backtest as one HTML page.
 
     Args:
-        content: The content of backtest.json.
+        content: The content of the backtest's `backtest.json`.
     """
     return render(
         "backtest.html.j2",
@@ -33,9 +35,10 @@ def backtest_report(content: Mapping[str, Any]) -> str:
 
 
 def condition_columns(replays: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Return the columns of all conditions that have a bound, in order of first appearance: for
-    each column's name, the keys of its conditions. The conditions of teacher and student share a
-    column.
+    """Return the columns of the table of ticks: a mapping from column name to condition keys.
+
+    A teacher's condition and the student's counterpart share a column. Conditions that never have a
+    bound get no column. The columns are in the order in which their conditions first occur.
     """
     columns: dict[str, list[str]] = {}
     for replay in replays:
@@ -49,14 +52,18 @@ def condition_columns(replays: Sequence[Mapping[str, Any]]) -> dict[str, list[st
 
 
 def outcomes_of(content: Mapping[str, Any]) -> list[str]:
-    """Return the outcomes that occur in the replays, the usual outcomes first."""
+    """Return the tick outcomes that occur in the replays: common outcomes such as `promoted` come
+    first, all others follow alphabetically.
+    """
     usual = ("promoted", "held", "asked", "rejected", "nothing_to_do")
     found = {outcome for row in content["summary"] for outcome in row["outcomes"]}
     return [*(outcome for outcome in usual if outcome in found), *sorted(found - set(usual))]
 
 
 def replay_name(replay: Mapping[str, Any], content: Mapping[str, Any]) -> str:
-    """Return a name that identifies a replay: its order, share of wrong labels, and setting."""
+    """Return a name that identifies a replay: the order of its arrivals, its share of wrong
+    labels, and its gate setting.
+    """
     by_date = list(range(len(content["past_arrivals"])))
     order = list(replay["order"])
     numbers = " ".join(str(index + 1) for index in order)
@@ -69,13 +76,13 @@ def replay_name(replay: Mapping[str, Any], content: Mapping[str, Any]) -> str:
 
 
 def wrong_labels_text(row: Mapping[str, Any]) -> str:
-    """Return the share of wrong labels of a row of the summary, as text; `none` if it is 0."""
+    """Return a summary row's share of wrong labels as text; `none` if the share is 0."""
     return percent(row["wrong_labels"]) if row["wrong_labels"] else "none"
 
 
 def rate_text(rate: Mapping[str, Any] | None) -> str:
-    """Return a rate with its interval in percent, such as `1 of 20, 5.0 % (0.1 – 24.9)`; a dash
-    without a rate.
+    """Return an error rate and its confidence interval as text, such as
+    `1 of 20, 5.0 % (0.1 – 24.9)`; a dash if nothing was counted.
     """
     if rate is None or not rate["total"]:
         return NOTHING
@@ -84,16 +91,18 @@ def rate_text(rate: Mapping[str, Any] | None) -> str:
 
 
 def verdict_text(tick: Mapping[str, Any], key: str) -> str:
-    """Return a condition's value with a mark for met, violated or undecided: `97.6 ✓`, `42.0 ✕`,
-    `96.1 ?`; a dash if the condition was not checked. Shares are in percent.
+    """Return the value of a tick's gate condition and a mark for the verdict: `97.6 ✓` (met),
+    `42.0 ✕` (violated) or `96.1 ?` (undecided).
+
+    A value that is a share is in percent. A condition that the tick did not check gives a dash.
     """
     entry = _entry(tick, key)
     return NOTHING if entry is None else f"{_value(entry)} {_MARKS.get(entry['verdict'], '?')}"
 
 
 def measured_text(tick: Mapping[str, Any], key: str) -> str:
-    """Return a condition's mark (`✓`, `✕` or `?`), its value with confidence bounds, and the
-    required bound.
+    """Return the details of a tick's gate condition: the mark of its verdict (`✓`, `✕` or `?`), the
+    measured value with its confidence bounds, and the required bound.
     """
     entry = _entry(tick, key)
     if entry is None:

@@ -1,4 +1,4 @@
-"""Show single classes in a report: the accuracy of each class, and the confusions between
+"""Prepare the per-class results of a report: the accuracy on each class, and the confused pairs of
 classes.
 """
 
@@ -18,21 +18,22 @@ from orchestrator.tracking.tracked_run import TrackedRun
 MOST_SHOWN = 12
 MOST_LISTED = 200
 MOST_IN_MATRIX = 20
-_SHOWN = 0.0005  # a smaller difference is displayed as 0.0 points
+_SHOWN = 0.0005  # a smaller difference in accuracy would be displayed as 0.0 percentage points
 
 Answers = Mapping[int, Mapping[Role, ClassAnswers]]
 
 
 @dataclass(frozen=True, slots=True)
 class ClassRow:
-    """Row of one class, with its results after the last task.
+    """One class in the table of classes, with its results after the last task.
 
     Attributes:
         name: Label of the class.
         task: Number of the task that introduced the class, from 1; 0 if unknown.
         num_images: Number of the class's test images.
-        accuracy: Accuracy of each model; None for a model without recorded answers.
-        change: Change of the accuracy of each model since the class was learned, as a fraction.
+        accuracy: Each model's accuracy on the class; None if the predictions are not recorded.
+        change: Change in each model's accuracy on the class since the model learned the class, as a
+            fraction; None if unknown.
     """
 
     name: str
@@ -44,14 +45,16 @@ class ClassRow:
 
 @dataclass(frozen=True, slots=True)
 class PairRow:
-    """Row of a pair of classes, of which the first is mistaken for the second.
+    """Pair of classes in the table of confused classes: images of one class are classified as the
+    other.
 
     Attributes:
         label: The true class of the images.
         predicted: The predicted class.
-        ages: Which of the two classes are new in the last task, such as `old as new`; empty if
-            unknown.
-        found: Number of images with this mistake, by model; None if a model never makes it.
+        ages: Whether each class is old or new in the last task: `old as new` means an old true
+            class and a new predicted class. Empty if unknown.
+        found: Each model's number of images with this mistake; None if the model never makes the
+            mistake.
     """
 
     label: str
@@ -61,19 +64,18 @@ class PairRow:
 
     @property
     def worst_share(self) -> float:
-        """Return the share in [0, 1] of the true class's images that a model mistakes for the
-        predicted class; of both models' shares, the larger one.
+        """Return how often the worse of the two models makes the mistake, as a share of the true
+        class's images in [0, 1].
         """
         return max(it.share for it in self.found.values() if it is not None)
 
 
 @dataclass(frozen=True, slots=True)
 class AgesRow:
-    """Row of one task: confusion between old classes and the task's new classes, right after the
-    task.
+    """Confusion between old classes and a task's new classes, measured right after the task.
 
     Attributes:
-        learned: Number of learned tasks.
+        learned: Number of tasks learned so far.
         old_as_new: Share of images of old classes that are classified as new classes, by model.
         new_as_old: Share of images of new classes that are classified as old classes, by model.
     """
@@ -85,15 +87,15 @@ class AgesRow:
 
 @dataclass(frozen=True, slots=True)
 class ClassesSection:
-    """Section of a run's report about single classes.
+    """Section of a run's report with the per-class results.
 
     Attributes:
-        rows: The classes, the student's worst first.
-        pairs: The most confused pairs, worst first.
-        num_pairs: Number of all confused pairs.
+        rows: All classes, in ascending order of the student's accuracy.
+        pairs: The pairs of classes that are confused most often, the most frequent first.
+        num_pairs: Number of all confused pairs of classes.
         ages: Confusion between old and new classes, one row per task.
-        matrices: The confusion matrix of each model in percent, if there are few classes.
-        names: Names of the classes in the rows and columns of the matrices.
+        matrices: Confusion matrix of each model in percent; empty if there are many classes.
+        names: Names of the classes, in the order of the rows and columns of the matrices.
     """
 
     rows: Sequence[ClassRow]
@@ -105,7 +107,9 @@ class ClassesSection:
 
 
 def answers_of(run: TrackedRun) -> Answers:
-    """Return a run's answers by class; empty if they are missing or corrupt."""
+    """Return a run's recorded predictions (confusion.csv), by number of learned tasks and by role;
+    empty if the file is missing or corrupt.
+    """
     try:
         return from_csv(run.files.get(output_files.CONFUSION_FILE, ""))
     except ValueError:
@@ -113,7 +117,9 @@ def answers_of(run: TrackedRun) -> Answers:
 
 
 def classes_section(run: TrackedRun) -> ClassesSection | None:
-    """Return the section about single classes; None if the run has no answers by class."""
+    """Return the report section with a run's per-class results; None if the run has not recorded
+    its predictions.
+    """
     answers = answers_of(run)
     if not answers:
         return None
@@ -182,8 +188,10 @@ def _ages(answers: Answers, task_of: Mapping[str, int]) -> list[AgesRow]:
 def _taken(
     answers: ClassAnswers, task_of: Mapping[str, int], newest: int, *, of_new: bool
 ) -> float | None:
-    """Return the share of images of new classes that are classified as old classes or, if not
-    `of_new`, of images of old classes that are classified as new ones; None without such images.
+    """Return the share of images of new classes that a model classifies as old classes.
+
+    If `of_new` is False, return the opposite: the share of images of old classes that the model
+    classifies as new classes. The share is None if there are no such images.
     """
     images = sum(
         row.num_of_class
@@ -212,12 +220,14 @@ def _cell(share: float) -> Cell | None:
     return Cell(percent_number(share), colours.background, colours.text)
 
 
-# --- compared -------------------------------------------------------------------------------------
+# --- comparison of two runs -----------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class MovedClass:
-    """Class whose accuracy differs between the first run and another one."""
+    """Class on which one model's final accuracy differs between the first compared run and another
+    run.
+    """
 
     name: str
     role: Role
@@ -232,13 +242,13 @@ class MovedClass:
 
 @dataclass(frozen=True, slots=True)
 class MovedClasses:
-    """Classes whose accuracy differs between the first run and another one.
+    """Classes on which the final accuracy differs between the first compared run and another run.
 
     Attributes:
-        letter: The letter of the other run.
-        is_recorded: Whether both runs have recorded their answers by class.
-        moved: The largest differences, largest first.
-        num_moved: Number of all differences, over both models.
+        letter: Letter by which the comparison names the other run.
+        is_recorded: Whether both runs have recorded their predictions.
+        moved: The classes with the largest differences, the largest difference first.
+        num_moved: Number of all differences; a class counts once for each model.
     """
 
     letter: str
@@ -248,7 +258,9 @@ class MovedClasses:
 
 
 def moved_classes(letters: Sequence[str], runs: Sequence[TrackedRun]) -> list[MovedClasses]:
-    """Return, for each other run, the classes whose final accuracy differs from the first run's."""
+    """Compare each later run with the first run, and return the classes whose final accuracy
+    differs.
+    """
     first, *others = map(_at_the_end, runs)
     return [
         MovedClasses(letter, is_recorded=False)

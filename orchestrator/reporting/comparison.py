@@ -1,4 +1,6 @@
-"""Compare several runs with the first one: their settings, then their results."""
+"""Render a page that compares the settings and results of several runs. The first run is the
+reference: every other run is compared with the first.
+"""
 
 from __future__ import annotations
 
@@ -21,18 +23,19 @@ from orchestrator.reporting.run_report import mean_accuracies
 from orchestrator.tracking.tracked_run import TrackedRun, matrix_metrics
 
 Matrix = list[list[float]]
-_SHOWN = 0.0005  # a smaller difference is displayed as 0.0 points
+_SHOWN = 0.0005  # a smaller difference in a metric would be displayed as 0.0 percentage points
 
 
 @dataclass(frozen=True, slots=True)
 class ComparedNumber:
-    """Final metric of one run.
+    """Value of a final metric in one run, compared with the first run.
 
     Attributes:
-        value: The metric as a fraction; None if the run has not recorded it.
-        difference: Difference from the first run; None for the first run, and if the metric is
-            missing in either run.
-        is_better: Whether the run is better than the first; None without a difference.
+        value: The metric as a fraction; None if the run has not recorded the metric.
+        difference: The value minus the first run's value. None for the first run itself, and if
+            either run has not recorded the metric.
+        is_better: Whether the run is better than the first run in this metric; None if there is no
+            visible difference.
     """
 
     value: float | None
@@ -42,7 +45,7 @@ class ComparedNumber:
 
 @dataclass(frozen=True, slots=True)
 class NumberRow:
-    """Final metric of one model in all runs."""
+    """Final metric of one model (teacher or student), with its value in every compared run."""
 
     name: str
     meaning: str
@@ -52,8 +55,10 @@ class NumberRow:
 
 @dataclass(frozen=True, slots=True)
 class ComparedMatrix:
-    """Accuracy matrix of one run, and its difference from the first run's matrix; the difference is
-    None for the first run, and for equal matrices.
+    """Accuracy matrix of one run, with its difference from the first run's matrix.
+
+    The difference is None for the first run itself, for a matrix equal to the first run's, and if
+    either run has no matrix.
     """
 
     letter: str
@@ -63,11 +68,11 @@ class ComparedMatrix:
 
 
 def comparison(runs: Sequence[TrackedRun]) -> str:
-    """Return the comparison as one HTML page.
+    """Return the comparison of several runs as one HTML page.
 
     Args:
-        runs: At least two runs, with `needed_histories` and their summaries. The others are
-            compared with the first.
+        runs: At least two runs; all are compared with the first run. Each run must be loaded with
+            its summary, if it has one, and with the histories that `needed_histories` names.
     """
     letters = [letter for letter, _ in zip(_letters(), runs, strict=False)]
     matrices = {role: [run.matrix(role) for run in runs] for role in ROLES}
@@ -91,7 +96,10 @@ def comparison(runs: Sequence[TrackedRun]) -> str:
 
 
 def needed_histories(run: TrackedRun) -> list[str]:
-    """Return the metrics whose histories the comparison needs; empty for a run with a summary."""
+    """Return the metrics of a run whose histories the comparison needs.
+
+    The result is empty for a run with a summary, because the summary holds the same accuracies.
+    """
     return matrix_metrics(run.metrics) if run.summary is None else []
 
 
@@ -103,7 +111,9 @@ def _letters() -> Iterator[str]:
 def _warnings(
     runs: Sequence[TrackedRun], letters: Sequence[str], matrices: Sequence[Matrix]
 ) -> list[str]:
-    """Return the reasons why the metrics are not comparable."""
+    """Return the reasons why the final metrics of the runs are not comparable; empty if they are
+    comparable.
+    """
     warnings = []
     if len({run.fingerprint for run in runs}) > 1:
         told = ", ".join(

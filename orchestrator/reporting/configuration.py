@@ -12,7 +12,7 @@ from orchestrator.config.experiment import Experiment
 from orchestrator.config.places import is_place
 from orchestrator.reporting.quantities import NOTHING
 
-# Settings that only identify a run.
+# Settings that identify a run but do not define its configuration.
 _IDENTITY = ("name", "seed")
 
 Parameters = Mapping[str, str]
@@ -20,24 +20,26 @@ Parameters = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Setting, with the values that it has in several runs.
+    """Setting of an experiment, and its value in each of several runs.
 
     Attributes:
-        path: Dotted path of the setting.
-        values: One value per run; a dash if a run lacks the setting.
+        path: Dotted path of the setting, such as `method.kind`.
+        values: One value per run; a dash if the run lacks the setting.
     """
 
     path: str
     values: tuple[str, ...]
 
     def is_other(self, place: int) -> bool:
-        """Return whether the run at a position has another value than the first run."""
+        """Return whether the run at position `place` has another value than the first run."""
         return self.values[place] != self.values[0]
 
 
 def unlike_defaults(parameters: Parameters) -> list[Setting]:
-    """Return each setting that differs from its default, with the default as second value; skip
-    name, seed, and settings that are folders or addresses.
+    """Return the settings of a run that differ from the defaults. Each result has two values: the
+    run's value and the default.
+
+    The run's name, its seed, and settings that hold a folder or an address are skipped.
     """
     defaults = flatten(Experiment())
     return [
@@ -48,8 +50,10 @@ def unlike_defaults(parameters: Parameters) -> list[Setting]:
 
 
 def differences(configurations: Sequence[Parameters]) -> list[Setting]:
-    """Return the settings that differ between configurations, in the order of the first
-    configuration that has them.
+    """Return the settings whose values are not the same in all configurations.
+
+    The order is that of the first configuration; settings that only later configurations have
+    follow.
     """
     paths = dict.fromkeys(path for parameters in configurations for path in parameters)
     settings = [
@@ -60,8 +64,8 @@ def differences(configurations: Sequence[Parameters]) -> list[Setting]:
 
 
 def same_but_for_the_seed(parameters: Parameters) -> tuple[tuple[str, str], ...]:
-    """Return a key that is equal for configurations that differ only in name, seed, folders and
-    addresses.
+    """Return a key to group runs by configuration: two keys are equal if the configurations differ
+    only in name, seed, folders and addresses.
     """
     return tuple(
         sorted(

@@ -1,5 +1,5 @@
-"""Write the trials of a sweep as CSV, best first; with several objectives, the trials of the Pareto
-front come first.
+"""Write the leaderboard of a sweep as CSV: all trials, best first. In a sweep with several
+objectives, the trials on the Pareto front come first.
 """
 
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ from orchestrator.figures.trials import TrialRow, best_first, unfinished
 def leaderboard_csv(trials: Sequence[TrialRow], mode: str) -> str:
     """Return all trials as CSV (RFC 4180), the best first, with one column per parameter.
 
-    Unfinished trials follow without a rank. With several objectives, each has its own column, and
-    the trials of the front come first.
+    Unfinished trials come last and have no rank. A sweep with several objectives has one column per
+    objective, and its trials on the Pareto front come first.
 
     Args:
         trials: The trials in any order.

@@ -1,4 +1,6 @@
-"""Draw the line charts of a page. Importing this module does not import Matplotlib."""
+"""Draw the line charts of an HTML page. This module imports Matplotlib only when a chart is drawn,
+because Matplotlib is slow to import.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +9,11 @@ from collections.abc import Callable, Sequence
 from orchestrator.figures.chart_lines import Chart, LineChart
 
 DrawCharts = Callable[[Sequence[LineChart]], Sequence[Chart]]
-"""Draws charts; a chart without points is left out."""
+"""Function that draws line charts; the result omits charts without points."""
 
 
 def draw_charts(charts: Sequence[LineChart]) -> list[Chart]:
-    """Draw charts with Matplotlib, except those without points."""
+    """Draw line charts with Matplotlib; omit charts without points."""
     from orchestrator.figures.charts import line_chart  # noqa: PLC0415 - loads Matplotlib, slowly
 
     return [drawn for chart in charts if (drawn := line_chart(chart)) is not None]

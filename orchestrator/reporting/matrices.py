@@ -1,4 +1,4 @@
-"""Turn accuracy matrices, and the difference between two of them, into table cells."""
+"""Turn accuracy matrices, and differences between accuracy matrices, into table cells."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orchestrator.reporting.quantities import percent_number, signed_points
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Text and colours (#rrggbb) of a table cell; the colours are the same on light and dark
+    """Table cell: its text, and its colours as #rrggbb. The colours are the same on light and dark
     pages.
     """
 
@@ -25,7 +25,8 @@ Cells = list[list[Cell | None]]
 
 
 def accuracy_cells(matrix: AccuracyMatrix) -> Cells:
-    """Return the cells of an accuracy matrix as a square, with None above the diagonal.
+    """Return the table cells of an accuracy matrix in percent, as a square table whose entries
+    above the diagonal are None.
 
     Args:
         matrix: Row i has i + 1 accuracies (fractions).
@@ -36,12 +37,12 @@ def accuracy_cells(matrix: AccuracyMatrix) -> Cells:
 
 
 def difference_cells(matrix: AccuracyMatrix, reference: AccuracyMatrix) -> Cells:
-    """Return the cells of a matrix minus a reference, in signed percentage points, for the tasks
-    that both matrices have.
+    """Return the table cells of the difference between two accuracy matrices, in signed percentage
+    points. The table covers only the tasks that both matrices have.
 
     Args:
         matrix: Row i has i + 1 accuracies (fractions).
-        reference: The matrix to subtract, of the same form.
+        reference: The accuracy matrix to subtract from `matrix`, with the same row lengths.
     """
     rows = zip(matrix, reference, strict=False)
     differences = [

@@ -1,4 +1,4 @@
-"""Final metrics of a run, each with a name and a short explanation."""
+"""Define the final metrics that reports show for a run, with names and short explanations."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from orchestrator.evaluation import (
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """Metric of an accuracy matrix.
+    """Final metric that is computed from an accuracy matrix.
 
     Attributes:
         key: Name of the metric in summary.json.
         name: Name of the metric in reports.
-        meaning: A short explanation.
-        of: The function that computes the metric from a matrix, as a fraction.
+        meaning: A short explanation, shown in reports.
+        of: Function that computes the metric, as a fraction, from an accuracy matrix.
         is_better_lower: Whether lower values are better.
     """
 

@@ -1,4 +1,4 @@
-"""Draw charts of a retraining's monitoring of unlabelled images."""
+"""Draw charts of how a retraining's champion classifies newly arrived images without labels."""
 
 from __future__ import annotations
 
@@ -13,15 +13,19 @@ _X_LABEL = "measurement of new images without labels"
 
 @dataclass(frozen=True, slots=True)
 class MonitoringPoint:
-    """Measurement on new unlabelled images. Shares and distances are fractions in [0, 1].
+    """One measurement of the champion on new images without labels, compared with held-out images.
+    Shares and distances are fractions in [0, 1].
 
     Attributes:
         number: Number of the measurement, from 1.
-        agreement: Share of the new images on which the champion's student and teacher agree.
-        held_out_agreement: Share of the held-out images on which student and teacher agree.
-        far_share: Share of the new images that are far from every class.
-        expected_far_share: Expected value of `far_share` if new images are like held-out ones.
-        class_distance: Distance between the predicted classes of new and of held-out images.
+        agreement: Share of new images for which the champion's student and teacher predict the same
+            class.
+        held_out_agreement: Share of held-out images for which student and teacher predict the same
+            class.
+        far_share: Share of new images that are far from every class.
+        expected_far_share: The `far_share` to expect if new images resemble held-out images.
+        class_distance: Distance between the distribution of predicted classes of new images and
+            that of held-out images.
     """
 
     number: int
@@ -33,7 +37,7 @@ class MonitoringPoint:
 
 
 def monitoring_charts(points: Sequence[MonitoringPoint]) -> list[Chart]:
-    """Return the charts of all measurements; empty if there are none.
+    """Draw the charts of a champion's measurements; return no chart if there are no measurements.
 
     Args:
         points: The measurements, oldest first.

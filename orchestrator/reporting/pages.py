@@ -1,4 +1,4 @@
-"""Render templates as pages, and write pages to files."""
+"""Render HTML pages from templates, and write pages to files."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ def render(template: str, scripts: PageScripts = NO_SCRIPTS, **values: object) -
 
     Args:
         template: A file in `templates/`.
-        scripts: The scripts of the page; its security policy allows no others.
-        **values: The variables of the template.
+        scripts: The scripts of the page. The page's content security policy blocks all other
+            scripts.
+        **values: Values of the template's variables.
     """
     page = _environment().get_template(template)
     return page.render(values, scripts=scripts, now=datetime.now(UTC))
 
 
 def write_page(path: Path, html: str) -> None:
-    """Write a page atomically.
+    """Write an HTML page to a file atomically.
 
     Raises:
         StorageUnavailableError: The file cannot be written.
@@ -42,7 +43,7 @@ def write_text(path: Path, text: str, what: str) -> None:
     Args:
         path: The file; its folder is created if missing.
         text: Content of the file.
-        what: The kind of file, for messages.
+        what: Name of the file's kind, such as `report`, for error messages.
 
     Raises:
         StorageUnavailableError: The file cannot be written.

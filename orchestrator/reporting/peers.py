@@ -1,5 +1,7 @@
-"""Compare a run with other finished runs on the same data, baselines and ablations: one row per
-configuration, with means over its seeds.
+"""Compare a run with other finished runs on the same data, such as baselines and ablations.
+
+The comparison is a table with one row per configuration. Runs that differ only in the seed share a
+row, which shows the mean of their metrics.
 """
 
 from __future__ import annotations
@@ -20,16 +22,16 @@ _MOST_ROWS = 20
 
 @dataclass(frozen=True, slots=True)
 class PeerRow:
-    """Row of one configuration.
+    """One configuration in the table that compares runs.
 
     Attributes:
-        label: Method of the configuration, or the settings in which it differs from the reported
-            run.
-        seeds: The seeds of the configuration's finished runs; `0 (this run has not finished)` if
-            the reported run has not finished.
-        numbers: Mean ± standard deviation in percent: the final measures of the teacher, then of
-            the student.
-        is_this: Whether the reported run has this configuration.
+        label: The configuration's method and its settings that differ from the reported run. The
+            method is omitted if it is that of the reported run.
+        seeds: The seeds of the configuration's finished runs, such as `0, 1`. A note follows if the
+            reported run has not finished.
+        numbers: The final metrics of the teacher, then those of the student; each as mean ±
+            standard deviation in percent.
+        is_this: Whether this is the configuration of the reported run.
     """
 
     label: str
@@ -39,15 +41,17 @@ class PeerRow:
 
 
 def peer_rows(run: TrackedRun, others: Sequence[TrackedRun]) -> list[PeerRow]:
-    """Return a row for the run's configuration, a row for each other method, then rows for the
-    configurations of the same method that differ least; empty without other configurations.
+    """Return the rows of the table that compares a run with other runs; empty if no other run is
+    comparable.
 
-    Runs with other classes or another class order are skipped, and so are configurations of the
-    same method that differ in more than three settings.
+    The first row is the configuration of the reported run. Configurations with another method
+    follow, then configurations with the same method; within both groups, those with the fewest
+    changed settings come first. The table omits runs with another scenario (classes and class
+    order), and configurations with the same method but more than three changed settings.
 
     Args:
         run: The reported run.
-        others: Finished runs on the same data; `run` may be among them.
+        others: Finished runs on the same data; may include `run`.
     """
     groups: dict[object, list[TrackedRun]] = {same_but_for_the_seed(run.parameters): [run]}
     for other in others:
@@ -74,8 +78,8 @@ def peer_rows(run: TrackedRun, others: Sequence[TrackedRun]) -> list[PeerRow]:
 
 
 def final_value(run: TrackedRun, role: Role, measure: names.FinalMeasure) -> float | None:
-    """Return a final metric from the summary, otherwise from MLflow; None if the run has not
-    recorded the metric.
+    """Return a run's final metric as a fraction: from the run's summary or, without a summary, from
+    its MLflow metrics. Return None if the metric is not recorded.
     """
     if run.summary is not None and role in run.summary:
         return float(run.summary[role][measure])
@@ -83,8 +87,8 @@ def final_value(run: TrackedRun, role: Role, measure: names.FinalMeasure) -> flo
 
 
 def _row(run: TrackedRun, group: Sequence[TrackedRun]) -> PeerRow:
-    # Several runs with the same seed repeat one configuration: only the reported run counts,
-    # otherwise the newest run.
+    # Several runs of one configuration may have the same seed. Only one of these runs counts: the
+    # reported run if it is among them, otherwise the newest run.
     newest_last = sorted(
         group,
         key=lambda member: (member is run, member.started.timestamp() if member.started else 0.0),
@@ -103,8 +107,8 @@ def _row(run: TrackedRun, group: Sequence[TrackedRun]) -> PeerRow:
 
 
 def _has_finished(run: TrackedRun) -> bool:
-    """Return whether a run counts for the mean over its configuration's seeds; a killed run may
-    lack some metrics.
+    """Return whether a run has finished with all final metrics. Only such runs enter the mean of
+    their configuration.
     """
     return run.status == RunStatus.FINISHED.value and all(
         final_value(run, role, measure) is not None

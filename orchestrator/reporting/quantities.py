@@ -58,8 +58,8 @@ def percent(fraction: float | None) -> str:
 
 
 def objective_text(value: float | None, metric: str) -> str:
-    """Return an objective in the unit of its metric, such as `95.2 %`, `431,904`, `1.24 ms`,
-    `20.0 kB`, `12.3 s`; a dash if missing.
+    """Return an objective's value as text with the unit of its metric, such as `95.2 %`, `431,904`,
+    `1.24 ms`, `20.0 kB` or `12.3 s`; a dash if the value is missing.
     """
     if value is None or not math.isfinite(value):
         return NOTHING
@@ -85,8 +85,9 @@ def signed_points(difference: float) -> str:
 
 
 def mean_and_deviation(fractions: Sequence[float]) -> str:
-    """Return mean and standard deviation in percent, such as `98.9 ± 0.3`; for a single value only
-    the value, for no values a dash.
+    """Return the mean and standard deviation of fractions in percent, such as `98.9 ± 0.3`.
+
+    A single fraction gives only its value, and no fraction gives a dash.
     """
     if len(fractions) < 2:
         return percent_number(fractions[0] if fractions else None)
@@ -99,7 +100,7 @@ def count(number: int) -> str:
 
 
 def short_numbers(text: str) -> str:
-    """Return a setting's value as text, with long decimal fractions rounded to five digits."""
+    """Return a text in which every long decimal fraction is rounded to five significant digits."""
     return _LONG_FRACTION.sub(lambda found: f"{float(found[0]):.5g}", text)
 
 

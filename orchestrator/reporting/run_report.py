@@ -1,4 +1,4 @@
-"""Report of one run: its results, its training, its cost, and a comparison with other runs."""
+"""Render the report of one run: results, training curves, cost, and comparison with other runs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ TRAINING_METRICS = tuple(
 
 @dataclass(frozen=True, slots=True)
 class ResultRow:
-    """Row of a final metric, with the values of both models; None if a model has no value yet."""
+    """Final metric in the table of results, with the teacher's and the student's value; None if the
+    model has no value yet.
+    """
 
     name: str
     meaning: str
@@ -45,12 +47,13 @@ class ResultRow:
 
 @dataclass(frozen=True, slots=True)
 class Suspicious:
-    """Labels that a run finds suspicious.
+    """Training labels that a run's teacher and student find suspicious.
 
     Attributes:
-        counts: The counts in the summary.
-        labels: The listed labels, most suspicious first.
-        picture: The sheet with the images of these labels, as PNG in Base64; empty without a sheet.
+        counts: The counts of suspicious labels in the run's summary.
+        labels: The labels that the report lists, most suspicious first.
+        picture: Picture with the images of the most suspicious labels, as PNG in Base64; empty if
+            the run has no picture.
     """
 
     counts: Mapping[str, int]
@@ -61,13 +64,14 @@ class Suspicious:
 def run_report(
     run: TrackedRun, others: Sequence[TrackedRun] = (), draw: DrawCharts = draw_charts
 ) -> str:
-    """Return the report as one HTML page; for an unfinished run, with the results so far.
+    """Return the report of a run as one HTML page; an unfinished run is reported with its results
+    so far.
 
     Args:
-        run: The run, with `needed_histories`, and its summary if it has one.
-        others: Finished runs on the same data set, for the table of baselines and ablations; `run`
-            may be among them.
-        draw: Draws the charts.
+        run: The run, loaded with its summary, if it has one, and with the histories that
+            `needed_histories` names.
+        others: Finished runs on the same data set, to compare with `run`; may include `run`.
+        draw: Function that draws the charts.
     """
     matrices = {role: run.matrix(role) for role in ROLES}
     summary, results, training = run.summary or {}, _charts(matrices), _training_charts(run)
@@ -96,15 +100,17 @@ def run_report(
 
 
 def needed_histories(run: TrackedRun) -> list[str]:
-    """Return the metrics whose histories the report draws; these include accuracies only for a run
-    without a summary.
+    """Return the metrics of a run whose histories the report draws.
+
+    The result includes the accuracies only for a run without a summary, because a summary holds the
+    accuracies.
     """
     return [*TRAINING_METRICS, *(matrix_metrics(run.metrics) if run.summary is None else ())]
 
 
 def mean_accuracies(matrix: AccuracyMatrix) -> list[tuple[int, float]]:
-    """Return the points of the accuracy curve: number of learned tasks, and mean accuracy over
-    these tasks.
+    """Return the points of the accuracy curve: (number of learned tasks, mean accuracy over the
+    learned tasks).
     """
     return [(learned + 1, accuracy_after(matrix, learned)) for learned in range(len(matrix))]
 
@@ -121,7 +127,7 @@ def _results(matrices: dict[Role, list[list[float]]]) -> list[ResultRow]:
 
 
 def _suspicious(run: TrackedRun) -> Suspicious | None:
-    """Return a run's suspicious labels; None if the run has not judged its labels."""
+    """Return a run's suspicious labels; None if the run did not look for suspicious labels."""
     text = run.files.get(output_files.SUSPICIOUS_LABELS_FILE)
     counts = (run.summary or {}).get("suspicious_labels")
     if text is None or counts is None:

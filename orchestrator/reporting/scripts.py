@@ -1,4 +1,6 @@
-"""Embed scripts into a page; the page's security policy allows them by their digests."""
+"""Embed scripts into an HTML page. The page's content security policy lists the SHA-256 digest of
+each embedded script, and so blocks all other scripts.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +19,11 @@ _LIBRARY = "echarts/echarts.min.js"
 
 @dataclass(frozen=True, slots=True)
 class PageScripts:
-    """Scripts of a page.
+    """Scripts of an HTML page.
 
     Attributes:
-        texts: The scripts, in the order in which they run.
-        policy: The sources that the page's content security policy allows for scripts.
+        texts: The texts of the scripts, in the order in which they run.
+        policy: The `script-src` value of the page's content security policy.
     """
 
     texts: Sequence[Markup]
@@ -33,10 +35,12 @@ NO_SCRIPTS = PageScripts((), "'none'")
 
 @cache
 def chart_scripts(*names: str) -> PageScripts:
-    """Return the chart library, and scripts of this package that are joined in one separate scope.
+    """Return two scripts for a page with interactive charts: the chart library, and one script that
+    joins the named files of this package in a scope of its own.
 
     Args:
-        *names: Files in `browser_scripts/` without suffix; each script may use the earlier ones.
+        *names: Names of files in `browser_scripts/`, without suffix. Each file may use what earlier
+            files define.
     """
     own = "\n".join((_FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in names)
     library = (_FOLDER / _LIBRARY).read_text(encoding="utf-8")

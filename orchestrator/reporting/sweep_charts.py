@@ -1,4 +1,6 @@
-"""Draw the static charts of a sweep's page; its scripts replace them with interactive ones."""
+"""Draw the static charts of a sweep's page. The scripts of the page replace the static charts with
+interactive charts.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from orchestrator.figures.trials import importance_caveat, in_order, num_finishe
 from orchestrator.reporting.sweep_facts import NUM_BEST, NUM_CURVES, SweepFacts
 
 _MOST_LINES = 300
-_MOST_INCHES = 26.0  # higher than in a picture file, as a page scrolls
+_MOST_INCHES = 26.0  # maximum width of a chart; wider than in a picture file, as a page can scroll
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +28,10 @@ class SweepChart:
         name: The name by which the page's scripts find the chart.
         title: Heading of the chart.
         drawing: The static picture.
-        hint: How to use the interactive chart.
-        note: A warning about the picture and the interactive chart; empty for no warning.
-        part: Description of the part of the data that the static picture shows; empty if it shows
-            all.
+        hint: Text that explains how to use the interactive chart.
+        note: Warning about the data of the chart; empty for no warning.
+        part: Text that says how much of the data the static picture shows, such as `300 of 500
+            trials`; empty if it shows all data.
     """
 
     name: str
@@ -41,7 +43,7 @@ class SweepChart:
 
 
 def sweep_charts(facts: SweepFacts) -> list[SweepChart]:
-    """Return the charts that have data to show."""
+    """Draw the charts of a sweep's page; omit charts without data."""
     charts = []
     if facts.rows:
         charts.append(_parallel(facts))

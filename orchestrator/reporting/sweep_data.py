@@ -1,4 +1,4 @@
-"""Collect the data of a sweep for the scripts of its page, which draw, filter and sort the data."""
+"""Collect the data that the scripts of a sweep's page need to draw, filter and sort trials."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ _DIGITS = 6
 
 
 def sweep_data(facts: SweepFacts, varied: Sequence[str]) -> dict[str, Any]:
-    """Return the data as plain JSON values, with None for NaN and infinity, which JSON lacks.
+    """Return the data of a sweep's page as plain JSON values. NaN and infinity become None, because
+    JSON has neither.
 
     Args:
-        facts: The facts of the sweep.
+        facts: The results of the sweep.
         varied: Dotted paths of the parameters that the leaderboard shows.
     """
     summary = facts.summary
@@ -73,7 +74,9 @@ def _objective(metric: str, ordered: Sequence[TrialRow], is_one_of_several: bool
 
 
 def _trials(ordered: Sequence[TrialRow], costs: Mapping[int, Any]) -> dict[str, list[Any]]:
-    """Return the trials as columns, which take less space than rows."""
+    """Return the trials as columns: one list per property. Columns make the page smaller than rows,
+    which would repeat the name of every property.
+    """
     cost = [costs.get(trial.trial, {}) for trial in ordered]
     return {
         "number": [trial.trial for trial in ordered],
@@ -89,7 +92,9 @@ def _trials(ordered: Sequence[TrialRow], costs: Mapping[int, Any]) -> dict[str, 
 
 
 def _parameter(parameters: Mapping[str, Any], path: str) -> Any:  # noqa: ANN401 - plain JSON values
-    """Return a parameter's value: the text "null" if it is None, and None if it is missing."""
+    """Return the value of a trial's parameter. A value of None becomes the text "null"; a parameter
+    that the trial lacks gives None.
+    """
     return "null" if path in parameters and parameters[path] is None else parameters.get(path)
 
 

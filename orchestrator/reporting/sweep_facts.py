@@ -1,5 +1,7 @@
-"""Collect the input of a sweep's report, and compute a summary from the trials for a sweep that has
-not written one yet.
+"""Define the input of a sweep's report.
+
+A sweep writes its summary only at its end. For an unfinished sweep, this module computes the
+summary from the trials.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from orchestrator.tracking import names
 from orchestrator.tracking.tracked_run import TrackedRun
 
 NUM_BEST = 5
-NUM_CURVES = 50  # reading the curves of more trials takes seconds
+NUM_CURVES = 50  # number of trials with accuracy curves; loading more curves would take seconds
 _STATUS = {"FINISHED": "finished", "KILLED": "stopped", "FAILED": "failed", "RUNNING": "running"}
 
 
@@ -27,13 +29,14 @@ class SweepFacts:
     """Input of a sweep's report.
 
     Attributes:
-        run: The sweep's own run in MLflow.
+        run: MLflow run of the sweep itself, as opposed to the runs of its trials.
         summary: The content of the sweep's summary.json, or the result of `summary_of_trials`.
         search_space: The content of search_space.yaml; empty if unknown.
-        rows: The sweep's trials; the best `NUM_CURVES` include their accuracy curves.
-        importances: Importance of each parameter, by dotted path, the most important first; empty
-            if unknown.
-        best_yaml: The best trial as an experiment file; empty if there is none yet.
+        rows: The sweep's trials. Only the best `NUM_CURVES` trials have accuracy curves.
+        importances: Importance of each parameter, by dotted path, the most important parameter
+            first; empty if unknown.
+        best_yaml: Text of an experiment file with the best trial's configuration; empty if there is
+            no best trial yet.
     """
 
     run: TrackedRun
@@ -45,9 +48,10 @@ class SweepFacts:
 
 
 def best_trials(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the finished trials, best first; of equally good trials, the earlier comes first.
+    """Return the finished trials, best first; among equally good trials, the earlier trial first.
 
-    With several objectives, the front comes first, and each part is ordered by the first objective.
+    In a sweep with several objectives, the trials on the Pareto front come before all other trials;
+    both groups are ordered by the first objective.
     """
     finished = [
         trial
@@ -67,13 +71,14 @@ def best_trials(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
 def summary_of_trials(
     sweep: TrackedRun, trials: Sequence[TrackedRun], search_space: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the content of summary.json for a sweep that is still running or was killed.
+    """Compute the content of summary.json for a sweep that is still running or was killed.
 
     Args:
-        sweep: The sweep's run.
-        trials: The runs of the sweep's trials.
-        search_space: The content of search_space.yaml; empty if unknown. Then higher objectives
-            count as better, and the settings that differ between trials as the parameters.
+        sweep: MLflow run of the sweep itself.
+        trials: MLflow runs of the sweep's trials.
+        search_space: The content of search_space.yaml; empty if unknown. Without a search space,
+            higher objectives count as better, and the settings that differ between trials count as
+            the sweep's parameters.
     """
     varied = search_space.get("parameters") or [
         setting.path for setting in differences([trial.parameters for trial in trials])
@@ -133,7 +138,7 @@ def _row_of(trial: TrackedRun, paths: Sequence[str]) -> dict[str, Any]:
 
 
 def _as_value(text: str) -> Any:  # noqa: ANN401 - whatever the parameter was
-    """Return the value, such as a number or list, of a parameter that MLflow stores as text."""
+    """Parse a parameter's value, such as a number or a list, from the text that MLflow stores."""
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):

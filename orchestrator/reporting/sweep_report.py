@@ -1,5 +1,5 @@
-"""Report of a sweep: its best trials, the importance of parameters, the search space, the cost, and
-the savings by shared stages.
+"""Render the report of a sweep: best trials, importance of each parameter, search space, cost, and
+the time saved because trials share stages.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ _RULES = (
     *("searcher", "trial_scheduler", "num_trials", "seeds", "budget"),
     *("constraints", "bounds", "choose"),
 )
-# These limits keep a page below 1.5 MB.
+# Limits on the trials that a page lists. They keep the page of a large sweep below 1.5 MB.
 _MOST_TRIALS, _MOST_CELLS, _MOST_UNFINISHED = 1000, 9000, 200
 _SCRIPTS = ("page", "selection", "parallel", "curves", "front", "importances", "leaderboard")
 
 
 @dataclass(frozen=True, slots=True)
 class Sharing:
-    """Numbers of stages that trials computed, and reused from each other.
+    """How much the trials of a sweep saved by reusing stored stages.
 
     Attributes:
-        computed: Number of computed stages.
-        shared: Number of reused stages.
-        seconds_saved: Worker-seconds that the reused stages would have cost, at the mean cost of
-            the computed stages.
+        computed: Number of stages that trials computed.
+        shared: Number of stages that trials reused instead of computing them.
+        seconds_saved: Estimated saving in worker-seconds: number of reused stages × mean cost of a
+            computed stage.
     """
 
     computed: int
@@ -47,7 +47,9 @@ class Sharing:
 
 
 def sweep_report(facts: SweepFacts) -> str:
-    """Return the report as one HTML page; for an unfinished sweep, with the results so far."""
+    """Return the report of a sweep as one HTML page; an unfinished sweep is reported with its
+    results so far.
+    """
     summary, trials = facts.summary, facts.summary["trials"]
     varied = _varied(trials)
     num_listed = min(_MOST_TRIALS, _MOST_CELLS // (3 + len(varied)))
@@ -80,7 +82,9 @@ def sweep_report(facts: SweepFacts) -> str:
 
 
 def _varied(trials: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the paths of the parameters that vary between trials; all paths if none varies."""
+    """Return the dotted paths of the parameters that vary between trials. If no parameter varies,
+    return the paths of all parameters.
+    """
     paths = list(dict.fromkeys(path for trial in trials for path in trial["parameters"]))
     return [
         path
@@ -94,7 +98,7 @@ def _cut(facts: SweepFacts, num_trials: int) -> SweepFacts:
 
 
 def value_text(value: Any) -> str:  # noqa: ANN401 - whatever a parameter may be
-    """Return a parameter's value as text, numbers rounded to four digits."""
+    """Return a parameter's value as text; numbers are rounded to four significant digits."""
     if isinstance(value, list):
         return f"[{', '.join(map(value_text, value))}]"
     return (
@@ -120,7 +124,9 @@ def _best(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _choice_text(choose: Mapping[str, str] | None) -> str:
-    """Return the rule that chooses a trial of the front, in words; empty without a rule."""
+    """Return in words the rule that chooses one trial of the Pareto front as the best; empty
+    without a rule.
+    """
     if not choose:
         return ""
     bounds = [f"{name} {text}" for name, text in choose.items() if name != BEST]
@@ -136,7 +142,9 @@ def _sharing(trials: Sequence[Mapping[str, Any]]) -> Sharing:
 
 
 def _space_rows(search_space: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Return path, distribution and condition of each parameter."""
+    """Return the dotted path, the distribution and the condition of each parameter in the search
+    space, as texts.
+    """
     return [
         (path, _distribution(distribution), _condition(distribution.get("when") or {}))
         for path, distribution in search_space.get("parameters", {}).items()
@@ -166,7 +174,9 @@ def _condition(when: Mapping[str, Any]) -> str:
 
 
 def _rules(search_space: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the settings of the search, its budget and its constraints, as names and texts."""
+    """Return the search settings of a search space, such as searcher, budget and constraints, as
+    (name, text) pairs.
+    """
     told = {key: search_space[key] for key in _RULES if search_space.get(key)}
     return [(key, _rule_text(value)) for key, value in told.items() if _rule_text(value)]
 

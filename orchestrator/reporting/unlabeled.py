@@ -15,12 +15,13 @@ _REASONS = {
 
 
 def unlabeled_words(num_images: int, num_left_out: Mapping[str, int]) -> str:
-    """Return a text such as `8,000 images without labels; 13 skipped: 12 test images, 1 repeated
-    image`.
+    """Return the numbers of used and skipped images as text, such as `8,000 images without labels;
+    13 skipped: 12 test images, 1 repeated image`.
 
     Args:
         num_images: Number of used images.
-        num_left_out: Number of skipped images by reason; the reasons are the fields of `LeftOut`.
+        num_left_out: Number of skipped images by reason. The reasons are named as the fields of
+            `orchestrator.data.unlabeled.LeftOut`.
     """
     used, total = f"{count(num_images)} images without labels", sum(num_left_out.values())
     if not total:

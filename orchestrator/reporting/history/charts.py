@@ -1,5 +1,7 @@
-"""Charts of a history page. To add a chart to every page, add an entry to `history_charts`; charts
-that only some retrainings have are passed to the page as a `ChartGroup`.
+"""Draw the charts of a history page.
+
+To add a chart to the page of every retraining, extend `history_charts`. Charts for only some
+retrainings are passed to `history_page` as a `ChartGroup`.
 """
 
 from __future__ import annotations
@@ -17,12 +19,12 @@ from orchestrator.reporting.history.facts import History
 
 @dataclass(frozen=True)
 class ChartGroup:
-    """Section of the page that shows charts.
+    """Additional section of a history page that shows charts.
 
     Attributes:
         title: The title of the section.
         words: A sentence that explains the charts.
-        charts: The charts.
+        charts: The charts of the section.
     """
 
     title: str
@@ -31,7 +33,7 @@ class ChartGroup:
 
 
 def history_charts(history: History, now: datetime) -> list[Chart]:
-    """Return the charts that have data to show."""
+    """Draw the charts of a retraining's history up to the time `now`; omit charts without data."""
     charts = [
         timeline("Accuracy over time: all classes that a version knows", _accuracies(history), now),
         timeline("Classes that the champion knows", _num_classes(history), now, is_share=False),

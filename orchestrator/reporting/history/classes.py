@@ -1,4 +1,6 @@
-"""Tabulate accuracies by class and version, worst classes first."""
+"""Tabulate the accuracy of each model version of a retraining on each class, worst classes
+first.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +22,15 @@ _MOST_VERSIONS = 12
 
 @dataclass(frozen=True)
 class ClassRow:
-    """Row of one class.
+    """One class in a `ClassTable`.
 
     Attributes:
         name: The name of the class.
-        num_images: Number of held-out images that judged the champion; if the champion does not
-            know the class, images that judged the newest version.
-        cells: Accuracy of each version on the class; None if the version does not know the class.
+        num_images: Number of held-out images of the class on which the champion was evaluated. If
+            the champion has not learned the class, the newest version that has learned the class
+            replaces the champion here.
+        cells: Accuracy of each version on the class; None if the version has no recorded accuracy
+            on the class.
     """
 
     name: str
@@ -36,13 +40,14 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class ClassTable:
-    """Accuracies of one role by class and version.
+    """Table of the accuracies of the teachers or of the students: one row per class, one column per
+    version.
 
     Attributes:
-        versions: The versions of the columns, oldest first.
-        rows: The rows, the champion's worst class first; at most 200.
-        num_more: Number of further classes, on which the champion is better.
-        least_hidden: The lowest accuracy of the further classes; None without further classes.
+        versions: The versions in the columns, oldest first.
+        rows: At most 200 classes, in ascending order of the champion's accuracy.
+        num_more: Number of classes that the table omits because their accuracy is higher.
+        least_hidden: The lowest accuracy on an omitted class; None if no class is omitted.
     """
 
     versions: Sequence[Version]
@@ -52,8 +57,8 @@ class ClassTable:
 
 
 def class_table(history: History, role: Role) -> ClassTable | None:
-    """Return the accuracies by class of the champions and of the newest version; None if no
-    accuracies are recorded.
+    """Return the table of one role's accuracies on each class, for the latest champions and the
+    newest version; None if no accuracies are recorded.
     """
     versions = shown_versions(history)
     if not versions:
@@ -82,8 +87,8 @@ def class_table(history: History, role: Role) -> ClassTable | None:
 
 
 def shown_versions(history: History) -> list[Version]:
-    """Return the last versions that became champion, and the newest version; only versions with
-    recorded accuracies by class.
+    """Return the versions that a class table shows: the newest version, and the latest versions
+    that became champion. Versions without recorded accuracies are skipped.
     """
     reigned = list(dict.fromkeys(reign.version.student for reign in history.reigns))
     newest = [version.student for version in history.versions[-1:]]
@@ -97,8 +102,8 @@ def shown_versions(history: History) -> list[Version]:
 
 
 def spread_lines(history: History, role: Role) -> list[Line]:
-    """Return lines that show how the accuracies on the median class, the worst tenth and the worst
-    class change from champion to champion.
+    """Return three chart lines over the successive champions: the accuracy on the median class, the
+    tenth percentile of the accuracies on all classes, and the accuracy on the worst class.
     """
     points = [
         (version.student, sorted(share for share, _ in _by_name(version, role).values()))
@@ -118,8 +123,8 @@ def spread_lines(history: History, role: Role) -> list[Line]:
 
 
 def worst_class(version: Version, role: Role) -> tuple[str, float, int] | None:
-    """Return a version's worst class, its accuracy and its number of held-out images; None if the
-    accuracies are not recorded.
+    """Return the name of a version's worst class, the accuracy on that class, and the class's
+    number of held-out images; None if the accuracies are not recorded.
     """
     of_version = _by_name(version, role)
     if not of_version:
@@ -129,8 +134,8 @@ def worst_class(version: Version, role: Role) -> tuple[str, float, int] | None:
 
 
 def _by_name(version: Version, role: Role) -> dict[str, tuple[float, int]]:
-    """Return accuracy and number of held-out images by class; skip classes without a held-out
-    image.
+    """Return a version's accuracy on each class and the class's number of held-out images, by class
+    name. Classes without held-out images are omitted.
     """
     accuracies = version.class_accuracies
     if accuracies is None:

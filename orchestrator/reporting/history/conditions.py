@@ -1,4 +1,4 @@
-"""Read the gate's conditions from the registry or summary.json."""
+"""Read the conditions of the promotion gate, as recorded in the registry or in summary.json."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ from typing import Any
 
 from orchestrator.reporting.history.facts import GateCondition
 
-# Endings of the keys and names of conditions whose values are not shares. Earlier releases did not
-# record whether a value is a share.
+# A condition whose key or name ends with one of these texts is not a share. The endings are needed
+# for records of earlier releases, which do not say whether a value is a share.
 _NO_SHARES = ("parameters", "_ms", "milliseconds for one image")
 
 
 def conditions_of(rows: Sequence[Mapping[str, Any]]) -> list[GateCondition]:
-    """Return the conditions from their rows in summary.json or the registry.
+    """Parse recorded gate conditions.
+
+    Args:
+        rows: One JSON object per condition, from summary.json or from the registry.
 
     Raises:
-        ValueError: A row is not a condition.
+        ValueError: An object is not a condition.
     """
     try:
         return [_condition(row) for row in rows]

@@ -1,4 +1,9 @@
-"""History of a retraining as values: its versions and their verdicts."""
+"""Define the history of a retraining as plain objects: its model versions, with the promotion
+gate's verdict on each version.
+
+Each tick of a retraining checks for new files once, and may train a new version, the candidate. The
+gate or a person promotes or rejects the candidate. A promoted candidate replaces the champion.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +20,7 @@ from orchestrator.retraining.version_events import VersionEvent
 from orchestrator.retraining.version_states import CHAMPION, VersionState
 
 _MOST_COUNTED = 12
-# States of a version that has been the champion.
+# States of a version that is, or once was, the champion.
 _REIGNED = (
     VersionState.CHAMPION,
     VersionState.PREVIOUS,
@@ -26,21 +31,22 @@ _REIGNED = (
 
 @dataclass(frozen=True)
 class GateCondition:
-    """Recorded condition of the gate.
+    """Quantity that the promotion gate measured for a candidate, with the required bound and the
+    verdict.
 
     Attributes:
         name: The measured quantity, in words.
-        key: Name of the quantity in tags.
+        key: Name of the measured quantity in registry tags.
         value: The measured value.
-        lower: Lower end of the confidence interval; None without an interval.
-        upper: Upper end of the confidence interval; None without an interval.
-        bound: The bound on the value; None if the value is only reported.
+        lower: Lower end of the value's confidence interval; None without an interval.
+        upper: Upper end of the value's confidence interval; None without an interval.
+        bound: The value's required bound; None if the value is only reported.
         is_upper: Whether the bound is a maximum instead of a minimum.
-        verdict: "met", "violated", "not enough images" or "reported".
+        verdict: "met", "violated", "not enough images" or "reported" (not checked).
         is_share: Whether value, interval and bound are fractions, shown in percent.
         num_images: Number of images on which the value was measured; None if not recorded.
         more_images: Approximate number of further images that would decide the condition; None if
-            it is decided.
+            the condition is decided.
     """
 
     name: str
@@ -58,14 +64,14 @@ class GateCondition:
 
 @dataclass(frozen=True)
 class Delivery:
-    """Files from which a version has learned, but its predecessor has not.
+    """New files of a version: it has learned from these files, and its predecessor has not.
 
     Attributes:
-        num_files: Number of files with labels.
-        num_images: Number of images by class, including held-out images.
-        num_unlabeled_files: Number of files without labels.
-        new_classes: Classes learned for the first time.
-        refreshed: Known classes that were learned again.
+        num_files: Number of new files with labels.
+        num_images: Number of labelled images in these files by class, including held-out images.
+        num_unlabeled_files: Number of new files without labels.
+        new_classes: Classes that the version learned for the first time.
+        refreshed: Classes of the predecessor that the version learned again.
     """
 
     num_files: int
@@ -81,8 +87,8 @@ class Delivery:
 
     @property
     def counts(self) -> str:
-        """Return `CLASS: IMAGES` for each class; for many classes, their number and the range of
-        images.
+        """Return the number of images of each class as text, such as `cat: 40, dog: 35`; for many
+        classes, such as `30 classes, 35 to 60 images each`.
         """
         if len(self.num_images) <= _MOST_COUNTED:
             return ", ".join(f"{label}: {count(num)}" for label, num in self.num_images.items())
@@ -95,22 +101,24 @@ class Version:
     """Registered pair of a teacher and a student.
 
     Attributes:
-        student: Version number of the student, which also names the pair.
-        teacher: Version number of the teacher.
+        student: Version number of the student in the registry; pages use this number for the pair.
+        teacher: Version number of the teacher in the registry.
         registered: Time of registration.
-        state: The version's state, as recorded in its tag.
-        reason: The reason for the state.
-        decided_by: Name of the decider; empty if not recorded.
-        num_classes: Number of classes that the version knows.
+        state: The version's current state, as recorded in its registry tag.
+        reason: The reason for the current state.
+        decided_by: Name of the person, or of the gate, that decided the current state; empty if not
+            recorded.
+        num_classes: Number of classes that the version has learned.
         accuracy: Accuracy after the last task, by role, in [0, 1].
         events: All changes of the version's state, oldest first; empty if not recorded.
-        conditions: The gate's conditions.
-        old_conditions: The gate's conditions as text, if an earlier release recorded them.
-        classes: Names of the known classes, in the order of learning; empty if unknown.
+        conditions: The conditions that the promotion gate checked for the version.
+        old_conditions: The conditions in the text form of earlier releases; empty for versions
+            registered by a later release.
+        classes: Names of the learned classes, in the order of learning; empty if unknown.
         delivery: The files that this version was the first to learn from; None if unknown.
-        class_accuracies: Accuracy of each class; None if not recorded.
-        tick: The tick that trained the version; None if not recorded.
-        run_id: The run that trained the version; empty if unknown.
+        class_accuracies: Accuracy on each class; None if not recorded.
+        tick: Record of the tick that trained the version; None if not recorded.
+        run_id: Id of the run that trained the version; empty if unknown.
         links: Addresses of the version's pages in MLflow, by name.
     """
 
@@ -134,8 +142,8 @@ class Version:
 
     @property
     def life(self) -> Sequence[VersionEvent]:
-        """Return the version's events; if they are not recorded, one event with the state and the
-        time of registration.
+        """Return the version's events. If none is recorded, return a single event, made of the
+        current state and the time of registration.
         """
         return self.events or [
             VersionEvent(self.registered, self.state, self.reason, self.decided_by)
@@ -148,12 +156,14 @@ class Version:
 
     @property
     def decision(self) -> VersionEvent:
-        """Return the event that made the version champion; for other versions, the last event."""
+        """Return the event that decided on the version: the event that first made the version
+        champion or, if the version never was champion, its last event.
+        """
         return next((event for event in self.life if event.state == CHAMPION), self.life[-1])
 
 
 class Reign(NamedTuple):
-    """Version and the time at which it became champion."""
+    """Version that became champion, and the time of its promotion."""
 
     since: datetime
     version: Version
@@ -161,14 +171,14 @@ class Reign(NamedTuple):
 
 @dataclass(frozen=True)
 class History:
-    """History of a retraining, as its registry records it.
+    """History of a retraining, read from the model registry.
 
     Attributes:
         name: Name of the retraining.
-        champion: The version with the alias `champion`; None if there is none.
+        champion: The version with the alias `champion`; None if no version has the alias.
         versions: All registered versions that were not deleted, oldest first.
-        last_tick: The last recorded tick.
-        file: Name of the retraining file, shown in commands.
+        last_tick: Record of the last tick; None if no tick is recorded.
+        file: Name of the retraining file, shown in commands that the page suggests.
     """
 
     name: str
@@ -179,7 +189,7 @@ class History:
 
     @property
     def reigns(self) -> list[Reign]:
-        """Return each time a version became champion, earliest first."""
+        """Return one entry for each time that a version became champion, earliest first."""
         found = []
         for version in self.versions:
             since = [event.at for event in version.events if event.state == CHAMPION]

@@ -1,4 +1,6 @@
-"""Render the history page of a retraining, for a person who was away for a month."""
+"""Render the history page of a retraining. The page tells a person what happened in the last 30
+days, and what that person must do.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +23,13 @@ _MOST_VERDICTS = 60
 
 @dataclass(frozen=True)
 class ShownTick:
-    """Tick that the page shows as the last one.
+    """Tick that a history page shows as the last tick.
 
     Attributes:
-        record: The record of the tick's outcome.
+        record: Record of the tick and its outcome.
         is_dry: Whether the tick was a dry run.
-        conditions: The gate's conditions, for a candidate that was not registered.
+        conditions: The conditions of the promotion gate for a candidate that was not registered.
+            Empty for a registered candidate, because `Version.conditions` has them.
     """
 
     record: TickRecord
@@ -40,13 +43,13 @@ def history_page(
     tick: ShownTick | None = None,
     more_charts: Sequence[ChartGroup] = (),
 ) -> str:
-    """Return the page as HTML.
+    """Return the history page of a retraining as HTML.
 
     Args:
-        history: The history as the registry records it.
-        now: The current time, which ends the last 30 days.
-        tick: The tick that writes the page; None if a person requests the page.
-        more_charts: Further sections with charts, below the timeline.
+        history: The history, read from the registry.
+        now: The current time, at which the page's period of 30 days ends.
+        tick: The tick that writes the page; None to show the last tick in `history`.
+        more_charts: Additional sections with charts, shown below the timeline.
     """
     last_tick = tick or (ShownTick(history.last_tick) if history.last_tick else None)
     return render(

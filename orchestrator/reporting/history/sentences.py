@@ -1,4 +1,6 @@
-"""Describe a history in sentences: the champion, the last weeks, and what a person must do."""
+"""Describe the history of a retraining in sentences: the champion, the last 30 days, and what a
+person must do.
+"""
 
 from __future__ import annotations
 
@@ -20,20 +22,22 @@ _MOST_NAMED = 12
 _MOST_EVENTS = 30
 _FOLLOWED = (VersionState.PREVIOUS, VersionState.RETIRED)
 _MONITORED = ("agreement", "far_images", "class_drift", "silent_folder")
-# Findings about files that ticks skip until a person changes the files.
+# Kinds of findings about files that every tick skips until a person changes the files.
 _FILES_OF_A_PERSON = ("quarantined_files", "rewritten_files", "changed_files")
 
 
 @dataclass(frozen=True)
 class DatedEvent:
-    """Event of a version, with the version."""
+    """Event in the history of a version, together with that version."""
 
     version: Version
     event: VersionEvent
 
 
 def champion_sentences(history: History) -> list[str]:
-    """Return sentences about the champion and the classes that it knows."""
+    """Return sentences about the champion: since when, promoted by whom, with how many classes and
+    which accuracy.
+    """
     champion = history.champion
     if champion is None:
         return ["There is no champion: no version has the alias “champion”."]
@@ -53,7 +57,9 @@ def champion_sentences(history: History) -> list[str]:
 
 
 def recent_sentences(history: History, now: datetime) -> list[str]:
-    """Return sentences about the last 30 days."""
+    """Return sentences about the last 30 days: the trained versions, the change of champion, and
+    the last tick.
+    """
     begin = now - timedelta(days=RECENT_DAYS)
     recent = [version for version in history.versions if version.registered >= begin]
     if not recent:
@@ -76,8 +82,10 @@ def recent_sentences(history: History, now: datetime) -> list[str]:
 
 
 def recent_events(history: History, now: datetime) -> list[DatedEvent]:
-    """Return the events of the last 30 days, newest first, at most 30. A change of champion appears
-    once, as an event of the new champion.
+    """Return at most 30 events of the last 30 days, newest first.
+
+    A change of champion gives one event, that of the new champion; the former champion's event is
+    omitted.
     """
     begin = now - timedelta(days=RECENT_DAYS)
     found = [
@@ -90,7 +98,9 @@ def recent_events(history: History, now: datetime) -> list[DatedEvent]:
 
 
 def class_sentences(history: History) -> list[str]:
-    """Return a sentence about the worst class of the champion's student; empty if unknown."""
+    """Return a sentence about the class on which the champion's student has its lowest accuracy;
+    empty if unknown.
+    """
     worst = worst_class(history.champion, "student") if history.champion else None
     if worst is None:
         return []
@@ -100,8 +110,8 @@ def class_sentences(history: History) -> list[str]:
 
 
 def needs(history: History) -> list[str]:
-    """Return sentences that say what a person must do, the most urgent first; empty if nothing is
-    to do.
+    """Return sentences that say what a person must do, the most urgent first; empty if no action is
+    needed.
     """
     return [
         *_missing_champion(history),
@@ -177,7 +187,7 @@ def _fate(state: str, number: int = 1) -> str:
 
 
 def event_sentence(event: VersionEvent) -> str:
-    """Return an event in words, such as `was rejected by anna (REASON)`."""
+    """Return a version's event in words, such as `was rejected by anna (REASON)`."""
     by = f" by {event.decided_by}" if event.decided_by not in ("", GATE) else ""
     return f"{_fate(event.state)}{by}{f' ({event.reason})' if event.reason else ''}"
 
@@ -217,7 +227,7 @@ def _change_of_champion(before: Version | None, now: Version | None) -> Iterator
 
 
 def named(names: Sequence[str]) -> str:
-    """Return the first twelve names, and how many others there are, as text."""
+    """Return a text with the first twelve names and the number of omitted names."""
     rest = len(names) - _MOST_NAMED
     return ", ".join(names[:_MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 

@@ -1,4 +1,6 @@
-"""Show verdicts of the gate in words, each with its interval as a small drawing."""
+"""Describe the promotion gate's verdict on each condition: in words, and with a small drawing of
+the confidence interval.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +18,17 @@ _CLASSES = {"met": "better", "violated": "worse", "not met": "worse"}
 
 @dataclass(frozen=True)
 class VerdictRow:
-    """Row of one condition.
+    """One condition in the table of a gate's conditions.
 
     Attributes:
-        name: The measured quantity.
-        measured: The value with its interval, such as `97.6 % (95.0 to 99.1)`.
-        bound: The bound, such as `at least 96.0 %`; empty if there is no bound.
-        bar: The interval as a drawing; empty if there is no interval.
-        verdict: The verdict in words, with a sign.
-        kind: The verdict's class in the style sheet; may be empty.
-        images: Number of measured images, and of further images that would decide; may be empty.
+        name: The measured quantity, in words.
+        measured: The value with its confidence interval, such as `97.6 % (95.0 to 99.1)`.
+        bound: The required bound, such as `at least 96.0 %`; empty if there is no bound.
+        bar: Drawing of the confidence interval; empty if there is no interval.
+        verdict: The verdict in words, with a sign such as `✓`.
+        kind: CSS class that colours the verdict; may be empty.
+        images: Number of images on which the value was measured, and the further number that would
+            decide the condition; may be empty.
     """
 
     name: str
@@ -38,7 +41,7 @@ class VerdictRow:
 
 
 def verdict_row(condition: GateCondition) -> VerdictRow:
-    """Return a condition as a row of the page."""
+    """Return the table row that shows a condition."""
     return VerdictRow(
         condition.name,
         measured(condition),
@@ -57,7 +60,9 @@ def verdict_sentence(condition: GateCondition) -> str:
 
 
 def measured(condition: GateCondition) -> str:
-    """Return the measured value with its interval, such as `97.6 % (95.0 to 99.1)`."""
+    """Return a condition's measured value with its confidence interval, such as
+    `97.6 % (95.0 to 99.1)`.
+    """
     value = _quantity(condition, condition.value)
     if condition.lower is None or condition.upper is None:
         return value
@@ -66,7 +71,7 @@ def measured(condition: GateCondition) -> str:
 
 
 def bound(condition: GateCondition) -> str:
-    """Return the bound, such as `at least 96.0 %`; empty without a bound."""
+    """Return a condition's required bound, such as `at least 96.0 %`; empty without a bound."""
     if condition.bound is None:
         return ""
     return (
@@ -93,8 +98,10 @@ def _images(condition: GateCondition) -> str:
 
 
 def _bar(condition: GateCondition) -> Markup:
-    """Draw the interval, value and bound of one condition, scaled to fit, without numbers: the text
-    next to the drawing shows the numbers.
+    """Draw the confidence interval, value and bound of a condition, scaled to the drawing's width.
+
+    The drawing has no numbers, because the table shows the numbers next to the drawing. A condition
+    without an interval gives no drawing.
     """
     lower, upper = condition.lower, condition.upper
     if lower is None or upper is None:
