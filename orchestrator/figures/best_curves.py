@@ -1,4 +1,6 @@
-"""Draw the accuracy after each task of the best trials of a sweep."""
+"""Draw the accuracy curves of a sweep's best trials: teacher and student accuracy after each
+task.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,10 +14,10 @@ from orchestrator.figures.layout import empty_figure, finish_axes, message_figur
 from orchestrator.figures.palette import GRID, MUTED
 from orchestrator.figures.trials import TrialRow, best_first, count_text
 
-# Colours of the trials, the best trial first, after Okabe and Ito; darkened where text in the
-# colour would be too pale.
+# Colours of the trials by rank, from the colour-blind-safe palette of Okabe and Ito. Some colours
+# are darkened, because each label has the colour of its curve and must be readable on white.
 _RANK_COLOURS = ("#0072B2", "#C24E00", "#00805E", "#AD4F84", "#8A5F00", "#5A5FC0", "#000000")
-# Height of the plot and height of one line of a label, in points.
+# Height of the plot, and height of a label that has one line of text; both in points.
 _PLOT_POINTS, _LABEL_POINTS = 350.0, 13.0
 
 
@@ -28,15 +30,15 @@ class _Curve:
 
 
 def best_curves_figure(trials: Sequence[TrialRow], mode: str, num_best: int = 5) -> Figure:
-    """Draw the accuracy after each task of the best trials: the teacher's dashed, the student's
-    solid.
+    """Draw the accuracy after each task for the best trials of a sweep. Teacher curves are dashed,
+    student curves are solid.
 
-    A curve shared by several trials is drawn once.
+    Equal curves of several trials are drawn as one curve.
 
     Args:
         trials: Trials in any order.
-        mode: "max" or "min": which objective is better.
-        num_best: Number of trials to show.
+        mode: Whether higher ("max") or lower ("min") objectives are better.
+        num_best: Maximum number of trials to show.
     """
     best = best_first(trials, mode)[:num_best]
     teachers = _curves(
@@ -118,7 +120,14 @@ def _label_ends(axes: Axes, curves: Sequence[_Curve]) -> None:
 
 
 def _spread(heights: Sequence[float], limits: tuple[float, float], gap: float) -> list[float]:
-    """Move ascending heights as little as possible (least squares) until they are `gap` apart."""
+    """Move the heights of labels as little as possible (least squares) until neighbouring labels
+    are `gap` apart, or less if there are too many labels.
+
+    Args:
+        heights: Heights of the labels, ascending.
+        limits: Lowest and highest allowed height.
+        gap: Distance at which two labels do not overlap.
+    """
     gap = min(gap, (limits[1] - limits[0]) / len(heights))
     offsets = [i * gap for i in range(len(heights))]
     moved = isotonic_regression(

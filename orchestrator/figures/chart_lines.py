@@ -1,5 +1,5 @@
-"""Describe line charts, and what drawing them returns. Importing this module does not import
-Matplotlib.
+"""Define the input and the output of drawing a line chart: `LineChart` and `Chart`. Importing this
+module does not import Matplotlib.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ class Line:
     """Line of a chart.
 
     Attributes:
-        label: Name in the legend.
-        points: (step, value) pairs; non-finite values leave gaps.
+        label: Name of the line in the legend.
+        points: (x, y) pairs; a non-finite y leaves a gap in the line.
     """
 
     label: str
@@ -25,7 +25,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Drawn chart.
+    """Drawn chart, ready for an HTML page.
 
     Attributes:
         title: Title above the chart.
@@ -38,14 +38,14 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class LineChart:
-    """Chart to draw: lines over whole numbers.
+    """Line chart to draw. The x values are whole numbers, such as epochs.
 
     Attributes:
         title: Title of the chart, unique on its page.
-        lines: Lines, whose position determines colour, marker and dashes; a line without points
-            keeps its position.
-        x_label: Unit of the steps.
-        is_share: Whether the values are fractions, shown in percent.
+        lines: The lines. The position of a line in this sequence determines its colour, marker and
+            dashes, so a line without points may be included to keep the style of later lines.
+        x_label: Label of the x axis, such as `epoch`.
+        is_share: Whether the y values are fractions, shown in percent.
     """
 
     title: str

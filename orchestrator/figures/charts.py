@@ -1,6 +1,6 @@
 """Draw line charts for an HTML page; the lines of a chart differ in colour, marker and dashes.
 
-Charts are as wide as the screen of a phone, so that a phone shows them unscaled.
+Charts are as narrow as a phone's screen, so that a phone shows them at full size.
 """
 
 from __future__ import annotations
@@ -48,14 +48,20 @@ def line_chart(chart: LineChart) -> Chart | None:
 
 
 def empty_chart() -> tuple[Figure, Axes]:
-    """Return an empty figure of chart size, and its plot."""
+    """Return an empty figure of the size of a chart, and the plot in this figure."""
     figure = Figure(figsize=(_WIDTH_POINTS / 72, _HEIGHT_POINTS / 72), dpi=72)
     return figure, figure.subplots()
 
 
 def line_style(place: int, *, has_markers: bool = True) -> dict[str, Any]:
-    """Return colour, marker and dashes of a line, by its position among the lines."""
-    # Markers and dashes repeat with other periods than colours, so few lines look alike.
+    """Return the style of a chart's line: colour, marker, dashes and sizes.
+
+    Args:
+        place: Position of the line among the lines of the chart, from 0.
+        has_markers: Whether to mark each point of the line.
+    """
+    # Each time the colours repeat, markers and dashes shift by one. So two lines of one colour
+    # still look different.
     shifted = place + place // len(_COLOURS)
     return {
         "color": _COLOURS[place % len(_COLOURS)],
@@ -69,14 +75,14 @@ def line_style(place: int, *, has_markers: bool = True) -> dict[str, Any]:
 def finished_chart(
     title: str, figure: Figure, labels: Sequence[str], *, is_share: bool, is_whole: bool = False
 ) -> Chart:
-    """Turn a drawn figure into a chart, adding scale, grid and legend.
+    """Add scale, grid and legend to a figure with drawn lines or bars, and return it as a chart.
 
     Args:
         title: Title of the chart, unique on its page.
-        figure: Figure from `empty_chart`.
+        figure: Figure from `empty_chart`, on which the lines or bars are drawn.
         labels: Labels of the legend; empty for no legend.
-        is_share: Whether the values are fractions, shown in percent.
-        is_whole: Whether the values are counts.
+        is_share: Whether the y values are fractions, shown in percent.
+        is_whole: Whether the y values are counts, which need whole numbers on the scale.
     """
     axes = figure.axes[0]
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=is_whole))
@@ -91,16 +97,19 @@ def finished_chart(
 
 
 def _scale_shares(axes: Axes) -> None:
-    """Show percent, and end the scale at 0 % and 100 % unless a value lies beyond."""
+    """Label the y axis in percent. The axis ends at 0 % and 100 % at most, unless a value lies
+    outside that range.
+    """
     bottom, top = axes.get_ylim()
     values = axes.dataLim
     bottom = max(bottom, 0.0) if values.ymin >= 0 else bottom
     top = min(top, 1.0) if values.ymax <= 1 else top
     axes.set_ylim(bottom, top)
-    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))  # every step divides 100 %
+    # Every allowed step divides 100 %, so a tick can fall exactly on 100 %.
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_formatter(share_formatter())
     for line in axes.lines:
-        line.set_clip_on(False)  # draw markers on the border in full
+        line.set_clip_on(False)  # do not cut off markers at the border of the plot
 
 
 def _add_legend(figure: Figure, labels: Sequence[str]) -> None:

@@ -1,9 +1,10 @@
 r"""Choose fonts for names that Matplotlib's default font cannot render, such as Chinese class
 names.
 
-HTML pages use the fonts of their reader (`svg`). Pictures use the font of the extra `fonts`, or a
-font installed on the machine that draws. A character that no font has is written as its code point
-(`\u732b`), because boxes would make different names look alike.
+In an HTML page, figures are SVG with real text, which the reader's browser renders in its own
+fonts. A picture file uses the font of the package extra `fonts`, or a font installed on the machine
+that draws. A character that is in none of these fonts is written as its code point (`\u732b`). A
+box in place of each missing character would make different names look alike.
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 _OWN_FAMILY = "DejaVu Sans"
-_NO_FONT = "Last Resort"  # a font that draws only boxes, with the name of the script
-_SMALLEST = 0.5  # smallest factor by which a lengthened text shrinks
-_PACKAGE = "noto_cjk_sans_jp_regular"  # module of the extra `fonts`
+_NO_FONT = "Last Resort"  # name of a font that draws every character as a placeholder box
+_SMALLEST = 0.5  # a text that became longer shrinks to no less than this fraction of its font size
+_PACKAGE = "noto_cjk_sans_jp_regular"  # module that the package extra `fonts` installs
 
 
 def choose_fonts(texts: Iterable[Text]) -> None:
-    """Set fallback fonts for each text with characters that Matplotlib's default font lacks."""
+    """Set fallback fonts for those texts that have characters missing in Matplotlib's default
+    font.
+    """
     needing = {text: missing for text in texts if (missing := _missing(text.get_text()))}
     if not needing:
         return
@@ -37,8 +40,10 @@ def choose_fonts(texts: Iterable[Text]) -> None:
 
 
 def spell_out(figure: Figure) -> None:
-    """Replace characters that no font has by their code points (in a row of such characters, only
-    the first), and shrink texts that become longer.
+    """Replace characters that no font has by their code points, in all texts of a figure. Shrink
+    texts that become longer.
+
+    Several such characters in a row become the code point of the first character and `…`.
     """
     texts = figure.findobj(Text)
     missing = _missing("".join(text.get_text() for text in texts))
@@ -53,7 +58,7 @@ def spell_out(figure: Figure) -> None:
             text.set_fontsize(
                 float(text.get_fontsize()) * max(_SMALLEST, _width(before) / _width(text))
             )
-    # Fix the tick labels, because Matplotlib regenerates them on every draw.
+    # Matplotlib regenerates tick labels on every draw, so set the replaced labels as fixed labels.
     for axis in [axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)]:
         labels = [label.get_text() for label in axis.get_ticklabels()]
         if any(map(rows.search, labels)):
@@ -62,8 +67,9 @@ def spell_out(figure: Figure) -> None:
 
 @contextmanager
 def without_glyph_warnings() -> Iterator[None]:
-    """Ignore Matplotlib's warnings about missing characters: the fonts of a page's reader may have
-    them.
+    """Ignore Matplotlib's warnings about characters that its fonts lack.
+
+    The warnings do not apply: browsers use other fonts, and picture files show code points instead.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font")
@@ -76,7 +82,7 @@ def _code_point(row: re.Match[str]) -> str:
 
 
 def _width(text: Text | str) -> int:
-    """Return the number of letters in the longest line."""
+    """Return the number of letters in the longest line of a text, at least 1."""
     lines = (text if isinstance(text, str) else text.get_text()).splitlines()
     return max(map(len, lines), default=0) or 1
 
@@ -89,8 +95,11 @@ def _missing(text: str) -> set[int]:
 
 
 def _families_for(missing: set[int]) -> tuple[list[str], set[int]]:
-    """Return the font families that together cover most of the characters, in descending order of
-    coverage, and the characters that no family has.
+    """Choose fallback font families for characters that Matplotlib's default font lacks.
+
+    Returns:
+        The families, each of which adds characters that the earlier families lack, and the
+        characters that no installed family has.
     """
     _add_packaged_font()
     has: dict[str, set[int]] = {}

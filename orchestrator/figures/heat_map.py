@@ -58,7 +58,7 @@ def name_tasks(axes: Axes, class_names_per_task: Sequence[Sequence[str]]) -> Non
 
 
 def draw_scale(figure: Figure, axes: Axes) -> None:
-    """Draw the colour bar into an empty plot."""
+    """Draw the colour bar, which shows the colour of each accuracy, into an empty plot."""
     bar = figure.colorbar(ScalarMappable(**_scale()), cax=axes)
     bar.set_ticks(_SCALE_TICKS, labels=[f"{100 * tick:.0f} %" for tick in _SCALE_TICKS])
     bar.ax.tick_params(length=0, labelsize=9, colors=MUTED)
@@ -66,7 +66,9 @@ def draw_scale(figure: Figure, axes: Axes) -> None:
 
 
 def _scale() -> dict[str, Any]:
-    """Return Matplotlib's colour map and norm of the colours that tables have, too."""
+    """Return the colour map and the normalisation with which Matplotlib gives heat maps the same
+    colours as the tables of HTML pages.
+    """
     return {
         "cmap": LinearSegmentedColormap.from_list("accuracy", ACCURACY_COLOURS),
         "norm": PowerNorm(gamma=ACCURACY_POWER, vmin=0.0, vmax=1.0),
@@ -74,8 +76,8 @@ def _scale() -> dict[str, Any]:
 
 
 def _listed(class_names: Sequence[str]) -> str:
-    # Short names share a line; other names get one line each. The number of names is limited, so
-    # that they leave enough room for the cells.
+    # Short names share one line, longer names get one line each. There are at most four lines,
+    # because more lines would shrink the cells of the matrix.
     if len(", ".join(class_names)) <= 8:
         return ", ".join(class_names)
     shown = (
@@ -87,7 +89,7 @@ def _listed(class_names: Sequence[str]) -> str:
 
 
 def _draw_seams(axes: Axes, num_tasks: int) -> None:
-    # White lines between the cells, drawn as a grid on the minor ticks.
+    # The white lines between the cells are the grid of the axes' minor ticks.
     edges = np.arange(num_tasks + 1) - 0.5
     axes.set_xticks(edges, minor=True)
     axes.set_yticks(edges, minor=True)

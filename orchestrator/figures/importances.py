@@ -1,4 +1,4 @@
-"""Draw the importance of each parameter of a sweep, with its uncertainty."""
+"""Draw the importance of each parameter of a sweep, and the uncertainty of each importance."""
 
 from collections.abc import Mapping
 
@@ -13,15 +13,16 @@ _COLOUR = SERIES["series-1"].light
 
 
 def importance_figure(importances: Mapping[str, Importance], caveat: str = "") -> Figure:
-    """Draw a bar for each parameter, the most important on top, with its 90 % interval.
+    """Draw one bar per parameter: its importance, with the 90 % interval of the importance. The bar
+    of the most important parameter is on top.
 
     Args:
-        importances: Importances by dotted path.
-        caveat: Reason not to rely on the importances; empty for none.
+        importances: Importance of each parameter, by dotted path.
+        caveat: Warning that the importances are rough, shown below the bars; empty for no warning.
     """
     if not importances:
         return message_figure("No importances: they need finished trials that differ")
-    # Matplotlib numbers bars from the bottom, so the most important parameter comes last.
+    # Matplotlib draws the first bar at the bottom, so the most important parameter comes last.
     ordered = sorted(importances.items(), key=lambda item: item[1].share)
     names = short_names(list(importances))
     found = [importance for _, importance in ordered]

@@ -1,4 +1,4 @@
-"""Lay out the figures of a sweep: margins, titles, and messages if there is nothing to plot."""
+"""Lay out the figures of a sweep: margins, titles, and a message in place of an empty plot."""
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -9,13 +9,13 @@ from orchestrator.figures.palette import INK, MUTED
 
 
 def empty_figure(width_inches: float, height_inches: float) -> Figure:
-    """Return a figure that makes room for all of its texts when drawn."""
+    """Return an empty figure whose margins adapt to its texts when the figure is drawn."""
     layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12)
     return Figure(figsize=(width_inches, height_inches), layout=layout, facecolor="white")
 
 
 def share_formatter() -> Formatter:
-    """Return a formatter that shows fractions in percent with no more decimals than needed."""
+    """Return a tick formatter that shows fractions in percent, with as few decimals as needed."""
     return FuncFormatter(lambda share, _: f"{100 * share:.6g} %".replace("-", "−"))
 
 

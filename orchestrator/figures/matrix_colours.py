@@ -1,6 +1,7 @@
-"""Define the colours of an accuracy matrix: scale, cells, and readable text on them.
+"""Define the colours of an accuracy matrix: the colour scale, the colours of its cells, and text
+colours that are readable on the cells.
 
-Pictures and the tables of HTML pages use the same colours.
+Picture files and the tables of HTML pages use the same colours.
 """
 
 from __future__ import annotations
@@ -13,19 +14,23 @@ from typing import TypeAlias
 
 Rgb: TypeAlias = tuple[float, float, float]
 
-# One hue from light to dark: the order survives colour blindness and a black-and-white printer.
-# White is not part of the scale: it means a task not yet learned.
+# One hue from light to dark, so that readers with colour blindness, and readers of a
+# black-and-white print, still see which accuracy is higher. White means a task that is not learned
+# yet.
 ACCURACY_COLOURS = ("#e1eaf3", "#b0cde5", "#4f94c4", "#0f5c95", "#06304f")
-# Every picture has the same colour scale, so that runs are comparable; the power stretches the
-# range from 80 to 100 %, where good runs differ.
+# Every picture has the same colour scale, so that runs are comparable. Accuracies are raised to
+# this power, because accuracies from 80 to 100 %, where good runs differ, then differ more in
+# colour.
 ACCURACY_POWER = 3.0
-# Colours for worse, equal and better: distinguishable with every kind of colour blindness, and by
-# the sign in each cell.
+# Colours of a difference, from worse through equal to better. Readers with any kind of colour
+# blindness can distinguish the colours, and each cell also shows the sign of the difference.
 DIFFERENCE_COLOURS = ("#7a2f00", "#d9853b", "#f2f2f0", "#4f94c4", "#06304f")
-_NUM_SHADES = 256  # of a colour map of Matplotlib
+_NUM_SHADES = 256  # number of shades in a colour map of Matplotlib
 _FULL_DIFFERENCE = 0.3
-_SPREAD = 0.6  # exponent that makes small differences, which matter most, more distinct
-# Black and white text are equally readable on this luminance (WCAG 2).
+# Differences are raised to this power, because small differences matter most and need distinct
+# colours.
+_SPREAD = 0.6
+# On a background of this luminance, black and white text are equally readable (WCAG 2).
 _EQUAL_CONTRAST_LUMINANCE = math.sqrt(1.05 * 0.05) - 0.05
 
 _TEXTS: dict[str, Rgb] = {"black": (0.0, 0.0, 0.0), "white": (1.0, 1.0, 1.0)}
@@ -40,28 +45,34 @@ class CellColours:
 
 
 def accuracy_colours(accuracy: float) -> CellColours:
-    """Return the colours of a table cell with an accuracy (a fraction)."""
+    """Return the colours of the table cell that shows an accuracy (a fraction)."""
     return _colours(cell_colour(accuracy))
 
 
 def difference_colours(difference: float) -> CellColours:
-    """Return the colours of a table cell with the difference of two accuracies (fractions)."""
+    """Return the colours of the table cell that shows the difference of two accuracies
+    (fractions).
+    """
     strength = min(1.0, abs(difference) / _FULL_DIFFERENCE) ** _SPREAD
     return _colours(_blended(DIFFERENCE_COLOURS, 0.5 + math.copysign(strength / 2, difference)))
 
 
 def cell_colour(accuracy: float) -> Rgb:
-    """Return red, green and blue (0 … 1) of the cell for an accuracy."""
+    """Return the colour of the cell that shows an accuracy (a fraction): its red, green and blue
+    parts in [0, 1].
+    """
     return _blended(ACCURACY_COLOURS, accuracy**ACCURACY_POWER)
 
 
 def text_colour(accuracy: float) -> str:
-    """Return black or white, whichever has more contrast on the cell of an accuracy."""
+    """Return the text colour for the cell that shows an accuracy: black or white, whichever has
+    more contrast with the cell's colour.
+    """
     return readable_on(cell_colour(accuracy))
 
 
 def readable_on(background: Rgb) -> str:
-    """Return black or white, whichever text colour has more contrast on a background.
+    """Return black or white, whichever text colour has more contrast with a background.
 
     The contrast is at least 4.5 (WCAG AA) on every background.
     """
@@ -79,12 +90,14 @@ def _colours(background: Rgb) -> CellColours:
 
 
 def _blended(colours: Sequence[str], share: float) -> Rgb:
-    """Return the colour at a share of the way through evenly spaced colours, as a colour map of
-    Matplotlib gives it. Tables need no other part of Matplotlib, which is slow to import.
+    """Return a colour from a colour scale, interpolated as in a colour map of Matplotlib.
+
+    This function replaces Matplotlib for tables, because Matplotlib is slow to import.
 
     Args:
-        colours: The colours, as #rrggbb.
-        share: In [0, 1]; values outside give the first or last colour, NaN gives black.
+        colours: Evenly spaced colours of the scale, as #rrggbb.
+        share: Position on the scale in [0, 1]. A value below 0 gives the first colour, a value
+            above 1 the last colour, and NaN gives black.
     """
     if math.isnan(share):
         return _TEXTS["black"]

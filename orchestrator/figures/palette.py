@@ -1,6 +1,7 @@
 """Define the colours of figures and pages, each in a light and a dark version.
 
-Figures are drawn with the light colours; an HTML page replaces these with the colours of its theme.
+Figures are drawn with the light colours. An HTML page with a dark theme replaces the light colours
+with the dark colours.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ PAGE = {
     "good": Colour("#00724f", "#3ecf9e"),
     "bad": Colour("#b34700", "#ff9a57"),
 }
-# After Okabe and Ito: distinguishable with every kind of colour blindness; darkened on white,
-# lightened on black.
+# Colours of lines and bars, based on the palette of Okabe and Ito, which readers with any kind of
+# colour blindness can distinguish. The light versions are darker than the palette, for contrast
+# with white; the dark versions are lighter, for contrast with black.
 SERIES = {
     "series-1": Colour("#0072b2", "#5cb8f0"),
     "series-2": Colour("#d55e00", "#ff9147"),

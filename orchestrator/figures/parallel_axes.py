@@ -1,6 +1,5 @@
-"""Compute the axes of a sweep's parallel coordinates, and the position of each trial on each axis.
-
-`parallel_coordinates` draws them.
+"""Compute the axes of a parallel-coordinates plot of a sweep, and the height of each trial on each
+axis. The module `parallel_coordinates` draws the plot.
 """
 
 import math
@@ -15,20 +14,19 @@ from matplotlib.ticker import MaxNLocator
 from orchestrator.figures.texts import as_text, is_number, rounded, short_names, shortened
 
 _LOG_SPAN = 10**1.5
-_LEAST_LOG = 1e-300  # smaller values get no logarithmic axis: their next decade rounds to 0
+_LEAST_LOG = 1e-300  # smaller values get a linear axis, because a log tick below them would be 0
 _MAX_AXES, _MAX_TICKS, _MAX_VALUE_TICKS = 12, 9, 6
 
 
 @dataclass(frozen=True, slots=True)
 class ParallelAxis:
-    """Vertical axis of a parameter or an objective.
+    """Vertical axis of one parameter or one objective.
 
     Attributes:
-        name: Name above the axis.
-        values: Value of each trial, by the trial's position in the sweep; trials without a value
-            are missing.
-        heights: Height of each trial on the axis, from 0 to 1, by the trial's position in the
-            sweep.
+        name: Name shown above the axis.
+        values: Value of each trial. The key is the trial's position in the list of trials; trials
+            without a value are missing.
+        heights: Height of each trial on the axis, from 0 to 1, with the same keys as `values`.
         ticks: Height and text of each tick.
     """
 
@@ -39,13 +37,15 @@ class ParallelAxis:
 
 
 def parameter_axes(parameters_per_trial: Sequence[Mapping[str, Any]]) -> list[ParallelAxis]:
-    """Return one axis per parameter that varies, or per parameter if none does.
+    """Return one axis for each parameter that varies between trials. If no parameter varies, return
+    an axis for every parameter.
 
-    A list of up to three numbers gets an axis per element while there is room (12 axes); longer
-    lists and tables are shown by their mean.
+    A parameter that is a list of up to three numbers gets one axis per element. If there would be
+    more than 12 axes, such a list gets a single axis with the mean of its numbers. Longer lists,
+    and tables of numbers, are always shown by their mean.
 
     Args:
-        parameters_per_trial: Dotted path → JSON value of each trial.
+        parameters_per_trial: For each trial, the JSON value of each parameter by dotted path.
     """
     columns = _columns(parameters_per_trial, short_lists_apart=True)
     if len(columns) > _MAX_AXES:
@@ -55,12 +55,15 @@ def parameter_axes(parameters_per_trial: Sequence[Mapping[str, Any]]) -> list[Pa
 
 
 def value_axis(name: str, values: Mapping[int, Any]) -> ParallelAxis:
-    """Return the axis for some values. It is logarithmic if numbers span more than 1.5 decades;
-    values that are not numbers get one tick per category.
+    """Return the axis that shows one value per trial.
+
+    Numbers get a linear axis, or a logarithmic axis if they span more than 1.5 decades. If any
+    value is not a number, the axis has one height per distinct value.
 
     Args:
-        name: Name above the axis.
-        values: Value of each trial, by the trial's position in the sweep; None means no value.
+        name: Name shown above the axis.
+        values: Value of each trial, by the trial's position in the list of trials; None means no
+            value.
     """
     given = {place: value for place, value in values.items() if value is not None}
     if given and all(map(is_number, given.values())):
@@ -130,7 +133,8 @@ def _on_numbers(values: Mapping[int, float]) -> tuple[dict[int, float], list[tup
         )
 
     marked = sorted(set(values.values()))
-    # A few hand-picked values are their own ticks, unless their labels would overlap.
+    # If trials have only a few distinct values, each value gets a tick, unless labels would
+    # overlap.
     if len(marked) > _MAX_VALUE_TICKS or np.diff([height(value) for value in marked]).min() < 0.06:
         candidates = _decades(low, high) if logarithmic else _round_steps(values.values())
         marked = [tick for tick in candidates if -1e-9 <= height(tick) <= 1 + 1e-9]
@@ -157,7 +161,8 @@ def _decades(low: float, high: float) -> list[float]:
 
 
 def _tick_texts(ticks: Sequence[float]) -> list[tuple[float, str]]:
-    # Use the fewest digits that keep the ticks distinct and do not move them visibly.
+    # Round the tick labels to the fewest digits at which no label visibly differs from the position
+    # of its tick.
     tolerance = 0.005 * min(np.diff(ticks), default=math.inf)
     digits = next(
         (

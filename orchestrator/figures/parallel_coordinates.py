@@ -1,4 +1,6 @@
-"""Draw a sweep as parallel coordinates: a line per trial, from its parameters to its objective."""
+"""Draw a sweep as parallel coordinates: one line per trial, which crosses an axis for each
+parameter and ends at the axis of the objective.
+"""
 
 import statistics
 from collections.abc import Sequence
@@ -27,7 +29,8 @@ from orchestrator.figures.trials import (
     unfinished,
 )
 
-# Viridis from light (worst) to dark (best), without its yellow end, which is invisible on white.
+# The colour map viridis from light (worst trial) to dark (best trial). The yellow end of viridis is
+# omitted, because yellow is hardly visible on white.
 _COLOURS = LinearSegmentedColormap.from_list(
     "objective", mpl.colormaps["viridis"](np.linspace(0.88, 0.0, 256))
 )
@@ -37,26 +40,26 @@ _ON_DARK = LinearSegmentedColormap.from_list(
 _UNFINISHED = "#bcc3cb"
 _SAME = 1e-12  # objectives closer than this count as equal
 _HALO = [Stroke(linewidth=4.5, foreground="white"), Normal()]
-# Two heights below the axes, which span 0 to 1: the height of lines without a value, and the height
-# of the texts with the best trial's values.
+# Two heights below the axes, which span the heights 0 to 1. At the first height, a line passes an
+# axis for which its trial has no value; at the second are the texts with the best trial's values.
 _UNSET_HEIGHT, _BEST_HEIGHT = -0.08, -0.17
 
 
 def parallel_coordinates_figure(
     trials: Sequence[TrialRow], metric: str, mode: str, max_width_inches: float = 13.5
 ) -> Figure:
-    """Draw every trial as a line over its parameters to its objective.
+    """Draw a parallel-coordinates plot of a sweep, with one line per trial.
 
-    The best trial is on top, unfinished trials are grey.
-
-    A parameter with the same value in all trials is omitted. A line passes below the axis of a
-    parameter that its trial lacks.
+    The line of the best trial is on top, and the lines of unfinished trials are grey. A parameter
+    with the same value in all trials has no axis. If a trial lacks a parameter, its line passes
+    below the axis of that parameter.
 
     Args:
         trials: Trials in any order.
         metric: Name of the objective.
-        mode: "max" or "min": which objective is better.
-        max_width_inches: Largest width; many axes are drawn closer together.
+        mode: Whether higher ("max") or lower ("min") objectives are better.
+        max_width_inches: Maximum width of the figure; if there are many axes, the space between
+            axes shrinks.
     """
     if not trials:
         return message_figure(count_text(trials))
@@ -69,11 +72,12 @@ def parallel_coordinates_figure(
 
 
 def sweep_axes(ordered: Sequence[TrialRow], metrics: Sequence[str]) -> list[ParallelAxis]:
-    """Return the axes of a sweep: one per parameter that varies, one per objective at the end.
+    """Return the axes of a sweep's parallel-coordinates plot: one axis per parameter that varies,
+    then one axis per objective.
 
     Args:
-        ordered: Trials, the finished ones first.
-        metrics: The objectives.
+        ordered: The trials, finished trials first.
+        metrics: Names of the objectives.
     """
     finished = list(filter(is_finished, ordered))
     objectives = []
@@ -90,13 +94,13 @@ def sweep_axes(ordered: Sequence[TrialRow], metrics: Sequence[str]) -> list[Para
 def objective_colours(
     objectives: Sequence[float], mode: str, *, on_dark: bool = False
 ) -> list[str]:
-    """Return the colour of each trial as #rrggbb, with the best trials contrasting most with the
-    page.
+    """Return the line colour of each finished trial, as #rrggbb. The better a trial, the higher the
+    contrast of its colour with the background of the page.
 
     Args:
-        objectives: Objectives of the finished trials.
-        mode: "max" or "min": which objective is better.
-        on_dark: Whether the page is dark.
+        objectives: Objectives of the finished trials, in any order.
+        mode: Whether higher ("max") or lower ("min") objectives are better.
+        on_dark: Whether the background of the page is dark.
     """
     if not objectives:
         return []
@@ -107,16 +111,16 @@ def objective_colours(
 
 
 def _draw(figure: Figure, columns: Sequence[ParallelAxis], num_trials: int, mode: str) -> None:
-    """Draw one line per trial into a figure.
+    """Draw the axes, and one line per trial, into a figure.
 
     Lines of unfinished trials are thin and grey; the best trial's line is thick and on top.
 
     Args:
         figure: An empty figure.
-        columns: Axes from left to right; the last is the objective. Trial 0 is the best, and trials
-            with an objective come first.
+        columns: Axes from left to right; the last axis is the objective. The axes number the trials
+            by rank: trial 0 is the best, and finished trials come before unfinished trials.
         num_trials: Number of trials.
-        mode: "max" or "min": which objective is better.
+        mode: Whether higher ("max") or lower ("min") objectives are better.
     """
     axes = figure.subplots()
     lines = [
@@ -163,17 +167,17 @@ def _draw(figure: Figure, columns: Sequence[ParallelAxis], num_trials: int, mode
 
 
 def colour_scale(objectives: Sequence[float], mode: str) -> ScalarMappable:
-    """Return a scale that is dark for the best objective and light for the worst.
+    """Return the colour scale of objectives: dark for the best objective, light for the worst.
 
-    Trials far worse than the rest share the lightest colour.
+    Objectives that are far worse than the median share the lightest colour.
 
     Args:
         objectives: Objectives of the finished trials, the best first.
-        mode: "max" or "min": which objective is better.
+        mode: Whether higher ("max") or lower ("min") objectives are better.
     """
     best, worst, median = objectives[0], objectives[-1], statistics.median(objectives)
-    # One bad trial must not make all others look alike, so the scale ends at four times the
-    # distance of the median from the best.
+    # The scale spans at most four times the distance between the best and the median objective.
+    # Otherwise a single bad trial could give all other trials nearly the same colour.
     spans = [span for span in (4.0 * abs(median - best), abs(worst - best)) if span > _SAME]
     span = min(spans, default=1.0)
     if mode == "max":
@@ -195,7 +199,7 @@ def _draw_finished(
     axes: Axes, lines: Sequence[Sequence[tuple[float, float]]], colours: NDArray[np.float64]
 ) -> None:
     opacity = min(0.9, max(0.4, 40 / len(lines)))
-    # Later lines of a collection are drawn on top, so the lines of better trials come last.
+    # A `LineCollection` draws later lines on top, so the lines are added from worst to best.
     axes.add_collection(
         LineCollection(
             lines[:0:-1],
@@ -220,7 +224,7 @@ def _draw_finished(
 
 def _draw_scale(figure: Figure, axes: Axes, scale: ScalarMappable, worst: float) -> None:
     low, high = np.array(scale.get_clim(), dtype=np.float64)
-    # An arrow marks the end beyond which trials lie.
+    # An arrow at the end of the colour bar says that some trials are worse than the scale shows.
     extend: Literal["min", "max", "neither"] = (
         "min" if worst < low else "max" if worst > high else "neither"
     )

@@ -19,15 +19,16 @@ _MOST_LABELS = 15
 def pareto_front_figure(
     trials: Sequence[TrialRow], objectives: Mapping[str, str], chosen: int | None = None
 ) -> Figure:
-    """Plot the first objective of every finished trial against up to three of the others.
+    """Plot the first objective of every finished trial against each further objective, in one panel
+    per further objective (at most three).
 
-    Trials of the front are coloured and numbered; the trial that the rule chose is highlighted.
-    With two objectives, a line joins the front.
+    Trials on the Pareto front are coloured and numbered, and a star marks the chosen trial. If
+    there are two objectives, a line connects the trials on the front.
 
     Args:
         trials: Trials in any order.
-        objectives: "max" or "min", by metric.
-        chosen: Number of the trial that the rule chose; None for none.
+        objectives: For each metric, whether higher ("max") or lower ("min") values are better.
+        chosen: Number of the trial that the sweep chose from the front; None if it chose no trial.
     """
     finished = [trial for trial in filter(is_finished, trials) if trial.values]
     if not finished:

@@ -1,7 +1,8 @@
-"""Draw a run: one accuracy matrix, or both matrices and their curves in one overview.
+"""Draw the results of a run: a single accuracy matrix, or an overview with the matrices and curves
+of teacher and student.
 
-Everything is placed in inches, because a layout engine would draw twice, and drawing is the slowest
-part of a run's output.
+All plots have fixed positions in inches. A layout engine would draw each figure twice, and drawing
+is the slowest part of writing a run's output.
 """
 
 import math
@@ -28,8 +29,8 @@ ROLE_STYLES = {
 }
 _CELL_INCHES = 0.62
 _OVERVIEW_SIDE_INCHES = 4.1
-# Inches around a matrix: for the title above, the axis labels on the left and below, and the scale
-# on the right.
+# Margins around a matrix in inches. They hold the title above the matrix, the axis labels on the
+# left and below, and the colour bar on the right.
 _TOP, _LEFT, _RIGHT, _BOTTOM, _BOTTOM_WITH_NAMES = 0.5, 0.78, 1.0, 0.7, 1.35
 _GAP = 1.1  # inches between the left and right halves of the overview
 _BAR_WIDTH = 0.36
@@ -41,10 +42,11 @@ def accuracy_matrix_figure(
     """Draw one accuracy matrix as a heat map.
 
     Args:
-        matrix: Row i = accuracies (fractions) on tasks 0 … i after learning task i; either
-            lower-triangular rows, or full rows with None or NaN above the diagonal.
+        matrix: Row i has the accuracies (fractions) on tasks 0 … i after learning task i. A row may
+            end at the diagonal, or continue with None or NaN above the diagonal.
         title: Title of the figure.
-        class_names_per_task: Class names to write under each task's number; empty for none.
+        class_names_per_task: Class names to write under each task's number; empty to write no
+            names.
     """
     values = _square(matrix)
     side = max(2.6, _CELL_INCHES * len(values))
@@ -59,12 +61,13 @@ def accuracy_matrix_figure(
 
 
 def run_overview_figure(teacher_matrix: Matrix, student_matrix: Matrix, title: str) -> Figure:
-    """Draw an overview of a run: both heat maps, accuracy after each task, forgetting of each task.
+    """Draw an overview of a run: the accuracy matrices of teacher and student as heat maps, the
+    mean accuracy after each task, and the forgetting of each task.
 
     Args:
-        teacher_matrix: The teacher's accuracies, as in `accuracy_matrix_figure`.
-        student_matrix: The student's accuracies, as in `accuracy_matrix_figure`.
-        title: Title, which identifies the run.
+        teacher_matrix: The teacher's accuracies, in the form that `accuracy_matrix_figure` takes.
+        student_matrix: The student's accuracies, in the same form.
+        title: Title of the figure, which identifies the run.
     """
     matrices = {"Teacher": _square(teacher_matrix), "Student": _square(student_matrix)}
     size, curve_height, between = _OVERVIEW_SIDE_INCHES, 2.4, 1.05
@@ -92,7 +95,7 @@ def _new_figure(width_inches: float, height_inches: float) -> Figure:
 
 
 def _placed(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
-    """Add an empty plot at a position in inches."""
+    """Add an empty plot to a figure; position and size are in inches."""
     figure_width, figure_height = figure.get_size_inches()
     return figure.add_axes(
         (left / figure_width, bottom / figure_height, width / figure_width, height / figure_height)
@@ -100,7 +103,7 @@ def _placed(figure: Figure, left: float, bottom: float, width: float, height: fl
 
 
 def _scale_beside(figure: Figure, left: float, bottom: float, side: float) -> Axes:
-    """Add the plot of a colour bar to the right of a square."""
+    """Add an empty plot for the colour bar of a square matrix, to the right of the matrix."""
     return _placed(figure, left + 0.12, bottom + 0.07 * side, 0.14, 0.86 * side)
 
 
@@ -122,8 +125,8 @@ def _draw_curve(axes: Axes, role: str, values: NDArray[np.float64], side: float)
     colour, marker = ROLE_STYLES[role]
     steps = np.arange(1, len(values) + 1)
     axes.plot(steps, values, color=colour, marker=marker, markersize=6, linewidth=2, label=role)
-    # The teacher's last value is written above its point, the student's below, because they may be
-    # close.
+    # The teacher's last value is written above its point and the student's below, so that the two
+    # texts do not overlap if the values are close.
     place, offset = (steps[-1], values[-1]), (9, -14 * side)
     axes.annotate(
         f"{100 * values[-1]:.1f} %",
@@ -169,6 +172,6 @@ def _finish(axes: Axes, title: str, x_label: str) -> None:
     axes.grid(axis="y", color=GRID)
     axes.set_axisbelow(True)
     axes.margins(x=0.12, y=0.2)
-    # Put the legend into the margin above: Matplotlib's search for the best place takes seconds on
-    # a busy machine.
+    # Put the legend at a fixed place, in the margin above the data: Matplotlib's search for the
+    # best place takes seconds on a busy machine.
     axes.legend(loc="upper right", ncols=2, frameon=False, labelcolor=INK)

@@ -1,4 +1,4 @@
-"""Draw some images of every class, as the models see them."""
+"""Draw a sample sheet of a data set: some images of every class, as the models see the images."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ SheetRows: TypeAlias = dict[str, list[npt.NDArray[np.uint8]]]
 
 
 def check_sheet(path: Path) -> None:
-    """Reject an invalid file name of a sheet before any image is read.
+    """Reject the file name of a sample sheet if the suffix is not a picture format. Callers check
+    the name before they read any image.
 
     Raises:
         UserInputError: The suffix is not a picture format.
@@ -41,12 +42,14 @@ def check_sheet(path: Path) -> None:
 def write_sample_sheet(
     rows: Mapping[str, list[npt.NDArray[np.uint8]]], title: str, path: Path
 ) -> None:
-    """Draw one row per class, with its name on the left; more than 40 classes are sampled evenly.
+    """Write a sample sheet: one row of images per class, with the class's name on the left. If
+    there are more than 40 classes, the sheet shows 40 evenly spaced classes.
 
     Args:
         rows: Images (channels, height, width) by class.
         title: Title of the sheet.
-        path: The picture file; its suffix, which `check_sheet` accepts, determines the format.
+        path: The picture file to write. The suffix determines the format, and must be one that
+            `check_sheet` accepts.
 
     Raises:
         DataError: There are no images.

@@ -1,4 +1,4 @@
-"""Write a figure to a file."""
+"""Write a figure to a picture file."""
 
 import io
 from pathlib import Path
@@ -11,16 +11,19 @@ from orchestrator.whole_files import write_whole
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure in the format of the path's suffix (PNG if it has none); create the folder.
+    """Write a figure to a picture file, and create the folder if it is missing.
 
-    Characters that no font has are written as code points.
+    The suffix of the path determines the format; a path without a suffix gives PNG. Characters that
+    no font has are written as code points.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, drawn(figure, path.suffix[1:] or "png"))
 
 
 def drawn(figure: Figure, file_format: str = "png") -> bytes:
-    """Return a figure as the content of a file; characters that no font has become code points."""
+    """Return the content of a picture file that shows a figure. Characters that no font has become
+    code points.
+    """
     content = io.BytesIO()
     spell_out(with_literal_texts(figure))
     with without_glyph_warnings():
@@ -29,10 +32,10 @@ def drawn(figure: Figure, file_format: str = "png") -> bytes:
 
 
 def with_literal_texts(figure: Figure) -> Figure:
-    """Make the texts of a figure literal, and return it: `$` does not start a formula, and
-    characters get a font if one is installed.
+    """Make a figure show its texts literally, and return the figure: `$` starts no formula, and
+    characters that the default font lacks get another installed font.
 
-    Users choose the names of classes, runs and parameters, so the names may hold anything.
+    Users choose the names of classes, runs and parameters, so the texts may hold any character.
     """
     texts = figure.findobj(Text)
     for text in texts:

@@ -1,4 +1,6 @@
-"""Draw the training images whose labels teacher and student doubt most."""
+"""Draw the training images with the most suspicious labels: labels to which teacher and student
+assign a low probability.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +25,14 @@ _MAX_NAME = 18
 
 @dataclass(frozen=True)
 class ShownLabel:
-    """Image with its label and the answers of the models.
+    """Training image with its given label and the predictions of teacher and student.
 
     Attributes:
-        image: uint8 (channels, height, width).
+        image: The image as uint8 (channels, height, width).
         label: The given label.
-        teacher_says: The label that the teacher gives.
-        student_says: The label that the student gives.
-        doubt: Doubt of the label, in [0, 1].
+        teacher_says: The label that the teacher predicts.
+        student_says: The label that the student predicts.
+        doubt: 1 minus the mean probability that teacher and student assign to the given label.
     """
 
     image: npt.NDArray[np.uint8]
@@ -41,11 +43,12 @@ class ShownLabel:
 
 
 def suspicious_labels_figure(labels: Sequence[ShownLabel], num_listed: int) -> Figure:
-    """Draw at most 40 images in rows of eight, each above its label and the models' answers.
+    """Draw at most 40 images with suspicious labels, in rows of eight. Below each image are its
+    given label and the labels that the models predict.
 
     Args:
-        labels: At least one label, the most doubted first.
-        num_listed: Total number of listed labels.
+        labels: At least one suspicious label, the most doubted label first.
+        num_listed: Number of all suspicious labels that the run lists, named in the title.
     """
     shown = labels[:MOST_SHOWN]
     columns = min(_COLUMNS, len(shown))
@@ -72,7 +75,14 @@ def suspicious_labels_figure(labels: Sequence[ShownLabel], num_listed: int) -> F
 
 
 def _draw(figure: Figure, label: ShownLabel, left: float, top: float) -> None:
-    """Draw one image with its texts; `left` and `top` are in inches from the lower left corner."""
+    """Draw one image and the texts below it.
+
+    Args:
+        figure: The figure to draw into.
+        label: The image with its labels.
+        left: Distance of the image's column from the left border of the figure, in inches.
+        top: Distance of the image's upper border from the bottom of the figure, in inches.
+    """
     width, height = figure.get_size_inches()
     margin = (_WIDTH_INCHES - _SIDE_INCHES) / 2
     axes = figure.add_axes(

@@ -1,4 +1,6 @@
-"""Convert a figure to SVG for an HTML page, with real text and in the page's colours."""
+"""Convert a figure to SVG for an HTML page. Its texts remain text, and its colours follow the
+page's theme.
+"""
 
 from __future__ import annotations
 
@@ -13,32 +15,34 @@ from orchestrator.figures.fonts import without_glyph_warnings
 from orchestrator.figures.palette import VARIABLES
 from orchestrator.figures.saving import with_literal_texts
 
-# Parts of Matplotlib's SVG to remove: metadata, a style that would apply to the whole page, and
-# group names that clash with those of other figures.
+# Parts to remove from Matplotlib's SVG: the metadata, a style sheet that would apply to the whole
+# page, and ids of groups, which every figure on the page would repeat.
 _NOT_FOR_A_PAGE = re.compile(
     r"<metadata>.*?</metadata>|<defs>\s*<style.*?</style>\s*</defs>|(?<=<g) id=\"[^\"]*\"",
     re.DOTALL,
 )
 _FONT = re.compile(r"'DejaVu Sans'[^;\"]*")
 _PATH = re.compile(r"(?<= d=\")[^\"]*")
-_LONG_FRACTION = re.compile(r"(\.\d)\d+")  # less than a tenth of a point is invisible
+_LONG_FRACTION = re.compile(r"(\.\d)\d+")  # more than one decimal of a point would be invisible
 _SPACE = re.compile(r"\s*\n\s*")
 _LEAST_SCALE = 0.67
 _HEX = re.compile(r"#[0-9a-f]{6}\b")
 
 
 def inline_svg(figure: Figure, title: str, *, is_finished: bool = False) -> Markup:
-    """Return the figure as SVG for embedding in a page.
+    """Return a figure as SVG to embed in an HTML page.
 
     Args:
-        figure: Drawn with the light colours of `palette`, which the page replaces with its own;
-            other colours are kept.
+        figure: The figure. Colours from the light version of `palette` are replaced with the
+            colours of the page's theme; other colours are kept.
         title: Text alternative of the figure, unique on its page.
-        is_finished: Whether the figure keeps its colours (the page inverts it as a whole, see
-            `.turned`) and shrinks by at most a third.
+        is_finished: Whether to keep all colours, and let the page shrink the figure by at most a
+            third. For a dark theme, the page then inverts the figure as a whole (CSS class
+            `turned`).
     """
     text = io.StringIO()
-    # The salt makes names of clip paths and markers differ from those of other figures on the page.
+    # Matplotlib derives the ids of clip paths and markers from the salt. The title as salt makes
+    # the ids differ from those of all other figures on the page.
     with (
         mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": title}),
         without_glyph_warnings(),

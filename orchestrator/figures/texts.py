@@ -9,12 +9,16 @@ _LINE_LETTERS, _TEXT_LETTERS = 13, 26
 
 
 def short_names(paths: Sequence[str]) -> dict[str, str]:
-    """Return, for each path, the fewest trailing parts that distinguish it from the other paths."""
+    """Return a short name for each dotted path: the fewest parts at its end that distinguish the
+    path from all other paths.
+    """
     return {path: _short_name(path, paths) for path in paths}
 
 
 def wrapped(text: str) -> str:
-    """Return the text in lines of about 13 letters, broken after word separators."""
+    """Return a text in lines of about 13 letters; lines break after spaces, dots, slashes and
+    underscores.
+    """
     lines = [""]
     for word in re.findall(r"[^._/ ]*[._/ ]|[^._/ ]+", text):
         if lines[-1] and len(lines[-1]) + len(word) > _LINE_LETTERS:
@@ -29,12 +33,14 @@ def is_number(value: object) -> bool:
 
 
 def as_text(value: object) -> str:
-    """Return a string unchanged, anything else as JSON."""
+    """Return a string unchanged, and any other value as JSON."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def shortened(value: object) -> str:
-    """Return a value that fits a tick label: three digits, or three short lines."""
+    """Return a value as text for a tick label: a number with three significant digits, any other
+    value clipped to 26 letters and wrapped.
+    """
     text = as_text(value)
     return (
         rounded(float(text), 3)
@@ -44,8 +50,8 @@ def shortened(value: object) -> str:
 
 
 def rounded(value: float, digits: int) -> str:
-    """Return a number with the given number of digits, without an exponent if that is more
-    readable.
+    """Return a number as text, rounded to `digits` significant digits. Only very small and very
+    large numbers have an exponent.
     """
     return f"{float(f'{value:.{digits}g}'):.12g}".replace("e-0", "e-")
 
@@ -54,7 +60,8 @@ def _short_name(path: str, paths: Sequence[str]) -> str:
     parts = path.split(".")
     for length in range(1, len(parts)):
         alike = sum(other.split(".")[-length:] == parts[-length:] for other in paths)
-        # "kind", or an index of a list, is meaningless without the part before it.
+        # A name must not begin with `kind` or with a list index: both are meaningless without the
+        # part before them.
         if alike == 1 and parts[-length] != "kind" and not parts[-length].isdigit():
             return ".".join(parts[-length:])
     return path

@@ -1,4 +1,4 @@
-"""Draw charts over dates: values over time, and amounts per date."""
+"""Draw charts of a history for an HTML page: lines over dates, and bars for successive counts."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ class DatedLine:
     """Line of a timeline.
 
     Attributes:
-        label: Name in the legend.
+        label: Name of the line in the legend.
         points: (moment, value) pairs in chronological order.
-        is_step: Whether each value lasts until the next point; otherwise only points are drawn.
+        is_step: Whether each value lasts until the next point, drawn as steps. If False, the points
+            are drawn without a line.
     """
 
     label: str
@@ -44,9 +45,10 @@ def timeline(
 
     Args:
         title: Title of the chart, unique on its page.
-        lines: Lines, whose position determines colour and marker; lines without points are omitted.
+        lines: The lines. The position of a line in this sequence determines its colour and marker;
+            lines without points are omitted.
         until: Moment until which the last value of a step line lasts.
-        is_share: Whether the values are fractions, shown in percent; otherwise they are counts.
+        is_share: Whether the values are fractions, shown in percent. If False, they are counts.
     """
     shown = [(place, line) for place, line in enumerate(lines) if line.points]
     if not shown:
@@ -55,7 +57,7 @@ def timeline(
     for place, line in shown:
         points = [*line.points, (until, line.points[-1][1])] if line.is_step else line.points
         style = line_style(place) | ({} if line.is_step else {"linestyle": "", "markersize": 7})
-        marked = range(len(line.points))  # no marker at the added point for the present
+        marked = range(len(line.points))  # the point that was added at `until` gets no marker
         axes.plot(
             [moment.timestamp() for moment, _ in points],
             [value for _, value in points],
@@ -74,8 +76,8 @@ def bar_chart(title: str, bars: Sequence[tuple[str, float]], x_label: str) -> Ch
 
     Args:
         title: Title of the chart, unique on its page.
-        bars: (name, count) pairs, one per bar, in the order of the bars.
-        x_label: Label of the axis, which explains the names.
+        bars: (name, count) pairs, in the order in which the bars are drawn.
+        x_label: Label of the x axis; says what the names of the bars are.
     """
     shown = bars[-_MOST_BARS:]
     if not shown:
@@ -95,7 +97,7 @@ def bar_chart(title: str, bars: Sequence[tuple[str, float]], x_label: str) -> Ch
 
 
 def _scale_dates(axes: Axes, begin: datetime, end: datetime) -> None:
-    """Scale and label the axis, whose values are seconds since 1970."""
+    """Set the range and the tick labels of the x axis, whose values are seconds since 1970."""
     end = max(end, begin + _LEAST_SPAN)
     span = (end - begin).total_seconds()
     axes.set_xlim(begin.timestamp() - 0.03 * span, end.timestamp() + 0.06 * span)
@@ -106,7 +108,9 @@ def _scale_dates(axes: Axes, begin: datetime, end: datetime) -> None:
 
 
 def date_ticks(begin: datetime, end: datetime) -> list[tuple[datetime, str]]:
-    """Return at most seven round moments (UTC) between two moments, each with its label."""
+    """Return the ticks of a time axis: at most seven evenly spaced moments in UTC, such as the full
+    hours, each with its label.
+    """
     step = next((it for it in _STEPS if (end - begin) / it <= _MOST_TICKS), _STEPS[-1])
     seconds = step.total_seconds()
     first = -(-begin.timestamp() // seconds) * seconds

@@ -1,6 +1,6 @@
 """Represent and order the trials of a sweep for figures and tables.
 
-Only finished trials have comparable objectives: the reports of a stopped trial cover fewer tasks.
+Only finished trials have comparable objectives, because a stopped trial has learned fewer tasks.
 """
 
 from __future__ import annotations
@@ -18,19 +18,21 @@ TRIALS_PER_PARAMETER = 20
 
 @dataclass(frozen=True, slots=True)
 class TrialRow:
-    """A trial as figures and tables show it.
+    """Trial of a sweep, as figures and tables show it.
 
     Attributes:
         trial: Number of the trial.
         status: "finished", "stopped" or "failed".
-        value: The objective; None if the trial has none.
-        parameters: Dotted path → JSON value; a conditional parameter is missing if it does not
-            apply.
-        curve: Objective after each task.
+        value: The trial's value of the objective; None if there is no value. If the sweep has
+            several objectives, this is the first objective.
+        parameters: JSON value of each parameter, by dotted path. A conditional parameter is missing
+            if its condition is not met.
+        curve: The objective after each task.
         teacher_curve: The teacher's test accuracy (fraction) after each task.
         student_curve: The student's test accuracy (fraction) after each task.
-        values: Values of several objectives, by metric; empty for a single objective.
-        in_front: Whether the trial lies on the Pareto front of several objectives.
+        values: Value of each objective by metric, if the sweep has several objectives; otherwise
+            empty.
+        in_front: Whether the trial lies on the Pareto front of a sweep with several objectives.
     """
 
     trial: int
@@ -46,10 +48,11 @@ class TrialRow:
 
 @dataclass(frozen=True, slots=True)
 class Importance:
-    """Importance of a parameter.
+    """Importance of one parameter of a sweep.
 
     Attributes:
-        share: Share of the objective's variation, as a fraction.
+        share: How much the parameter decides whether a trial is among the best, relative to all
+            parameters: the shares of all parameters sum to 1.
         low: Lower end of the 90 % interval of the share.
         high: Upper end of the 90 % interval of the share.
     """
@@ -60,11 +63,12 @@ class Importance:
 
 
 def best_first(trials: Sequence[TrialRow], mode: str) -> list[TrialRow]:
-    """Return the finished trials, the best first and ties in order of number.
+    """Return the finished trials, the best first; trials with equal objectives are ordered by their
+    number.
 
     Args:
         trials: Trials in any order.
-        mode: "max" or "min": which objective is better.
+        mode: Whether higher ("max") or lower ("min") objectives are better.
     """
     return sorted(
         filter(is_finished, trials),
@@ -81,33 +85,36 @@ def unfinished(trials: Sequence[TrialRow]) -> list[TrialRow]:
 
 
 def in_order(trials: Sequence[TrialRow], mode: str) -> list[TrialRow]:
-    """Return all trials: the finished trials, the best first, then the unfinished ones. With
-    several objectives, the Pareto front comes first.
+    """Return all trials in order of rank: finished trials, the best first, and then unfinished
+    trials. In a sweep with several objectives, the trials on the Pareto front come first.
 
     Args:
         trials: Trials in any order.
-        mode: "max" or "min": which objective is better.
+        mode: Whether higher ("max") or lower ("min") objectives are better.
     """
     ranked = sorted(best_first(trials, mode), key=lambda trial: not trial.in_front)
     return [*ranked, *unfinished(trials)]
 
 
 def is_finished(trial: TrialRow) -> bool:
-    """Return whether a trial has a comparable objective."""
+    """Return whether a trial has finished with an objective that can be compared with those of
+    other trials.
+    """
     return trial.status == "finished" and is_number(trial.value)
 
 
 def num_finished(trials: Sequence[TrialRow]) -> int:
-    """Return the number of trials with a comparable objective."""
+    """Return the number of trials that have finished with an objective."""
     return sum(map(is_finished, trials))
 
 
 def importance_caveat(num_trials: int, num_parameters: int) -> str:
-    """Return a warning if there are fewer than 20 trials per parameter, otherwise an empty text.
+    """Return a warning that parameter importances are rough if the sweep has fewer than 20 finished
+    trials per parameter; otherwise an empty text.
 
     Args:
         num_trials: Number of finished trials.
-        num_parameters: Number of varied parameters.
+        num_parameters: Number of parameters that vary between trials.
     """
     if num_trials >= TRIALS_PER_PARAMETER * num_parameters:
         return ""
