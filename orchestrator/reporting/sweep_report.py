@@ -32,7 +32,7 @@ _SCRIPTS = ("page", "selection", "parallel", "curves", "front", "importances", "
 
 @dataclass(frozen=True, slots=True)
 class Sharing:
-    """How much the trials of a sweep saved by reusing stored stages.
+    """Savings of a sweep whose trials reuse stored stages.
 
     Attributes:
         computed: Number of stages that trials computed.

@@ -1,4 +1,9 @@
-"""Show a backtest: progress with the remaining time, one line per tick, tables at the end."""
+"""Show a backtest of a retraining: progress with the remaining time, one line per tick, and tables
+at the end.
+
+A backtest replays past arrivals of labelled images. Each tick of a replay processes one arrival:
+teacher and student learn from its images, and the promotion gate judges the trained models.
+"""
 
 from __future__ import annotations
 
@@ -33,19 +38,19 @@ _MOST_CLASSES = 6
 
 
 def backtest_listener() -> TerminalBacktestListener:
-    """Return the listener of a backtest."""
+    """Return the listener that shows a backtest on standard output."""
     return TerminalBacktestListener(new_console(160), line_writer())
 
 
 class TerminalBacktestListener:
-    """Show one line per tick and, in a terminal, a progress bar."""
+    """Listener of a backtest: prints one line per tick and, in a terminal, shows a progress bar."""
 
     def __init__(self, console: Console, lines: LineWriter) -> None:
         """Create the listener without showing anything.
 
         Args:
-            console: Console that shows the bar and the tables.
-            lines: Writer of one line per tick if the output is not a terminal.
+            console: Console that shows the progress bar and the tables.
+            lines: Writer of the lines; while the progress bar is shown, the console prints them.
         """
         self._console = console
         self._lines = lines
@@ -54,11 +59,11 @@ class TerminalBacktestListener:
 
     @property
     def learning(self) -> RunListener:
-        """Return a listener of training that shows the current epoch next to the bar."""
+        """Return a run listener that shows the current stage and epoch next to the progress bar."""
         return _Learning(self)
 
     def backtest_started(self, num_arrivals: int, num_replays: int, num_finished: int) -> None:
-        """Print the numbers of arrivals and replays, and start the bar."""
+        """Print the numbers of arrivals and replays, and start the progress bar."""
         earlier = f", {num_finished} of them finished earlier" if num_finished else ""
         self._print(f"{num_arrivals} arrivals, {num_replays} replays{earlier}")
         if self._console.is_terminal and num_finished < num_replays:
@@ -70,14 +75,14 @@ class TerminalBacktestListener:
     def tick_started(
         self, planned: PlannedReplay, arrival: Arrival, progress: BacktestProgress
     ) -> None:
-        """Show the tick's name next to the bar."""
+        """Show the position and the arrival of the current tick next to the progress bar."""
         self._tick = f"{_place(planned, progress)} {arrival.name}{_left(progress)}"
         self.learns("")
         if self._bar:
             self._bar.update(TaskID(0), completed=progress.num_done)
 
     def learns(self, what: str) -> None:
-        """Show the stage and epoch in progress next to the bar."""
+        """Show a text, such as the current stage and epoch, next to the progress bar."""
         if self._bar:
             self._bar.update(TaskID(0), description=f"{self._tick}  {what}")
 
@@ -92,7 +97,7 @@ class TerminalBacktestListener:
         )
 
     def backtest_finished(self, content: Mapping[str, Any], output_dir: Path) -> None:
-        """Show the ticks, the summary and the paths of the files."""
+        """Print the tables of ticks, the summary, and the paths of the backtest's files."""
         self.close()
         if is_read_by_programs():
             for row in content["summary"]:
@@ -121,7 +126,7 @@ class TerminalBacktestListener:
 
 
 class _Learning(SilentRunListener):
-    """Forwards the names of stages and epochs to the backtest's listener."""
+    """Run listener that passes the current stage and epoch on to the listener of the backtest."""
 
     def __init__(self, listener: TerminalBacktestListener) -> None:
         self._listener = listener
@@ -137,9 +142,10 @@ class _Learning(SilentRunListener):
 
 
 def ticks_table(replay: Mapping[str, Any], content: Mapping[str, Any]) -> Table:
-    """Return a table with one row per tick: the arrival, the outcome and each condition.
+    """Return a table of one replay, with one row per tick: the arrival, the outcome, and the value
+    of each gate condition.
 
-    The conditions of teacher and student share a column.
+    A teacher's condition and the student's counterpart share a column.
     """
     columns = condition_columns([replay])
     table = Table(title=replay_name(replay, content), title_justify="left")
@@ -161,7 +167,9 @@ def ticks_table(replay: Mapping[str, Any], content: Mapping[str, Any]) -> Table:
 
 
 def summary_table(content: Mapping[str, Any]) -> Table:
-    """Return a table with one row for each gate setting and share of wrong labels."""
+    """Return a table of the gate's error rates, with one row for each pair of gate setting and
+    share of wrong labels.
+    """
     outcomes = outcomes_of(content)
     table = Table(
         title=f"Errors of the gate, with confidence intervals at {percent(content['confidence'])}",
@@ -186,7 +194,7 @@ def summary_table(content: Mapping[str, Any]) -> Table:
 
 
 def summary_line(row: Mapping[str, Any]) -> str:
-    """Return one row of the summary as a line of text."""
+    """Return one row of the backtest's summary as text; the row has the gate's error rates."""
     setting = f"{row['setting']}, " if row["setting"] else ""
     if row["misses"] is None:
         return f"{setting}no wrong labels: false alarms {rate_text(row['false_alarms'])}"

@@ -1,4 +1,6 @@
-"""Show jobs on Kubernetes."""
+"""Show the jobs and schedules that run this program on Kubernetes. A job executes a run, a sweep or
+one tick of a retraining; a schedule starts ticks.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +23,12 @@ _RESUMED = '{"spec": {"suspend": false}}'
 
 
 class TerminalJobListener:
-    """Print a job's states, its output and its page in MLflow.
+    """Listener of one job: prints the job's states, its output, and the address of its page in
+    MLflow.
 
     Args:
-        lines: The writer to print to.
-        tracking: Addresses of MLflow, to link the job's page.
+        lines: Writer of the printed lines.
+        tracking: Addresses of the MLflow server that has the job's page.
     """
 
     def __init__(self, lines: LineWriter, tracking: ClusterTrackingConfig) -> None:
@@ -35,8 +38,12 @@ class TerminalJobListener:
         self._last = ""
 
     def submitted(self, submission: Submission, before: JobState | None) -> None:
-        """Print which job was submitted, or the state of the same job if it was submitted
-        before.
+        """Print that a job was submitted. If the same job was submitted before, print the earlier
+        job's state.
+
+        Args:
+            submission: The submitted job.
+            before: State of the earlier job; None if the job was not submitted before.
         """
         name = submission.name
         if before is None:
@@ -58,8 +65,12 @@ class TerminalJobListener:
             )
 
     def scheduled(self, schedule: Manifest, replaced: str) -> None:
-        """Print when ticks start, whether the schedule is suspended, and which schedule it
-        replaces.
+        """Print when the ticks of a new schedule start, and whether the schedule is suspended.
+
+        Args:
+            schedule: The new schedule.
+            replaced: Kind of the earlier schedule that the new schedule replaces; empty if no
+                schedule is replaced.
         """
         name, spec = schedule["metadata"]["name"], schedule["spec"]
         if replaced:
@@ -76,7 +87,7 @@ class TerminalJobListener:
             )
 
     def state_changed(self, state: JobState) -> None:
-        """Print the state on one line, unless it reads the same as the previous one."""
+        """Print a job's state on one line, unless the line would repeat the previous line."""
         cluster = (
             f", RayCluster {state.ray_cluster}"
             if state.ray_cluster and state.phase == "Initializing"
@@ -88,7 +99,7 @@ class TerminalJobListener:
         self._last = line
 
     def said(self, line: str) -> None:
-        """Print one line of the job's output; of a JSON line only its message."""
+        """Print one line of the job's output; if the line is JSON, print only its message."""
         if page := re.search(rf"{re.escape(self._tracking.uri.rstrip('/'))}(/#/\S+)", line):
             self._page = page[1].rstrip('",')
         self._lines.write(_message(line))
@@ -98,7 +109,7 @@ class TerminalJobListener:
         self._lines.write(text, "warning")
 
     def finished(self, state: JobState) -> None:
-        """Print the reason of a failure, if any, and the job's page in MLflow."""
+        """Print the address of the job's page in MLflow and, if the job failed, the reason."""
         if state.exit_code and state.message:
             self._lines.write(state.message.strip().splitlines()[0], "error")
         base = (self._tracking.ui_url or self._tracking.uri).rstrip("/")
@@ -128,7 +139,7 @@ def jobs_table(jobs: Jobs) -> Table:
 
 
 def state_lines(found: JobState | Manifest) -> Iterator[str]:
-    """Yield the details of one job or schedule."""
+    """Yield lines with the details of one job or one schedule, such as state and times."""
     if not isinstance(found, JobState):
         spec = found["spec"]
         yield f"schedule {spec['schedule']} {spec.get('timeZone', '')}".rstrip()
@@ -151,7 +162,13 @@ def state_lines(found: JobState | Manifest) -> Iterator[str]:
 
 
 def cancelled_lines(found: Sequence[Manifest], ticks: Iterable[JobState]) -> Iterator[str]:
-    """Yield a line for each cancelled object, and for each tick that is still running."""
+    """Yield a line that says which job or schedule was cancelled, and a line for each tick of a
+    cancelled schedule that keeps running.
+
+    Args:
+        found: The Kubernetes objects of the cancelled job or schedule.
+        ticks: The ticks that keep running.
+    """
     first = found[0]
     name = first["metadata"]["name"]
     if first["kind"] == "RayJob":

@@ -1,4 +1,6 @@
-"""Show the points at which a teacher's backbone can be cut for its student."""
+"""Show the cuts of a teacher's backbone. A cut is a stage (a group of layers) of the backbone: the
+student inherits the layers up to that stage, and omits all later layers.
+"""
 
 from __future__ import annotations
 
@@ -26,13 +28,12 @@ _COLUMNS = (
 
 
 def cuts_table(cuts: Cuts, chosen: str | None) -> Table:
-    """Return a table of the student's size and cost for each stage up to which the student could
-    inherit the teacher's backbone.
+    """Return a table with one row per cut: the size and the cost of the student's inherited layers.
+    The last row shows the whole teacher for comparison.
 
     Args:
-        cuts: All cuts of the backbone.
-        chosen: The stage up to which the experiment's student inherits; None if it inherits
-            nothing.
+        cuts: The cuts of the backbone.
+        chosen: The cut that the experiment uses; None if the student inherits no layers.
     """
     title = "Layers that a student can inherit, without classifier"
     table = Table(title=title, title_justify="left", caption=_caption(cuts), caption_justify="left")
@@ -48,7 +49,9 @@ def cuts_table(cuts: Cuts, chosen: str | None) -> Table:
 
 
 def cut_line(cuts: Cuts, chosen: str) -> str:
-    """Return a line with the inherited stages, their cost, and how to see the other cuts."""
+    """Return a line with the cut that an experiment uses and the cost of the inherited layers. If
+    `cuts` has no other cut, the line also says how to see all cuts.
+    """
     [cost] = [cut.cost for cut in cuts.cuts if cut.stage == chosen]
     parameters = percent(cost.num_parameters / cuts.whole.num_parameters)
     work = percent(cost.num_multiply_adds / cuts.whole.num_multiply_adds)

@@ -1,4 +1,4 @@
-"""Show the description of a data set."""
+"""Show the description of a data set, and the labels that a run finds suspicious."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ _MAX_DOUBTED = 20
 
 
 def show_description(description: Description, console: Console) -> None:
-    """Show the data set's images per class, its shape, sizes and fingerprint, and its problems."""
+    """Show a data set: its images per class, image sizes, colour modes, size after decoding,
+    fingerprint, and problems.
+    """
     survey = description.survey
     console.print(_class_table(description.name, survey))
     for line in _facts(description):
@@ -32,7 +34,7 @@ def show_description(description: Description, console: Console) -> None:
 
 
 def show_doubted(doubted: DoubtedByRun, description: Description, console: Console) -> None:
-    """Show the labels that a run finds most suspicious, and their counts."""
+    """Show the labels that a run finds most suspicious, and the number of suspicious labels."""
     counts, shown = doubted.counts, doubted.labels[:_MAX_DOUBTED]
     table = Table(
         title=f"run {doubted.run_id}: the {len(shown)} most suspicious labels", title_justify="left"
@@ -68,7 +70,9 @@ def show_doubted(doubted: DoubtedByRun, description: Description, console: Conso
 
 
 def show_unlabeled(found: UnlabeledDescription, console: Console) -> None:
-    """Show count, sizes and modes of unlabelled images, and how many a run would skip."""
+    """Show the number, sizes and colour modes of images without labels, and how many of these
+    images a run would use and skip.
+    """
     for line in _unlabeled_facts(found):
         console.print(line, soft_wrap=True)
 

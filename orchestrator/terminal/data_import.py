@@ -1,5 +1,5 @@
-"""Show the result of an import; this module is separate from `data`, as an import needs no
-torch.
+"""Show the result of importing images. This module is separate from `terminal.data`, which loads
+torch, because an import does not need torch.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from orchestrator.reporting.quantities import count
 
 
 def import_lines(report: ImportReport) -> Iterator[str]:
-    """Yield the written files, the number of skipped images, and how to use the files."""
+    """Yield lines with the written files, the number of skipped images, and the configuration that
+    uses the files.
+    """
     if report.survey is None:
         yield "nothing new: everything was imported earlier"
     for half in HALVES:

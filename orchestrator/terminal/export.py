@@ -1,4 +1,6 @@
-"""Show an export: its progress, then the exported file next to the other role's model."""
+"""Show the export of a teacher or a student: progress, then a table that compares the exported file
+with the model of the other role.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +17,15 @@ from orchestrator.reporting.quantities import count, percent, size
 
 
 class TerminalExportListener:
-    """Show a bar with the remaining time in a terminal, and one line per step elsewhere."""
+    """Listener of an export: shows a progress bar with the remaining time in a terminal, and prints
+    one line per step if the output is not a terminal.
+    """
 
     def __init__(self, console: Console) -> None:
-        """Start the bar, without a step yet.
+        """Start the progress bar; the first call of `step` names a step.
 
         Args:
-            console: The console that shows the bar.
+            console: The console that shows the progress bar.
         """
         self._console = console
         columns = (
@@ -37,7 +41,7 @@ class TerminalExportListener:
         self._progress.start()
 
     def step(self, what: str) -> None:
-        """Show the name of the step that begins."""
+        """Show the name of the export step that begins."""
         if self._console.is_terminal:
             self._progress.reset(self._task, description=what, total=None)
         else:
@@ -53,14 +57,18 @@ class TerminalExportListener:
 
 
 def show_export(exported: Exported, console: Console) -> None:
-    """Show the table, the results of the comparisons, and last the path of the file."""
+    """Show a table of the exported models, how closely their predictions agree with the original
+    model, and the path of the exported file.
+    """
     console.print(_table(exported))
     for line in _lines(exported):
         console.print(line, soft_wrap=True)
 
 
 def loss_warning(exported: Exported) -> str:
-    """Return the warning that an int8 file loses accuracy; empty if it does not."""
+    """Return a warning if the int8 file loses more accuracy than is tolerated; otherwise an empty
+    text.
+    """
     if exported.loss <= TOLERATED_LOSS:
         return ""
     return (

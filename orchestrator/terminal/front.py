@@ -17,11 +17,12 @@ _MOST_ROWS = 15
 
 
 def front_table(front: Sequence[LedgerTrial], summary: Mapping[str, Any]) -> Table:
-    """Return a table of the trials of a front: each objective, and the parameters that differ.
+    """Return a table of the trials on a Pareto front: the value of each objective, and the
+    parameters that differ between the trials.
 
     Args:
-        front: The trials of the front, the best by the first objective first.
-        summary: The content of summary.json.
+        front: The trials on the front, in order of their first objective, the best first.
+        summary: The content of the sweep's summary.json.
     """
     left_out = f"; the table shows the first {_MOST_ROWS}" if len(front) > _MOST_ROWS else ""
     number = "1 trial" if len(front) == 1 else f"{len(front)} trials"
@@ -42,14 +43,18 @@ def front_table(front: Sequence[LedgerTrial], summary: Mapping[str, Any]) -> Tab
 
 
 def value_text(trial: LedgerTrial, search_space: SearchSpace) -> str:
-    """Return a finished trial's objective, or all its objectives, with their units."""
+    """Return the objectives of a finished trial as text with units; in a sweep with one objective,
+    that objective.
+    """
     if not trial.values:
         return objective_text(trial.value, metric_text(search_space.metric))
     return ", ".join(objective_text(value, name) for name, value in trial.values.items())
 
 
 def no_choice_text(summary: Mapping[str, Any]) -> str:
-    """Return why no trial of the front was chosen, and the next step."""
+    """Return why the sweep chose no trial of the Pareto front as the best, and what the user can
+    do.
+    """
     if summary["choose"] is None:
         return (
             "the search space has no `choose`; use one of the files in front/, or add `choose`"

@@ -1,4 +1,4 @@
-"""Show a clean-up of the stage store."""
+"""Show the result of a clean-up, which removes unused entries from a stage store."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ _WIDTH = max(map(len, Kind))
 
 
 def garbage_lines(report: GarbageReport, dry_run: bool) -> list[str]:
-    """Return lines with the removed and the remaining amount of each kind of entry in a store; in a
-    dry run also a line for each part that would be removed.
+    """Return lines that show, for each kind of entry in a stage store, how much was removed and how
+    much is left. A dry run also gives a line for each part that it would remove.
     """
     if report.parts is None:
         return [f"{report.uri}: no stage store here; nothing to remove"]

@@ -1,4 +1,6 @@
-"""Show the progress of work on many images: a bar in a terminal, occasional lines elsewhere."""
+"""Show the progress of work on many images: as a bar in a terminal, or as occasional lines if the
+output is not a terminal.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,10 @@ _LINE_SECONDS = 10.0
 
 
 class ImageProgress:
-    """Progress display that appears with the first image and disappears with the last.
+    """Progress bar that appears with the first processed image and disappears with the last.
 
-    Without a terminal it prints a line every ten seconds, and no line if the work takes less time.
+    If the output is not a terminal, a line is printed every ten seconds instead. Work that takes
+    less than ten seconds prints nothing.
     """
 
     def __init__(self, console: Console, what: str) -> None:
@@ -32,7 +35,7 @@ class ImageProgress:
         self._start = self._said = 0.0
 
     def __call__(self, done: int, total: int) -> None:
-        """Show the number of processed images, and the number of all images."""
+        """Show the number of processed images out of the total number of images."""
         now = time.monotonic()
         self._start = self._start or now
         if self._console.is_terminal:
@@ -45,7 +48,7 @@ class ImageProgress:
             self.close()
 
     def close(self) -> None:
-        """Remove the bar; the next image starts a new one."""
+        """Remove the progress bar; a later call for an image starts a new bar."""
         if self._bar:
             self._bar.stop()
         self._bar, self._start = None, 0.0

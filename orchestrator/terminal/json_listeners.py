@@ -1,5 +1,7 @@
-"""Listeners for pods: they report a run, a sweep and a retraining as JSON lines, with run, task and
-stage as fields.
+"""Report the progress of a run, a sweep or a retraining as JSON lines, which the log collector of a
+cluster reads. Run, task and stage are fields of each line.
+
+Each class is a listener: a command calls its methods to report progress.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ class JsonRunListener:
     """Writes one JSON line when a stage of a run starts, and one when the stage has finished."""
 
     def __init__(self) -> None:
-        """Create the listener; `run_started` sets the run that the listener reports."""
+        """Create the listener without a run; `run_started` sets the id of the run."""
         self._lines = JsonLines()
         self._run = ""
         self.images_decoded = ImageProgress(new_console(), "decoding")
@@ -40,7 +42,7 @@ class JsonRunListener:
     def run_started(
         self, experiment: Experiment, scenario: Scenario, stages: Sequence[Stage], run_id: str
     ) -> None:
-        """Write the experiment, its data and its page in MLflow."""
+        """Write the run's experiment, method and data, and the address of its page in MLflow."""
         self._run = run_id
         text = (
             f"{experiment.name}: {experiment.method.kind} on {scenario.table.name},"
@@ -51,7 +53,7 @@ class JsonRunListener:
         self._name_run(experiment.tracking.uri, run_id)
 
     def ray_starts(self, address: str | None) -> None:
-        """Write that Ray starts or a cluster is joined."""
+        """Write that Ray starts on this machine, or that the run joins a Ray cluster."""
         self._lines.write(ray_line(address), "info", self._run)
 
     def stage_started(self, stage: Stage) -> None:
@@ -65,7 +67,7 @@ class JsonRunListener:
         )
 
     def features_computed(self, stage: Stage, num_done: int, num_images: int) -> None:
-        """Write a line when the extractor has processed all images."""
+        """Write a line when the pre-trained extractor has processed all images of a stage."""
         if num_done == num_images:
             self._lines.write(
                 f"computed the features of {num_images} images",
@@ -76,10 +78,10 @@ class JsonRunListener:
             )
 
     def epoch_finished(self, stage: Stage, report: EpochReport) -> None:
-        """Write nothing: a run has hundreds of epochs, and MLflow records them all."""
+        """Write nothing: a run has hundreds of epochs, and MLflow records every epoch."""
 
     def stage_finished(self, result: StageResult, record: RunRecord) -> None:
-        """Write the accuracy on each task, and the stage's duration."""
+        """Write the accuracy on each task after a stage, and the duration of the stage."""
         stage = result.stage
         numbers = " ".join(f"{100 * accuracy:.1f}" for accuracy in record.matrix(stage.role)[-1])
         took = "from the store" if result.finished.cached else f"{result.finished.seconds:.1f} s"
@@ -92,7 +94,7 @@ class JsonRunListener:
     def run_finished(
         self, summary: dict[str, Any], output_dir: Path, experiment: Experiment, view_url: str
     ) -> None:
-        """Write the final metrics, and the run's pages."""
+        """Write the final metrics, and the addresses of the run's pages in MLflow."""
         for role in ROLES:
             measures = ", ".join(
                 f"{name} {percent(summary[role][name])}"
@@ -114,18 +116,22 @@ class JsonRunListener:
 
 
 class JsonTickListener(JsonRunListener):
-    """Run listener of a tick: `show_outcome` writes the result, not `run_finished`."""
+    """Run listener for a tick of a retraining. `show_outcome` writes the result of the tick, so
+    `run_finished` writes nothing.
+    """
 
     def run_finished(
         self, summary: dict[str, Any], output_dir: Path, experiment: Experiment, view_url: str
     ) -> None:
-        """Write nothing: `show_outcome` writes the result."""
+        """Write nothing, because `show_outcome` writes the result of the tick."""
 
     def _name_run(self, uri: str, run_id: str) -> None:
-        """Write nothing: a dry run has no MLflow run."""
+        """Write no run id, because a tick that is a dry run has no run in MLflow."""
 
     def show_outcome(self, outcome: RetrainingOutcome) -> None:
-        """Write findings and conditions, and as the last line `OUTCOME: reason`."""
+        """Write the result of a tick: the findings about new files, the conditions of the promotion
+        gate and, on the last line, `OUTCOME: reason`.
+        """
         run = outcome.run_id or ""
         for finding in outcome.findings:
             self._lines.write(
@@ -145,10 +151,10 @@ class JsonSweepListener:
     """Writes one JSON line when a trial of a sweep starts or ends."""
 
     def __init__(self, tracking_uri: str) -> None:
-        """Create the listener, without trials yet.
+        """Create the listener without a sweep; `sweep_started` sets the sweep.
 
         Args:
-            tracking_uri: Address of the MLflow store, to link the sweep's pages.
+            tracking_uri: Address of the MLflow store that has the sweep's pages.
         """
         self._lines = JsonLines()
         self._tracking_uri = tracking_uri
@@ -162,7 +168,9 @@ class JsonSweepListener:
         known: list[LedgerTrial],
         sweep_id: str,
     ) -> None:
-        """Write the search space, the number of trials and the sweep's page in MLflow."""
+        """Write the name of the search space, the number of trials, and the address of the sweep's
+        page in MLflow.
+        """
         self._search_space = search_space
         self._statuses = {trial.number: trial.status.value for trial in known}
         number = "all combinations" if num_trials is None else f"{num_trials} trials"
@@ -173,7 +181,7 @@ class JsonSweepListener:
         self._lines.write(run_line(self._tracking_uri, sweep_id), "info", sweep_id)
 
     def ray_starts(self, address: str | None) -> None:
-        """Write that Ray starts or a cluster is joined."""
+        """Write that Ray starts on this machine, or that the sweep joins a Ray cluster."""
         self._lines.write(ray_line(address))
 
     def trial_changed(self, trial: LedgerTrial) -> None:
@@ -196,7 +204,7 @@ class JsonSweepListener:
         """Do nothing: there is no display to refresh."""
 
     def sweep_finished(self, summary: dict[str, Any], output_dir: Path, view_url: str) -> None:
-        """Write the best trial, the front, and the sweep's pages."""
+        """Write the best trial, the Pareto front, and the addresses of the sweep's pages."""
         best, run = summary["best"], summary["sweep_id"]
         if best is not None:
             self._lines.write(

@@ -1,5 +1,5 @@
-"""Progress lines: plain text for people, and JSON in a pod, where log collectors index them by
-field.
+"""Write progress lines: as plain text for a person or, in a pod, as JSON, whose fields a log
+collector can index.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from orchestrator.terminal.printable import PrintableFormatter, say
 
 Level = Literal["info", "warning", "error"]
 
-# Name of the logger for progress, which is separate from the loggers of warnings and errors.
+# Name of the logger that writes progress lines; other loggers write warnings and errors.
 _PROGRESS = "orchestrator.progress"
 _LEVELS: dict[Level, int] = {
     "info": logging.INFO,
@@ -64,7 +64,9 @@ class PlainLines:
 
 
 class JsonLines:
-    """Writer for programs: logs one JSON object per line. Call `log_as_json` first."""
+    """Writer for programs: logs one JSON object per line. Call `log_as_json` before the first
+    line.
+    """
 
     def write(
         self,
@@ -81,23 +83,28 @@ class JsonLines:
 
 
 def is_read_by_programs() -> bool:
-    """Return whether this is a pod whose output is collected, and not a terminal within a pod."""
+    """Return whether a program reads the output: the process runs in a Kubernetes pod, and the
+    output is not a terminal.
+    """
     return "KUBERNETES_SERVICE_HOST" in os.environ and not sys.stdout.isatty()
 
 
 def line_writer() -> LineWriter:
-    """Return the writer for the reader of the output: a program or a person."""
+    """Return a `JsonLines` if a program reads the output, and a `PlainLines` if a person does."""
     return JsonLines() if is_read_by_programs() else PlainLines()
 
 
 def log_without_secrets() -> None:
-    """Mask the secrets of addresses in everything that this process and its libraries log."""
+    """Mask the secrets in addresses, such as passwords, in everything that this process and its
+    libraries log.
+    """
     logging.setLogRecordFactory(_masked_record)
 
 
 def _masked_record(*values: Any, **named: Any) -> logging.LogRecord:  # noqa: ANN401 - as logging calls it
     record = logging.LogRecord(*values, **named)
-    with suppress(TypeError, ValueError, KeyError):  # the formatter reports a wrong format string
+    # Ignore a wrong format string here: the log formatter reports the mistake.
+    with suppress(TypeError, ValueError, KeyError):
         message = record.getMessage()
         if "://" in message:
             record.msg, record.args = masked(message), ()
@@ -107,8 +114,10 @@ def _masked_record(*values: Any, **named: Any) -> logging.LogRecord:  # noqa: AN
 
 
 def log_as_text() -> None:
-    """Keep Python's default logging: warnings on stderr, unformatted. Without this, MLflow's
-    PyTorch flavour would hide all warnings.
+    """Log warnings to stderr as unformatted text, which is Python's default.
+
+    The default handler is added explicitly. Otherwise MLflow's PyTorch flavour would hide all
+    warnings.
     """
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(PrintableFormatter())
@@ -116,7 +125,9 @@ def log_as_text() -> None:
 
 
 def log_as_json() -> None:
-    """Log as JSON lines, warnings included: progress to stdout, everything else to stderr."""
+    """Log everything, including Python warnings, as JSON lines: progress to stdout, all other
+    records to stderr.
+    """
     formatter, progress = _JsonFormatter(), logging.getLogger(_PROGRESS)
     trouble = logging.StreamHandler(sys.stderr)
     trouble.setFormatter(formatter)
@@ -130,8 +141,8 @@ def log_as_json() -> None:
 
 
 class _JsonFormatter(logging.Formatter):
-    """Formatter of JSON lines that remembers the last run id, and adds it to later records that
-    have no run id.
+    """Log formatter that writes a record as a JSON line. A record without a run id gets the run id
+    of the latest record that had a run id.
     """
 
     def __init__(self) -> None:

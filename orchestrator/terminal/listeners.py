@@ -1,5 +1,5 @@
-"""Choose the listener of a run, a sweep or a retraining: one for a terminal, or one that writes
-JSON lines in a pod.
+"""Choose the listener that shows a run, a sweep or a tick of a retraining: a listener that writes
+JSON lines in a pod, otherwise a listener that prints for a person.
 """
 
 from __future__ import annotations
@@ -18,12 +18,16 @@ from orchestrator.terminal.sweep import TerminalSweepListener
 
 
 def run_listener() -> TerminalRunListener | JsonRunListener:
-    """Return the listener of a run."""
+    """Return the listener that shows a run."""
     return JsonRunListener() if is_read_by_programs() else TerminalRunListener(new_console())
 
 
 def sweep_listener(tracking_uri: str) -> TerminalSweepListener | JsonSweepListener:
-    """Return the listener of a sweep; at the end it links the sweep's pages in the MLflow store."""
+    """Return the listener that shows a sweep.
+
+    Args:
+        tracking_uri: Address of the MLflow store that has the sweep's pages.
+    """
     return (
         JsonSweepListener(tracking_uri)
         if is_read_by_programs()
@@ -32,12 +36,12 @@ def sweep_listener(tracking_uri: str) -> TerminalSweepListener | JsonSweepListen
 
 
 def tick_listener() -> TickListener | JsonTickListener:
-    """Return the listener of one tick of a retraining."""
+    """Return the listener that shows the training in one tick of a retraining."""
     return JsonTickListener() if is_read_by_programs() else TickListener(new_console())
 
 
 def show(outcome: RetrainingOutcome) -> None:
-    """Show the outcome of a tick."""
+    """Show the outcome of a retraining's tick."""
     if is_read_by_programs():
         JsonTickListener().show_outcome(outcome)
     else:

@@ -1,4 +1,4 @@
-"""Show the records of a tracking store: one table for each kind."""
+"""Show the records of an MLflow tracking store: one table for each kind, such as runs or sweeps."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ _NUMBERS = {"took", "last", "average", "classes"}
 
 
 def show_listing(listing: Listing, console: Console) -> None:
-    """Show a table for each kind of record in the listing, and how to list more records."""
+    """Show a table for each kind of record in a listing. If the listing omits records, say how to
+    show more.
+    """
     tables = {
         "runs": _runs(listing.runs),
         "sweeps": _sweeps(listing.sweeps),

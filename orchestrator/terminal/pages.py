@@ -1,4 +1,4 @@
-"""Return the links to MLflow that are shown at the end of a run or a sweep."""
+"""Tell a user, at the end of a run or a sweep, how to see the results in MLflow."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from orchestrator.tracking.uris import SERVER_SCHEMES, ui_command, uri_scheme
 
 
 def page_lines(uri: str, view_url: str) -> Iterator[str]:
-    """Yield lines that say how to see runs in MLflow: the page on the MLflow server, or else the
-    command that starts a server, and then the page.
+    """Yield lines that say how to see runs in MLflow.
+
+    If the tracking store is an MLflow server, the only line has the address of a page. Otherwise
+    the first line has the command that starts a server, and a second line may have the address of
+    a page on that server.
 
     Args:
-        uri: The tracking store.
-        view_url: The page that compares the runs; empty if there is none.
+        uri: Address of the tracking store.
+        view_url: Address of the page that compares the runs; empty if there is no such page.
     """
     if uri_scheme(uri) in SERVER_SCHEMES:
         yield f"MLflow   {view_url or ui_command(uri)}"
@@ -27,8 +30,8 @@ def page_lines(uri: str, view_url: str) -> Iterator[str]:
 
 
 def on_this_machine(command: str) -> str:
-    """Return a command, with the program's full path if the program is not on the search path, for
-    example because its environment is inactive.
+    """Return a command that works in the user's shell. The full path replaces the program's name if
+    the shell cannot find the program, for example because its environment is not active.
     """
     program, _, arguments = command.partition(" ")
     beside = Path(sys.executable).with_name(program)

@@ -1,4 +1,4 @@
-"""Format the parameters of trials as one short line."""
+"""Format the parameters of a trial as one short line."""
 
 from __future__ import annotations
 
@@ -9,8 +9,14 @@ from typing import Any
 def parameters_text(
     parameters: Mapping[str, Any], all_parameters: Sequence[Mapping[str, Any]]
 ) -> str:
-    """Return the parameters that differ between trials, by their last path component, such as
-    `learning_rate=0.012 radius=1.3`; all parameters if no parameter differs.
+    """Return the parameters of a trial as text, such as `learning_rate=0.012 radius=1.3`. Only the
+    last part of each dotted path is shown.
+
+    Parameters with the same value in all trials are omitted, unless this holds for every parameter.
+
+    Args:
+        parameters: The trial's parameters, by dotted path.
+        all_parameters: The parameters of all trials.
     """
     differ = [
         path

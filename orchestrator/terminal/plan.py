@@ -1,4 +1,4 @@
-"""Show the plan of a run or of a sweep."""
+"""Show the plan of a run or a sweep: which stages would be computed, at which estimated cost."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from orchestrator.reporting.quantities import count, duration, size
 from orchestrator.terminal.cuts import cut_line, cuts_table
 from orchestrator.terminal.unlabeled import unlabeled_lines
 
-if TYPE_CHECKING:  # these modules load torch, which the plan of a run does not need
+if TYPE_CHECKING:  # `sweep_plan` loads torch, which is not needed to show the plan of a run
     from orchestrator.pipelines.planning.sweep_plan import SweepPlan
 
 _CERTAIN = 1.05
@@ -34,14 +34,16 @@ def show_plan(plan: Plan, console: Console) -> None:
 
 
 def show_cuts(plan: Plan, console: Console) -> None:
-    """Show the table of a plan's cuts, if the plan has cuts."""
+    """Show the cuts of the teacher's backbone at which the student can inherit; show nothing if the
+    plan has no cuts.
+    """
     if plan.cuts is not None:
         console.print(cuts_table(plan.cuts, plan.chosen_cut))
 
 
 def plan_table(plan: Plan) -> Table:
-    """Return a table with one row per stage: its classes and images, its key, whether it is stored,
-    and a rough estimate of its time.
+    """Return a table of the plan of a run, with one row per stage: new classes, number of training
+    images, key in the stage store, state, and a rough estimate of the time.
     """
     title = (
         f"{plan.work.experiment.name}: {plan.work.experiment.method.kind}, seed"
@@ -68,8 +70,8 @@ def plan_table(plan: Plan) -> Table:
 
 
 def plan_lines(plan: Plan) -> list[str]:
-    """Return lines with the totals: stages, cost and resources, and a shortage of resources, if
-    any.
+    """Return lines with the totals of a run's plan: number of stages, cost, and resources. A last
+    line follows if the machine has too few resources.
     """
     counts = ", ".join(f"{plan.num_in(state)} {state}" for state in StageState)
     lines = [f"stages     {counts}"]
@@ -105,7 +107,7 @@ def plan_lines(plan: Plan) -> list[str]:
 
 def _features(plan: Plan) -> str:
     rate = plan.images_per_second
-    # the rate of a slow extractor is shown with one decimal
+    # A rate below 10 images/s is shown with one decimal, a higher rate as a whole number.
     speed = "" if rate is None else f", {rate:,.{0 if rate >= 10 else 1}f} images/s per worker"
     return (
         f"{count(plan.num_unseen_images)} images to process by the pre-trained extractor, once for"
@@ -165,7 +167,7 @@ def _asked_later(execution: RayConfig, who: str) -> str:
     return f"the cluster at {execution.address} is checked when the {who} starts"
 
 
-# --- a sweep --------------------------------------------------------------------------------------
+# --- plan of a sweep ------------------------------------------------------------------------------
 
 
 def show_sweep_plan(plan: SweepPlan, console: Console) -> None:
@@ -178,8 +180,8 @@ def show_sweep_plan(plan: SweepPlan, console: Console) -> None:
 
 
 def sweep_plan_table(plan: SweepPlan) -> Table:
-    """Return a table of the number of stages and their cost: without sharing, with sharing, and
-    with sharing and reuse of stored stages.
+    """Return a table with the number of stages and their cost. The three rows count all stages of
+    all trials, the stages if trials share equal stages, and the shared stages not stored yet.
     """
     table = Table(
         title=f"{plan.search_space.name}: {plan.num_trials:,} trials of {plan.experiment.name}",
@@ -199,8 +201,9 @@ def sweep_plan_table(plan: SweepPlan) -> Table:
 
 
 def sweep_plan_lines(plan: SweepPlan) -> list[str]:
-    """Return lines with the basis of the estimates, the resources of one trial, the number of
-    trials at once, and a shortage of resources, if any.
+    """Return lines that explain the table of a sweep's plan: what the estimates cover, the
+    resources of one trial, and how many trials run at once. A last line follows if resources are
+    short.
     """
     space, num_stored = plan.search_space, plan.shared.num_stages - plan.left.num_stages
     lines = [f"trials     {_trials(plan)}"]

@@ -9,8 +9,8 @@ from orchestrator.pipelines.plugins.list_plugins import Plugin
 
 
 def plugin_lines(plugins: Sequence[Plugin]) -> Iterator[str]:
-    """Yield lines about the installed extensions, group by group, each extension with its
-    settings.
+    """Yield lines about each installed extension: name, package, and the settings that a user can
+    configure.
     """
     if not plugins:
         yield "no extensions are installed"

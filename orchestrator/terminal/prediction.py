@@ -1,4 +1,4 @@
-"""Show predictions: counts per class, and the skipped images."""
+"""Show predictions: the number of images per predicted class, and the skipped images."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ _MOST_NAMED = 20
 
 
 def skipped_lines(found: Predictions) -> Iterator[str]:
-    """Yield a line for each skipped image, up to a maximum, and then the number of further skipped
-    images.
+    """Yield a line for each of the first 20 skipped images. If more were skipped, a last line gives
+    the number of all others.
     """
     for one in found.skipped[:_MOST_NAMED]:
         yield f"skipped {one.image}: {one.reason}"
@@ -21,8 +21,8 @@ def skipped_lines(found: Predictions) -> Iterator[str]:
 
 
 def summary_line(found: Predictions) -> str:
-    """Return the number of images per class, most frequent class first; for many classes, only the
-    first ones.
+    """Return a line with the number of images per predicted class, the most frequent class first.
+    Beyond 20 classes, the rarest classes are summed up.
     """
     counts = found.counts.most_common()
     classes = [f"{count(number)} {label}" for label, number in counts[:_MOST_NAMED]]
@@ -34,7 +34,9 @@ def summary_line(found: Predictions) -> str:
 
 
 def sheet_title(found: Predictions) -> str:
-    """Return the model as the user named it, and the number of classified images."""
+    """Return the title of the picture with sample predictions: the model, as the user named it, and
+    the number of classified images.
+    """
     return f"{found.model}: {_images(found)}"
 
 

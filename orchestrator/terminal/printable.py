@@ -1,4 +1,4 @@
-"""Escape text for a terminal: names from outside may contain terminal control characters."""
+"""Escape terminal control characters in text, because names that users choose may contain them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import re
 
 import typer
 
-# control characters (C0 except tab and line feed, DEL, C1), characters that change the writing
-# direction, and surrogates
+# The escaped characters: control characters (C0 except tab and line feed, DEL, C1), characters that
+# change the writing direction, and surrogates.
 _COMMANDS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -18,10 +18,10 @@ def printable(text: str) -> str:
 
 
 def say(text: object, err: bool = False, nl: bool = True) -> None:
-    """Print an object's text, escaped, to standard output or standard error.
+    """Print a text to standard output or standard error; escape its terminal control characters.
 
     Args:
-        text: Any object; its `str` is printed.
+        text: The text, or any object to print as `str(text)`.
         err: Whether to print to standard error.
         nl: Whether to end the line.
     """
@@ -29,8 +29,8 @@ def say(text: object, err: bool = False, nl: bool = True) -> None:
 
 
 class PrintableFormatter(logging.Formatter):
-    """Formatter that escapes terminal control characters in log records."""
+    """Log formatter that escapes terminal control characters."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record's escaped text."""
+        """Return the text of a log record, with escaped control characters."""
         return printable(super().format(record))

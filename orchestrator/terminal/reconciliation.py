@@ -1,4 +1,6 @@
-"""Show the result of `orchestrator reconcile`."""
+"""Show the result of `orchestrator reconcile`, which sends undelivered records to MLflow and closes
+abandoned runs.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,9 @@ from orchestrator.pipelines.records.reconcile import Reconciliation
 
 
 def reconciliation_lines(found: Reconciliation) -> Iterator[str]:
-    """Yield a line for each session with undelivered records, and for each store."""
+    """Yield a line for each earlier session that left undelivered records, and a line for each
+    tracking store with the number of closed runs.
+    """
     for left in found.left_behind:
         text = (
             f"{left.folder.name}: {left.num_sent} entries sent to experiment"

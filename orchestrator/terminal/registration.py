@@ -1,4 +1,4 @@
-"""Show the registered model versions."""
+"""Show the teacher and the student that were registered in the MLflow model registry."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from orchestrator.pipelines.registration.register import Registration
 
 
 def registration_lines(done: Registration) -> Iterator[str]:
-    """Yield a line for each version with its page, then the aliases, and how to use the student."""
+    """Yield a line for each registered model version, then a line with the aliases, and a command
+    that predicts with the student.
+    """
     for version in done.versions.values():
         already = "" if version.is_new else " (registered before)"
         page = f", {version.url}" if version.url else ""

@@ -1,4 +1,9 @@
-"""Show a tick: its training, its findings, the gate, and the outcome on the last line."""
+"""Show one tick of a retraining: the training, the findings about new files, the conditions of the
+promotion gate and, on the last line, the outcome.
+
+A tick checks for new files once, and may train a candidate, which is a new teacher and a new
+student. The gate decides whether the candidate becomes the champion.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +21,9 @@ _SHOWN_MOVES = 5
 
 
 class TickListener(TerminalRunListener):
-    """Run listener of a tick: `show_outcome` shows the result, not `run_finished`."""
+    """Run listener for a tick. `show_outcome` shows the result of the tick, so `run_finished` shows
+    no result.
+    """
 
     def run_finished(
         self, summary: dict[str, Any], output_dir: Path, experiment: Experiment, view_url: str
@@ -25,11 +32,15 @@ class TickListener(TerminalRunListener):
         self.close()
 
     def _name_run(self, uri: str, run_id: str) -> None:
-        """Show nothing: a dry run has no MLflow run, and otherwise `show_outcome` shows the run."""
+        """Show no run id: a dry run has no run in MLflow, and `show_outcome` shows the id of any
+        other run.
+        """
 
 
 def show_outcome(outcome: RetrainingOutcome, console: Console) -> None:
-    """Show findings, the gate's conditions and the champion; the last line is `OUTCOME: reason`."""
+    """Show the result of a tick: the findings about new files, the conditions of the promotion
+    gate, and the champion. The last line is `OUTCOME: reason`.
+    """
 
     def line(text: str) -> None:
         console.print(text, soft_wrap=True)

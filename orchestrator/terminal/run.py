@@ -1,4 +1,8 @@
-"""Show a run: live progress in a terminal, plain lines elsewhere, tables at the end."""
+"""Show a run: progress bars in a terminal, one line per finished stage, and tables at the end.
+
+A run has two lanes, which may work in parallel: all stages of the teacher, and all stages of the
+student.
+"""
 
 from __future__ import annotations
 
@@ -39,8 +43,8 @@ _MEASURES_BY_LABEL = {
 
 
 class TerminalRunListener:
-    """Show one line per stage and, in a terminal, a bar per lane with task, epoch, loss and
-    remaining time.
+    """Listener of a run: prints one line per finished stage. In a terminal, it also shows a
+    progress bar for each lane, with task, epoch, loss and remaining time.
     """
 
     def __init__(self, console: Console) -> None:
@@ -57,7 +61,9 @@ class TerminalRunListener:
     def run_started(
         self, experiment: Experiment, scenario: Scenario, stages: Sequence[Stage], run_id: str
     ) -> None:
-        """Print the experiment, its data and its page in MLflow, and start the bars."""
+        """Print the run's experiment, method and data, and the address of its page in MLflow. Then
+        start the progress bars.
+        """
         sizes = sorted({len(task.new_classes) for task in scenario.tasks})
         classes = " or ".join(str(size) for size in sizes)
         self._print(
@@ -84,15 +90,15 @@ class TerminalRunListener:
             self._progress.start()
 
     def ray_starts(self, address: str | None) -> None:
-        """Print that Ray starts, as nothing else happens for up to a minute."""
+        """Print that Ray starts, because the start takes up to a minute without other output."""
         self._print(ray_line(address))
 
     def stage_started(self, stage: Stage) -> None:
-        """Show the task next to the lane's bar."""
+        """Show the task of a stage next to the progress bar of the stage's lane."""
         self._show(stage, "", 0.0)
 
     def features_computed(self, stage: Stage, num_done: int, num_images: int) -> None:
-        """Advance the lane's progress bar."""
+        """Advance the lane's progress bar while the extractor computes the features of images."""
         text = f"features of {num_done:,} of {num_images:,} images"
         self._show(stage, text, _LaneWork.weight(stage) * num_done / num_images)
 
@@ -121,7 +127,7 @@ class TerminalRunListener:
     def run_finished(
         self, summary: dict[str, Any], output_dir: Path, experiment: Experiment, view_url: str
     ) -> None:
-        """Show the final tables, the paths of the files and the run's pages."""
+        """Show the final tables, the paths of the run's files, and the addresses of its pages."""
         self.close()
         for role in ROLES:
             self._console.print(
@@ -156,7 +162,7 @@ class TerminalRunListener:
             self._progress = None
 
     def _name_run(self, uri: str, run_id: str) -> None:
-        """Print the run's id and page."""
+        """Print the id of the run and the address of its page in MLflow."""
         self._print(run_line(uri, run_id))
 
     def _print(self, text: str) -> None:
@@ -172,8 +178,10 @@ class TerminalRunListener:
 
 
 class _LaneWork:
-    """Counter of a lane's finished work, in units of roughly equal time. Students see more
-    exemplars with every task, so every stage of the student counts more than the previous stage.
+    """Counter of a lane's finished work, in units that take roughly equal time.
+
+    A student learns from more exemplars with every task, so each student stage counts more units
+    than the stage before.
     """
 
     def __init__(self, stages: Sequence[Stage]) -> None:
@@ -190,15 +198,15 @@ class _LaneWork:
 
 @dataclass(frozen=True)
 class _LaneBar:
-    """Progress bar of a lane, and the work that it shows."""
+    """Progress bar of a lane, together with the counter of the lane's work."""
 
     work: _LaneWork
     bar: TaskID
 
 
 def matrix_table(title: str, matrix: Sequence[Sequence[float]]) -> Table:
-    """Return an accuracy matrix in percent: one row per learned task, and one column per tested
-    task.
+    """Return a table of an accuracy matrix in percent. Row i shows the accuracies after task i;
+    column j shows the accuracies on task j.
     """
     table = Table(title=title, title_justify="left")
     table.add_column("after task", justify="right")
@@ -210,7 +218,7 @@ def matrix_table(title: str, matrix: Sequence[Sequence[float]]) -> Table:
 
 
 def measures_table(summary: dict[str, Any]) -> Table:
-    """Return a table of the final metrics of both models, in percent."""
+    """Return a table of the final metrics of teacher and student, in percent."""
     table = Table(title="Final metrics, in percent", title_justify="left")
     table.add_column("")
     for role in ROLES:

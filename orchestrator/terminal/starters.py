@@ -1,4 +1,4 @@
-"""Show the copied starter files and the next step."""
+"""Show which starter files (experiments and search spaces) were copied, and the next step."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Show a sweep: a live table of its trials in a terminal, one line per trial elsewhere, the best
-trials at the end.
+"""Show a sweep: one line per finished trial and, in a terminal, a live table of the trials. At the
+end, the best trials are shown.
 """
 
 from __future__ import annotations
@@ -33,14 +33,16 @@ _BEST_AT_THE_END = 5
 
 
 class TerminalSweepListener:
-    """Shows a sweep's trials: a live table in a terminal, one line per trial elsewhere."""
+    """Listener of a sweep: prints one line per finished trial and, in a terminal, shows a live
+    table of the trials.
+    """
 
     def __init__(self, console: Console, tracking_uri: str) -> None:
         """Create the listener without showing anything.
 
         Args:
             console: The console that shows the sweep.
-            tracking_uri: Address of the MLflow store, shown in the command that opens it.
+            tracking_uri: Address of the MLflow store that has the sweep's pages.
         """
         self._console = console
         self._tracking_uri = tracking_uri
@@ -56,7 +58,9 @@ class TerminalSweepListener:
         known: list[LedgerTrial],
         sweep_id: str,
     ) -> None:
-        """Print the search space and the sweep's page in MLflow, and start the table."""
+        """Print the search settings and the address of the sweep's page in MLflow. Then start the
+        live table.
+        """
         self._search_space, self._num_trials, self._num_tasks = search_space, num_trials, num_tasks
         self._started = time.monotonic()
         self._trials = {trial.number: trial for trial in known}
@@ -76,11 +80,11 @@ class TerminalSweepListener:
             self._live.start()
 
     def ray_starts(self, address: str | None) -> None:
-        """Print that Ray starts, as nothing else happens for up to a minute."""
+        """Print that Ray starts, because the start takes up to a minute without other output."""
         self._print(ray_line(address))
 
     def trial_changed(self, trial: LedgerTrial) -> None:
-        """Update the trial in the table, and print a line if it has ended."""
+        """Update a trial in the table, and print a line if the trial has ended."""
         before = self._trials.get(trial.number)
         self._trials[trial.number] = trial
         if trial.status is TrialStatus.RUNNING:
@@ -90,12 +94,14 @@ class TerminalSweepListener:
         self.tick()
 
     def tick(self) -> None:
-        """Refresh the times in the table."""
+        """Refresh the live table, so that its running times are up to date."""
         if self._live:
             self._live.update(self._picture())
 
     def sweep_finished(self, summary: dict[str, Any], output_dir: Path, view_url: str) -> None:
-        """Show the best trials, the totals, the paths of the files and the sweep's pages."""
+        """Show the best trials, the totals, the paths of the sweep's files, and the addresses of
+        its pages.
+        """
         self.close()
         front = summary.get("front")
         if front:
@@ -139,15 +145,13 @@ class TerminalSweepListener:
             self._live.stop()
             self._live = None
 
-    # --- internals --------------------------------------------------------------------------------
+    # --- lines and live table ---------------------------------------------------------------------
 
     def _print(self, text: str) -> None:
         self._console.print(text, soft_wrap=True)
 
     def _text(self, trial: LedgerTrial) -> str:
-        """Return the trial's parameters that differ between trials; all parameters if none
-        differs.
-        """
+        """Return as text those parameters of a trial that differ between trials."""
         return parameters_text(
             trial.configuration.parameters,
             [other.configuration.parameters for other in self._trials.values()],
@@ -236,8 +240,8 @@ def _aims(search_space: SearchSpace) -> str:
 
 
 def _best_table(trials: Sequence[LedgerTrial], summary: Mapping[str, Any]) -> Table:
-    """Return a table of the best trials: their objective, and the parameters that differ between
-    trials.
+    """Return a table of a sweep's best trials, with the objective of each trial and the parameters
+    that differ between trials.
     """
     table = Table(
         title=f"Best trials: {summary['metric']} on {summary['split']} data", title_justify="left"

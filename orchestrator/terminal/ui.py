@@ -1,4 +1,6 @@
-"""Run the servers of `orchestrator ui`, and print their links."""
+"""Run the web servers of the command `orchestrator ui` (MLflow and Optuna's dashboard), and print
+links to their pages.
+"""
 
 from __future__ import annotations
 
@@ -31,12 +33,12 @@ _MOST_EXPERIMENTS = 10
 
 @dataclass(frozen=True)
 class Sweeps:
-    """Sweeps that Optuna's dashboard shows.
+    """Sweeps that Optuna's dashboard shows, and the port of the dashboard.
 
     Attributes:
-        storage: The Optuna storage of the sweeps' studies.
-        sweep_id: Id of the sweep whose page to link; empty to link all sweeps.
-        port: Port of the dashboard; 0 chooses a free one.
+        storage: Address of the Optuna storage; each sweep is an Optuna study.
+        sweep_id: Id of the sweep whose page to link; empty to link the list of all sweeps.
+        port: Port of the dashboard; 0 chooses a free port.
     """
 
     storage: str
@@ -45,17 +47,19 @@ class Sweeps:
 
 
 def show_ui(tracking_uri: str, port: int, sweeps: Sweeps) -> None:
-    """Serve the pages of a tracking store and of its sweeps until interrupted; for an MLflow
-    server, print the address of its pages.
+    """Serve the MLflow pages of a tracking store and Optuna's dashboard of sweeps, until the user
+    interrupts.
+
+    An MLflow server serves its own pages, so in that case only the address of the pages is printed.
 
     Args:
-        tracking_uri: Address of the tracking store, as for `tracking.uri` in an experiment.
-        port: Port of the MLflow UI; 0 chooses a free one.
+        tracking_uri: Address of the tracking store, in the form of the setting `tracking.uri`.
+        port: Port of the MLflow pages; 0 chooses a free port.
         sweeps: The sweeps that the dashboard shows.
 
     Raises:
-        UserInputError: The URI cannot hold runs, no run was tracked there yet, a port is in use,
-            or the requested sweep cannot be shown.
+        UserInputError: The tracking URI is unsupported, the store has no runs yet, a port is in
+            use, or the dashboard cannot show the requested sweep.
         TrackingUnavailableError: A store or a server does not answer.
     """
     require_supported(tracking_uri)
@@ -64,7 +68,7 @@ def show_ui(tracking_uri: str, port: int, sweeps: Sweeps) -> None:
     reason = _no_dashboard(storage, is_wanted=bool(sweeps.sweep_id))
     check_reachable(uri)
     _end_with_the_terminal()
-    # check both ports before a server starts
+    # Check the dashboard's port before MLflow starts, so that no server runs if a port is in use.
     dashboard_port = 0 if reason else free_port(sweeps.port, "--dashboard-port")
     with suppress(KeyboardInterrupt), ExitStack() as stack:
         servers = []
@@ -89,10 +93,14 @@ def _storage(storage: str) -> str:
 
 
 def _no_dashboard(storage: str, *, is_wanted: bool) -> str:
-    """Return why the dashboard is not started; empty if it is started.
+    """Return the reason for not starting Optuna's dashboard; empty if there is no such reason.
+
+    Args:
+        storage: Address of the Optuna storage.
+        is_wanted: Whether the user requested the page of a particular sweep.
 
     Raises:
-        UserInputError: A sweep's page is requested, and the dashboard cannot show it.
+        UserInputError: The user requested a sweep, and the dashboard cannot show sweeps.
     """
     if is_wanted:
         require_installed()
@@ -117,7 +125,7 @@ def _start_mlflow(stack: ExitStack, uri: str, port: int) -> LocalServer:
 
     say(f"starting MLflow for {shown(uri)} (this takes some seconds)")
     with database_ready(uri):
-        pass  # upgrade a schema that the server would reject, or explain why that fails
+        pass  # upgrade or reject an old database schema before the MLflow server sees the schema
     server = stack.enter_context(local_server(mlflow_program(uri, port), port))
     say("\n".join(link_lines(server.url, experiments_of(server))))
     return server
@@ -132,8 +140,8 @@ def _start_dashboard(stack: ExitStack, storage: str, sweep_id: str, port: int) -
 
 
 def link_lines(url: str, experiments: Sequence[dict[str, Any]]) -> list[str]:
-    """Return the links to every experiment and its saved views; if there are many experiments, to
-    the first ones and to the list of all.
+    """Return lines with a link to each experiment and links to its saved views. If there are more
+    than ten experiments, only the first ten have links.
     """
     from orchestrator.tracking.mlflow.saved_views import (  # noqa: PLC0415 - loads MLflow
         view_names,
@@ -170,8 +178,8 @@ def _require_something(uri: str) -> None:
 
 
 def _end_with_the_terminal() -> None:
-    """Stop the server when the terminal closes, as for Ctrl-C, unless this process was started to
-    ignore SIGHUP (nohup).
+    """Stop the servers when the terminal closes (SIGHUP), in the same way as on SIGTERM. A process
+    that was started with `nohup` keeps ignoring SIGHUP.
     """
     if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
         signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))

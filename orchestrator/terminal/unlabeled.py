@@ -1,4 +1,4 @@
-"""Show unlabelled images."""
+"""Show how a run uses images without labels, and to which classes the teacher assigns them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from orchestrator.reporting.unlabeled import unlabeled_words
 
 
 def unlabeled_lines(experiment: Experiment, scenario: Scenario) -> Iterator[str]:
-    """Yield a line that says how many unlabelled images are used and skipped, or that the method
-    uses none; yield nothing if the configuration names no unlabelled images.
+    """Yield a line that says how many images without labels a run uses and skips, or that its
+    method uses none.
+
+    There is no line if the experiment names no images without labels.
     """
     if scenario.unlabeled is not None:
         yield unlabeled_words(len(scenario.unlabeled), asdict(scenario.unlabeled.left_out))
@@ -28,10 +30,11 @@ def unlabeled_lines(experiment: Experiment, scenario: Scenario) -> Iterator[str]
 
 
 def certainty_table(unlabeled: Mapping[str, Any]) -> Table:
-    """Return a table of how many unlabelled images the last teacher assigns to each class.
+    """Return a table that counts, for each class, the images without labels that the teacher
+    assigns to the class after the last task, and how many of these are sure.
 
     Args:
-        unlabeled: The entry on unlabelled images in summary.json.
+        unlabeled: The entry `unlabeled` of summary.json.
     """
     title = f"The teacher's classes for {count(unlabeled['num_images'])} images without labels"
     table = Table(title=title, title_justify="left")

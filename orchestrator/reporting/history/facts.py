@@ -2,7 +2,7 @@
 gate's verdict on each version.
 
 Each tick of a retraining checks for new files once, and may train a new version, the candidate. The
-gate or a person promotes or rejects the candidate. A promoted candidate replaces the champion.
+gate or a person decides whether the candidate replaces the champion, the version in use.
 """
 
 from __future__ import annotations
