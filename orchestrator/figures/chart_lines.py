@@ -43,7 +43,7 @@ class LineChart:
     Attributes:
         title: Title of the chart, unique on its page.
         lines: The lines. The position of a line in this sequence determines its colour, marker and
-            dashes, so a line without points may be included to keep the style of later lines.
+            dashes; a line without points also takes a position.
         x_label: Label of the x axis, such as `epoch`.
         is_share: Whether the y values are fractions, shown in percent.
     """

@@ -40,8 +40,8 @@ _ON_DARK = LinearSegmentedColormap.from_list(
 _UNFINISHED = "#bcc3cb"
 _SAME = 1e-12  # objectives closer than this count as equal
 _HALO = [Stroke(linewidth=4.5, foreground="white"), Normal()]
-# Two heights below the axes, which span the heights 0 to 1. At the first height, a line passes an
-# axis for which its trial has no value; at the second are the texts with the best trial's values.
+# Two heights below the axes; the axes span the heights 0 to 1. If a trial has no value on an axis,
+# its line passes at the first height. The best trial's values are written at the second height.
 _UNSET_HEIGHT, _BEST_HEIGHT = -0.08, -0.17
 
 

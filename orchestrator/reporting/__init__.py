@@ -2,6 +2,6 @@
 needs no other files.
 
 Every report is built from plain Python objects (`TrackedRun`, `SweepFacts`). This package does not
-read MLflow. So a process can report results that it still holds in memory, and a run of last year
-can be loaded from MLflow into the same objects.
+read MLflow. So a process can report results that it still holds in memory. To report a run of last
+year, another package loads the run from MLflow into the same kind of objects.
 """

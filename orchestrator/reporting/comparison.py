@@ -98,7 +98,7 @@ def comparison(runs: Sequence[TrackedRun]) -> str:
 def needed_histories(run: TrackedRun) -> list[str]:
     """Return the metrics of a run whose histories the comparison needs.
 
-    The result is empty for a run with a summary, because the summary holds the same accuracies.
+    The result is empty for a run with a summary, because the summary already has the accuracies.
     """
     return matrix_metrics(run.metrics) if run.summary is None else []
 

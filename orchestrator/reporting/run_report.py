@@ -102,8 +102,8 @@ def run_report(
 def needed_histories(run: TrackedRun) -> list[str]:
     """Return the metrics of a run whose histories the report draws.
 
-    The result includes the accuracies only for a run without a summary, because a summary holds the
-    accuracies.
+    The result includes the accuracies only for a run without a summary, because a summary already
+    has the accuracies.
     """
     return [*TRAINING_METRICS, *(matrix_metrics(run.metrics) if run.summary is None else ())]
 

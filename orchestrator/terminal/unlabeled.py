@@ -30,8 +30,8 @@ def unlabeled_lines(experiment: Experiment, scenario: Scenario) -> Iterator[str]
 
 
 def certainty_table(unlabeled: Mapping[str, Any]) -> Table:
-    """Return a table that counts, for each class, the images without labels that the teacher
-    assigns to the class after the last task, and how many of these are sure.
+    """Return a table that counts images without labels by class. After the last task, the teacher
+    assigns each image to a class; the table also counts the images of which the teacher is sure.
 
     Args:
         unlabeled: The entry `unlabeled` of summary.json.
