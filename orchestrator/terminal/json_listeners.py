@@ -31,7 +31,7 @@ from orchestrator.tuning.ledger import LedgerTrial
 
 
 class JsonRunListener:
-    """Writes one JSON line when a stage of a run starts, and one when the stage has finished."""
+    """Listener of a run: writes one JSON line when a stage starts, and one when it has finished."""
 
     def __init__(self) -> None:
         """Create the listener without a run; `run_started` sets the id of the run."""
@@ -148,7 +148,7 @@ class JsonTickListener(JsonRunListener):
 
 
 class JsonSweepListener:
-    """Writes one JSON line when a trial of a sweep starts or ends."""
+    """Listener of a sweep: writes one JSON line when a trial starts or ends."""
 
     def __init__(self, tracking_uri: str) -> None:
         """Create the listener without a sweep; `sweep_started` sets the sweep.

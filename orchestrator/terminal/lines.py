@@ -27,7 +27,7 @@ _LEVELS: dict[Level, int] = {
 
 
 class LineWriter(Protocol):
-    """Writer of progress lines."""
+    """Writer of the lines that report the progress of a command."""
 
     def write(
         self,
@@ -49,7 +49,7 @@ class LineWriter(Protocol):
 
 
 class PlainLines:
-    """Writer for people: prints only the message."""
+    """Line writer for people: prints only the message."""
 
     def write(
         self,
@@ -64,7 +64,7 @@ class PlainLines:
 
 
 class JsonLines:
-    """Writer for programs: logs one JSON object per line. Call `log_as_json` before the first
+    """Line writer for programs: logs one JSON object per line. Call `log_as_json` before the first
     line.
     """
 
