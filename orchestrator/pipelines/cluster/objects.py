@@ -20,17 +20,19 @@ Send = Callable[[Manifest], Manifest]  # sends an object, and returns it as stor
 def send(
     submission: Submission, client: KubernetesClient, send_one: Send, found: Manifest | None = None
 ) -> Manifest:
-    """Send a job or schedule with its files; return it as stored in the cluster.
+    """Send a job or a schedule with its files; return the job or the schedule as stored in the
+    cluster.
 
-    The job is sent first: it owns its files, so deleting the job deletes the files. The job's pods
-    wait a moment for the files. Files are created and never changed, so no right to change a
-    ConfigMap is needed.
+    The files are in a ConfigMap that the job owns, so deleting the job deletes its files. A
+    ConfigMap can name only an existing job as its owner, so the job is sent first, and its pods
+    wait until the ConfigMap exists. A ConfigMap is created and never changed, so this program needs
+    no permission to change ConfigMaps.
 
     Args:
-        submission: The submission.
+        submission: The job or the schedule, with its files.
         client: Client of the job's namespace.
         send_one: Function that sends the job.
-        found: The existing job of this name; None if there is none.
+        found: The existing job of this name, which is not sent again; None if there is none.
     """
     job = found or send_one(submission.job)
     owner = {
@@ -46,19 +48,22 @@ def send(
         _send_files(client, {**submission.files, "metadata": metadata})
     except OrchestratorError:
         if found is None and submission.job["kind"] == "RayJob":
-            # without its files, the job would wait in vain until its deadline
+            # delete the new job: without its files, the job would wait in vain until its deadline
             client.delete("RayJob", submission.name)
         raise
     return job
 
 
 def _send_files(client: KubernetesClient, files: Manifest) -> None:
-    """Create a ConfigMap, whose name depends on its content. If the ConfigMap of this name still
-    belongs to the previous job, wait until it is deleted together with that job.
+    """Create the ConfigMap that contains a job's files.
+
+    The name of the ConfigMap depends on its content. If a ConfigMap of this name exists and the
+    previous job owns it, wait until Kubernetes deletes the ConfigMap together with the previous
+    job.
 
     Raises:
         UserInputError: A ConfigMap of this name has other content.
-        TransientError: The ConfigMap of the previous job is still not deleted.
+        TransientError: The ConfigMap of the previous job was not deleted in time.
     """
     [owner] = files["metadata"]["ownerReferences"]
     where = f"{client.namespace}/{files['metadata']['name']}"
@@ -82,8 +87,13 @@ def _send_files(client: KubernetesClient, files: Manifest) -> None:
 
 
 def find_object(client: KubernetesClient, kind: str, name: str) -> Manifest | None:
-    """Return an object; None if the object is missing, or if the cluster lacks or hides its
-    kind.
+    """Return the object of a kind and a name, or None.
+
+    None means that the object is missing. For schedules, None can also mean that the cluster lacks
+    the kind, or hides the kind from this user.
+
+    Raises:
+        UserInputError: The kind is RayJob, and the cluster lacks or hides this kind.
     """
     try:
         found = client.get(kind, name)
@@ -95,7 +105,9 @@ def find_object(client: KubernetesClient, kind: str, name: str) -> Manifest | No
 
 
 def list_objects(client: KubernetesClient, kind: str, selector: str) -> list[Manifest]:
-    """Return the objects of a kind; empty if the cluster lacks or hides the kind."""
+    """Return the objects of a kind that match a label selector; empty if the cluster lacks the
+    kind, or hides the kind from this user.
+    """
     try:
         return [{"kind": kind, **item} for item in client.find(kind, selector)]
     except UserInputError as error:
@@ -105,11 +117,12 @@ def list_objects(client: KubernetesClient, kind: str, selector: str) -> list[Man
 
 
 def objects_named(client: KubernetesClient, name: str) -> list[Manifest]:
-    """Return the job or the schedule that has a name; return two schedules if both kinds exist.
+    """Return the job or the schedule of a name; return two schedules if a CronJob and a RayCronJob
+    have this name.
 
     Raises:
-        UserInputError: The object or the namespace is missing, or this program did not create the
-            object.
+        UserInputError: No object has this name, the namespace is missing, or this program did not
+            create the object.
     """
     found = [
         checked_as_ours(client, each)

@@ -1,4 +1,6 @@
-"""Send a schedule to Kubernetes, and remove any other schedule of its name."""
+"""Send a schedule to Kubernetes, and remove a schedule of the other kind (CronJob or RayCronJob)
+that has the same name.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +12,12 @@ from orchestrator.pipelines.cluster.objects import SCHEDULES, checked_as_ours, f
 
 
 def send_schedule(submission: Submission, client: KubernetesClient) -> tuple[Manifest, str]:
-    """Create or change a schedule, and remove a schedule of the other kind with the same name, as
-    both would start ticks.
+    """Create or change a schedule. If a schedule of the other kind (CronJob or RayCronJob) has the
+    same name, remove that schedule, because both schedules would start ticks.
 
     Returns:
-        The schedule as stored in the cluster, and the kind of the removed schedule; empty if none
-        was removed.
+        The schedule as stored in the cluster, and the kind of the removed schedule. The kind is
+        empty if no schedule was removed.
 
     Raises:
         UserInputError: The cluster rejects the schedule, or this program did not create the

@@ -27,7 +27,7 @@ _OURS = f"{MANAGED_BY_LABEL}={PROGRAM}"
 
 
 class SubmitListener(JobListener, Protocol):
-    """Listener that also receives the events of a submission."""
+    """Listener that receives the events of a submission and of the submitted job."""
 
     def submitted(self, submission: Submission, before: JobState | None) -> None:
         """Handle a job that has been sent to the cluster.
@@ -42,7 +42,8 @@ class SubmitListener(JobListener, Protocol):
 
         Args:
             schedule: The schedule as stored in the cluster.
-            replaced: Kind of the schedule that was removed for this one; empty if none was removed.
+            replaced: Kind of the schedule of the same name that was removed; empty if none was
+                removed.
         """
 
 
@@ -65,17 +66,17 @@ def submit(
     listener: SubmitListener,
     tick: Tick | None = None,
 ) -> JobState | None:
-    """Send a job and follow it to its end; a schedule is only sent.
+    """Send a job and follow the job until it ends, or send a schedule without following it.
 
-    If the same job was submitted before, the existing job is followed instead. If that job has
-    failed or is being cancelled, it is started again.
+    If the same job was submitted before, follow the existing job. If the existing job has failed or
+    is being cancelled, start it again.
 
     Args:
-        submission: The submission.
+        submission: The job or the schedule to send.
         client: Client of the submission's namespace.
         listener: Receives the events of the job.
-        tick: The tick of a schedule; None for a person's submission. A schedule may create objects
-            but not change them, and never starts a job again.
+        tick: The tick that submits the job; None if a person submits the job. A tick has permission
+            to create objects but not to change them, and never restarts a failed job.
 
     Raises:
         UserInputError: The cluster rejects the submission.
@@ -120,7 +121,8 @@ def list_jobs(client: KubernetesClient) -> Jobs:
 
 
 def state_of(client: KubernetesClient, name: str) -> JobState | Manifest:
-    """Return the state of a job, or a schedule.
+    """Return the state of the job with this name. If a schedule has this name, return the schedule
+    itself.
 
     Raises:
         UserInputError: No job or schedule has this name.
@@ -131,20 +133,20 @@ def state_of(client: KubernetesClient, name: str) -> JobState | Manifest:
 
 
 def cancel(client: KubernetesClient, name: str) -> tuple[list[Manifest], list[JobState]]:
-    """End a job, or remove a schedule (of both kinds, if both exist). The stage store keeps its
-    entries.
+    """End a job, or remove a schedule. If a CronJob and a RayCronJob have the name, remove both.
+    Entries of the stage store are kept.
 
     Returns:
-        The removed objects, and the ticks of a schedule that are still running.
+        The removed objects, and the ticks of a removed CronJob that are still running.
 
     Raises:
-        UserInputError: No object has this name, or it was not submitted by this program.
+        UserInputError: No object has this name, or this program did not submit the object.
         TransientError: The cluster does not answer.
     """
     found = objects_named(client, name)
     for each in found:
         client.delete(each["kind"], name)
-    # deleting a RayCronJob ends its ticks, too
+    # deleting a RayCronJob also ends its ticks, so only a CronJob can leave running ticks
     if not any(each["kind"] == "CronJob" for each in found):
         return found, []
     ticks = [JobState.of(job) for job in client.find("RayJob", f"{SCHEDULE_LABEL}={name}")]
@@ -152,8 +154,8 @@ def cancel(client: KubernetesClient, name: str) -> tuple[list[Manifest], list[Jo
 
 
 def _check_ray_cluster(submission: Submission, client: KubernetesClient) -> None:
-    """Reject a job whose configured RayCluster is missing or not ready: KubeRay would look for the
-    RayCluster until the job's deadline.
+    """Reject a job whose configured RayCluster is missing or not ready. KubeRay would accept such a
+    job and search for the RayCluster until the job's deadline.
     """
     name = submission.job["spec"].get("clusterSelector", {}).get("ray.io/cluster")
     if name is None:
