@@ -55,12 +55,12 @@ def describe_data(
 
     Args:
         config: The source of the images.
-        sheet: File for a picture with some images of each class; None writes no picture.
+        sheet: Picture file to write, which shows some images of each class; None writes no picture.
         progress: Receives the number of processed images.
 
     Raises:
-        UserInputError: There are no images, or the sheet's suffix is not a picture format.
-        StorageUnavailableError: The data cache or the sheet cannot be written.
+        UserInputError: There are no images, or the suffix of `sheet` is not a picture format.
+        StorageUnavailableError: The data cache or the picture cannot be written.
     """
     if sheet is not None:
         check_sheet(sheet)

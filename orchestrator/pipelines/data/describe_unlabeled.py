@@ -26,11 +26,12 @@ class UnlabeledDescription:
     Attributes:
         name: Name of the images' source.
         sizes: Number of usable images, by (width, height).
-        modes: Number of usable images, by mode.
+        modes: Number of usable images, by Pillow's image mode, such as `RGB`.
         bad: Images that cannot be used.
-        pool: The images that a run would use, and how many it would skip; None if it would use
-            none.
-        refusal: Why a run would use no images; empty if it would use some.
+        pool: The images that a run would use, and the number of images that a run would skip; None
+            if a run would use no images.
+        refusal: Why a run would use no unlabelled images; empty if a run would use some, or cannot
+            use the labelled images.
     """
 
     name: str

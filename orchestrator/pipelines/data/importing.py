@@ -37,11 +37,12 @@ class ImportReport:
     """Result of an import.
 
     Attributes:
-        files: The Parquet file of each half.
-        num_images: Number of images in each half.
+        files: The Parquet file of each half of the data: `train` and `test`.
+        num_images: Number of imported images in each half.
         num_bad: Number of skipped images.
         notes: Problems that a person should look at.
-        survey: The survey of the source; None if an earlier import was already complete.
+        survey: The survey of the source; None if an earlier import was complete, so that this
+            import read no images.
     """
 
     files: Mapping[Half, Path]
@@ -61,7 +62,8 @@ def import_data(
 ) -> ImportReport:
     """Write train.parquet, test.parquet and, if images are unusable, bad_files.csv.
 
-    An interrupted import is resumed; an import of an unchanged source does nothing.
+    Resume an interrupted import. If the folder has a complete import of the same source with the
+    same settings, write nothing.
 
     Args:
         config: The source of the images.
@@ -72,8 +74,8 @@ def import_data(
         progress: Receives the number of processed images.
 
     Raises:
-        UserInputError: There are no images, the folder has files that no import has written, or, if
-            strict, an image is unusable.
+        UserInputError: There are no images, train.parquet or test.parquet was not written by an
+            import, or `strict` is set and an image is unusable.
         StorageUnavailableError: The folder cannot be written.
         LockedError: Another import is writing to the folder.
     """
@@ -99,8 +101,8 @@ def import_data(
 
 
 def _check_outside(folder: Path | None, output: Path) -> None:
-    """Reject an output folder within the folder of the images: the next import would read the
-    output's Parquet files as images, or the output folder as a class.
+    """Reject an output folder that is the folder of the images, or is inside that folder. The next
+    import would mistake the output folder for a class, or its Parquet files for images.
     """
     if folder in (output, *output.parents):
         raise DataError(
@@ -152,7 +154,12 @@ def _import(
 
 
 def _imported(file: Path) -> dict[str, Any] | None:
-    """Return the metadata that an earlier import wrote into a file; None if it is missing."""
+    """Return the metadata that an earlier import wrote into a file; None if the file does not
+    exist.
+
+    Raises:
+        DataError: The file was not written by an import.
+    """
     if not file.exists():
         return None
     try:
@@ -170,7 +177,7 @@ def _counted(
 ) -> tuple[dict[Half, int], int, list[str]]:
     num_images = {half: pq.read_metadata(file).num_rows for half, file in files.items()}
     before = found["train"]
-    # imports by earlier versions of this program stored no notes
+    # earlier versions of this program wrote files without `notes`
     return num_images, *((before["num_bad"], before.get("notes", [])) if before else (0, []))
 
 

@@ -1,4 +1,4 @@
-"""Turn a source given on the command line into its configuration."""
+"""Turn a source of images, as named on the command line, into a data configuration."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def named_source(
     test_fraction: float | None,
     image_size: int = 32,
 ) -> DataConfig:
-    """Return the configuration that reads a source.
+    """Return the data configuration of a source of images.
 
     Args:
-        source: A folder of images; a Parquet file, or a pattern or folder of Parquet files, on disk
-            or as an address; `torchvision:NAME` or `digits`.
-        root: The folder of torchvision's files.
+        source: A folder of images; Parquet files (a file, a folder or a glob pattern, on disk or in
+            object storage); `torchvision:NAME`; or `digits`.
+        root: The folder of torchvision's files; None for other sources.
         download: Whether torchvision may download missing files.
         test_fraction: Share of each class's images that becomes test data if the source has no test
             data; None means the source's default.
@@ -98,9 +98,11 @@ def _has_parquet(folder: Path) -> bool:
 
 
 def _folders(folder: Path) -> tuple[Path, Path | None]:
-    """Return the training and test folders of a folder of images.
+    """Return the training folder and the test folder of a folder of images; None for a missing test
+    folder.
 
-    A folder `train` that contains images and no class folders is a class named `train`.
+    The folder `train` is the training folder only if it contains class folders. Otherwise `train`
+    is an ordinary class, and the whole folder is the training folder.
     """
     if not has_class_folders(folder / "train"):
         return folder, None
@@ -110,8 +112,11 @@ def _folders(folder: Path) -> tuple[Path, Path | None]:
 
 
 def _parquet(path: Path) -> tuple[str, str | None]:
-    """Return the training and test halves of Parquet files: folders `train` and `test`, or files
-    whose names start with these words, as on Hugging Face.
+    """Return the paths of the training and test halves of Parquet files on disk.
+
+    The halves are sub-folders named `train` and `test`, or files whose names start with `train` and
+    `test`, as on Hugging Face. Any name in `_TEST_NAMES` can replace `test`. Without such folders
+    and files, all files are training data, and the test half is None.
     """
     if not path.is_dir():
         if path.suffix != ".parquet" or not (path.is_file() or glob.glob(str(path))):  # noqa: PTH207 - the pattern is absolute
@@ -134,7 +139,9 @@ def _parquet(path: Path) -> tuple[str, str | None]:
 
 
 def _remote_parquet(address: str) -> tuple[str, str | None]:
-    """Return the training and test halves of Parquet files in object storage."""
+    """Return the addresses of the training and test halves of Parquet files in object storage; None
+    for a missing test half.
+    """
     for names in ("{}/*.parquet", "{}*.parquet"):
         train, *tests = (
             below(address, *names.format(name).split("/")) for name in ("train", *_TEST_NAMES)

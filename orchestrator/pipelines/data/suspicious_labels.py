@@ -1,4 +1,4 @@
-"""Read the labels that a run finds suspicious from MLflow."""
+"""Read from MLflow the labels that a run finds suspicious."""
 
 from __future__ import annotations
 
