@@ -1,5 +1,6 @@
-"""Export a model from a run in MLflow to a file, compare the file with the original, and measure
-the file and the other role's model.
+"""Export a model from a run in MLflow to a file, and compare the file with the original model.
+
+The export also measures the file and, for comparison, the run's other model (teacher or student).
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ logger = logging.getLogger(__name__)
 
 
 def export(request: ExportRequest, uri: str, listener: ExportListener) -> Exported:
-    """Write a run's student or teacher as one file, after checking that the file's outputs equal
-    the original model's.
+    """Write a run's student or teacher to one file, after checking that the file and the original
+    model give equal outputs.
 
     Args:
         request: The model, the format and the output file.
@@ -56,7 +57,8 @@ def export(request: ExportRequest, uri: str, listener: ExportListener) -> Export
     Raises:
         UserInputError: The run or the model does not exist, or the request is invalid.
         NotConvertibleError: The format does not support the model.
-        DifferentOutputsError: The file's outputs differ from the original's; nothing is written.
+        DifferentOutputsError: The file and the original model give different outputs; no file is
+            written.
         TransientError: MLflow, the stage store or the output's folder cannot be reached.
     """
     if request.quantize and request.kind != "onnx":
@@ -73,7 +75,7 @@ def export(request: ExportRequest, uri: str, listener: ExportListener) -> Export
 
 @dataclass(frozen=True)
 class _Export:
-    """Steps of one export, in a temporary folder."""
+    """One export, whose steps write to a temporary folder."""
 
     request: ExportRequest
     reader: ModelReader
@@ -83,7 +85,7 @@ class _Export:
     output: Path
 
     def run(self) -> tuple[Path, Exported]:
-        """Return the temporary path of the finished file, and its description."""
+        """Return the temporary path of the finished file, and the outcome of the export."""
         role = self.source.role
         model = self._fetched(role)
         images = judging_images(self.source, model.shape, with_calibration=self.request.quantize)
@@ -160,7 +162,9 @@ class _Export:
         )
 
     def _other_role(self) -> Measured | None:
-        """Measure the other role's model for comparison; if that fails, warn and return None."""
+        """Measure the run's other model (teacher or student) for comparison. If the measurement
+        fails, log a warning and return None.
+        """
         role: Role = "teacher" if self.source.role == "student" else "student"
         try:
             model = self._fetched(role)
@@ -203,7 +207,8 @@ def _folder_beside(output: Path) -> Iterator[Path]:
         with folder as path:
             yield Path(path)
     finally:
-        with suppress(OSError):  # the folder contains the file, or was not created
+        # rmdir fails if the folder contains the exported file, or was not created
+        with suppress(OSError):
             for parent in missing:
                 parent.rmdir()
 

@@ -1,4 +1,4 @@
-"""Values of an export: its request, the listener of its steps, and its outcome."""
+"""Define the request, the listener and the outcome of an export."""
 
 from __future__ import annotations
 
@@ -54,7 +54,8 @@ class Measured:
         num_parameters: Number of learned parameters.
         num_bytes: Size of the file.
         seconds: Median time per image, with one thread.
-        accuracy: Last accuracy on the test images, in [0, 1]; None if they cannot be read.
+        accuracy: Accuracy on the test images after the last task, in [0, 1]; None if the test
+            images cannot be read.
     """
 
     name: str
@@ -71,7 +72,7 @@ class Quantized:
     Attributes:
         how: The quantisation method and its calibration images, in words.
         measured: Measurements of the int8 file.
-        comparison: Comparison of the int8 file with the original.
+        comparison: Comparison of the int8 file with the original model.
     """
 
     how: str
@@ -88,11 +89,12 @@ class Exported:
         kind: Format of the file.
         description: Metadata of the file.
         measured: Measurements of the float32 file.
-        comparison: Comparison of the float32 file with the original.
-        quantized: The int8 file, which is then the file at `path`; None without `quantize`.
-        other: Measurements of the other role's model in the same format; None if it cannot be
-            converted.
-        judged_on: The images of the comparison, in words.
+        comparison: Comparison of the float32 file with the original model.
+        quantized: Results for the int8 file; None without `quantize`. With `quantize`, the int8
+            file is at `path`, and the float32 file is not kept.
+        other: Measurements of the run's other model (teacher or student) in the same format; None
+            if the other model cannot be measured.
+        judged_on: The images on which the files were compared with the original model, in words.
     """
 
     path: Path

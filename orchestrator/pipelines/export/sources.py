@@ -1,4 +1,4 @@
-"""Find the model of an export, and the images for its comparison with the original."""
+"""Find the model to export, and the images for comparing the exported file with that model."""
 
 from __future__ import annotations
 
@@ -33,12 +33,13 @@ _NUM_CALIBRATION_IMAGES = 256
 
 @dataclass(frozen=True)
 class Source:
-    """Run whose model is exported, with the locations of its models.
+    """Run whose model is exported, with the locations of the run's models.
 
     Attributes:
         run: The run, with its files.
         role: The role to export.
-        locations: Locations of the packages in MLflow, by role; empty if the run logged none.
+        locations: Locations of the run's packaged models in MLflow, by role; empty if the run
+            logged no models.
     """
 
     run: TrackedRun
@@ -48,14 +49,14 @@ class Source:
 
 @dataclass(frozen=True)
 class JudgingImages:
-    """Images on which the file and the original are compared.
+    """Images on which the exported file and the original model are compared.
 
     Attributes:
         images: Test images of the run's data set, otherwise random images.
         labels: The images' labels, as positions in the class order; None for random images.
         tasks: The classes of each task.
         calibration: Training images for quantisation; None if missing or not requested.
-        what: The kind of images, in words.
+        what: Number and kind of the images, in words.
     """
 
     images: Images
@@ -65,8 +66,8 @@ class JudgingImages:
     what: str
 
     def accuracy(self, predictions: np.ndarray[tuple[int], np.dtype[np.int64]]) -> float | None:
-        """Return the last accuracy, computed as in the run's summary: the mean over the tasks; None
-        for random images.
+        """Return the accuracy after the last task: the mean over the tasks, as in the run's
+        summary. Return None for random images.
         """
         if self.labels is None:
             return None
@@ -178,13 +179,13 @@ def package_from_stages(run: TrackedRun, role: Role, folder: Path) -> Path:
 
 
 def judging_images(source: Source, shape: Shape, *, with_calibration: bool) -> JudgingImages:
-    """Return the test images of a run if they are readable and unchanged, otherwise random images,
-    which are the same for every call.
+    """Return the test images of a run. If the test images cannot be read or have changed, return
+    random images instead, which are the same in every call.
 
     Args:
         source: The run.
         shape: (channels, height, width) of the model's input.
-        with_calibration: Whether to return training images too.
+        with_calibration: Whether to return training images for quantisation too.
     """
     try:
         scenario = _scenario_of(source.run, shape)
@@ -235,7 +236,9 @@ def _experiment_of(run: TrackedRun) -> Experiment:
 
 
 def _calibration_images(scenario: Scenario) -> Images | None:
-    """Return equally many images of every class, evenly spread over the class's training images."""
+    """Return training images for quantisation: equally many of every class, and evenly spread over
+    the images of the class.
+    """
     each = -(-_NUM_CALIBRATION_IMAGES // len(scenario.class_names))
     of_classes = [rows for rows in scenario.indices[Split.TRAIN] if len(rows)]
     if not of_classes:
