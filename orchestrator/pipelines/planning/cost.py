@@ -1,4 +1,10 @@
-"""Estimate the cost of stages and feature tables from the measured cost of stored ones."""
+"""Estimate the cost of planned stages and feature tables from measured costs in the stage store.
+
+An *image pass* is the processing of one image in one epoch, or once if there are no epochs. Costs
+are proportional to the number of image passes. A *shared result* is computed once and read by
+several stages: features that an extractor has computed, or layers that were trained with the
+teacher's answers ("taught layers").
+"""
 
 from __future__ import annotations
 
@@ -22,8 +28,9 @@ MAX_MANIFESTS = 200
 
 
 Kind = Role | Literal["features"] | SharedKind
-"""Kinds of work that take time: a role's stages, tables of features, and results that stages share:
-extracted features, and taught layers."""
+"""Kinds of work that take time: the stages of a role, feature tables, and both kinds of shared
+results (extracted features, and taught layers).
+"""
 
 SHARED_KINDS: tuple[SharedKind, ...] = get_args(SharedKind)
 KINDS: tuple[Kind, ...] = (*ROLES, "features", *SHARED_KINDS)
@@ -31,17 +38,18 @@ KINDS: tuple[Kind, ...] = (*ROLES, "features", *SHARED_KINDS)
 
 @dataclass(frozen=True)
 class Measurement:
-    """Measured cost of a stored stage or feature table.
+    """Measured cost of a stored stage, feature table or shared result.
 
     Attributes:
-        kind: The role of the stage, `features` for a table, or the kind of a shared result.
-        num_image_passes: Number of image passes that the seconds cover; for a table, the number of
-            its images.
+        kind: The role of the stage, `features` for a feature table, or the kind of the shared
+            result.
+        num_image_passes: Number of image passes that took `worker_seconds`; for a feature table,
+            the number of its images.
         worker_seconds: Wall-clock seconds times workers.
         multiply_adds: Multiply-adds of the extractor per image; None if not recorded.
-        with_shared: Whether an earlier version of this program recorded the stage. Its seconds then
-            include the computation of shared results, and its passes are epochs times training
-            images.
+        with_shared: Whether an earlier version of this program recorded the stage. The seconds of
+            such a stage include the computation of shared results, and its passes are epochs times
+            training images.
     """
 
     kind: Kind
@@ -56,10 +64,10 @@ class Rate:
     """Cost of an image pass.
 
     Attributes:
-        worker_seconds: The estimated worker-seconds.
+        worker_seconds: The estimated worker-seconds per image pass.
         factor: Factor by which the estimate may be too high or too low; at least 1.
-        with_shared: Whether the rate is that of earlier versions' stages, and includes shared
-            results.
+        with_shared: Whether the rate was measured on stages of earlier versions of this program,
+            whose seconds include shared results.
     """
 
     worker_seconds: float
@@ -69,14 +77,15 @@ class Rate:
 
 @dataclass(frozen=True)
 class Costs:
-    """The known costs, from which those of planned stages are estimated.
+    """Measured costs, from which the costs of planned stages are estimated.
 
     Attributes:
-        measured: Measurements of any experiments.
-        rates: Cost of an image pass, by role, and of an image of a table.
+        measured: Measurements from all experiments in the store.
+        rates: Cost of an image pass, by kind of work; for feature tables, cost of an image.
         networks: Multiply-adds of each role's extractor per image; None if not known.
-        halved: Whether the extractors process an image twice, but a seeded view once.
-        computed: Keys of the shared results (`SharedWork.key`) that the store has.
+        halved: Whether the extractors process an image twice (original and mirrored), but an
+            augmented copy with a fixed seed (a "view") only once.
+        computed: Keys of the shared results (`SharedWork.key`) that the stage store contains.
     """
 
     measured: Sequence[Measurement] = ()
@@ -86,9 +95,10 @@ class Costs:
     computed: Set[str] = frozenset()
 
     def rate_of(self, work: SharedWork) -> Rate | None:
-        """Return the cost of an image pass of a shared result; None if unknown.
+        """Return the cost of an image pass of a shared result; None if the cost is unknown.
 
-        If no shared extraction was measured, the teacher's feature tables measure it.
+        If the store has no measurement of a shared extraction of features, use the measurements of
+        the teacher's feature tables instead.
         """
         passes = work.passes
         size = self.networks.get(passes.network)
@@ -108,14 +118,15 @@ def costs_known(
     sizes: Mapping[Role, int | None],
     networks: Mapping[Role, int | None],
 ) -> Costs:
-    """Return the costs that a store knows.
+    """Return the measured costs in a stage store, with rates for an experiment.
 
     Args:
         store: The stage store.
         experiment: The experiment to estimate.
-        sizes: Multiply-adds per image, by role; None if they do not determine the cost of the
-            role's stages.
-        networks: Multiply-adds of each role's extractor per image.
+        sizes: Multiply-adds of the extractor per image, by role; None if unknown, or if the role's
+            stages do not run the extractor.
+        networks: Multiply-adds of each role's extractor per image, whether or not the role's stages
+            run it.
 
     Raises:
         StorageUnavailableError: The store cannot be read.
@@ -130,19 +141,21 @@ def costs_known(
 def rates(
     measured: Sequence[Measurement], wanted: Mapping[Kind, int | None] | None = None
 ) -> dict[Kind, Rate]:
-    """Return the cost of one image pass by kind: the median over all measured image passes, and how
-    far the middle half of them is from the median.
+    """Return the cost of one image pass, by kind of work.
 
-    The median is taken over passes and not over stages, because a stage with few images spends most
-    of its time on other work. Measurements with other networks or image sizes are scaled by their
-    multiply-adds, and used only if there is no closer measurement. Small networks do not spend
-    their time on arithmetic alone, so an estimate from measurements with a hundredth of the
+    The rate is the median over all measured image passes. The rate's factor is the ratio between
+    the median and the more distant of the two quartiles. The median is taken over passes and not
+    over stages, because a stage with few images spends most of its time on other work.
+
+    If the multiply-adds of the work to estimate are known, only the measurements with the nearest
+    multiply-adds are used, and their cost is scaled in proportion. Small networks do not spend
+    their time on arithmetic alone. So an estimate from measurements with a hundredth of the
     multiply-adds may be wrong by a factor of ten.
 
     Args:
-        measured: Measurements of any experiments.
-        wanted: Multiply-adds per image of the work to estimate, by role; None if they do not
-            determine the cost.
+        measured: Measurements, possibly from other experiments.
+        wanted: Multiply-adds per image of the work to estimate, by kind; None if the multiply-adds
+            do not determine the cost.
     """
     return {
         kind: _rate([each for each in measured if each.kind == kind], (wanted or {}).get(kind))
@@ -182,14 +195,15 @@ def sum_if_known(values: Sequence[float | None]) -> float | None:
 
 
 def measurements(store: StageStore, backbone: BackboneConfig) -> list[Measurement]:
-    """Return the measured costs of stored stages, of any experiment, and of feature tables.
+    """Return the measured costs of stored stages and shared results of any experiment, and of the
+    feature tables of one extractor.
 
-    A store on object storage has a record of the costs; for other stores they are read from the
-    newest manifests.
+    A store on object storage has one file that records all costs. For other stores, the costs are
+    read from the newest manifests.
 
     Args:
         store: The stage store.
-        backbone: The pre-trained extractor; tables of other extractors are ignored.
+        backbone: The pre-trained extractor; feature tables of other extractors are ignored.
 
     Raises:
         StorageUnavailableError: The store cannot be read.
@@ -213,8 +227,8 @@ def _measurements(
 
 
 def _computed_work(noted: Sequence[Mapping[str, Any]], store: StageStore) -> frozenset[str]:
-    """Return the keys of the shared results that stages in the store have read, unless the results
-    were removed since.
+    """Return the keys of the shared results that stored stages have read. Omit the keys of a stage
+    if its shared results have since been removed from the store.
     """
     reading = [values for values in noted if values.get("shared_work")]
     stored = store.stored(key for values in reading for key in values.get(SHARED, ()))
@@ -264,7 +278,7 @@ def _measurement(values: Mapping[str, object], backbone: object) -> Measurement 
                 if is_alike and num_images
                 else None
             )
-        case _:  # values of an evaluation, or of a stage of another version of this program
+        case _:  # the values are of an evaluation, or of a stage of another version of this program
             return None
 
 

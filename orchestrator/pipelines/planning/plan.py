@@ -1,14 +1,18 @@
-"""Plan a run: the stages it would compute, those it would reuse, and its approximate cost. Nothing
-is started.
+"""Plan a run: the stages that the run would compute, the stages that it would reuse, and its
+approximate cost. Nothing is started.
 
-The cost of a stage is assumed to be proportional to its *image passes* (its epochs times the
-training images of its task, and the mixtures of them) and to the multiply-adds of its extractor per
-image. This is rough. It ignores that students also see exemplars of old classes, work outside
-epochs, most evaluations, and the start of Ray, and it assumes that workers share the work without
-loss. Images that a pre-trained extractor must process first count once, with the first stage that
-needs them; so do the passes of results that stages share: the teacher's answers to views, the
-teaching of inherited layers, and features by these layers. The estimate distinguishes minutes from
-days.
+The cost of a stage is assumed to be proportional to the number of its *image passes*, and to the
+multiply-adds of its extractor per image. The number of image passes is the number of epochs times
+the number of training images of the task. Images that the method mixes from training images are
+counted too. A *lane* is the sequence of a role's stages, computed by the workers of that role.
+
+The estimate is rough: it distinguishes minutes from days. The estimate ignores the exemplars of old
+classes that students also see, the work outside epochs, most evaluations, and the start of Ray.
+Workers are assumed to share the work without loss.
+
+Several stages may read the same result: features by a pre-trained extractor or by inherited layers,
+the teacher's answers to augmented images, or the training of inherited layers. The cost of such a
+result is counted once, with the first stage that reads the result.
 """
 
 from __future__ import annotations
@@ -46,7 +50,7 @@ if TYPE_CHECKING:
     from orchestrator.models.backbones import Cuts
 
 _BYTES_OF_FEATURE = 2
-"""Bytes of one feature in a table, which stores half-precision numbers."""
+"""Size in bytes of one number in a feature table; the numbers have half precision."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +62,12 @@ class Plan:
         stages: The stages, in an order in which they can be computed.
         available: CPUs and GPUs of this machine, by Ray's names; empty if a remote cluster would
             compute.
-        shortage: Why the run would not start here; empty if no reason is known.
+        shortage: Why the run would not start on this machine; empty if no reason is known.
         num_features: Number of features of the teacher's extractor.
         cost_factor: Factor by which the cost may be too high or too low; at least 1.
-        cuts: Cuts of the teacher's backbone: all of them if requested, otherwise the student's;
-            None if not requested and the student inherits nothing.
+        cuts: Points at which the teacher's backbone can be cut; a student can inherit the layers
+            before a cut. All cuts if requested, otherwise only the student's cut. None if no cuts
+            are requested and the student inherits no layers.
     """
 
     work: Work
@@ -75,13 +80,15 @@ class Plan:
 
     @property
     def worker_seconds(self) -> float | None:
-        """Return the estimated cost of everything to compute; None if it is unknown for a stage."""
+        """Return the estimated cost of all work to compute; None if the cost of a stage is
+        unknown.
+        """
         return sum_if_known([planned.worker_seconds for planned in self.stages])
 
     @property
     def wall_seconds(self) -> float | None:
-        """Return the estimated duration: with both lanes in parallel under Ray, otherwise stage by
-        stage; None if unknown.
+        """Return the estimated duration; None if unknown. Under Ray, the lanes of both roles run in
+        parallel; otherwise one process computes stage by stage.
         """
         lanes_at_once = isinstance(self.work.experiment.execution, RayConfig)
         return (
@@ -92,23 +99,29 @@ class Plan:
 
     @property
     def num_unseen_images(self) -> int:
-        """Return the number of images that a pre-trained extractor must process first."""
+        """Return the number of images that a pre-trained extractor must process before stages can
+        read the features of these images.
+        """
         return sum(table.num_images for table in self._tables)
 
     @property
     def features_bytes(self) -> int:
-        """Return the size in bytes of the feature tables of images that are not processed yet."""
+        """Return the size in bytes of the feature tables that must still be computed."""
         return self.num_unseen_images * self.num_features * _BYTES_OF_FEATURE
 
     @property
     def images_per_second(self) -> float | None:
-        """Return the images per second of a worker's extractor; None if unknown."""
+        """Return the number of images that the extractor of one worker processes per second; None
+        if unknown.
+        """
         seconds = sum_if_known([table.worker_seconds for table in self._tables])
         return self.num_unseen_images / seconds if seconds else None
 
     @property
     def chosen_cut(self) -> str | None:
-        """Return the last backbone stage that the student inherits; None if it inherits nothing."""
+        """Return the name of the last stage of the teacher's backbone that the student inherits;
+        None if the student inherits no layers.
+        """
         return _chosen_cut(self.work.experiment)
 
     @property
@@ -117,8 +130,8 @@ class Plan:
 
     @property
     def kinds_without_estimate(self) -> list[Kind]:
-        """Return the kinds of work without a cost estimate: the store has no measurement of
-        them.
+        """Return the kinds of work whose cost cannot be estimated, because the store has no
+        measurement of that kind.
         """
         unknown = set().union(*(planned.kinds_without_estimate for planned in self.stages))
         return [kind for kind in KINDS if kind in unknown]
@@ -129,10 +142,10 @@ class Plan:
 
 
 def plan(experiment: Experiment, *, with_cuts: bool = False) -> Plan:
-    """Plan a run of an experiment: its stages, which of them are stored, its resources and its
-    cost.
+    """Plan a run of an experiment: its stages, the stages that are stored already, the resources,
+    and the cost.
 
-    Nothing is started, and nothing is written but decoded images in the data cache.
+    Nothing is started. The only files written are decoded images in the data cache.
 
     Args:
         experiment: The experiment.
@@ -171,8 +184,8 @@ def _factor(stages: Sequence[PlannedStage], costs: Costs) -> float:
 
 
 def critical_path_seconds(stages: Sequence[PlannedStage]) -> float | None:
-    """Return the duration of both lanes in parallel: a stage waits for the previous one in its lane
-    and for all stages it depends on.
+    """Return the duration if the lanes of both roles run in parallel. A stage waits for the
+    previous stage of its lane, and for all stages that it depends on.
 
     Args:
         stages: The stages, in an order in which they can be computed.
@@ -216,8 +229,8 @@ def _state(stage: Stage, store: StageStore) -> StageState:
 
 
 def _room(execution: ExecutionConfig) -> tuple[dict[str, float], str]:
-    """Return this machine's resources, and why they do not suffice; both empty for a remote
-    cluster, which is not contacted.
+    """Return this machine's resources, and the reason why they do not suffice for the run. The
+    reason is empty if they suffice. For a remote cluster, which is not contacted, both are empty.
     """
     if isinstance(execution, RayConfig) and execution.address is not None:
         return {}, ""

@@ -1,4 +1,4 @@
-"""Planned stages: how much of each is stored already, and its estimated cost."""
+"""Determine for each planned stage which part is stored already, and estimate the stage's cost."""
 
 from __future__ import annotations
 
@@ -38,14 +38,16 @@ class StageState(StrEnum):
 
 @dataclass(frozen=True)
 class PlannedTable:
-    """Feature table, or another shared result, that must exist before a stage can be trained or
+    """Feature table or other shared result that must exist before a stage can be trained or
     evaluated.
 
     Attributes:
-        key: The key of the table in the store, or of the shared result (`SharedWork.key`).
-        num_images: Number of images that the extractor must process, repeated images included.
+        key: The key of the feature table in the store, or the key of another shared result
+            (`SharedWork.key`).
+        num_images: Number of images that the extractor must process; an image that is processed
+            several times counts several times.
         worker_seconds: The estimated cost; None if unknown.
-        kind: The kind of work.
+        kind: The kind of work that computes the table or the result.
         factor: Factor by which the cost may be too high or too low; at least 1.
     """
 
@@ -66,11 +68,11 @@ class PlannedStage:
         num_images: Number of training images of the stage's task.
         num_epochs: Number of epochs of all phases of the stage; 0 if the method computes in closed
             form.
-        num_train_workers: Number of workers that share the stage's work; the minimum in an elastic
-            lane.
-        own_worker_seconds: The estimated cost of the whole stage without tables; 0 if the stage is
-            stored, None if unknown.
-        tables: Feature tables and shared results to compute for the stage.
+        num_train_workers: Number of workers that share the stage's work; if the number can vary,
+            the smallest number.
+        own_worker_seconds: The estimated cost of the whole stage, without the cost of `tables`; 0
+            if the stage is stored, None if unknown.
+        tables: Feature tables and other shared results to compute before the stage.
     """
 
     stage: Stage
@@ -82,15 +84,17 @@ class PlannedStage:
     tables: Sequence[PlannedTable] = ()
 
     def without_tables(self, made: Container[str]) -> PlannedStage:
-        """Return the stage without the tables of the given keys, which another stage has
-        computed.
+        """Return a copy of the stage that omits the tables that exist already.
+
+        Args:
+            made: Keys of the tables that are stored, or that an earlier stage computes.
         """
         return replace(self, tables=[table for table in self.tables if table.key not in made])
 
     @property
     def worker_seconds(self) -> float | None:
         """Return the estimated cost of the stage, including the feature tables and shared results
-        that must be computed for it; None if any part of the cost is unknown.
+        that must be computed first; None if any part of the cost is unknown.
         """
         return sum_if_known(
             [self.own_worker_seconds, *(table.worker_seconds for table in self.tables)]
@@ -111,14 +115,17 @@ class PlannedStage:
 def planned_stage(
     stage: Stage, work: Work, costs: Costs, state: StageState, tables: TableKeys
 ) -> PlannedStage:
-    """Return a stage with its size and cost, and the feature tables and shared results that the
-    stage and its evaluation read, except for those that only stored results read.
+    """Return the plan of a stage: its size, its cost, and the tables that it still needs.
+
+    The tables are the feature tables and other shared results that the stage and its evaluation
+    read. If the stage or its evaluation is stored, the tables that only the stored part reads are
+    omitted.
 
     Args:
         stage: The stage.
         work: The work to which the stage belongs.
-        costs: The known costs.
-        state: How much of the stage is stored.
+        costs: The measured costs.
+        state: Part of the stage that is stored.
         tables: The feature tables of the work.
     """
     experiment = work.experiment
@@ -154,8 +161,8 @@ def planned_stage(
 
 
 def tables_of(work: Work) -> TableKeys:
-    """Return the feature tables that a work's stages read, by key and size. Reuse the returned
-    object: every new object reads the weights again.
+    """Return the keys and sizes of the feature tables that the stages of a work read. Reuse the
+    returned object: every new object reads the extractor's weights again.
     """
     return TableKeys(work.experiment, work.scenario)
 

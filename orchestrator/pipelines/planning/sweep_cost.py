@@ -1,4 +1,4 @@
-"""Estimate the cost of a sweep's trials, run in parallel on the available resources."""
+"""Estimate the cost of a sweep's trials if trials run in parallel on the available resources."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orchestrator.pipelines.planning.planned_stages import (
 from orchestrator.tuning.share import TrialRoom
 
 TrialStages = Sequence[Sequence[PlannedStage]]
-"""Stages of a trial, by seed, planned as if nothing were stored."""
+"""The stages of one trial: for each seed, the stages as planned for an empty store."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class SweepCost:
     """Total cost of trials.
 
     Attributes:
-        num_stages: Number of computed stages.
-        worker_seconds: Worker-seconds of the computed stages; None if unknown for some of them.
-        wall_seconds: Seconds until the last trial ends; None if unknown, or if the number of
-            parallel trials is unknown.
+        num_stages: Number of stages that must be computed.
+        worker_seconds: Worker-seconds of these stages; None if the cost of a stage is unknown.
+        wall_seconds: Seconds from the start of the sweep until the last trial ends; None if the
+            cost of a stage or the number of parallel trials is unknown.
     """
 
     num_stages: int
@@ -43,8 +43,9 @@ def sweep_cost(
 
     Args:
         trials: The trials, in the order of their start.
-        room: The number of parallel trials, and whether a trial trains in lanes.
-        stored: Keys of stored stages and feature tables, which cost nothing.
+        room: The number of parallel trials, and whether separate workers of each role (lanes)
+            compute a trial's stages.
+        stored: Keys of stages and feature tables that are stored already and cost nothing.
         is_shared: Whether trials reuse stages that other trials have computed.
     """
     computed: list[PlannedStage] = []
@@ -64,8 +65,8 @@ def sweep_cost(
 
 
 def _in_turn(seeds: TrialStages) -> list[PlannedStage]:
-    """Return the stages in the order in which a single process computes them: task by task, for
-    each task every seed, for each seed the teacher before the student.
+    """Return a trial's stages in the order in which a single process computes them: sorted by task,
+    then by seed, and the teacher before the student.
     """
     return sorted(chain.from_iterable(seeds), key=lambda planned: planned.stage.task.index)
 
@@ -77,8 +78,15 @@ def _end_of(
     ready: dict[str, float],
     computed: list[PlannedStage],
 ) -> float:
-    """Return the time at which a trial's last stage is ready; add computed stages to `computed`,
-    and the times of stages and tables to `ready`.
+    """Simulate the stages of a trial, and return the time at which the last stage is finished.
+
+    Args:
+        stages: The stages, in an order in which they can be computed.
+        start: Time at which the trial starts.
+        in_lanes: Whether teacher and student stages are computed in parallel.
+        ready: Times at which stages and tables become available, by key; the stages and tables of
+            this trial are added.
+        computed: List to which the stages that this trial computes are appended.
     """
     ended: dict[str, float] = {}
     for planned in stages:
@@ -102,10 +110,11 @@ def _extrapolated(
     stored: Set[str] = frozenset(),
     is_shared: bool = True,
 ) -> SweepCost:
-    """Return the cost of more trials than are given: each further trial is assumed to cost as much
-    as an average trial of the second half of the given ones.
+    """Return the cost of more trials than the given trials. Assume that each additional trial costs
+    as much as the average trial in the second half of the given trials.
 
-    Stages that all trials share are computed in the first half, so they are not counted again.
+    Stages that all trials share are computed in the first half, so these stages are not counted
+    again for additional trials.
     """
     whole = sweep_cost(trials, room, stored, is_shared)
     if num_trials == len(trials):

@@ -1,10 +1,10 @@
-"""Plan a sweep: how many stages its trials share, how many are stored already, and the approximate
-cost of the other stages. Nothing is started.
+"""Plan a sweep: how many stages its trials share, how many stages are stored already, and the
+approximate cost of the remaining stages. Nothing is started.
 
-Costs are estimated as in `planning.plan`, and are as rough. The wall time comes from a
-simulation of the sweep: trials start in their order, as many at once as the resources allow, and a
-trial that needs a stage that another trial is computing waits for that stage. The start of Ray and
-the overhead of a trial beyond its stages are not counted.
+Costs are estimated as in `planning.plan`, and are equally rough. The wall time is simulated: trials
+start in the order in which they are drawn, as many in parallel as the resources allow. A trial
+waits for a stage that another trial is computing. The simulation ignores the start of Ray and the
+overhead of a trial beyond its stages.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ from orchestrator.tuning.configuration import Configuration
 from orchestrator.tuning.share import TrialRoom, TrialShare
 from orchestrator.tuning.space import Space
 
-# Number of trials that are planned; the costs of larger sweeps are extrapolated.
+# Maximum number of trials whose stages are planned; the costs of larger sweeps are extrapolated.
 MAX_TRIALS = 200
-# Number of combinations of a grid that are counted.
+# Maximum number of combinations of a grid to enumerate.
 MAX_COMBINATIONS = 5000
 
 
@@ -53,13 +53,13 @@ class SweepPlan:
 
     Attributes:
         search_space: The search space.
-        experiment: The experiment that all trials start from.
+        experiment: The experiment that every trial modifies.
         num_trials: Number of trials.
         has_more_combinations: Whether a grid has more combinations than `num_trials`.
         num_planned: Number of planned trials, from which the costs of all trials are extrapolated.
-        by_themselves: Cost if each trial computed all its stages itself.
-        shared: Cost if each stage is computed once for all trials.
-        left: The shared cost of the stages that are not stored yet.
+        by_themselves: Cost if every trial computed all of its stages without reusing stored stages.
+        shared: Cost if trials share stages, so that each stage is computed once.
+        left: Cost as in `shared`, without the stages that are stored already.
         room: The resources, and the number of parallel trials.
         kinds_without_estimate: Kinds of work without a measured cost in the store.
     """
@@ -79,8 +79,8 @@ class SweepPlan:
 def plan_sweep(search_space: SearchSpace, experiment: Experiment) -> SweepPlan:
     """Plan a sweep. The only files written are decoded images in the data cache.
 
-    For a grid, its combinations are planned. For other searchers, trials are drawn at random, as
-    these searchers do without results.
+    For a grid, plan its combinations. For other searchers, plan trials drawn at random, because
+    without results these searchers draw at random too.
 
     Raises:
         UserInputError: Search space, experiment, data, backbones or store address cannot be used.
@@ -123,15 +123,17 @@ def plan_sweep(search_space: SearchSpace, experiment: Experiment) -> SweepPlan:
 
 
 def _keys_of(trials: Sequence[TrialStages]) -> Iterator[str]:
-    """Yield the keys of all stages and tables of features."""
+    """Yield the keys of all stages and feature tables of the trials."""
     for planned in (planned for trial in trials for stages in trial for planned in stages):
         yield planned.stage.key
         yield from (table.key for table in planned.tables)
 
 
 def _configurations(space: Space) -> tuple[list[Configuration], bool]:
-    """Return the configurations to plan, and whether a grid has more of them than are counted. For
-    a grid, all counted configurations are returned.
+    """Return the configurations to plan, and whether a grid has more configurations than these.
+
+    For a grid, the configurations are all combinations up to MAX_COMBINATIONS. For other searchers,
+    at most MAX_TRIALS configurations are drawn.
     """
     search_space = space.search_space
     sampler = sampler_of(space)
@@ -142,7 +144,7 @@ def _configurations(space: Space) -> tuple[list[Configuration], bool]:
     while len(found) < wanted and (configuration := sampler.ask()) is not None:
         if (
             not is_grid and configuration in found
-        ):  # probably no other configurations exist, and drawing more takes long
+        ):  # no other configurations seem to exist, and further draws take long
             found += random.Random(0).choices(found, k=wanted - len(found))  # noqa: S311 - no secrets
             break
         found.append(configuration)
@@ -171,7 +173,9 @@ def _trials(
 
 
 def _room(execution: ExecutionConfig, most: int | None) -> TrialRoom:
-    """Return the number of trials that fit on this machine; a remote cluster is not contacted."""
+    """Return the number of trials that can run in parallel on this machine. A remote cluster is not
+    contacted.
+    """
     share = TrialShare.of(execution)
     if isinstance(execution, RayConfig) and execution.address is not None:
         return TrialRoom(share, {}, most)
