@@ -36,7 +36,7 @@ def open_model(reference: str, uri: str) -> OpenModel:
     """Open a model.
 
     Args:
-        reference: A run id or its first characters, which means the run's student;
+        reference: A run id, or the first characters of a run id, for the run's student;
             `models:/NAME@ALIAS` or `models:/NAME/VERSION`, also without `models:/`; or an exported
             file, .onnx or .pt2.
         uri: The tracking store of runs and registered models.
@@ -56,7 +56,7 @@ def _open_exported(file: Path, kind: Format) -> OpenModel:
         channels, height, width = json.loads(texts["input_shape"])
         names = [str(name) for name in json.loads(texts["class_names"])]
         return OpenModel(open_file(file, kind), (channels, height, width), names, texts["role"])
-    except Exception as error:  # the runtimes raise many kinds of errors
+    except Exception as error:  # the runtimes raise errors of many classes for a corrupt file
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserInputError(
             f"is not a model that this program has exported ({reason})",

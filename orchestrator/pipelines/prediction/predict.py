@@ -65,7 +65,7 @@ class Predictions:
     Attributes:
         model: The model, as the user named it.
         role: `teacher` or `student`.
-        class_names: All classes that the model knows.
+        class_names: All classes that the model can predict.
         predictions: One prediction per image, in the order of the images.
         skipped: Images that cannot be decoded.
         shown: Some images of every predicted class, decoded as the model's input.
@@ -114,11 +114,11 @@ class Predictions:
 def predict(
     reference: str, places: Sequence[str], uri: str, progress: Progress = ignore_progress
 ) -> Predictions:
-    """Predict the images at several paths with one model.
+    """Predict the classes of the images at the given paths with one model.
 
     Args:
         reference: The model; see `open_model`.
-        places: Image files, folders, Parquet files; see `NamedImages`.
+        places: Image files, folders and Parquet files; see `NamedImages`.
         uri: The tracking store of runs and registered models.
         progress: Receives the number of processed images.
 
@@ -126,7 +126,7 @@ def predict(
         UserInputError: The model does not exist, a path is missing, or no image can be decoded.
         TransientError: MLflow, the stage store or object storage cannot be reached.
     """
-    images = NamedImages(places)  # report a wrong path before the model is fetched
+    images = NamedImages(places)  # opened before the model, so that a wrong path fails at once
     model = open_model(reference, uri)
     found = Predictions(reference, model.role, model.class_names)
     total = images.num_images
@@ -149,7 +149,9 @@ def probabilities(logits: Logits) -> npt.NDArray[np.float64]:
 def _decoded(
     images: NamedImages, shape: Shape, skipped: list[Skipped]
 ) -> Iterator[tuple[str, Pixels]]:
-    """Yield each image's name and pixels; add images that cannot be decoded to `skipped`."""
+    """Yield the name and the pixels of each image; append images that cannot be decoded to
+    `skipped`.
+    """
     work = partial(_decoded_or_skipped, shape=shape, limits=ImageLimits())
     for decoded in in_threads(work, images.samples()):
         if isinstance(decoded, Skipped):

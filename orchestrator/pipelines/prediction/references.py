@@ -1,4 +1,6 @@
-"""Recognise references to models, and reject missing ones before torch and MLflow are loaded."""
+"""Recognise references to models, and reject references to missing models before torch and MLflow
+are loaded.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +16,18 @@ _FORMATS: dict[str, Format] = {".onnx": "onnx", ".pt2": "pt2"}
 
 
 def format_of(reference: str) -> Format | None:
-    """Return the format of an exported file by its suffix; None for other references."""
+    """Return the format of an exported file according to its suffix; None if the reference is not
+    an exported file.
+    """
     return _FORMATS.get(Path(reference).suffix.lower())
 
 
 def check_reference(reference: str, uri: str) -> None:
-    """Reject a missing file, and a run or a registered model whose store is missing.
+    """Reject a reference to a missing file, or to a run or registered model in a missing store.
 
     Raises:
-        UserInputError: The file or the store is missing, or a package that runs the file is not
-            installed.
+        UserInputError: The file or the store is missing, or the package that runs the file's format
+            is not installed.
     """
     kind = format_of(reference)
     if kind is None:
