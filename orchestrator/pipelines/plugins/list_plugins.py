@@ -36,7 +36,7 @@ class Plugin:
     """Installed extension.
 
     Attributes:
-        offered: The extension's kind, group, distribution, version and entry point.
+        offered: Kind, group, distribution, version and entry point of the extension.
         format: The extension's format number, which is part of stage keys; None if the extension
             cannot be loaded.
         summary: First line of the docstring of the extension's configuration.
