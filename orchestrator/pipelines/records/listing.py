@@ -1,4 +1,6 @@
-"""List the records of a tracking store: runs, sweeps, champions, and versions of retrainings."""
+"""List the records of a tracking store: runs, sweeps, champions, and the model versions that
+retrainings have registered.
+"""
 
 from __future__ import annotations
 
@@ -43,13 +45,16 @@ class Filters:
     limit: int = 20
 
     def wants(self, kind: Kind) -> bool:
-        """Return whether records of a kind can match."""
+        """Return whether the filters can select records of this kind."""
         states = RUN_STATES if kind in ("runs", "sweeps") else VERSION_STATES
         return self.kind in (None, kind) and (self.state is None or self.state in states)
 
     def tag_values(self) -> dict[str, str]:
-        """Return the tags by key. Raises: UserInputError: A text is not of the form `KEY=VALUE`, or
-        MLflow cannot search for the tag.
+        """Return the tags by key.
+
+        Raises:
+            UserInputError: A text is not of the form `KEY=VALUE`, or MLflow cannot search for the
+                tag.
         """
         pairs = [
             (key, separator, value)
@@ -77,9 +82,9 @@ class Listing:
         uri: The store, without secrets.
         runs: Runs, without sweeps and their trials.
         sweeps: The parent runs of sweeps.
-        champions: The version of each student model that is the champion.
-        retrainings: The student versions that retrainings have registered.
-        more: The kinds that have more records than the limit.
+        champions: For each student model, the version that is the champion.
+        retrainings: The versions of student models that retrainings have registered.
+        more: The kinds with more matching records than the limit.
     """
 
     uri: str
@@ -144,8 +149,8 @@ def list_records(filters: Filters, uri: str) -> Listing:
 
 
 def state_of(version: ListedVersion) -> str:
-    """Return a version's state; the alias overrides the tag, as the alias decides which version is
-    served.
+    """Return a version's state: champion if the version has the champion alias, otherwise the state
+    in its tag. The alias takes precedence because it decides which version is served.
     """
     if CHAMPION in version.aliases:
         return CHAMPION
@@ -153,8 +158,8 @@ def state_of(version: ListedVersion) -> str:
 
 
 def final_accuracy(run: TrackedRun, measure: names.FinalMeasure) -> float | None:
-    """Return a final measure of a run's student, in [0, 1]; None if the run has not logged the
-    measure (yet).
+    """Return one of the final accuracy measures of a run's student, in [0, 1]; None if the run has
+    not logged this measure (yet).
     """
     return run.metrics.get(names.final_metric("student", measure))
 

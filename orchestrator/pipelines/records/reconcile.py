@@ -19,9 +19,10 @@ class Reconciliation:
     """Result of a reconciliation.
 
     Attributes:
-        left_behind: Sessions of ended processes with records in the spool.
-        closed: Ids of the runs that were closed as FAILED, by store (without password).
-        errors: The errors, by store.
+        left_behind: Result of the delivery, for each session whose process ended before all of its
+            records were delivered.
+        closed: Ids of the runs that were closed as FAILED, by the store's address without password.
+        errors: The error of each store that could not be reconciled, by the store's address.
     """
 
     left_behind: Sequence[LeftBehind]
@@ -29,7 +30,8 @@ class Reconciliation:
     errors: dict[str, OrchestratorError]
 
     def raise_error(self) -> None:
-        """Raise the first error, if any; errors of user input come before transient errors.
+        """Raise the first error, if any. Errors of user input take precedence over transient
+        errors.
 
         Raises:
             UserInputError: A store denies access, or an experiment was deleted; the records stay in
@@ -45,21 +47,22 @@ class Reconciliation:
 
 
 def reconcile(uri: str, spool_dir: Path) -> Reconciliation:
-    """Deliver the records of a spool to their stores, and close abandoned runs in these stores and
-    in one additional store.
+    """Deliver the records in a spool to the tracking stores for which they were recorded. Then
+    close abandoned runs in these stores and in the store at `uri`.
 
     Args:
-        uri: The additional store, if it exists.
+        uri: A tracking store whose abandoned runs are closed in any case; ignored if its database
+            file is missing.
         spool_dir: The spool.
 
     Raises:
-        UserInputError: The URI cannot hold runs.
+        UserInputError: The URI is not that of a tracking store.
         StorageUnavailableError: The spool cannot be read or written.
     """
     require_supported(uri)
     uri = absolute_tracking_uri(uri, Path.cwd())
     prepare_mlflow()
-    # MLflow is slow to import.
+    # imported here because importing MLflow is slow
     from orchestrator.tracking.mlflow.abandoned_runs import (  # noqa: PLC0415
         close_abandoned_runs_of_store,
     )

@@ -1,5 +1,5 @@
-"""Write reports that read only MLflow: the report of a run or a sweep, or a comparison of several
-runs.
+"""Write a report of a run or a sweep, or a comparison of several runs, as an HTML file. All content
+is read from MLflow.
 """
 
 from __future__ import annotations
@@ -177,8 +177,9 @@ def _trial_row(
 
 
 def _importances(sweep: TrackedRun) -> dict[str, Importance]:
-    """Return the importances of the parameters, computed from the sweep's ledger; empty if no
-    ledger is logged (yet), or if another version of this program has written it.
+    """Return the importance of each swept parameter, computed from the sweep's ledger. The result
+    is empty if no ledger is logged (yet), or if another version of this program has written the
+    ledger.
     """
     from orchestrator.pipelines.sweep.sampling import sampler_of  # noqa: PLC0415 - optuna is slow to import
     from orchestrator.tuning.space import Space  # noqa: PLC0415
