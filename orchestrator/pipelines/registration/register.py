@@ -1,6 +1,7 @@
-"""Register the teacher and the student of a run at a person's request.
+"""Register the teacher and the student of a run when a person requests it.
 
-A retraining registers its candidates automatically; an ordinary run only logs its models.
+Runs only log their models. A retraining registers the models that it trains ("candidates")
+automatically, so this module is for all other runs.
 """
 
 from __future__ import annotations
@@ -73,8 +74,8 @@ def register(
         tracking_uri: The tracking store.
 
     Raises:
-        UserInputError: The run has not learned its models, the models are missing, or an alias
-            belongs to a retraining.
+        UserInputError: The run has not finished, its models are missing, or an alias is reserved
+            for a retraining.
         TransientError: The stage store or the tracking store does not answer.
     """
     check_names(name, aliases)
@@ -102,8 +103,8 @@ def register(
 def _refuse_aliases_of_retraining(
     registrar: RunRegistrar, name: str, aliases: Sequence[str]
 ) -> None:
-    """Reject the aliases of a retraining: the retraining could not continue from this run's
-    models.
+    """Reject aliases that a retraining uses for its own versions: the retraining could not continue
+    training from this run's models.
     """
     reserved = [alias for alias in aliases if alias in _OF_RETRAINING]
     if reserved and registrar.is_retrained(f"{name}-student"):
@@ -116,7 +117,9 @@ def _refuse_aliases_of_retraining(
 
 
 def _send_missing(registrar: RunRegistrar, source: Source) -> None:
-    """Log the models that the run has not logged, packaged from the stage store."""
+    """Log in MLflow the models that the run itself did not log; package these models from the stage
+    store.
+    """
     missing = [role for role in ROLES if role not in source.locations]
     if not missing:
         return
