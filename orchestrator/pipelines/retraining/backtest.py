@@ -1,9 +1,10 @@
-"""Replay past arrivals of a retraining, to see how its gate would have decided at every tick and
-how often the gate errs.
+"""Replay past arrivals of files through a retraining. The replays show how the retraining's gate
+would have decided at every tick, and how often the gate would have been wrong.
 
-Every replay runs real ticks with its own source, registry and journal. Finished replays are kept in
-the output folder and all stages in the stage store. So a killed backtest can be resumed, and ticks
-with equal histories train only once.
+Every replay runs real ticks with a source, a registry and a journal of its own. A killed backtest
+can be resumed, because finished replays are kept in the output folder, and trained stages in the
+stage store. Ticks that have the same earlier arrivals share stages, so that these stages are
+trained only once. The terms are explained in `pipelines.retraining`.
 """
 
 from __future__ import annotations
@@ -44,11 +45,11 @@ def backtest(
     output: str | Path | None = None,
     listener: BacktestListener | None = None,
 ) -> dict[str, Any]:
-    """Replay past arrivals, and count false alarms and misses.
+    """Replay past arrivals, and count false alarms and misses of the gate.
 
     Args:
-        retrainings: For each override of `--what-if`, the retraining with that override; the key ""
-            stands for the file without override. All have the same name and seed.
+        retrainings: Variants of the retraining to replay, by their override (`--what-if`). The key
+            "" is the variant without an override. All variants have the same name and seed.
         config: The settings of the backtest.
         output: Folder for backtest.json, backtest.html and finished replays; None means
             `out/backtest/NAME`.
@@ -81,8 +82,10 @@ def backtest(
 def _plan(
     deliveries: Deliveries, config: BacktestConfig, retrainings: Mapping[str, Retraining]
 ) -> list[PlannedReplay]:
-    """Return all replays. A replay with wrong labels comes after the same replay without wrong
-    labels, because both share stages.
+    """Return the plans of all replays.
+
+    Each replay with correct labels is followed by the same replay with wrong labels, because the
+    later replay reuses stages of the earlier replay.
 
     Raises:
         UserInputError: No arrival can have wrong labels.
@@ -131,7 +134,7 @@ def _replayed(
 
 
 class _Pace:
-    """Counter of finished ticks that estimates the remaining time."""
+    """Counter of finished ticks, which also estimates the remaining time of a backtest."""
 
     def __init__(self, num_ticks: int, num_replays: int, num_kept: int) -> None:
         self._num_ticks = num_ticks
@@ -140,7 +143,13 @@ class _Pace:
         self._seconds: list[float] = []
 
     def events(self, number: int, planned: PlannedReplay, listener: BacktestListener) -> TickEvents:
-        """Return callables that forward the events of a replay to the listener."""
+        """Return the functions that forward the events of one replay to the listener.
+
+        Args:
+            number: Number of the replay, from 1.
+            planned: The plan of the replay.
+            listener: The listener of the backtest.
+        """
 
         def started(position: int, arrival: Arrival) -> None:
             listener.tick_started(planned, arrival, self._progress(number, position))
@@ -212,13 +221,14 @@ def _write(folder: Path, content: Mapping[str, Any]) -> None:
 
 @contextmanager
 def _scratch_folder(parent: Path) -> Iterator[Path]:
-    """Create a temporary folder for this process, and remove the temporary folders of killed
-    processes. This process holds the lock, so no other process uses them.
+    """Remove the temporary folders that killed processes have left, then create a new one. This
+    process holds the lock of the output folder, so no other process uses the removed folders.
     """
     shutil.rmtree(parent, ignore_errors=True)
     parent.mkdir(parents=True, exist_ok=True)
     try:
-        # a unique name, as MLflow keeps the databases of earlier backtests in this process open
+        # the name is unique because MLflow keeps the databases of this process's earlier backtests
+        # open
         yield Path(tempfile.mkdtemp(dir=parent))
     finally:
         shutil.rmtree(parent, ignore_errors=True)

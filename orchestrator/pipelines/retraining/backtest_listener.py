@@ -1,4 +1,6 @@
-"""Listener of a backtest: it receives each tick, for a terminal, a notebook or a test."""
+"""Define listeners of a backtest. A listener receives the events of a backtest, for example to show
+them in a terminal.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,7 @@ class BacktestProgress:
 class BacktestListener(Protocol):
     """Listener that receives the events of a running backtest.
 
-    `SilentBacktestListener` is the base for a listener that needs only some of them.
+    To handle only some events, derive a class from `SilentBacktestListener`.
     """
 
     @property

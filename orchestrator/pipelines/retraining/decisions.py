@@ -1,4 +1,7 @@
-"""Approve or reject a candidate by a person's decision, which overrides the gate's verdict."""
+"""Approve or reject a candidate by a person's decision, which overrides the gate's verdict.
+
+The terms are explained in `pipelines.retraining`.
+"""
 
 from __future__ import annotations
 
@@ -33,18 +36,19 @@ _CARRY_OUT: dict[Decision, tuple[_Decide, Outcome]] = {
 def decide(
     retraining: Retraining, decision: Decision, version: str | None, reason: str
 ) -> RetrainingOutcome:
-    """Make a candidate the champion, or reject the candidate and skip its files until they change.
+    """Make a candidate the champion, or reject the candidate and skip its files until the files
+    change.
 
     Args:
         retraining: The retraining.
         decision: Whether to approve or to reject.
-        version: Version of the student; None means the held candidate.
+        version: Version of the candidate's student; None means the held candidate.
         reason: The reason, stored with the versions and in the journal, and sent to the webhook.
 
     Raises:
         UserInputError: No candidate is held, the version does not exist, or the version is the
             champion or was not trained from the champion.
-        LockedError: A retraining is running.
+        LockedError: Another process is changing the retraining.
         TransientError: Journal or registry does not answer.
     """
     if not reason.strip():
@@ -74,6 +78,6 @@ def this_person() -> str:
     """Return the user of this process as user@host."""
     try:
         user = getpass.getuser()
-    except (OSError, KeyError):  # a container may have no entry for its user id
+    except (OSError, KeyError):  # in a container, the user id may have no name
         user = str(os.getuid())
     return f"{user}@{socket.gethostname()}"

@@ -42,15 +42,19 @@ from orchestrator.tracking.uris import run_url, version_url
 
 logger = logging.getLogger(__name__)
 
-# Number of latest versions whose files are read. For older versions only the tags are read: three
-# files per version would take minutes in a slow store.
+# Number of latest versions whose files are read. For older versions, only tags are read, because
+# reading three files per version takes minutes if the store is slow.
 _MOST_READ = 60
 
 
 @dataclass(frozen=True)
 class _Files:
-    """Files of a version: two files from the teacher's package, each None if missing, and the
-    gate's verdict from the run, empty if missing.
+    """Files of a version.
+
+    Attributes:
+        lineage: Lineage in the teacher's package; None if missing.
+        class_accuracies: Accuracies by class, in the teacher's package; None if missing.
+        gate: Conditions of the gate as JSON, from the candidate's run; empty if missing.
     """
 
     lineage: Lineage | None = None
@@ -59,7 +63,7 @@ class _Files:
 
 
 def read_history(registry: ModelRegistry, file: str = "RETRAINING.yaml") -> History:
-    """Return the history, which contains every version that was not deleted from the registry.
+    """Return the history of a retraining: every version that is still in the registry.
 
     Args:
         registry: The registry of the retraining.
@@ -101,8 +105,9 @@ def _read_files(registry: ModelRegistry, students: Sequence[VersionFacts]) -> di
 
 
 def _gate(registry: ModelRegistry, student: VersionFacts, folder: Path) -> str:
-    """Return the gate's conditions as JSON; empty if an earlier release has stored them as a
-    tag.
+    """Return the gate's conditions as JSON, read from a file of the student's run. Return an empty
+    text if the file is missing, or if an earlier release has stored the conditions in a tag
+    instead.
     """
     if GATE_CONDITIONS_TAG in student.tags or not student.run_id:
         return ""
@@ -114,8 +119,8 @@ def _gate(registry: ModelRegistry, student: VersionFacts, folder: Path) -> str:
 
 
 def _files_of(registry: ModelRegistry, pair: ModelPair, folder: Path) -> _Files:
-    """Return a version's files; deleted files count as missing, as the page is useful without
-    them.
+    """Return a version's files. Treat deleted files as missing, because the history page is useful
+    even without these files.
     """
     try:
         lineage = load_lineage(registry, pair, folder)
@@ -130,7 +135,7 @@ def _files_of(registry: ModelRegistry, pair: ModelPair, folder: Path) -> _Files:
     except OrchestratorError as error:
         if error.is_retryable:
             raise
-        return _Files(lineage)  # an earlier release registered the version
+        return _Files(lineage)  # earlier releases registered versions without accuracies by class
     return _Files(lineage, read_class_accuracies(path))
 
 
@@ -169,8 +174,8 @@ def _version(
 
 
 def _delivery(lineage: Lineage | None, before: Lineage | None) -> Delivery | None:
-    """Return the files from which a version has learned, but its predecessor has not; None if the
-    files of either version are unknown.
+    """Return the files that a version has learned in addition to its predecessor's files; None if
+    the files of the version or of its predecessor are unknown.
     """
     if lineage is None or before is None:
         return None
@@ -195,7 +200,9 @@ def _delivery(lineage: Lineage | None, before: Lineage | None) -> Delivery | Non
 
 
 def _conditions(text: str) -> list[GateCondition]:
-    """Return the conditions in a tag; empty if the tag is missing or was truncated."""
+    """Return the gate's conditions, parsed from a tag; empty if the tag is missing or was
+    truncated.
+    """
     try:
         return conditions_of(json.loads(text)) if text else []
     except ValueError:

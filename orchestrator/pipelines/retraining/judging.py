@@ -1,4 +1,7 @@
-"""Judge a candidate with the gate, and carry out the verdict."""
+"""Judge a candidate with the gate, and apply the gate's decision to journal and registry.
+
+The terms are explained in `pipelines.retraining`.
+"""
 
 from __future__ import annotations
 
@@ -38,8 +41,8 @@ class Gatekeeper:
     Attributes:
         retraining: The retraining, with the gate's conditions.
         champion: The champion to compare candidates with; None before the first champion.
-        num_looks: Number of the gate's verdicts on candidates that are not decided yet, including
-            the verdict to come.
+        num_looks: Number of times that the gate has judged candidates since its last decision,
+            including the next time. The larger the number, the stricter the gate.
     """
 
     retraining: Retraining
@@ -66,10 +69,10 @@ class Gatekeeper:
         return self._decide(networks, held_out, known, looks)
 
     def held(self, held: Registered, found: Scan) -> PromotionDecision:
-        """Judge a held candidate again, on all held-out images that have arrived by now.
+        """Judge a held candidate again, with all held-out images that have arrived so far.
 
         Raises:
-            DataError: A file has changed since it was listed, or cannot be used.
+            DataError: A file has changed since the scan of the source, or cannot be used.
             StorageUnavailableError: The source cannot be read.
         """
         lineage, learned = held.lineage, held.lineage.learned
@@ -80,7 +83,8 @@ class Gatekeeper:
         labels = torch.tensor([order[str(label)] for label in table.labels])
         images = LabeledImages(torch.from_numpy(np.array(table.images)), labels)
         looks = looks_at(table, range(len(labels)), arrivals)
-        table.path.unlink(missing_ok=True)  # the next tick decodes other images
+        # delete the decoded images, because the next tick decodes other images
+        table.path.unlink(missing_ok=True)
         matrices = {"teacher": learned.teacher_accuracies, "student": learned.student_accuracies}
         borders = accumulate((len(task) for task in lineage.tasks), initial=0)
         known = KnownTasks(
@@ -125,8 +129,8 @@ def carry_out(
         registry: The registry to update.
         candidate: The judged candidate.
         attempt: The attempt that trained the candidate.
-        judged_files: Files that arrived after the candidate learned, and by whose held-out images
-            it was judged (see `file_id`).
+        judged_files: Ids (see `file_id`) of files that arrived after the candidate was trained. The
+            gate has judged the candidate on held-out images of these files.
 
     Raises:
         LeaseLostError: Another process has taken the lease; nothing is changed.

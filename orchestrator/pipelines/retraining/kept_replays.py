@@ -1,4 +1,6 @@
-"""Keep finished replays in the output folder of a backtest, keyed by all inputs of their ticks."""
+"""Keep finished replays in the output folder of a backtest. The key of a replay depends on
+everything that influences its ticks.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from orchestrator.retraining.backtest.arrivals import Arrival
 from orchestrator.retraining.backtest.replays import PlannedReplay, Replay
 
 _FORMAT = 1
-"""Version number in every key; raise it when the same inputs give a replay another result."""
+"""Version number in every key. Increase the number when a change of the code changes the results of
+replays.
+"""
 
 _NO_INFLUENCE = (
     "source.path",
@@ -30,7 +34,7 @@ _NO_INFLUENCE = (
 
 
 class KeptReplays:
-    """Store of finished replays."""
+    """Store of finished replays of a backtest."""
 
     def __init__(self, folder: Path) -> None:
         """Create the store without reading anything.
@@ -41,8 +45,8 @@ class KeptReplays:
         self._folder = folder
 
     def find(self, planned: PlannedReplay, key: str) -> Replay | None:
-        """Return the ticks stored under a key as a replay of a plan; None if nothing is stored, or
-        if this version of the program cannot read it.
+        """Return the finished replay that is stored under a key; None if there is none, or if this
+        version of the program cannot read the stored replay.
         """
         try:
             text = (self._folder / f"{key}.json").read_text(encoding="utf-8")
@@ -51,7 +55,7 @@ class KeptReplays:
             return None
 
     def keep(self, replay: Replay, key: str) -> None:
-        """Write a replay atomically.
+        """Store a finished replay under a key, atomically.
 
         Raises:
             StorageUnavailableError: The replay cannot be written.
@@ -69,8 +73,8 @@ class KeptReplays:
 
 
 def replay_key(planned: PlannedReplay, arrivals: Sequence[Arrival], retraining: Retraining) -> str:
-    """Return the key of a replay: equal for the same files, order, wrong labels and configuration,
-    on every machine.
+    """Return the key of a replay. Keys are equal on every machine if files, order, wrong labels and
+    configuration are equal.
     """
     ordered = [arrivals[index] for index in planned.order]
     content = [

@@ -1,4 +1,6 @@
-"""Hold the lease under which a tick, a decision or a rollback changes a retraining."""
+"""Hold the lease of a retraining. Only the process that holds the lease may change the retraining
+in a tick, a decision or a rollback.
+"""
 
 from __future__ import annotations
 
@@ -21,16 +23,16 @@ from orchestrator.retraining.version_states import CHALLENGER, CHAMPION, PREVIOU
 
 
 def journal_place(retraining: Retraining) -> str:
-    """Return the folder or address of a retraining's journal: one journal per tracking store,
-    independent of the store's password.
+    """Return the folder or the address of a retraining's journal. There is one journal per tracking
+    store. The journal does not depend on the password of the store.
     """
     return _place(retraining, Address(retraining.experiment.tracking.uri).identity)
 
 
 @contextmanager
 def held_lease(retraining: Retraining, pairs: ModelPairs) -> Iterator[Lease]:
-    """Hold the lease while the `with` block runs; reconcile journal and registry before and after
-    it.
+    """Hold the lease while the `with` block runs. Before and after the block, bring journal and
+    registry into agreement.
 
     Args:
         retraining: The retraining.
@@ -48,13 +50,14 @@ def held_lease(retraining: Retraining, pairs: ModelPairs) -> Iterator[Lease]:
             if lease.state.late_tellers:
                 settle(lease, pairs)
     finally:
-        with suppress(TransientError):  # the next holder sees that this process has ended
+        # an unreleased lease is harmless: the next process detects that this process has ended
+        with suppress(TransientError):
             lease.release()
 
 
 def state_without_lease(retraining: Retraining, pairs: ModelPairs) -> State:
-    """Return the state for a dry run: the journal's if it agrees with the registry, otherwise the
-    registry's.
+    """Return the state for a dry run: the state in the journal if it has the same champion as the
+    registry, otherwise the state in the registry.
 
     Args:
         retraining: The retraining.
@@ -74,10 +77,12 @@ def state_without_lease(retraining: Retraining, pairs: ModelPairs) -> State:
 
 
 def _acquired(retraining: Retraining) -> Lease:
-    """Acquire the lease, which does not depend on the password of the tracking store.
+    """Acquire the lease of a retraining.
 
-    Earlier versions of this program named the journal's folder after the whole address. The state
-    of such a journal is moved once; its lease is held meanwhile, so that no other process uses it.
+    The journal's folder does not depend on the password of the tracking store. In earlier versions
+    of this program, the folder did depend on the password. If such an earlier journal exists, its
+    state is moved to the new journal once. During the move, the lease of the earlier journal is
+    held, so that no other process uses the earlier journal.
     """
     journal, earlier = Journal(ObjectStorage(journal_place(retraining))), _earlier(retraining)
     if earlier is None or earlier.last() is None:
@@ -95,19 +100,25 @@ def _acquired(retraining: Retraining) -> Lease:
 
 
 def _earlier(retraining: Retraining) -> Journal | None:
-    """Return the journal that an earlier version of this program wrote; None if there is none."""
+    """Return the journal in the folder that earlier versions of this program used; None if there is
+    none.
+    """
     place = _place(retraining, retraining.experiment.tracking.uri)
     return None if place == journal_place(retraining) else _existing(place)
 
 
 def _existing(place: str) -> Journal | None:
-    """Return the journal at an address; None if opening it would create its folder."""
+    """Return the journal at a folder or an address. Return None for a missing folder, because
+    opening the journal would create the folder.
+    """
     is_there = "://" in place or Path(place).is_dir()
     return Journal(ObjectStorage(place)) if is_there else None
 
 
 def _last_entry(*journals: Journal | None) -> Entry | None:
-    """Return the last entry of the first journal that has any entry."""
+    """Return the last entry of the first journal that has entries; None if no journal has
+    entries.
+    """
     entries = (journal.last() for journal in journals if journal is not None)
     return next((entry for entry in entries if entry is not None), None)
 

@@ -1,5 +1,7 @@
-"""Gather the input of a tick: the champion, the held candidate, and the source compared with the
-files they have learned from.
+"""Gather the input of a tick: the champion, the held candidate, and the changes in the source since
+these models were trained.
+
+The terms are explained in `pipelines.retraining`.
 """
 
 from __future__ import annotations
@@ -29,9 +31,10 @@ class Look:
 
     Attributes:
         champion: The champion; None before the first champion.
-        held: The held candidate, about which the gate could not decide; None if there is none.
-        found: Comparison of the source with the files from which `base` has learned.
-        set_aside: Files that are skipped because reading them killed a tick.
+        held: The held candidate, which the gate has neither promoted nor rejected; None if there is
+            none.
+        found: Differences between the source and the files that `base` has learned.
+        set_aside: Files that are skipped because an earlier tick was killed while it read them.
     """
 
     champion: Registered | None
@@ -41,24 +44,24 @@ class Look:
 
     @property
     def base(self) -> Registered | None:
-        """Return the models that training continues from: the held candidate, otherwise the
-        champion.
+        """Return the models from which training continues: the held candidate, or the champion if
+        no candidate is held.
         """
         return self.held or self.champion
 
     def without_set_aside(self, unlabeled: Sequence[SourceFile]) -> list[SourceFile]:
-        """Return the unlabelled files, without those that are set aside."""
+        """Return the unlabelled files that are not in `set_aside`."""
         return [it for it in unlabeled if it.name not in self.set_aside.unlabeled]
 
     @property
     def lineage(self) -> Lineage:
-        """Return the lineage of `base`; empty if there is none."""
+        """Return the lineage of `base`; empty if there are no models."""
         return self.base.lineage if self.base else Lineage()
 
     @property
     def held_files(self) -> dict[str, str]:
-        """Return the names, by id (see `file_id`), of the files from which the held candidate has
-        learned but the champion has not.
+        """Return the names of the files that the held candidate has learned and the champion has
+        not, by the ids of the files (see `file_id`).
         """
         known = {file.sha256 for file in self.champion.lineage.files} if self.champion else set()
         files = self.held.lineage.files if self.held else ()
@@ -66,25 +69,25 @@ class Look:
 
     @property
     def changed_held_files(self) -> list[str]:
-        """Return the names of the held candidate's files that have changed since it learned from
-        them.
-        """
+        """Return the names of files that have changed since the held candidate learned them."""
         changed = {file_id(file.sha256) for file in self.found.changed}
         return [name for known, name in self.held_files.items() if known in changed]
 
     def new_classes(self, learned: tuple[Label, ...] = ()) -> tuple[Label, ...]:
-        """Return the classes that the champion does not know: the new classes of the held
-        candidate, and the classes to learn now.
+        """Return the classes that the champion cannot predict. These are the classes that the held
+        candidate has learned in addition, and the classes that this tick learns.
 
         Args:
-            learned: The classes to learn now.
+            learned: The classes that this tick learns.
         """
         num_known = len(self.champion.lineage.tasks) if self.champion else 0
         tasks = self.held.lineage.tasks[num_known:] if self.held else ()
         return (*(label for task in tasks for label in task), *learned)
 
     def files_to_judge_by(self, held_out_fraction: float) -> tuple[str, ...]:
-        """Return the ids of new files with held-out images of known classes."""
+        """Return the ids of new files that contain held-out images of classes that are already
+        learned. With these images, the gate can judge the held candidate again.
+        """
         return tuple(
             sorted(
                 file_id(file.sha256)
@@ -100,13 +103,13 @@ class Look:
 
 @dataclass(frozen=True)
 class Looking:
-    """Loader of the models and scanner of the source for one tick.
+    """Loader of the models, and scanner of the source, for one tick.
 
     Attributes:
         retraining: The retraining, with its source.
         registry: The registry of the versions.
-        store: The stage store, from which stages that are corrupt in the registry are replaced.
-        scratch: Folder for the files of versions.
+        store: The stage store, whose stages replace stages that are corrupt in the registry.
+        scratch: Temporary folder for the files of versions.
     """
 
     retraining: Retraining
@@ -119,8 +122,9 @@ class Looking:
 
         Args:
             state: The current champion and the held candidate.
-            lease: The lease, held by this process; the files being read are noted next to the
-                journal. None for a dry run, which notes nothing.
+            lease: The lease, held by this process. With a lease, the names of the files are
+                recorded next to the journal before the files are read. None for a dry run, which
+                records nothing.
 
         Raises:
             UserInputError: Data, or the files of a version, cannot be used.
@@ -152,5 +156,6 @@ class Looking:
             ) from error
 
     def _load(self, pair: ModelPair, folder: str) -> Registered:
-        place = self.scratch / folder / pair.student  # a later call may load another version
+        # one folder per version, because a later call may load another version
+        place = self.scratch / folder / pair.student
         return load_registered(self.registry, pair, place, self.store)

@@ -1,7 +1,9 @@
-"""Monitor a retraining on every tick: unlabelled images, and folders in which no files arrive.
+"""Monitor a retraining on every tick: measure unlabelled images, and warn of folders in which files
+no longer arrive.
 
-The record of earlier measurements is stored next to the journal and written by the lease holder; no
-stage key depends on it. An error of monitoring is only a warning.
+The measurements of all ticks are in one file next to the journal, the *record*. Only the process
+that holds the lease writes the record, and no stage key depends on it. If monitoring fails, the
+tick continues with a warning.
 """
 
 from __future__ import annotations
@@ -44,13 +46,13 @@ def monitor(
     unlabeled: Sequence[SourceFile],
     lease: Lease | None,
 ) -> list[Finding]:
-    """Measure new unlabelled images, and return all warnings of monitoring.
+    """Measure new unlabelled images with the champion, and return all warnings of monitoring.
 
     Args:
         retraining: The retraining, with the bounds of its monitoring.
-        champion: The champion whose answers are measured; None if there is none.
+        champion: The champion, which classifies the images; None if there is none.
         found: The scan of the source of labelled images.
-        unlabeled: Unlabelled files, without those that may still be growing.
+        unlabeled: Unlabelled files, without files that may still be incomplete.
         lease: The lease, held by this process; None for a dry run, which stores nothing.
 
     Raises:
@@ -75,8 +77,8 @@ def monitor(
 
 
 def record_storage(retraining: Retraining) -> ObjectStorage | None:
-    """Return the journal's storage, which contains the record; None if opening the storage would
-    create it.
+    """Return the storage of the journal, which also contains the record. Return None for a missing
+    folder, because opening the storage would create the folder.
     """
     place = journal_place(retraining)
     return ObjectStorage(place) if "://" in place or Path(place).is_dir() else None
@@ -102,7 +104,8 @@ def _look(
 
 
 def _store(record: MonitoringRecord, storage: ObjectStorage, lease: Lease) -> None:
-    """Store the record; if that fails, the next tick measures the same images again.
+    """Store the record of all measurements. If storing fails, only warn: the next tick measures the
+    same images again.
 
     Raises:
         LeaseLostError: Another process has taken the lease.
@@ -115,8 +118,8 @@ def _store(record: MonitoringRecord, storage: ObjectStorage, lease: Lease) -> No
 
 
 def _sent(retraining: Retraining, record: MonitoringRecord) -> MonitoringRecord:
-    """Send new measurements to MLflow and return the record; if that fails, the next tick sends
-    them.
+    """Send new measurements to MLflow, and return the record with these measurements marked as
+    sent. If sending fails, only warn: the next tick sends the measurements.
     """
     looks = [look for look in record.looks if look.number > record.num_sent]
     if not looks:

@@ -1,4 +1,4 @@
-"""Read the measurements of a retraining's monitoring for a report."""
+"""Read the monitoring measurements of a retraining for its history page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Outcome of a tick, which can be shown as words, as summary.json, and as tags."""
+"""Outcome of a tick: what the tick decided and why, for messages, summary.json and tags of runs.
+
+The terms are explained in `pipelines.retraining`.
+"""
 
 from __future__ import annotations
 
@@ -32,17 +35,20 @@ class RetrainingOutcome:
     Attributes:
         outcome: The outcome, as one word.
         reason: The reason for the outcome, as one sentence.
-        champion: The champion after the tick; None if there is none, or if the lease was locked.
+        champion: The champion after the tick; None if there is none, or if another process held the
+            lease.
         candidate: The registered candidate; None if no candidate was registered.
         run_id: Id of the candidate's run.
-        new_classes: Classes that the candidate knows and the earlier champion did not.
-        findings: Findings in the source.
+        new_classes: Classes that the candidate has learned and the earlier champion has not.
+        findings: Problems and changes that were found in the source.
         conditions: Conditions of the gate.
-        moves: Held-out images of the champion's classes now classified as new classes.
+        moves: Held-out images of the champion's classes that the candidate classifies as new
+            classes.
         advice: Advice for a person; empty for none.
         is_dry: Whether the tick was a dry run.
-        report: Path of the report; None if none was written.
-        held: The held candidate, about which the gate could not decide; None if there is none.
+        report: Path of the history page; None if no page was written.
+        held: The held candidate, which the gate has neither promoted nor rejected; None if there is
+            none.
         next_step: What a person can do about the held candidate; empty for none.
     """
 
@@ -65,8 +71,8 @@ class RetrainingOutcome:
     def before_learning(
         cls, plan: ChangePlan, found: Scan, champion: ModelPair | None, is_dry: bool
     ) -> RetrainingOutcome:
-        """Return the outcome before any training: the findings in the source, and the reason to do
-        nothing or to reject the files.
+        """Return the outcome before any training. The outcome contains the findings in the source,
+        and the reason to train nothing or to reject the files.
         """
         known = cls(
             "nothing_to_do",
@@ -120,11 +126,11 @@ class RetrainingOutcome:
         )
 
     def still_held(self, held: Held, waits: str = "") -> RetrainingOutcome:
-        """Return the outcome of a tick that leaves a held candidate as it is.
+        """Return the outcome of a tick that neither promotes nor rejects the held candidate.
 
         Args:
             held: The held candidate.
-            waits: Why new files are not learned yet; empty if there are no new files.
+            waits: Why this tick does not train on new files; empty if there are no new files.
         """
         verdict = Verdict.ASK if held.is_asked else Verdict.HOLD
         next_step = _next_step(verdict, held.pair)
@@ -178,7 +184,7 @@ def _next_step(verdict: Verdict, candidate: ModelPair | None) -> str:
 
 
 def outcome_tags(decision: PromotionDecision) -> dict[str, str]:
-    """Return the gate's conditions as tags of a run, one line each."""
+    """Return one tag per condition of the gate, for the candidate's run."""
     return {
         GATE_TAG_PREFIX + condition.key: _verdict(condition) for condition in decision.conditions
     }

@@ -1,4 +1,6 @@
-"""Replay past arrivals through real ticks, with a separate source, registry and journal."""
+"""Replay past arrivals through real ticks, with a source, a registry and a journal that only the
+replay uses.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +28,11 @@ _DATABASE, _EMPTY_DATABASE = "mlflow.db", "empty.db"
 
 
 class ScratchPlaces:
-    """Temporary folder with registry, journal and source of the current replay.
+    """Temporary folder that contains registry, journal and source of the current replay.
 
-    MLflow keeps a database open for the life of a process, and takes seconds to create one. So all
-    replays use the same database file, whose content is replaced.
+    MLflow keeps a database open until the process ends, and takes seconds to create a database. So
+    all replays use the same database file, and each replay starts by overwriting it with an empty
+    database.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -52,16 +55,16 @@ class ScratchPlaces:
 
     @property
     def output(self) -> Path:
-        """Return the output folder of the ticks."""
+        """Return the output folder of the replayed ticks."""
         return self._folder / "replay" / "tick"
 
     @property
     def lineages(self) -> Path:
-        """Return the folder for lineage files read from the registry."""
+        """Return the folder for lineage files that are read from the registry."""
         return self._folder / "replay" / "lineages"
 
     def reset(self) -> None:
-        """Remove everything of the previous replay."""
+        """Remove all files and registered models of the previous replay."""
         for path in self._folder.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)
@@ -73,19 +76,21 @@ class ScratchPlaces:
             empty.backup(database)
 
     def moved(self, retraining: Retraining) -> Retraining:
-        """Return the retraining without webhook and monitoring, and with all folders and addresses
-        except its stage store moved into the temporary folder.
+        """Return the retraining for a replay: webhook and monitoring are off, and all folders and
+        addresses except the stage store are inside the temporary folder.
 
-        Sharing the stage store is safe: its keys depend on the content of the images and their
-        labels, so a real tick never reuses a stage that learned from other data.
+        Sharing the stage store is safe. Stage keys depend on the content of the images and on their
+        labels, so a real tick never reuses a stage that was trained on other data.
         """
         values = retraining.model_dump(mode="json")
         replay = self._folder / "replay"
         changes: dict[str, dict[str, Any]] = {
             "source": {"path": str(self.arrivals), "settled_seconds": 0.0, "marker": None},
             "lease": {"uri": str(replay / "journal")},
-            "webhook": {"url_variable": ""},  # no variable has an empty name
-            # in a replay all arrivals are long past, and no unlabelled images arrive
+            # an empty name turns the webhook off, because no variable has this name
+            "webhook": {"url_variable": ""},
+            # monitoring is off, because all arrivals of a replay are long past and contain no
+            # unlabelled images
             "monitoring": {"looks_at_images": False, "silence_factor": None},
         }
         for section, fields in changes.items():
@@ -102,11 +107,11 @@ class ScratchPlaces:
 
 @dataclass(frozen=True)
 class TickEvents:
-    """Callables that receive the events of a replay.
+    """Functions that receive the events of a replay.
 
     Attributes:
-        started: Called with the position of a tick and its arrival.
-        finished: Called with the position of a tick and its result.
+        started: Called with the position of a tick, from 0, and the arrival of the tick.
+        finished: Called with the position of a tick, from 0, and the result of the tick.
         learning: Listener that receives the events of training; None ignores them.
     """
 
@@ -116,7 +121,7 @@ class TickEvents:
 
 
 class Replayer:
-    """Runner of replays, one after the other."""
+    """Runner of replays, which run one after the other."""
 
     def __init__(self, deliveries: Deliveries, places: ScratchPlaces, seed: int) -> None:
         """Create the runner without running anything.
@@ -136,13 +141,13 @@ class Replayer:
         Args:
             planned: Plan of the replay: the order of the arrivals, and the arrival with wrong
                 labels.
-            retraining: The retraining with the gate to try. Only the stage store of its storage is
-                used.
+            retraining: The retraining whose gate is tested. Of its folders and addresses, only the
+                stage store is used.
             events: Receives every tick.
 
         Raises:
             UserInputError: Configuration or data cannot be used.
-            TransientError: The stage store or a scratch folder cannot be used.
+            TransientError: The stage store or a temporary folder cannot be used.
             InterruptedRunError: The replay was interrupted.
         """
         self._places.reset()
@@ -173,7 +178,14 @@ class Replayer:
         return Replay(planned, tuple(ticks))
 
     def _deliver(self, planned: PlannedReplay, position: int, champions: _Champions) -> int:
-        """Deliver one arrival, and return the number of its wrong labels."""
+        """Copy the files of one arrival into the source folder, and return the number of wrong
+        labels.
+
+        Args:
+            planned: Plan of the replay.
+            position: Position of the arrival in the replay, from 0.
+            champions: Receives the files with wrong labels.
+        """
         arrivals = [self._deliveries.arrivals[index] for index in planned.order]
         if position != planned.target:
             self._deliveries.deliver(arrivals[position], self._places.arrivals)
@@ -190,7 +202,7 @@ class Replayer:
 
 
 class _Champions:
-    """Detector of the first champion that has learned from wrong labels."""
+    """Detector of the first champion that has learned from wrong labels in a replay."""
 
     def __init__(self, retraining: Retraining, places: ScratchPlaces) -> None:
         self.retraining = retraining
@@ -200,7 +212,9 @@ class _Champions:
         self._is_wrong = False
 
     def turns_wrong(self, champion: ModelPair | None) -> bool:
-        """Return whether a champion is the first that has learned from wrong labels."""
+        """Return whether this champion has learned from wrong labels and no earlier champion
+        has.
+        """
         is_known, self._last = champion == self._last, champion
         if champion is None or is_known or self._is_wrong or not self.wrong_files:
             return False

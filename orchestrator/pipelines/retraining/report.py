@@ -1,4 +1,6 @@
-"""Write the history page of a retraining, and record ticks in the registry for that page."""
+"""Write the history page of a retraining, and record ticks in the registry so that the page can
+show them.
+"""
 
 from __future__ import annotations
 
@@ -51,15 +53,16 @@ def report_retraining(retraining: Retraining, file: Path, output: Path | None = 
 def write_report(
     outcome: RetrainingOutcome, retraining: Retraining, folder: Path
 ) -> RetrainingOutcome:
-    """Write the history page after a tick, and return the outcome with the page's path. An error is
-    only a warning: the tick itself has succeeded.
+    """Write the history page after a tick, and return the outcome with the path of the page. If
+    writing fails, only warn, because the tick itself has succeeded.
     """
     from orchestrator.reporting.history.conditions import conditions_of  # noqa: PLC0415 - draws with matplotlib, which is slow to import
     from orchestrator.reporting.history.page import ShownTick  # noqa: PLC0415
 
     summary, path = outcome.summary(), folder / output_files.REPORT_FILE
     record = TickRecord.of(summary, datetime.now(UTC))
-    # The page shows the verdict on a registered candidate next to the candidate's version.
+    # For a registered candidate, the page shows the gate's conditions next to the version, so they
+    # are not repeated next to the tick.
     gate = conditions_of(summary["gate"] if outcome.candidate is None else ())
     try:
         tick = ShownTick(record, outcome.is_dry, gate)
@@ -81,7 +84,7 @@ def _write_page(
 
 
 def _more_charts(retraining: Retraining) -> list[ChartGroup]:
-    """Return the charts whose data is not in the registry."""
+    """Return the charts of the history page that show data from outside the registry."""
     from orchestrator.pipelines.retraining.monitored import monitored  # noqa: PLC0415
     from orchestrator.reporting.history.charts import ChartGroup  # noqa: PLC0415
     from orchestrator.reporting.monitoring import monitoring_charts  # noqa: PLC0415
@@ -95,8 +98,8 @@ def _more_charts(retraining: Retraining) -> list[ChartGroup]:
 
 
 def _history(retraining: Retraining) -> History:
-    """Return the history from the registry; empty if the store is missing, as a dry run creates
-    none.
+    """Return the history in the registry; empty if the store does not exist. The store may be
+    missing because a dry run does not create a store.
     """
     from orchestrator.pipelines.retraining.history import read_history  # noqa: PLC0415
     from orchestrator.reporting.history.facts import History  # noqa: PLC0415
@@ -109,11 +112,11 @@ def _history(retraining: Retraining) -> History:
 
 
 def record_tick(summary: Mapping[str, Any], retraining: Retraining) -> None:
-    """Record a tick's outcome and findings in the registry, for the history page. An error is only
-    a warning: the tick itself has succeeded.
+    """Record a tick's outcome and findings in the registry, for the history page. If recording
+    fails, only warn, because the tick itself has ended.
 
     Args:
-        summary: The content of the tick's summary.json; for a failed tick, outcome and reason.
+        summary: The content of the tick's summary.json; for a failed tick, only outcome and reason.
         retraining: The retraining.
     """
     record = TickRecord.of(summary, datetime.now(UTC)).as_text()
@@ -127,8 +130,8 @@ def record_tick(summary: Mapping[str, Any], retraining: Retraining) -> None:
 
 
 def _record_candidate(registry: ModelRegistry, student: str, record: str) -> None:
-    """Record the tick with its candidate; a later tick that judges the candidate again does not
-    replace the record.
+    """Record the tick in a tag of the candidate's version. A later tick that judges the same
+    candidate again does not replace this record.
     """
     facts = registry.find("student", student)
     if facts is not None and TICK_TAG not in facts.tags:

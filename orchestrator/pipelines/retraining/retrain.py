@@ -1,8 +1,9 @@
-"""Run one tick of a retraining. Ticks may run at any time and in any number.
+"""Run one tick of a retraining. Ticks can be started at any time and as often as needed.
 
-Take the lease → load the champion → scan the source → decide → learn one more task → measure → gate
-→ promote, hold or reject → release. Each step can be interrupted: trained stages are in the stage
-store and decisions in the journal, so the next tick resumes.
+A tick acquires the lease, loads the champion and scans the source. If there is anything to learn,
+the tick trains a candidate, judges the candidate with the gate, and carries out the verdict.
+Finally, the tick releases the lease. A tick can be interrupted at any step. Trained stages are in
+the stage store and decisions in the journal, so the next tick resumes the work.
 """
 
 from __future__ import annotations
@@ -42,15 +43,16 @@ def retrain(
         retraining: The retraining.
         output: Folder for summary.json and for the files of the candidate's run; None means
             `out/retraining/NAME`.
-        dry_run: Decide without changing anything: no lease, no run in MLflow, no version, no alias,
-            no summary.json and no webhook; only the report is written. Trained stages stay in the
-            stage store, where the next tick finds them.
+        dry_run: Whether to train and judge a candidate without changing the retraining. A dry run
+            takes no lease, does not change MLflow, writes no summary.json and calls no webhook. It
+            writes the history page, and keeps trained stages in the stage store for the next tick.
         scheduled_at: Time at which this tick was due, in local time if it has no time zone; None
             means now.
         listener: Receives the events of training; None ignores them.
 
     Returns:
-        The outcome: promoted, rejected, held, asked, nothing to do, or locked by another process.
+        The outcome: the candidate is promoted, rejected or held; a person is asked to decide; there
+        is nothing to do; or another process holds the lease.
 
     Raises:
         UserInputError: Configuration, data or the champion's files cannot be used.
@@ -67,7 +69,8 @@ def retrain(
     except OrchestratorError as error:
         if not dry_run:
             failure = {"outcome": "failed", "reason": str(error), "exit_code": error.exit_code}
-            if isinstance(error, UserInputError):  # the page must show it, as a person must fix it
+            # record errors that a person must fix, so that the history page shows them
+            if isinstance(error, UserInputError):
                 record_tick(failure, retraining)
             post_to_webhook(retraining.webhook, {"retraining": retraining.name, **failure})
         raise
@@ -77,7 +80,7 @@ def retrain(
             record_tick(outcome.summary(), retraining)
     if outcome.conditions or outcome.outcome == "rejected":
         outcome = write_report(outcome, retraining, folder)
-    if not dry_run:  # the last step, as the receiver may deploy a promoted version at once
+    if not dry_run:  # called last, because the receiver may immediately deploy a promoted version
         post_to_webhook(retraining.webhook, {"retraining": retraining.name, **outcome.summary()})
     return outcome
 
@@ -102,7 +105,8 @@ def _outcome(
     with scratch_folder("champion") as scratch:
         uri = retraining.experiment.tracking.uri
         database = sqlite_path(uri)
-        if dry_run and database is not None and not database.exists():  # `open_registry` creates it
+        # a dry run must not create the database, as `open_registry` would
+        if dry_run and database is not None and not database.exists():
             uri = f"sqlite:///{scratch}/mlflow.db"
         registry = open_registry(uri, retraining.name)
         pairs = ModelPairs(registry)

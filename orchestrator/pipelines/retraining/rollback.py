@@ -1,4 +1,4 @@
-"""Roll back to the previous champion, at a person's request."""
+"""Make the previous champion the champion again when a person requests it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def rollback(retraining: Retraining, reason: str) -> tuple[ModelPair, ModelPair]
 
     Raises:
         UserInputError: There is no previous champion.
-        LockedError: A retraining is running.
+        LockedError: Another process is changing the retraining.
         TransientError: Journal or registry does not answer.
     """
     pairs = ModelPairs(open_registry(retraining.experiment.tracking.uri, retraining.name))

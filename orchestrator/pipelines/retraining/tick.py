@@ -1,10 +1,13 @@
-"""One tick of a retraining, from the scan of the source to the decision.
+"""Run the steps of one tick of a retraining, from the scan of the source to the decision.
 
-While a candidate is held, training continues from it instead of from the champion, so that no class
-is learned twice. The gate compares the new candidate with the champion. If the new candidate is
-promoted or held, it supersedes the held candidate; if it is rejected, the held candidate stays
-held. Before a tick trains, it judges the held candidate again if there are new held-out images of
-its classes. While a person is asked, nothing is trained or promoted; new files wait for the answer.
+While a candidate is held, training continues from the held candidate instead of the champion, so
+that no class is learned twice. The gate then compares the new candidate with the champion. If the
+new candidate is promoted or held, it supersedes the held candidate. If the new candidate is
+rejected, the held candidate stays held.
+
+Before a tick trains, it checks for new held-out images of the held candidate's classes. If there
+are any, the gate judges the held candidate again. While the gate asks a person to decide, no
+candidate is trained or promoted, and new files wait for the person's decision.
 """
 
 from __future__ import annotations
@@ -43,8 +46,8 @@ logger = logging.getLogger(__name__)
 
 
 class Tick:
-    """Tick of a retraining: it scans the source, trains a candidate, and judges, then promotes,
-    holds or rejects the candidate.
+    """One tick of a retraining. The tick scans the source, trains a candidate, lets the gate judge
+    the candidate, and then promotes, holds or rejects it.
     """
 
     def __init__(
@@ -63,7 +66,7 @@ class Tick:
             registry: The registry of the versions.
             folder: Folder for the files of the candidate's run.
             scratch: Folder for files that are needed only during the tick.
-            state: The current champion, and the undecided candidate.
+            state: The current champion and the held candidate.
             listener: Receives the events of training; None ignores them.
         """
         self._retraining = retraining
@@ -108,7 +111,8 @@ class Tick:
         if not plan.learns:
             return self._nothing_learned(outcome)
         few = find_few_images(found, look.lineage, self._retraining)
-        for finding in few:  # warn before training, not only at the end
+        # log the findings before training, and not only in the outcome after training
+        for finding in few:
             logger.warning("%s", finding.message)
         outcome = replace(outcome, findings=(*outcome.findings, *few))
         attempt = next_attempt(self._state, found, plan, self._retraining, time.time())
@@ -132,7 +136,9 @@ class Tick:
         )
 
     def _end_held(self, lease: Lease | None, look: Look) -> None:
-        """Reject a held candidate whose files have changed; this tick learns the changed files."""
+        """Reject the held candidate because its files have changed. This tick then learns the
+        changed files.
+        """
         held = self._state.held
         assert held is not None  # noqa: S101 - its files have changed
         if lease is None:
@@ -147,7 +153,9 @@ class Tick:
     def _judge_again(
         self, lease: Lease | None, look: Look, held: Registered, outcome: RetrainingOutcome
     ) -> RetrainingOutcome:
-        """Judge the held candidate again if there are new images by which to judge it."""
+        """Judge the held candidate again if the source has new held-out images of its classes;
+        otherwise return the outcome unchanged.
+        """
         judged = self._state.held.judged_files if self._state.held else ()
         files = look.files_to_judge_by(self._retraining.source.held_out_fraction)
         if {*files} <= {*judged}:
@@ -175,7 +183,9 @@ class Tick:
     def _learn(
         self, lease: Lease | None, look: Look, task: _Task, outcome: RetrainingOutcome
     ) -> RetrainingOutcome:
-        """Train the candidate, judge and register it, and carry out the verdict."""
+        """Train, judge and register the candidate; then promote, hold or reject it as the gate
+        decides.
+        """
         if look.base is not None:
             look.base.restore(self._store)
         experiment = candidate_experiment(self._retraining, look.base, task.draft, task.plan)
@@ -202,7 +212,7 @@ class Tick:
         return outcome.decided(decision, pair, run_id)
 
     def _forget_decoded(self, result: RunResult) -> None:
-        """Remove the decoded images of this tick, as the next tick reads other images."""
+        """Remove the decoded images of this tick, because the next tick decodes other images."""
         scenario = result.work.scenario
         scenario.table.path.unlink(missing_ok=True)
         if scenario.unlabeled is not None and self._retraining.source.unlabeled is not None:
@@ -215,7 +225,7 @@ class _Task:
 
     Attributes:
         plan: The plan, which lists the classes to learn.
-        draft: The lineage that the candidate will have.
+        draft: The lineage of the candidate, as far as it is known before training.
         attempt: The attempt, with its seed.
     """
 

@@ -1,4 +1,4 @@
-"""Register the versions of a candidate, and write the gate's decision to its run."""
+"""Register the versions of a candidate, and write the gate's decision to the candidate's run."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def register(
     registry: ModelRegistry,
     accuracies: ClassAccuracies,
 ) -> ModelPair:
-    """Register both versions of a candidate, and return them; versions that an interrupted tick has
-    registered already are reused.
+    """Register the teacher and the student of a candidate, and return both versions. Versions that
+    an interrupted tick has already registered are reused.
 
     Args:
         result: The result of the candidate's run.
         draft: The lineage of the candidate, without its stages.
-        champion: The champion before the candidate; None if there is none.
+        champion: The champion when the candidate was trained; None if there was none.
         registry: The registry.
         accuracies: The candidate's accuracies by class, stored with the teacher's version.
 
@@ -73,7 +73,8 @@ def tag_decision(
     registry: ModelRegistry, pair: ModelPair, run_id: str, decision: PromotionDecision
 ) -> None:
     """Write the gate's decision to the candidate's run: outcome, reason and conditions as tags, and
-    the whole decision as a file. The versions have their own tags for state and reason.
+    the whole decision as a file. State and reason are also stored as tags of the versions, but not
+    by this function.
 
     Args:
         registry: The registry with the run and the versions.
