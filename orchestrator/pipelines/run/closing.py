@@ -1,4 +1,4 @@
-"""Close a tracked run with its true status, however the run ends."""
+"""Close a tracked run with the status that tells how the run ended: finished, killed or failed."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def closed_truthfully(tracker: Tracker) -> Iterator[None]:
-    """Close the tracked run with its true status: FINISHED, KILLED if interrupted, or FAILED with
-    the reason.
+    """Close the tracked run when the `with` block ends: as FINISHED, as KILLED after an
+    interruption, or as FAILED with the reason after any other error.
 
     Raises:
         InterruptedRunError: Ctrl-C was pressed, or a termination signal arrived.
@@ -52,7 +52,9 @@ def machine_watched(tracker: Tracker, tracking: TrackingConfig) -> Iterator[None
 
 
 def close_after_failure(tracker: Tracker, status: RunStatus, reason: str) -> None:
-    """Close a failed run; if closing fails too, only warn, as the run's own error matters more."""
+    """Close a failed run. If closing fails too, only log a warning, because the run's own error is
+    more important.
+    """
     try:
         tracker.close(status, masked(reason))
     except OrchestratorError as error:

@@ -1,4 +1,6 @@
-"""Summarise the cuts of the teacher's backbone, for a run whose student inherits one."""
+"""Summarise the cuts of the teacher's backbone, for a run whose student inherits layers. A *cut* is
+a point of the backbone; a student can inherit all layers before it.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,8 @@ from orchestrator.models.backbones import Cost, Shape, cuts_of
 
 
 def cuts_summary(experiment: Experiment, shape: Shape) -> dict[str, Any]:
-    """Return `cuts` for summary.json: the chosen cut, and the size and cost of all cuts; empty if
-    the student inherits no layers.
+    """Return the entry `cuts` of summary.json: the cut at which the student's inherited layers end,
+    and the size and cost of all possible cuts. Return no entry if the student inherits no layers.
 
     Args:
         experiment: The experiment of the run.
@@ -39,7 +41,9 @@ def cuts_summary(experiment: Experiment, shape: Shape) -> dict[str, Any]:
 
 
 def _values(cost: Cost) -> dict[str, int]:
-    """Return the cost of a cut without latency, as the machine was busy with the run."""
+    """Return the cost of a cut without the latency, which cannot be measured while the run keeps
+    the machine busy.
+    """
     values = asdict(cost)
     del values["latency_seconds"]
     return values

@@ -47,11 +47,13 @@ def check_execution(execution: ExecutionConfig) -> None:
 def check_extensions_everywhere(
     experiment: Experiment, swept_values: Iterable[object] = ()
 ) -> None:
-    """Reject an experiment whose extensions some node lacks, before anything starts.
+    """Reject an experiment if a node of the cluster lacks one of the experiment's extensions. Call
+    this before anything starts.
 
     Args:
         experiment: The experiment to compute.
-        swept_values: Values that a search space sets in the experiment; some may name extensions.
+        swept_values: Values that a search space sets in the experiment; a value may name an
+            extension.
 
     Raises:
         ConfigError: A node lacks an extension, or has another version of it.
@@ -72,14 +74,14 @@ def compute(
     log_file: Path,
     ray_starts: Callable[[str | None], None] = _say_nothing,
 ) -> None:
-    """Compute every stage of the work that the store lacks.
+    """Compute all stages that the stage store lacks.
 
     Args:
         work: The stages to compute.
         listener: Receives every event.
-        log_file: File for Ray's own output, if Ray is used.
-        ray_starts: Function to call before Ray starts on this machine, or, with the address, before
-            a cluster is joined.
+        log_file: File for the messages of Ray itself; not written without Ray.
+        ray_starts: Function to call before Ray is used. The argument is the address of the cluster
+            to join, or None if Ray starts on this machine.
 
     Raises:
         UserInputError: Training does not work with this configuration.
@@ -107,7 +109,9 @@ def compute(
 
 
 def _stored_values(work: Work) -> dict[str, dict[str, Any]]:
-    """Return the values of the stored stages by key, up to the first missing stage."""
+    """Return the stored values of every stage that precedes the first missing stage, by stage
+    key.
+    """
     found: dict[str, dict[str, Any]] = {}
     for stage in work.stages:
         values = work.stored_values(stage)
@@ -129,7 +133,8 @@ def _compute_here(
     runner = StageRunner(work, device, listener)
     for stage in work.stages:
         values = stored.get(stage.key)
-        if values is None and choose_threads is not None:  # more CPUs may be idle by now
+        # choose again for every stage, because the number of idle CPUs changes
+        if values is None and choose_threads is not None:
             choose_threads(work.experiment.execution)
         runner.obtain(stage, values)
 
@@ -149,12 +154,13 @@ def _own_threads() -> Iterator[Callable[[ExecutionConfig], None]]:
 def num_threads(execution: ExecutionConfig, most: int) -> int:
     """Return the number of CPU threads for this process.
 
-    Threads wait for each other at every step. If another process uses one of their CPUs, two
-    threads may take several times as long as one.
+    Without a configured number, use no more threads than there are idle CPUs. The threads of a
+    process wait for each other at every step. So two threads may take several times as long as one
+    if another process uses one of the two CPUs.
 
     Args:
         execution: Configuration of the execution, which may set the number.
-        most: The number that torch would use by default.
+        most: Number of threads that torch uses by default.
     """
     wanted = execution.num_threads if isinstance(execution, InProcessConfig) else None
     if wanted is None and "OMP_NUM_THREADS" in os.environ:

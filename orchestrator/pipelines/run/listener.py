@@ -1,4 +1,6 @@
-"""Listener of a run: it receives the run's events, for a terminal, a notebook or a test."""
+"""Define listeners of a run. A listener receives the events of a run, for example to show them in a
+terminal.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +16,16 @@ from orchestrator.training.reports import EpochReport
 
 
 class RunListener(Protocol):
-    """Listener that receives the events of a running run.
+    """Listener that receives the events of a run.
 
-    `SilentRunListener` is the base for a listener that needs only some of them.
+    To handle only some events, derive a class from `SilentRunListener`.
     """
 
     def images_decoded(self, done: int, total: int) -> None:
         """Handle the number of images decoded so far and in total.
 
-        This event comes before all others, and only if the images are decoded for the first time.
+        This event comes before all other events. It is omitted if the data cache already contains
+        the decoded images.
         """
 
     def run_started(
@@ -32,20 +35,27 @@ class RunListener(Protocol):
 
     def ray_starts(self, address: str | None) -> None:
         """Handle the start of Ray on this machine, which may take a minute, or the connection to
-        the cluster at an address. There is no such event if every stage is in the store.
+        the cluster at an address.
+
+        This event is omitted if the stage store has every stage.
+
+        Args:
+            address: Address of the cluster; None if Ray starts on this machine.
         """
 
     def stage_started(self, stage: Stage) -> None:
         """Handle the start of a stage."""
 
     def features_computed(self, stage: Stage, num_done: int, num_images: int) -> None:
-        """Handle the number of a stage's images that a pre-trained extractor has processed."""
+        """Handle the number of images that a pre-trained extractor has processed for a stage so
+        far.
+        """
 
     def epoch_finished(self, stage: Stage, report: EpochReport) -> None:
         """Handle the end of one epoch of a stage."""
 
     def stage_finished(self, result: StageResult, record: RunRecord) -> None:
-        """Handle the end of a stage; the record already includes the stage."""
+        """Handle the end of a stage; the record of the run already contains the result."""
 
     def run_finished(
         self, summary: dict[str, Any], output_dir: Path, experiment: Experiment, view_url: str
@@ -56,8 +66,8 @@ class RunListener(Protocol):
             summary: The content of summary.json.
             output_dir: Folder with the files of the run.
             experiment: The experiment.
-            view_url: Page that compares the run with others of its experiment; empty if there is
-                none.
+            view_url: Address of the MLflow page that compares the runs of the experiment; empty if
+                there is no such page.
         """
 
 

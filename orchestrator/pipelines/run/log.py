@@ -17,7 +17,7 @@ from orchestrator.tracking.tracker import MetricPoint
 
 
 def tags_of(experiment: Experiment, table: ImageTable) -> dict[str, str]:
-    """Return the tags by which runs are found.
+    """Return the tags by which a run can be found in MLflow.
 
     Args:
         experiment: The experiment.
@@ -41,7 +41,7 @@ class RunLog:
     """
 
     def __init__(self, tracker: Tracker, experiment: Experiment, scenario: Scenario) -> None:
-        """Prepare parameters and tags without logging them yet."""
+        """Prepare parameters and tags; `start` logs them later."""
         self.parameters = flatten(experiment)
         self.tags = tags_of(experiment, scenario.table)
         self.points: list[MetricPoint] = []
@@ -61,7 +61,7 @@ class RunLog:
         self._log(points_of(result))
 
     def finish(self, summary: dict[str, Any]) -> None:
-        """Log the run's final scalars."""
+        """Log the final metrics of the run."""
         self._log(final_points(summary))
 
     def _log(self, points: Sequence[MetricPoint]) -> None:

@@ -1,6 +1,6 @@
-"""Package the models of a run in its output folder, and log them in MLflow.
+"""Package the models of a run in its output folder, and log the packages in MLflow.
 
-Exporting a model takes seconds, so each package is created only once, and then kept in the stage
+Exporting a model takes seconds, so each package is created only once and then reused from the stage
 store.
 """
 
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 
 def final_stages(work: Work) -> dict[Role, Stage]:
-    """Return the last task's two stages."""
+    """Return the teacher's and the student's stage of the last task."""
     return {stage.role: stage for stage in work.stages}
 
 
@@ -47,7 +47,7 @@ def final_models(work: Work) -> dict[Role, Model]:
 
 
 def log_models(folder: Path, summary: dict[str, Any], work: Work, tracker: Tracker) -> None:
-    """Package both models for MLflow in a folder of the run, and log them with the tracker.
+    """Package teacher and student for MLflow in the folder of the run, and log the packages.
 
     A model that cannot be exported as a graph, such as one with data-dependent branches, is skipped
     with a warning.
@@ -68,7 +68,9 @@ def log_models(folder: Path, summary: dict[str, Any], work: Work, tracker: Track
 
 
 def registered_name(experiment: Experiment, role: Role) -> str:
-    """Return the name under which a run registers its model; empty if it registers none."""
+    """Return the name under which a run registers the model of a role; empty if the run registers
+    no models.
+    """
     match experiment.tracking.models:
         case "register":
             return f"{experiment.name}-{role}"
@@ -84,7 +86,7 @@ def package_final_model(folder: Path, summary: dict[str, Any], work: Work, role:
     """Package the last task's teacher or student for MLflow, and return the package's folder.
 
     Args:
-        folder: The folder of the run; an earlier package of this model there is replaced.
+        folder: The folder of the run, in which an earlier package of the same model is replaced.
         summary: The content of summary.json.
         work: The computed work.
         role: The role of the model.
@@ -104,7 +106,7 @@ def package_final_model(folder: Path, summary: dict[str, Any], work: Work, role:
         ) from None
     except StorageUnavailableError:
         raise
-    except Exception as error:  # torch.export raises many kinds of errors
+    except Exception as error:  # torch.export raises errors of many classes
         what = (
             f"the {role} cannot be exported for MLflow"
             f" ({(str(error).strip().splitlines() or [type(error).__name__])[0]})"
@@ -116,8 +118,8 @@ def package_final_model(folder: Path, summary: dict[str, Any], work: Work, role:
 
 
 def _write_package(work: Work, stage: Stage, facts: ModelFacts, package: Path) -> None:
-    """Write a model's package as the stage store has it; if the store lacks the package, create and
-    store the package.
+    """Write a model's package from the stage store. If the store lacks the package, create the
+    package and store it.
     """
     key = _package_key(stage, facts)
     stored = work.store.load(key)

@@ -20,11 +20,11 @@ from orchestrator.errors import (
 )
 
 _LOCK, _HOLDER = ".lock", ".lock-holder"
-# Errors that a retry cannot fix, because the path itself is wrong; errors of a full or broken disk
-# are not among them.
+# Errors that show a wrong path, so that a retry cannot succeed. Errors of a full or broken disk are
+# excluded, because a retry can succeed.
 _WRONG_PATHS = {
     errno.EEXIST,
-    errno.ENOENT,  # a system folder in which nothing can be created, such as /proc
+    errno.ENOENT,  # raised in folders that reject new files, such as /proc
     errno.ENOTDIR,
     errno.EACCES,
     errno.EPERM,
@@ -43,7 +43,8 @@ def make_writable(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # A unique name for the probe, as another process may probe the same folder at this time.
+        # The name of the probe file contains the process id, because another process may probe the
+        # folder at the same time.
         probe = folder / f".write-probe-{os.getpid()}"
         probe.touch()
         probe.unlink(missing_ok=True)
@@ -53,12 +54,13 @@ def make_writable(folder: Path) -> None:
 
 @contextmanager
 def held_folder(folder: Path, holder: str) -> Iterator[None]:
-    """Lock a folder against other processes, and create it if it is missing. If the command fails
-    before it writes anything, a newly created folder is removed.
+    """Lock a folder against other processes while the `with` block runs. The folder is created if
+    it is missing; if the block then fails before it writes a file, the folder is removed again.
 
     Args:
         folder: The output folder.
-        holder: The command, for the message of a rejected process, such as `a run`.
+        holder: Name of this command, such as `a run`, for the error message of a process that finds
+            the folder locked.
 
     Raises:
         UserInputError: The folder cannot be created or written.
@@ -92,8 +94,10 @@ def held_folder(folder: Path, holder: str) -> Iterator[None]:
 
 
 def _remove_empty(folder: Path, made: Sequence[Path]) -> None:
-    """Remove newly created folders that contain only the lock; call this while the lock is held."""
-    with suppress(OSError):  # someone else may have removed the folder
+    """Remove newly created folders if they contain only the lock. Call this while the lock is
+    held.
+    """
+    with suppress(OSError):  # a person or another process may have removed the folder
         if made and {path.name for path in folder.iterdir()} <= {_LOCK, _HOLDER}:
             for name in (_HOLDER, _LOCK):
                 (folder / name).unlink(missing_ok=True)
@@ -103,7 +107,7 @@ def _remove_empty(folder: Path, made: Sequence[Path]) -> None:
 
 def _sign(note: Path, holder: str) -> None:
     since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    with suppress(OSError):  # the lock works without the note about its holder
+    with suppress(OSError):  # the note only names the lock's holder; the lock works without it
         note.write_text(
             f"{holder} (process {os.getpid()} on {socket.gethostname()}, since {since})",
             encoding="utf-8",
@@ -113,7 +117,7 @@ def _sign(note: Path, holder: str) -> None:
 def _read(note: Path) -> str:
     try:
         return note.read_text(encoding="utf-8") or "another process"
-    except (OSError, UnicodeDecodeError):  # the other process has just started or ended
+    except (OSError, UnicodeDecodeError):  # the lock's holder has just started or ended
         return "another process"
 
 

@@ -47,7 +47,7 @@ def write_outputs(
     tracker: Tracker,
     suspicions: Suspicions,
 ) -> None:
-    """Write every file and log it with the tracker.
+    """Write every file of a finished run, and log the files with the tracker.
 
     Args:
         folder: The output folder.
@@ -129,7 +129,9 @@ def _matrices_drawn(
 
 
 def _written_lists(folder: Path) -> dict[str, Any]:
-    """Return the content of a run's files on suspicious labels and on answers by class."""
+    """Return the content of the files that the run's report reads: suspicious labels, and
+    predictions by class.
+    """
     names = (output_files.SUSPICIOUS_LABELS_FILE, output_files.CONFUSION_FILE)
     sheet = output_files.SUSPICIOUS_LABELS_SHEET_FILE
     drawn = folder / output_files.FIGURES_FOLDER / sheet
@@ -142,7 +144,7 @@ def _written_lists(folder: Path) -> dict[str, Any]:
 def _tracked_run(
     summary: dict[str, Any], record: RunRecord, log: RunLog, about: dict[str, str]
 ) -> TrackedRun:
-    """Return the run for its report, without reading MLflow."""
+    """Return the data of the run for its report, without reading MLflow."""
     experiment, ended = record.experiment, datetime.now(UTC)
     return TrackedRun(
         run_id=record.run_id,
@@ -161,7 +163,8 @@ def _tracked_run(
 
 
 def remove_earlier_summary(folder: Path) -> None:
-    """Remove the summary of an earlier command, which would be mistaken for the new result.
+    """Remove the summary that an earlier command has left in the folder. If this command failed,
+    the earlier summary would be mistaken for the result of this command.
 
     Raises:
         StorageUnavailableError: The summary cannot be removed.
@@ -197,8 +200,8 @@ def write_json(path: Path, content: object) -> None:
 
 
 def environment() -> dict[str, str]:
-    """Return the versions of the packages that influence a run's results, and the commit of the
-    code if it runs from a checkout.
+    """Return the versions of the packages that influence a run's results. If the program runs from
+    a git checkout, also return the commit.
     """
     versions = {name: metadata.version(name) for name in _VERSIONS_OF}
     lock_file = Path(__file__).parents[3] / "requirements.lock"

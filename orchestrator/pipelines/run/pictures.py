@@ -1,5 +1,7 @@
-"""Keep the pictures and charts of a run in the stage store. Drawing them takes longer than writing
-any other output, and a run whose stages are all stored would draw the same ones as an earlier run.
+"""Keep the pictures and charts of a run in the stage store.
+
+Drawing takes longer than writing any other output. If all stages of a run are stored, the pictures
+are those of an earlier run, and are read from the store instead of drawn again.
 """
 
 from __future__ import annotations
@@ -27,8 +29,8 @@ Draw = Callable[[], Mapping[str, bytes]]
 def write_pictures(folder: Path, store: StageStore, shown: object, draw: Draw) -> list[Path]:
     """Write pictures from the stage store; draw and store the pictures that the store lacks.
 
-    Pictures with text beyond ASCII are drawn every time, as they depend on the fonts of this
-    machine.
+    Pictures with text beyond ASCII are drawn every time, because such text depends on the fonts of
+    this machine.
 
     Args:
         folder: Folder for the pictures, created if missing.
@@ -48,9 +50,9 @@ def write_pictures(folder: Path, store: StageStore, shown: object, draw: Draw) -
 
 
 def charts_kept_in(store: StageStore) -> DrawCharts:
-    """Return a function that draws charts, or reads them from the stage store if it has them.
+    """Return a function that draws charts, or reads them from the stage store if they are stored.
 
-    It raises `StorageUnavailableError` if the store cannot be read or written.
+    The returned function raises `StorageUnavailableError` if the store cannot be read or written.
     """
 
     def draw(charts: Sequence[LineChart]) -> list[Chart]:
@@ -58,7 +60,7 @@ def charts_kept_in(store: StageStore) -> DrawCharts:
             return {it.title: it.drawing.encode() for it in draw_charts(charts)}
 
         found = _drawn_once(store, ["charts", *map(asdict, charts)], drawn)
-        # Matplotlib has escaped the texts
+        # safe as HTML, because Matplotlib has escaped all texts
         return [Chart(title, Markup(text.decode())) for title, text in found.items()]  # noqa: S704
 
     return draw
@@ -85,8 +87,8 @@ def _kept(store: StageStore, text: str, draw: Draw) -> Mapping[str, bytes]:
 
 
 def _version_of_drawing() -> list[str]:
-    """Return the identity of this drawing code and of Matplotlib, which changes if pictures may
-    change.
+    """Return the versions of Matplotlib and of the drawing code. Pictures may change only if one of
+    these versions changes.
     """
     digest = hashlib.sha256()
     for file in sorted(Path(figures.__file__).parent.glob("*.py")):

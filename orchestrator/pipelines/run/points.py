@@ -1,4 +1,5 @@
-"""Turn results into the metric points of runs and trials in MLflow.
+"""Turn results into the metric points of runs and trials in MLflow. A *metric point* is the value
+of a metric at a step.
 
 Every function here is pure: equal results give equal points. `tracking.names` defines the step of
 each metric.
@@ -34,7 +35,7 @@ def points_of(result: Result) -> list[MetricPoint]:
 
 
 def final_points(summary: Mapping[str, Any]) -> list[MetricPoint]:
-    """Return the final scalars of a run.
+    """Return the final metrics of a run as metric points.
 
     Args:
         summary: The content of the run's summary.json.
@@ -55,8 +56,8 @@ def final_points(summary: Mapping[str, Any]) -> list[MetricPoint]:
 
 
 def _points_of_epoch(result: EpochResult) -> list[MetricPoint]:
-    """Return the epoch's point of each training curve; other metrics of the epoch are not
-    logged.
+    """Return one metric point for each training curve of the role. Metrics without a training curve
+    are not logged.
     """
     role = result.stage.role
     values = {
@@ -68,8 +69,8 @@ def _points_of_epoch(result: EpochResult) -> list[MetricPoint]:
 
 
 def _points_of_stage(result: StageResult) -> list[MetricPoint]:
-    """Return the points of the newest row of the accuracy matrix, and of the metrics computed up to
-    that row.
+    """Return the metric points of a stage: the newest row of the accuracy matrix, and the metrics
+    computed from all rows so far.
     """
     role, learned, matrix = result.stage.role, result.stage.task.index, result.matrix
     values = {

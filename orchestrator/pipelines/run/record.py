@@ -1,4 +1,4 @@
-"""Record the results of a run, and build its summary from them."""
+"""Record the results of a run, and build the run's summary from the recorded results."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ class EpochResult:
     Attributes:
         stage: The stage of the epoch.
         report: Metrics of the epoch.
-        num_epochs_of_lane: Number of epochs of all stages of the lane so far, including this epoch.
+        num_epochs_of_lane: Number of epochs that the role has finished so far in all of its stages,
+            including this epoch.
     """
 
     stage: Stage
@@ -46,7 +47,7 @@ class StageResult:
 
     Attributes:
         stage: The stage.
-        finished: Duration and workers of the stage, and whether it was a cache hit.
+        finished: Duration and workers of the stage, and whether the stage was a cache hit.
         evaluation: Evaluation of the model after the stage.
         matrix: The role's accuracy matrix on test data, up to this stage.
     """
@@ -84,7 +85,7 @@ class RunRecord:
 
         Args:
             run_id: The id of the run in MLflow.
-            work: The work to compute, and the store that contains the evaluations.
+            work: The stages to compute, and the store that contains their evaluations.
             name: The name of the run.
         """
         self.run_id = run_id
@@ -99,10 +100,10 @@ class RunRecord:
         self._started = time.perf_counter()
 
     def take(self, event: StageEvent) -> Result | None:
-        """Process an event, and return the result that it adds.
+        """Process an event, and return the result that the event adds to the record.
 
         Returns:
-            The result; None for an event without a result, and for a repeated event: a restarted
+            The result. None if the event has no result, or repeats an earlier event: a restarted
             trial sends the events of its first attempt again.
 
         Raises:
@@ -134,8 +135,8 @@ class RunRecord:
         return results[-1]
 
     def matrix(self, role: Role, split: Split = Split.TEST) -> list[list[float]]:
-        """Return the accuracy matrix so far; row i has i + 1 entries. Rows of tasks that were
-        learned before this run contain the values measured then.
+        """Return the accuracy matrix of a role so far; row i has i + 1 entries. The rows of tasks
+        that were learned before this run are read from the experiment.
         """
         learned = self.experiment.scenario.learned
         earlier = (
@@ -153,8 +154,8 @@ class RunRecord:
         ]
 
     def confusions(self) -> list[Confusion]:
-        """Return, for both roles and every task, how often each true class was predicted as each
-        class.
+        """Return the confusions of both roles after every task: how many test images of each class
+        were predicted as each class.
         """
         scenario = self.scenario
         most = most_pairs(len(scenario.tasks))
@@ -231,8 +232,9 @@ class RunRecord:
         }
 
     def _of_unlabeled(self) -> dict[str, Any]:
-        """Return the summary's entry on unlabelled images, including how many of them the last
-        teacher classifies with confidence; empty without such images.
+        """Return the entry of the summary about unlabelled images. For each class, the entry
+        contains the number of images that the last teacher assigns to the class with confidence.
+        Return no entry without unlabelled images.
         """
         pool, certainty = self.scenario.unlabeled, self.results["teacher"][-1].evaluation.certainty
         if pool is None or certainty is None:
@@ -254,7 +256,9 @@ class RunRecord:
         }
 
     def _details_of(self, role: Role) -> dict[str, list[float | None]]:
-        """Return the method's own details about its models, task by task."""
+        """Return the details that the method reports about its models: for each detail, one value
+        per task.
+        """
         details = [result.evaluation.details for result in self.results[role]]
         names = dict.fromkeys(name for of_task in details for name in of_task)
         return {name: [of_task.get(name) for of_task in details] for name in names}

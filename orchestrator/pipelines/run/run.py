@@ -1,8 +1,8 @@
 """Run an experiment, from its configuration to its summary.
 
-All checks come before training: resources for the lanes, data, split, output folder, tracking. Then
-the stages are computed in this process or with Ray, as configured, and every row of both accuracy
-matrices is logged in MLflow as soon as it is known.
+All checks come before training: resources of the workers, data, split, output folder, tracking.
+Then the stages are computed in this process or with Ray, as configured. After every stage, the new
+row of the role's accuracy matrix is logged in MLflow.
 """
 
 from __future__ import annotations
@@ -84,9 +84,11 @@ def run(
         name: Name of the run in MLflow; None means the experiment's name, method and seed.
         listener: Receives the events of the run; None ignores them.
         tracker: Receives parameters and metrics; None opens a run in the configured MLflow store.
-        retraining: Name of the retraining whose candidate is trained; empty for other runs.
+        retraining: Name of the retraining for which the run trains a candidate; empty for other
+            runs.
 
-    Returns: The summary, and the models, which are read on first use.
+    Returns:
+        The summary, and the models, which are read on first use.
 
     Raises:
         UserInputError: Configuration or data cannot be used.
@@ -97,7 +99,7 @@ def run(
     listener = listener or SilentRunListener()
     check_execution(experiment.execution)
     check_extensions_everywhere(experiment)
-    # reject a folder that another run has locked before anything is read or computed
+    # lock the folder first, so that another run's folder is rejected before anything is computed
     with nullcontext() if output is None else held_folder(Path(output), "a run"):
         return _tracked(experiment, output, name, listener, tracker, retraining)
 
@@ -110,7 +112,7 @@ def _tracked(
     tracker: Tracker | None,
     retraining: str,
 ) -> RunResult:
-    """Run the experiment within an MLflow run; the arguments are those of `run`."""
+    """Check, compute and log the experiment within an MLflow run; for the arguments, see `run`."""
     work = replace(prepare_work(experiment, listener.images_decoded), judges_labels=True)
     work.store.check_writable()
     check_backbones(experiment, work.scenario)
@@ -151,8 +153,8 @@ def _tracked(
 
 
 class _RunEvents:
-    """Forward the events of stages to the record, to MLflow and to the run's listener, wherever the
-    stages are computed.
+    """Receiver of the events of stages, which are computed in this process or with Ray. It forwards
+    the events to the record, to MLflow and to the run's listener.
     """
 
     def __init__(self, work: Work, record: RunRecord, log: RunLog, listener: RunListener) -> None:

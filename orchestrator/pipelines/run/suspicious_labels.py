@@ -34,10 +34,11 @@ class Suspicions:
 
 
 def find_suspicions(work: Work) -> Suspicions:
-    """Return the labels that both last models find most suspicious, from the stage store.
+    """Return the labels that the final teacher and student find most suspicious, read from the
+    stage store.
 
     Args:
-        work: The computed work of an experiment that sets `judges_labels`.
+        work: The computed work, with `judges_labels` set.
 
     Raises:
         StorageUnavailableError: The models' judgement of the labels is no longer in the store.
@@ -89,13 +90,14 @@ def _label(
 def write_suspicions(
     folder: Path, suspicions: Suspicions, scenario: Scenario, store: StageStore
 ) -> list[Path]:
-    """Write the list and, if it is not empty, the sheet of images; return their paths.
+    """Write the list of suspicious labels and, if it is not empty, a picture of the images with
+    these labels. Return the paths of the written files.
 
     Args:
-        folder: The folder of the run; earlier files of this kind are replaced.
+        folder: The folder of the run, in which an earlier list and an earlier picture are replaced.
         suspicions: The suspicious labels.
         scenario: The scenario that contains the images.
-        store: The stage store, which keeps the sheet.
+        store: The stage store, which keeps the picture.
 
     Raises:
         OSError: The folder cannot be written.
