@@ -10,7 +10,8 @@ from orchestrator.errors import UserInputError
 from orchestrator.whole_files import write_whole
 
 _PACKAGE = Path(__file__).parents[2]
-# Starters are inside an installed package, or next to the package in a checkout.
+# The starters are inside an installed package; in a checkout, they are in the folder that contains
+# the package.
 _PLACES = (_PACKAGE / "starters", _PACKAGE.parent)
 _FOLDERS = ("experiments", "search_spaces")
 _SUFFIXES = (".yaml", ".py", ".md")
@@ -18,7 +19,7 @@ _SUFFIXES = (".yaml", ".py", ".md")
 
 @dataclass(frozen=True)
 class CopiedStarters:
-    """Result of copying the starters; files are given by their paths within the folder.
+    """Result of copying the starters. The paths of all files are relative to `folder`.
 
     Attributes:
         folder: The target folder.
