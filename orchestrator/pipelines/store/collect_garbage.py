@@ -1,5 +1,5 @@
-"""Remove entries unused for a long time from stage stores, except entries that given experiments
-need.
+"""Remove stage-store entries that have not been used for a long time, except entries that the given
+experiments need.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from orchestrator.stages.retention import Kind, RetentionRule, StorePart, clean_
 
 @dataclass(frozen=True)
 class Amount:
-    """Amount of stored data.
+    """Amount of stored data of one kind.
 
     Attributes:
-        count: Number of stored parts.
+        count: Number of stored parts, such as artifacts.
         num_bytes: Size in bytes of all files of these parts.
     """
 
@@ -39,18 +39,20 @@ class GarbageReport:
     parts: Sequence[StorePart] | None
 
     def removed(self, kind: Kind) -> Amount:
-        """Return the removed amount of one kind; in a dry run, the amount to remove."""
+        """Return the amount of removed data of one kind; in a dry run, the amount that would be
+        removed.
+        """
         return _amount(part for part in self.parts or () if part.kind == kind and part.goes)
 
     def left(self, kind: Kind) -> Amount:
-        """Return the amount of one kind of stored data that remains."""
+        """Return the amount of data of one kind that is kept."""
         return _amount(part for part in self.parts or () if part.kind == kind and not part.goes)
 
 
 def collect_garbage(
     uris: Sequence[str], experiments: Sequence[Experiment], unused_days: int, dry_run: bool
 ) -> list[GarbageReport]:
-    """Remove entries unused for a long time from stage stores.
+    """Remove from stage stores the entries that have not been used for a long time.
 
     Args:
         uris: Addresses of the stores; empty means the stores of the experiments.
@@ -90,7 +92,9 @@ def _keys_of(experiments: Sequence[Experiment]) -> frozenset[str]:
 
 
 def _with_shared(store: StageStore, needed: frozenset[str]) -> frozenset[str]:
-    """Return the given keys, and the keys of the shared artifacts that their entries use."""
+    """Return the keys of the needed entries, and the keys of the shared artifacts that these
+    entries use.
+    """
     if not needed:
         return needed
     from orchestrator.stages.shared_artifacts import shared_artifacts_of  # noqa: PLC0415 - as above

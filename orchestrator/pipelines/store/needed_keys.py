@@ -11,8 +11,8 @@ from orchestrator.stages.stage_reading import tables_read_for
 
 
 def keys_needed_by(experiment: Experiment) -> list[str]:
-    """Return the keys of an experiment's stages, of the stages' evaluations and beliefs, and of the
-    feature tables that the stages read.
+    """Return the keys of an experiment's stages, of the stages' evaluations and judgements of
+    labels, and of the feature tables that the stages read.
 
     Raises:
         UserInputError: The experiment's data cannot be used.
