@@ -1,5 +1,5 @@
-"""Reject a new sweep that exists already, or a resumed sweep that does not exist, before slow
-modules are imported.
+"""Check that a new sweep does not exist already, and that a sweep to resume exists. The check runs
+before slow modules are imported.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ def read_ledger(folder: Path, resume: bool | None) -> Ledger:
 
     Args:
         folder: The output folder of the sweep.
-        resume: Whether to resume a sweep; None resumes an existing sweep, otherwise starts one.
+        resume: True resumes a sweep, and False starts a new sweep. None resumes the folder's sweep,
+            or starts a new sweep if the folder has none.
 
     Raises:
-        ConfigError: The folder has a sweep but `resume` is False, has no sweep to resume, or has an
-            invalid ledger.
+        ConfigError: `resume` is False and the folder has a sweep, `resume` is True and the folder
+            has no sweep, or the ledger is invalid.
         StorageUnavailableError: The ledger cannot be read.
     """
     ledger = Ledger(folder / output_files.LEDGER_FILE)

@@ -1,4 +1,6 @@
-"""Reject a sweep that cannot start or be resumed, or that has no result."""
+"""Reject a sweep that cannot start or cannot be resumed, and a sweep whose trials have all
+failed.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +16,17 @@ from orchestrator.pipelines.sweep.setting import SweepSetting
 from orchestrator.tuning.ledger import Ledger, ledger_of
 from orchestrator.tuning.trial_status import TrialStatus
 
-# The settings that determine the objective's value.
+# Settings that determine the values of the objectives. All sweeps whose trials are compared must
+# agree on these settings.
 _MUST_AGREE = ("metric", "metrics", "split", "seeds")
 
 
 def check_ledger(ledger: Ledger, experiment: Experiment, output_dir: Path) -> None:
-    """Reject an output folder that holds a sweep of another experiment.
+    """Reject an output folder that contains a sweep of another experiment.
 
     Args:
         ledger: The ledger of the output folder.
-        experiment: The experiment that all trials start from.
+        experiment: The experiment that every trial modifies.
         output_dir: The output folder.
 
     Raises:
@@ -47,8 +50,9 @@ def check_ledger(ledger: Ledger, experiment: Experiment, output_dir: Path) -> No
 
 
 def check_search(setting: SweepSetting, ledger: Ledger) -> None:
-    """Reject a search space without any configuration, or one whose objectives are not comparable
-    with those of the ledger or the warm start. Call this before a run is opened.
+    """Reject a search space without any configuration. Also reject a search space whose objectives
+    are not comparable with those in the ledger or in the warm start. Call this before a run is
+    opened.
 
     Raises:
         ConfigError: The search space has no configuration, or its objectives are not comparable.
@@ -72,15 +76,16 @@ def check_search(setting: SweepSetting, ledger: Ledger) -> None:
 
 
 def check_not_all_failed(ledger: Ledger, errors: Sequence[OrchestratorError]) -> None:
-    """Raise the first trial's error if all trials have failed, in this start or an earlier one.
+    """Raise an error if all trials of the sweep have failed, in this start or in an earlier start.
 
     Args:
         ledger: The ledger with all trials.
         errors: Errors of the trials that failed in this start.
 
     Raises:
-        OrchestratorError: All trials failed; the error has the class of the first of `errors`.
-        UserInputError: All trials failed in an earlier start.
+        OrchestratorError: All trials failed, some of them in this start. The error has the class of
+            the first of `errors`.
+        UserInputError: All trials failed in earlier starts.
     """
     if any(trial.status is TrialStatus.FINISHED for trial in ledger.trials.values()):
         return

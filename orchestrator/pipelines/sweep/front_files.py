@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 
 def front_figures(rows: Sequence[TrialRow], summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the chart of the front by file name; empty for a single objective."""
+    """Return the chart of the Pareto front, by file name; empty if the sweep has a single
+    objective.
+    """
     if "metrics" not in summary:
         return {}
     from orchestrator.figures.pareto_front import pareto_front_figure  # noqa: PLC0415 - Matplotlib is slow to import
@@ -31,7 +33,9 @@ def front_figures(rows: Sequence[TrialRow], summary: Mapping[str, Any]) -> dict[
 
 
 def front_paths(folder: Path, summary: Mapping[str, Any]) -> list[Path]:
-    """Return the paths of the files that `write_front` writes."""
+    """Return the paths of the files that `write_front` writes; empty if the sweep has a single
+    objective.
+    """
     if "metrics" not in summary:
         return []
     names = map(output_files.front_file, summary["front"])
@@ -69,7 +73,7 @@ def write_front(setting: SweepSetting, summary: Mapping[str, Any], ledger: Ledge
 
 
 def values_text(summary: Mapping[str, Any], trial: Mapping[str, Any]) -> str:
-    """Return a trial's objective, or all its objectives, as text with their names."""
+    """Return the value of each objective of a trial as text, such as `NAME = VALUE`."""
     values = trial["values"] if "metrics" in summary else {summary["metric"]: trial["value"]}
     return ", ".join(f"{name} = {objective_text(value, name)}" for name, value in values.items())
 

@@ -1,4 +1,6 @@
-"""Listener of a sweep: it receives the sweep's events, for a terminal, a notebook or a test."""
+"""Define listeners of a sweep. A listener receives the events of a sweep, for example to show them
+in a terminal.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,9 @@ from orchestrator.tuning.ledger import LedgerTrial
 
 
 class SweepListener(Protocol):
-    """Listener that receives the events of a running sweep.
+    """Listener that receives the events of a sweep.
 
-    `SilentSweepListener` is the base for a listener that needs only some of them.
+    To handle only some events, derive a class from `SilentSweepListener`.
     """
 
     def sweep_started(
@@ -27,15 +29,20 @@ class SweepListener(Protocol):
 
         Args:
             search_space: The search space.
-            num_trials: Maximum number of drawn trials; None means no limit.
+            num_trials: Maximum number of trials to draw; None means no limit.
             num_tasks: Number of tasks that each trial learns.
-            known: Trials of earlier starts.
+            known: Trials that earlier starts of the sweep have recorded.
             sweep_id: Id of the sweep's run in MLflow.
         """
 
     def ray_starts(self, address: str | None) -> None:
         """Handle the start of Ray on this machine, which may take a minute, or the connection to
-        the cluster at an address. There is no such event if no trial is left to compute.
+        the cluster at an address.
+
+        This event is omitted if no trial is left to compute.
+
+        Args:
+            address: Address of the cluster; None if Ray starts on this machine.
         """
 
     def trial_changed(self, trial: LedgerTrial) -> None:
@@ -50,7 +57,8 @@ class SweepListener(Protocol):
         Args:
             summary: The content of summary.json.
             output_dir: Folder with the files of the sweep.
-            view_url: Address of the page that compares the trials; empty if there is none.
+            view_url: Address of the MLflow page that compares the trials; empty if there is no such
+                page.
         """
 
 

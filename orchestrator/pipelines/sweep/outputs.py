@@ -38,8 +38,8 @@ from orchestrator.whole_files import write_whole
 
 
 def log_search_space(setting: SweepSetting, tracker: Tracker) -> None:
-    """Write search_space.yaml before the first trial, so that a sweep that ends early has the file
-    too.
+    """Write search_space.yaml before the first trial, so that the file exists even if the sweep
+    ends early.
 
     Raises:
         StorageUnavailableError: The folder cannot be written.
@@ -58,7 +58,7 @@ def log_search_space(setting: SweepSetting, tracker: Tracker) -> None:
 def write_sweep_outputs(
     setting: SweepSetting, summary: dict[str, Any], ledger: Ledger, tracker: Tracker
 ) -> None:
-    """Write every file and log it with the tracker.
+    """Write every file of a finished sweep, and log the files with the tracker.
 
     Raises:
         StorageUnavailableError: The folder is no longer writable.
@@ -79,7 +79,7 @@ def write_sweep_outputs(
 
 
 def _write_files(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger) -> list[Path]:
-    # Matplotlib is slow to import.
+    # imported here because importing Matplotlib is slow
     from orchestrator.figures.best_curves import best_curves_figure  # noqa: PLC0415
     from orchestrator.figures.importances import importance_figure  # noqa: PLC0415
     from orchestrator.figures.parallel_coordinates import (  # noqa: PLC0415
@@ -114,7 +114,8 @@ def _write_files(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger)
     ]
     best_text = ""
     write_front(setting, summary, ledger)
-    if summary["best"] is None:  # an earlier best.yaml would be mistaken for this result
+    # remove an earlier best.yaml, which would be mistaken for a result of this sweep
+    if summary["best"] is None:
         (folder / output_files.BEST_FILE).unlink(missing_ok=True)
     else:
         best = ledger.trials[summary["best"]["trial"]]
@@ -134,7 +135,7 @@ def _write_files(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger)
 
 
 def _tracked_run(setting: SweepSetting, summary: dict[str, Any]) -> TrackedRun:
-    """Return the sweep's run for its report, without reading MLflow."""
+    """Return the data of the sweep's run for its report, without reading MLflow."""
     experiment, ended = setting.experiment, datetime.now(UTC)
     return TrackedRun(
         run_id=summary["sweep_id"],
@@ -155,7 +156,9 @@ def sweep_name(search_space: SearchSpace) -> str:
 
 
 def _rows(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger) -> list[Any]:
-    """Return the trials as input of the figures; the best trials include their test accuracies."""
+    """Return one row per trial for the figures. Only the rows of the best trials contain test
+    accuracies.
+    """
     from orchestrator.figures.trials import TrialRow  # noqa: PLC0415
     from orchestrator.reporting.sweep_facts import (  # noqa: PLC0415 - matplotlib is slow to import
         NUM_CURVES,
@@ -187,8 +190,8 @@ def _rows(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger) -> lis
 
 
 def _accuracy_curves(setting: SweepSetting, trial: LedgerTrial) -> dict[Role, list[float]]:
-    """Return the test accuracy after each task, averaged over the seeds; empty if stages are no
-    longer stored.
+    """Return the test accuracy after each task by role, as the mean over the seeds. The lists are
+    empty if stages of the trial are no longer stored.
     """
     try:
         works = setting.works_of(trial.parameters)

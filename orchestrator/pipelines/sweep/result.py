@@ -30,7 +30,7 @@ class SweepResult:
         output_dir: Folder of summary.json, best.yaml, the ledger and the figures.
         ledger_trials: All trials, including those of earlier starts, by number.
         best: The finished trial with the best objective; with several objectives, the trial that
-            `choose` selects. None if no trial has finished.
+            the setting `choose` selects. None if no trial has finished.
         front: The finished trials that no other trial dominates, ordered by the first objective,
             the best first; with one objective, only the best trial.
         best_experiment: The complete experiment of `best`, with the first seed.
@@ -47,8 +47,8 @@ class SweepResult:
 
     @property
     def trials(self) -> pd.DataFrame:
-        """Return all trials as a table, including those of earlier starts: one row per trial, by
-        number; one column for each objective, each parameter (by its path), and each cost.
+        """Return a table of all trials, including those of earlier starts, with one row per trial.
+        Among the columns are the objectives, the parameters (by path) and the costs.
         """
         import pandas as pd  # noqa: PLC0415 - slow to import, and only this needs it
 
@@ -58,8 +58,8 @@ class SweepResult:
 
     @property
     def study(self) -> optuna.Study:
-        """Return the sweep's Optuna study from its storage; if the storage is unreachable or lacks
-        trials, return a study in memory.
+        """Return the sweep's Optuna study from the study's storage. If the storage is unreachable
+        or lacks some of the trials, return a study in memory instead.
         """
         return loaded_study(self.identity, self.ledger_trials)
 
@@ -85,8 +85,8 @@ def result_of(setting: SweepSetting, ledger: Ledger, summary: dict[str, Any]) ->
 
 
 def best_of(search_space: SearchSpace, ledger: Ledger) -> LedgerTrial | None:
-    """Return the finished trial with the best objective, or the trial of the front that `choose`
-    selects; None if there is none.
+    """Return the finished trial with the best objective. With several objectives, return the trial
+    of the Pareto front that the setting `choose` selects. Return None if no trial has finished.
     """
     return chosen(front_of(ledger.trials.values(), search_space), search_space)
 
@@ -125,8 +125,8 @@ def summary_of(search_space: SearchSpace, ledger: Ledger, sweep_id: str) -> dict
 
 
 def _several(search_space: SearchSpace, ledger: Ledger) -> dict[str, Any]:
-    """Return the entries that a summary has only with several objectives; empty for one
-    objective.
+    """Return the entries of summary.json that only a sweep with several objectives has; empty for
+    one objective.
     """
     if search_space.metrics is None:
         return {}

@@ -1,5 +1,5 @@
-"""Create the sampler that draws a sweep's trials. Torch is not imported, as reports use the sampler
-too.
+"""Create the sampler that draws a sweep's trials. Reports use the sampler too, so this module does
+not import torch.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from orchestrator.tuning.space import Space
 
 
 def sampler_of(space: Space, trials: Iterable[LedgerTrial] = ()) -> Sampler:
-    """Return a sampler that knows the ended trials of a warm start and all trials of a ledger. The
-    sampler knows open trials as well, because they are resumed and must not be drawn again.
+    """Return a sampler with the results of earlier trials: the ended trials of a warm start, and
+    all trials of a ledger. Unfinished trials of the ledger are included, because they are resumed
+    and must not be drawn again.
 
     Raises:
         ConfigError: The folder of the warm start contains no sweep.
@@ -31,7 +32,9 @@ def sampler_of(space: Space, trials: Iterable[LedgerTrial] = ()) -> Sampler:
 
 
 def told_value(space: Space, trial: LedgerTrial) -> Value:
-    """Return a trial's objective or objectives as the sampler's input."""
+    """Return a trial's result in the form that the sampler expects: one value, or one value per
+    objective if there are several objectives.
+    """
     metrics = space.search_space.metrics
     if metrics is None or trial.value is None:
         return trial.value

@@ -19,10 +19,11 @@ class SweepSetting:
 
     Attributes:
         search_space: The parameters and the objectives.
-        experiment: The experiment that all trials start from.
+        experiment: The experiment that every trial modifies.
         space: The search space applied to the experiment.
         output_dir: Folder for ledger, summaries and figures.
-        preparation: Cache that the works of all trials in this process share.
+        preparation: Cache with which all trials of this process prepare their works. A work is an
+            experiment split into stages.
     """
 
     search_space: SearchSpace
@@ -32,10 +33,11 @@ class SweepSetting:
     preparation: Preparation = field(default_factory=Preparation)
 
     def works_of(self, parameters: Mapping[str, Any]) -> list[Work]:
-        """Return the works of a configuration, one for each seed.
+        """Return the works of a configuration, one for each seed. A work is an experiment split
+        into stages.
 
         Args:
-            parameters: The configuration, by path.
+            parameters: The configuration: the value of each parameter, by path.
 
         Raises:
             UserInputError: Configuration and data do not match.

@@ -1,4 +1,6 @@
-"""Identify the Optuna study of a sweep, and write the study of an earlier sweep from its ledger."""
+"""Identify the Optuna study of a sweep, and write the study of an earlier sweep from the sweep's
+ledger.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ from orchestrator.tuning.study_writer import write_study
 
 
 def study_of(setting: SweepSetting, sweep_id: str) -> StudyIdentity:
-    """Return the identity of a sweep's study.
+    """Return the identity of a sweep's Optuna study, which contains the study's storage and name.
 
     Args:
         setting: The settings of the sweep.
@@ -34,9 +36,10 @@ def study_of(setting: SweepSetting, sweep_id: str) -> StudyIdentity:
 
 
 def import_sweep(folder: Path, storage: str | None = None) -> StudyIdentity:
-    """Create or update a sweep's study from its ledger.
+    """Create or update a sweep's Optuna study from the sweep's ledger.
 
-    Use this for a sweep of a version without studies, or for a sweep whose storage was unreachable.
+    Use this if an earlier version of this program ran the sweep without a study, or if the study's
+    storage was unreachable.
 
     Args:
         folder: The sweep's output folder.
@@ -47,7 +50,7 @@ def import_sweep(folder: Path, storage: str | None = None) -> StudyIdentity:
 
     Raises:
         ConfigError: The folder contains no sweep that this version can read, or the address is not
-            that of a storage.
+            that of an Optuna storage.
         StorageUnavailableError: Ledger or storage cannot be used.
     """
     ledger = Ledger(folder / LEDGER_FILE)

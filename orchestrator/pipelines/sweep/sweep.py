@@ -1,6 +1,8 @@
-"""Run a sweep: compute many configurations of one experiment, and write the best one as a file.
+"""Run a sweep: compute many configurations of one experiment, and write the best configuration as
+an experiment file.
 
-A sweep can be resumed from the ledger in its output folder and the stage store alone.
+A sweep can be resumed from the ledger in its output folder and from the stage store; nothing else
+is needed.
 """
 
 from __future__ import annotations
@@ -52,16 +54,17 @@ def sweep(
 
     Args:
         search_space: The parameters and the objectives.
-        experiment: The experiment that all trials start from.
+        experiment: The experiment that every trial modifies.
         output: Folder for ledger, summary.json, best.yaml and figures; None means
             `out/sweeps/NAME`.
-        resume: Whether to resume the sweep whose ledger is in the output folder; None resumes an
-            existing sweep, otherwise starts one.
+        resume: True resumes the sweep in the output folder, and False starts a new sweep. None
+            resumes an existing sweep, or starts a new sweep if there is none.
         listener: Receives the events of the sweep; None ignores them.
-        room: Result of `find_room` for this experiment; None calls it.
+        room: Resources and number of parallel trials, as returned by `find_room` for this
+            experiment; None calls `find_room`.
 
     Returns:
-        The trials, the best of them, and the summary.
+        The trials, the best trial, and the summary.
 
     Raises:
         UserInputError: Search space, experiment or data are invalid, or the folder has another
@@ -93,7 +96,7 @@ def sweep(
 
 @contextmanager
 def _naming_resume(resume: bool | None) -> Iterator[None]:
-    """Add the way to resume the sweep to the message of an interruption."""
+    """Add to the message of an interruption how to resume the sweep."""
     try:
         yield
     except InterruptedRunError as interruption:
@@ -130,8 +133,8 @@ def _computed(
 
 
 def as_trials_compute(experiment: Experiment, share: TrialShare) -> Experiment:
-    """Return the experiment with threads and device fixed, so that every trial gets the same
-    results on any machine.
+    """Return the experiment with a fixed device and a fixed number of threads, so that every trial
+    gets the same results on any machine.
     """
     if isinstance(experiment.execution, RayConfig):
         return experiment
@@ -158,7 +161,7 @@ def _compute_trials(
 
 
 def _open(setting: SweepSetting, ledger: Ledger) -> Tracker:
-    """Open or resume the sweep's run in MLflow, and start writing the ledger."""
+    """Open or resume the sweep's run in MLflow, and write the header of the ledger."""
     experiment, search_space = setting.experiment, setting.search_space
     tracking = experiment.tracking
     run_id = ledger.header.sweep_id if ledger.header else None

@@ -1,4 +1,6 @@
-"""Log a trial in MLflow: the metric points of its runs, averaged over the seeds."""
+"""Log a trial in MLflow. A trial has one run per seed, and its metric points are the means over
+these runs.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +22,11 @@ from orchestrator.tuning.trial import TaskReport
 
 
 def mean_points(points_of_seeds: Sequence[Sequence[MetricPoint]]) -> list[MetricPoint]:
-    """Return the mean over the seeds of every point that all seeds have, in the order of the first
-    seed.
+    """Return the means over the seeds of all metric points that every seed has, in the order of the
+    first seed.
 
     Args:
-        points_of_seeds: The points of each seed, at most one per metric and step.
+        points_of_seeds: The metric points of each seed, at most one per metric and step.
     """
     values = [
         {(point.name, point.step): point.value for point in points} for points in points_of_seeds
@@ -44,9 +46,11 @@ class TrialLog:
 
         Args:
             tracker: Tracker of the trial's run.
-            works: Works of the trial's configuration, one for each seed.
-            is_resumed: Whether an earlier start opened the run, perhaps on another machine; then
-                the folders and addresses that the earlier start logged are kept.
+            works: Works (experiments split into stages) of the trial's configuration, one for each
+                seed.
+            is_resumed: Whether an earlier start of the sweep opened the run. If so, keep the
+                folders and addresses that the earlier start logged, because that start may have run
+                on another machine.
         """
         self._tracker = tracker
         self._records = [RunRecord(tracker.run_id, work) for work in works]
@@ -77,18 +81,18 @@ class TrialLog:
         )
 
     def finish(self) -> list[dict[str, Any]]:
-        """Log the trial's final scalars.
+        """Log the trial's final metrics.
 
         Returns:
-            The summary of each seed, as for a run.
+            The content of summary.json for each seed.
         """
         summaries = [record.summary() for record in self._records]
         self._send_means([final_points(summary) for summary in summaries])
         return summaries
 
     def _send_means(self, new: Sequence[Sequence[MetricPoint]]) -> None:
-        """Log the means of the points that every seed has reported; in lanes, one seed may be
-        ahead.
+        """Log the means of the metric points that every seed has reported, and keep the other
+        points for later. If several workers compute the trial, some seeds may be ahead of others.
         """
         waiting = [[*old, *added] for old, added in zip(self._unsent, new, strict=True)]
         means = mean_points(waiting)

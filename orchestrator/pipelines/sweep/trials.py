@@ -45,8 +45,8 @@ class _Open:
 
 
 class SweepTrials:
-    """Implements `TrialSource`: hands trials to the code that computes them, and receives their
-    events.
+    """Source of trials for the code that computes trials (implements `TrialSource`). It also
+    receives the events of the trials, and records them in ledger and MLflow.
 
     Attributes:
         errors: Errors of the trials that failed in this start.
@@ -67,8 +67,8 @@ class SweepTrials:
             ledger: The ledger with the trials of earlier starts, open for writing.
             tracker: Tracker of the sweep's run.
             listener: Receives the events of the sweep.
-            study: Optuna study that receives every state of every trial, including those of earlier
-                starts; None if there is none.
+            study: Optuna study in which each change of a trial is recorded, and the trials of
+                earlier starts too; None if there is none.
         """
         self._setting = setting
         self._search_space = search_space = setting.search_space
@@ -78,8 +78,8 @@ class SweepTrials:
         self._sampler = sampler_of(setting.space, ledger.trials.values())
         self._to_resume = [trial for trial in ledger.trials.values() if trial.is_open]
         for trial in self._to_resume:
-            # An earlier start of the sweep ran the trial and was killed; this start may not reach
-            # the trial.
+            # An earlier start of the sweep was killed while it ran the trial. Mark the trial as
+            # interrupted now, because this start may end before it resumes the trial.
             if trial.status is TrialStatus.RUNNING:
                 ledger.write(
                     replace(
@@ -101,11 +101,12 @@ class SweepTrials:
         self._chance = random.Random(getattr(search_space.searcher, "seed", 0) + len(ledger.trials))  # noqa: S311 - no secret
         self.errors: list[OrchestratorError] = []
 
-    # --- calls of the code that computes trials
-    # ---------------------------------------------------------
+    # --- methods for the code that computes trials ------------------------------------------------
 
     def next_trial(self) -> TrialPlan | None:
-        """Return an open trial of an earlier start, otherwise a new one."""
+        """Return an unfinished trial of an earlier start. If there is none, return a new trial, or
+        None if no trial is left.
+        """
         if self._next is not None:
             plan, self._next = self._next, None
             return plan
@@ -119,12 +120,12 @@ class SweepTrials:
         configuration = self._sampler.ask(number)
         if configuration is None:
             return None
-        self._num_drawn += 1  # counts earlier starts' trials, but no variations
+        self._num_drawn += 1  # counts trials of earlier starts, but no variations of trials
         return self._plan(number, configuration)
 
     def has_work(self) -> bool:
-        """Return whether there is a trial to compute: a resumed sweep may be complete, or may have
-        used up its budget.
+        """Return whether there is a trial to compute. There is none if a resumed sweep is complete
+        or has used up its budget.
 
         Raises:
             ConfigError: No configuration can be found.
@@ -135,7 +136,11 @@ class SweepTrials:
         return self._next is not None
 
     def vary(self, number: int) -> TrialPlan:
-        """Return a new trial that varies the parameters of a good one."""
+        """Return a new trial whose parameters vary those of an earlier trial.
+
+        Args:
+            number: Number of the earlier trial.
+        """
         varied = self._next_number()
         self._parents[varied] = number
         return self._plan(
@@ -143,7 +148,9 @@ class SweepTrials:
         )
 
     def is_budget_spent(self) -> bool:
-        """Return whether this start's wall time or the worker-seconds of all starts are used up."""
+        """Return whether the budget is used up: the wall time of this start, or the worker-seconds
+        of all starts.
+        """
         budget = self._search_space.budget
         if (
             budget.wall_seconds is not None
@@ -164,7 +171,7 @@ class SweepTrials:
     # --- the events of trials ---------------------------------------------------------------------
 
     def trial_started(self, number: int) -> None:
-        """Open or resume the trial's run."""
+        """Open or resume the trial's run in MLflow, and record the start of the trial."""
         configuration, known = self._configurations[number], self._ledger.trials.get(number)
         tags = {names.TRIAL_TAG: str(number)}
         tracker = self._tracker.open_child(
@@ -175,9 +182,9 @@ class SweepTrials:
         )
         costs_read = (*self._search_space.metrics_read, *self._search_space.bounds)
         is_timed = any(name.endswith(LATENCY) for name in costs_read)
-        # Written to the ledger first: if this process is killed, a resumed sweep can continue only
-        # a run that is in the ledger. The trial's events start from the beginning, as stored stages
-        # cost nothing.
+        # Write the trial to the ledger before it is computed: if this process is killed, a resumed
+        # sweep can only continue runs that are in the ledger. The curve starts empty, because a
+        # resumed trial reports its stored stages again, which costs no time.
         self._note(
             replace(
                 trial,
@@ -192,7 +199,7 @@ class SweepTrials:
         self._open[number] = _Open(tracker, self._log_of(trial, tracker, known is not None))
 
     def trial_reported(self, number: int, report: TaskReport) -> None:
-        """Log one more learned task, and write it to the ledger."""
+        """Log one more learned task of a trial, and write the trial to the ledger."""
         opened, trial = self._open[number], self._ledger.trials[number]
         if opened.log is not None:
             opened.log.report(report)
@@ -204,7 +211,7 @@ class SweepTrials:
                 trial,
                 curve=[*trial.curve, report.objective],
                 stages_computed=stages_computed,
-                # stages that the trial computed before it was interrupted are not cache hits
+                # a stage that the trial itself computed before an interruption is not a cache hit
                 stages_cached=max(0, opened.num_stages_reported - stages_computed),
                 seconds=round(trial.seconds + report.seconds, 3),
                 worker_seconds=round(trial.worker_seconds + report.worker_seconds, 3),
@@ -232,8 +239,8 @@ class SweepTrials:
     # --- internals --------------------------------------------------------------------------------
 
     def _log_of(self, trial: LedgerTrial, tracker: Tracker, is_resumed: bool) -> TrialLog | None:
-        """Return the trial's log; None if data and configuration do not match. The trial's worker
-        finds the same error, and the trial fails with that error.
+        """Return the trial's log; None if data and configuration do not match. In that case, the
+        worker of the trial finds the same mismatch, and the trial fails.
         """
         try:
             works = self._setting.works_of(trial.parameters)
@@ -253,7 +260,7 @@ class SweepTrials:
             opened.tracker.log_metrics(values, step=names.FINAL_STEP)
 
     def _write_summaries(self, opened: _Open, trial: LedgerTrial) -> list[Path]:
-        """Write the summary of each seed, and return the paths."""
+        """Write the trial's summary for each seed, and return the paths."""
         folder = self._setting.output_dir / "trials" / f"{trial.number:04}"
         summaries = opened.log.finish() if opened.log is not None else []
         paths = [folder / seed_summary_file(summary["seed"]) for summary in summaries]
@@ -278,8 +285,8 @@ class SweepTrials:
         return TrialPlan(number, space.experiments_of(parameters), space.known_of(parameters))
 
     def _next_number(self) -> int:
-        """Return the lowest number without a trial; if a start of the sweep was killed, that number
-        may be below the number of a known trial.
+        """Return the lowest number that no trial has. After a killed start of the sweep, there may
+        be trials with higher numbers.
         """
         self._lowest_free = next(
             number
