@@ -1,1 +1,1 @@
-"""The use cases, one folder each."""
+"""Use cases of the program, such as `run` and `sweep`, one folder each."""
