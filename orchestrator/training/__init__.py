@@ -1,1 +1,3 @@
-"""Train the modules of any method: the epoch loop, random streams, and the context of a learner."""
+"""Train the modules of any method: the epoch loop, random streams, and the context that every
+learning stage receives.
+"""

@@ -13,8 +13,8 @@ from orchestrator.training.reports import EpochReport
 
 @dataclass(frozen=True)
 class EpochCheckpoint:
-    """The state of a training after some of its epochs. It does not contain the state of random
-    streams, because these are derived from the step.
+    """State of a training run after some of its epochs. The state of random streams is not
+    included, because the streams are derived from the current step.
 
     Attributes:
         reports: Reports of the completed epochs.
@@ -31,8 +31,8 @@ class EpochCheckpoint:
 
 @runtime_checkable
 class EpochCheckpoints(Protocol):
-    """Storage of one stage's epoch checkpoints. A stage may train in several consecutive phases,
-    each with its own checkpoints.
+    """Storage of the epoch checkpoints of one stage. A stage may train in several consecutive
+    phases, and every phase has its own checkpoints.
     """
 
     def restore(self, phase: str) -> EpochCheckpoint | None:
@@ -43,7 +43,7 @@ class EpochCheckpoints(Protocol):
 
 
 class NoCheckpoints:
-    """Storage that keeps no checkpoints: for trainings that are never resumed."""
+    """Storage that keeps no checkpoints, for training that is never resumed."""
 
     def restore(self, phase: str) -> EpochCheckpoint | None:
         """Return None: no checkpoint was kept."""

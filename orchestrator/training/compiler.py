@@ -1,8 +1,8 @@
-"""Prevent the import of Triton in a process that cannot use it.
+"""Prevent the import of Triton in a process without an accelerator.
 
-Every optimizer, and the export of models, imports torch's compiler, although this program compiles
-nothing. The compiler imports Triton if Triton is installed: 70 MB of memory for a code generator
-that only accelerators use.
+Triton generates code for accelerators, and its import takes 70 MB of memory. Every optimiser, and
+the export of models, imports torch's compiler, which imports Triton if it is installed. This
+program compiles nothing.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import torch
 
 
 def leave_triton_out() -> None:
-    """Hide Triton from torch if there is no accelerator. Call this function in the process of a
-    command, before the process trains or exports a model.
+    """Prevent torch from importing Triton if there is no accelerator. Call this function at the
+    start of a command, before the command trains or exports a model.
     """
     if not torch.accelerator.is_available() and "triton" not in sys.modules:
-        # None is the import system's marker for a module that cannot be imported
+        # None tells Python's import system that the module cannot be imported
         sys.modules["triton"] = None  # type: ignore[assignment]
-        # hides a warning that Triton is missing
+        # suppress torch's warning that Triton is missing
         logging.getLogger("torch.utils.flop_counter").setLevel(logging.ERROR)

@@ -1,5 +1,5 @@
-"""Provide what a learner needs apart from data and configuration: random streams, the device, and
-the listener to its epochs.
+"""Provide a learning stage with everything except data and configuration, such as random streams,
+the device, and the listener that receives epoch reports.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class LearningContext:
         image_augmentation: Augmentation of training images, the same for every method.
         listener: Receives the report of every epoch, on the first rank.
         checkpoints: Storage of epoch checkpoints.
-        ranks: This worker among the workers that learn the stage together.
-        shared: Results shared with other stages, trials and runs.
+        ranks: Position of this worker (its rank) among the workers that compute the stage together.
+        shared: Store of the results that this stage shares with other stages, trials and runs.
     """
 
     seed: int
@@ -45,14 +45,14 @@ class LearningContext:
     shared: Shared = field(default_factory=NotShared)
 
     def stream(self, *purpose: str | int) -> torch.Generator:
-        """Return a CPU generator for the random draws that `purpose` names within this stage, the
-        same on every rank.
+        """Return a CPU generator for the random draws of this stage that `purpose` names. The
+        generator is the same on every rank.
         """
         return stream(self.seed, self.stage, *purpose)
 
     def stream_of_rank(self, *purpose: str | int) -> torch.Generator:
-        """Return a CPU generator for random draws that concern this rank's share of a batch;
-        `purpose` names the draws. On the first rank, it equals the generator that `stream` returns.
+        """Return a CPU generator for the random draws that `purpose` names and that concern only
+        this rank's share of a batch. On the first rank, the generator equals that of `stream`.
         """
         return (
             self.stream(*purpose)
@@ -61,7 +61,7 @@ class LearningContext:
         )
 
     def seed_of(self, *purpose: str | int) -> int:
-        """Return a seed for the random draws that `purpose` names within this stage."""
+        """Return a seed for the random draws of this stage that `purpose` names."""
         return derive_seed(self.seed, self.stage, *purpose)
 
     def vary(
@@ -70,7 +70,8 @@ class LearningContext:
         generator: torch.Generator,
         part: slice = slice(None),
     ) -> UInt8[Tensor, "part c h w"]:
-        """Return randomly augmented copies of a part of the images, on this stage's device. Each
-        copy is the same as if all images were augmented.
+        """Return randomly augmented copies of a part of the images, on this stage's device. The
+        copies do not depend on the part: augmenting all images gives the same copies of the part's
+        images.
         """
         return augment(images, self.image_augmentation, generator, part, self.device)

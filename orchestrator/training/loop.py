@@ -1,4 +1,4 @@
-"""Run the epoch loop that all methods share. Callers provide the loss, and the batches of each
+"""Run the epoch loop that all methods share. The caller provides the loss, and the batches of each
 epoch.
 """
 
@@ -61,7 +61,7 @@ Loss = Callable[[Tensor, Step], LossOutput]
 
 
 class _Objective(nn.Module):
-    """A loss wrapped as a module, so that gradients can be averaged over ranks however the loss
+    """Loss wrapped as a module, so that gradients are averaged over ranks no matter how the loss
     uses the trained modules.
     """
 
@@ -83,17 +83,17 @@ def train(
     config: TrainingConfig,
     context: LearningContext,
 ) -> None:
-    """Minimise a loss with AdamW under a one-cycle learning rate, and report the means of every
+    """Minimise a loss with AdamW under a one-cycle learning rate, and report the mean loss of every
     epoch.
 
-    Each rank processes its share of every batch, and gradients are averaged, so the batches are the
-    same for any number of ranks. A checkpoint is stored after every epoch, and training resumes
-    from the newest checkpoint, if one exists.
+    The batches do not depend on the number of ranks: each rank processes its share of every batch,
+    and gradients are averaged over ranks. A checkpoint is stored after every epoch, and training
+    resumes from the newest checkpoint, if one exists.
 
     Args:
         phase: Name of this training for display, unique within the stage.
         modules: The modules to train.
-        batches: Row numbers of each batch, epoch by epoch.
+        batches: The batches of every epoch, as row numbers.
         loss: Computes the loss of one batch, given its rows and the position in the training.
         config: Epochs and learning rate.
         context: Provides the listener, the checkpoints and the ranks.
@@ -166,7 +166,7 @@ class _EpochMeans:
         on_device = [value for value in values if isinstance(value, Tensor)]
         numbers = (
             torch.stack(on_device).tolist() if on_device else values
-        )  # this waits for the device once per epoch instead of once per step
+        )  # tolist waits for the device once per epoch instead of once per step
         return float(sum(value * weight for value, weight in zip(numbers, weights, strict=True)))
 
 
@@ -186,8 +186,8 @@ def _go_on(
     lr_scheduler: OneCycleLR,
     context: LearningContext,
 ) -> list[EpochReport]:
-    """Restore the state of the newest checkpoint, if any. Send the reports of its epochs to the
-    listener again, and return them.
+    """Restore the state of the newest checkpoint, if there is one. Send the reports of the restored
+    epochs to the listener again, and return these reports.
     """
     checkpoint = context.ranks.from_first(lambda: context.checkpoints.restore(phase))
     if checkpoint is None or not _fits(checkpoint, trained, optimizer):
@@ -204,7 +204,9 @@ def _go_on(
 def _fits(
     checkpoint: EpochCheckpoint, trained: nn.Module, optimizer: torch.optim.Optimizer
 ) -> bool:
-    """Return whether a checkpoint can be loaded: its shapes are those of the trained modules."""
+    """Return whether a checkpoint can be loaded. Its tensors must have the same shapes as those of
+    the trained modules.
+    """
     shapes = [it.shape for group in optimizer.param_groups for it in group["params"]]
     states: Mapping[int, Mapping[str, Tensor]] = checkpoint.optimizer["state"]
     return {name: it.shape for name, it in checkpoint.modules.items()} == {

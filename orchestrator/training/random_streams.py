@@ -1,5 +1,5 @@
-"""Derive a random generator for each kind of random draws, such as batches or augmentation, from
-the seed, so that draws of one kind never depend on draws of another.
+"""Derive random generators from the seed, one for each kind of random draws, such as batches or
+augmentation. Draws of one kind never depend on draws of another kind.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from orchestrator.devices import is_gpu
 
 
 def derive_seed(seed: int, *purpose: str | int) -> int:
-    """Derive a 63-bit seed from the experiment's seed and from `purpose`, the name of the random
+    """Derive a 63-bit seed from the experiment's seed and from `purpose`, which names the random
     draws.
     """
     return int.from_bytes(hashlib.sha256(repr((seed, purpose)).encode()).digest()[:8], "big") >> 1
 
 
 def stream(seed: int, *purpose: str | int) -> torch.Generator:
-    """Return a CPU generator for the random draws that `purpose` names, derived from the
-    experiment's seed.
+    """Return a CPU generator for the random draws that `purpose` names. The generator's seed is
+    derived from the experiment's seed.
     """
     return torch.Generator().manual_seed(derive_seed(seed, *purpose))
 
 
 @contextmanager
 def seeded_initialisation(seed: int, *purpose: str | int) -> Iterator[None]:
-    """Seed torch's global CPU generator with the seed that `derive_seed` returns while a `with`
-    block creates modules, so that the modules' weights are reproducible. Restore the generator's
-    state afterwards.
+    """Seed torch's global CPU generator while a `with` block creates modules, so that the modules'
+    weights are reproducible. The seed is the result of `derive_seed`. After the block, restore the
+    state of the generator.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, *purpose))
@@ -41,9 +41,10 @@ def seeded_initialisation(seed: int, *purpose: str | int) -> Iterator[None]:
 @contextmanager
 def seeded_layers(generator: torch.Generator, device: torch.device) -> Iterator[None]:
     """Seed layers that draw random numbers during training, such as dropout, while a `with` block
-    runs. Restore the state of torch's global generators afterwards.
+    runs. After the block, restore the state of torch's global generators.
 
-    Such layers use torch's global generators, which otherwise have a random seed in each process.
+    By default, these layers draw from global generators that have a different seed in every
+    process.
 
     Args:
         generator: A new generator from `stream`, of which only the initial seed is used.

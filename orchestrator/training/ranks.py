@@ -1,9 +1,10 @@
 """Learn on several workers at once: split batches into shares, and combine the workers' results.
 
-Every rank runs the same learning code with the same configuration. All ranks repeat the cheap
-computations. Of the expensive computations (features and gradients), each rank computes its share
-of the rows; the shares are then combined, so that the result does not depend on the number of
-workers. With a single rank, every operation is the identity, and no process group is needed.
+A *rank* is one of the workers that compute a stage together. Every rank runs the same learning code
+with the same configuration. Cheap computations are repeated on every rank. Expensive computations
+(features and gradients) are split: each rank computes its share of the rows, and the ranks then
+combine their shares. So the result does not depend on the number of workers. With a single rank,
+combining changes nothing, and no process group is needed.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Ranks:
-    """This worker among all workers of its lane.
+    """Position of this worker among all workers that compute a stage together.
 
     Attributes:
         index: Index of the worker, from 0.
@@ -34,7 +35,7 @@ class Ranks:
 
     @property
     def is_first(self) -> bool:
-        """Return whether this is the first rank, which reports and writes for all ranks."""
+        """Return whether this is the first rank, which alone sends reports and writes files."""
         return self.index == 0
 
     def share(self, rows: Tensor) -> Tensor:
@@ -68,8 +69,12 @@ class Ranks:
         return torch.cat([rows[:length] for rows, length in zip(received, lengths, strict=True)])
 
     def mean(self, value: float, weight: float = 1.0) -> float:
-        """Return the weighted mean of a number over all ranks. A rank's weight is proportional to
-        its share of the rows, and the mean of the weights is 1.
+        """Return the weighted mean of a number over all ranks.
+
+        Args:
+            value: The number on this rank.
+            weight: Weight of this rank, in proportion to its share of the rows. The mean of all
+                ranks' weights must be 1.
         """
         if self.size == 1:
             return value
@@ -78,8 +83,8 @@ class Ranks:
         return float(summed) / self.size
 
     def from_first(self, value: Callable[[], Value]) -> Value:
-        """Call a function on the first rank, and return its result on every rank. If each rank
-        called the function, the ranks could get different results.
+        """Call a function on the first rank only, and return the function's result on every rank.
+        This is for functions whose result could differ from rank to rank.
         """
         if self.size == 1:
             return value()
@@ -88,7 +93,7 @@ class Ranks:
         return cast("Value", box[0])
 
     def values_of_all(self, value: Value) -> list[Value]:
-        """Return every rank's value, on every rank."""
+        """Return the values of all ranks, in the order of the ranks, on every rank."""
         if self.size == 1:
             return [value]
         values: list[Any] = [None] * self.size
@@ -100,8 +105,8 @@ class Ranks:
         return module if self.size == 1 else DistributedDataParallel(module)
 
     def align(self, module: nn.Module) -> None:
-        """Copy a module's state from the first rank to every rank, because its running statistics
-        are not averaged as gradients are.
+        """Copy a module's state from the first rank to every rank. Gradients are averaged over
+        ranks, but running statistics, such as those of batch normalisation, are not.
         """
         if self.size > 1:
             for tensor in module.state_dict().values():

@@ -1,4 +1,4 @@
-"""Share results that several stages, trials and runs would compute identically."""
+"""Share results that several stages, trials and runs would otherwise each compute identically."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ class Shared(Protocol):
     """Store of results that stages share."""
 
     def obtain(self, content: Mapping[str, Any], compute: Callable[[], Artifact]) -> Artifact:
-        """Return the stored artifact; compute it if it is missing.
+        """Return the stored artifact of a content; if it is missing, compute it and store it.
 
         Args:
             content: Everything that determines the artifact, as JSON values.
-            compute: Computes the artifact, on all ranks together.
+            compute: Function that computes the artifact, called on all ranks together.
         """
 
 
 class NotShared:
-    """Store that keeps nothing: for notebooks and tests."""
+    """Store that keeps nothing, for notebooks and tests."""
 
     def obtain(self, content: Mapping[str, Any], compute: Callable[[], Artifact]) -> Artifact:
         """Compute the artifact without storing it."""
