@@ -1,7 +1,8 @@
-"""Compute the accuracy matrix and every metric derived from it; `classification` computes
-accuracies from predictions.
+"""Compute the metrics of continual learning from the accuracy matrix. `classification` computes the
+accuracies in the matrix from predictions.
 
-Importing this package does not import torch (some seconds), because reports need only the metrics.
+Importing this package does not import torch, which takes some seconds, because reports need only
+the metrics.
 """
 
 from orchestrator.evaluation.accuracy_matrix import (

@@ -1,4 +1,4 @@
-"""Define the metrics of continual learning [METHOD §4]. All are fractions.
+"""Define the metrics of continual learning [METHOD §4]. All metrics are fractions, not percentages.
 
 `R[i][j]` is the accuracy on the test data of task j after learning task i; row i has i + 1 entries.
 N is the number of rows.
@@ -13,8 +13,8 @@ AccuracyMatrix = Sequence[Sequence[float]]
 
 
 def accuracy_after(matrix: AccuracyMatrix, task: int) -> float:
-    """Return the accuracy after task i, `A_i = mean_{j <= i} R[i][j]`, in [0, 1]; tasks weigh
-    equally, whatever their size.
+    """Return the accuracy after task i, `A_i = mean_{j <= i} R[i][j]`, in [0, 1]. All tasks have
+    equal weight, even if they differ in size.
     """
     return fmean(matrix[task])
 
@@ -30,11 +30,10 @@ def average_incremental_accuracy(matrix: AccuracyMatrix) -> float:
 
 
 def forgetting_of_task(matrix: AccuracyMatrix, learned: int, task: int) -> float:
-    """Return the forgetting of task j after task i > j, `max_{j <= l < i} R[l][j] - R[i][j]`
-    (Chaudhry et al. 2018).
+    """Return the forgetting of task j after task i > j (Chaudhry et al. 2018), in [-1, 1].
 
-    The maximum is over *earlier* rows, so the value is negative if the task has improved. In [-1,
-    1].
+    The forgetting is `max_{j <= l < i} R[l][j] - R[i][j]`. The maximum is over *earlier* rows, so
+    the forgetting is negative if the accuracy on task j is higher after task i than ever before.
     """
     return max(matrix[row][task] for row in range(task, learned)) - matrix[learned][task]
 

@@ -1,13 +1,13 @@
 """Calibrate probabilities from logits of any scale (temperature scaling, Guo et al. 2017).
 
-Cosine logits are too flat, and logits of discriminants in many dimensions are too steep: the
-softmax of either hardly reflects how often the predicted class is right. Multiplying the logits by
-one factor corrects this: the factor under which the given labels are most probable. If some labels
-are wrong, the factor accounts for them: no image then gets a probability above the share of correct
-labels.
+Without calibration, the softmax of logits hardly reflects how often the predicted class is right.
+Cosine logits are too flat, and logits of discriminants in many dimensions are too steep.
+Calibration multiplies all logits by one factor: the factor under which the given labels are most
+probable. This factor takes wrong labels into account: if some labels are wrong, no image gets a
+probability above the share of correct labels.
 
-The factor is chosen from 17 factors, from 1/8 to 32 in steps of √2: finer steps change no ranking,
-and one pass over the images serves all factors.
+The factor is one of 17 factors, from 1/8 to 32 in steps of √2. Smaller steps would not change the
+ranking of labels, and one pass over the images is enough to compare all factors.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _FACTORS = tuple(2 ** (step / 2) for step in range(-6, 11))
 def log_likelihoods(
     logits: Float[Tensor, "n classes"], labels: Int64[Tensor, " n"]
 ) -> Float[Tensor, "n factors"]:
-    """Return the log-probability of each label under every factor.
+    """Return the log-probability of each image's given label under every factor.
 
     Args:
         logits: Logits of all classes.
@@ -37,10 +37,12 @@ def log_likelihoods(
 
 
 def likeliest_factor(likelihoods: Float[Tensor, "n factors"]) -> tuple[int, float]:
-    """Return the column and the value of the factor under which the labels are most probable.
+    """Return the factor under which the labels are most probable: its column in `likelihoods`, and
+    its value.
 
     Args:
-        likelihoods: Result of `log_likelihoods`; results for several parts are concatenated.
+        likelihoods: Result of `log_likelihoods`. Results for several parts of the images must be
+            concatenated.
     """
     column = int(likelihoods.double().mean(dim=0).argmax())
     return column, _FACTORS[column]

@@ -1,4 +1,4 @@
-"""Count the unlabelled images that a model is sure of, class by class."""
+"""Count the unlabelled images that a model classifies with high probability, class by class."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 SURE = 0.9
-"""Smallest probability of an image's most probable class for which a model counts as sure."""
+"""A model is sure of an image if the probability of the most probable class is at least SURE."""
 
 
 @dataclass(frozen=True)
 class Certainty:
-    """Counts of a model's predictions for unlabelled images.
+    """Numbers of unlabelled images by the class that a model predicts.
 
     Attributes:
-        assigned: Number of images assigned to each class.
-        sure: Number of images assigned to each class with a probability of at least SURE.
+        assigned: For each class, number of images for which the model predicts the class.
+        sure: For each class, number of images for which the model predicts the class with a
+            probability of at least SURE.
     """
 
     assigned: Int64[Tensor, " classes"]
@@ -28,7 +29,8 @@ class Certainty:
 
 
 def certainty_of(logits: Float[Tensor, "n classes"]) -> Certainty:
-    """Count the images that a model assigns to each class, and those that it is sure of.
+    """Count the images for which a model predicts each class: all images, and the images of which
+    the model is sure.
 
     Args:
         logits: Logits of every image, scaled so that their softmax gives calibrated probabilities

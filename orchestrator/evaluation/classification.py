@@ -41,5 +41,10 @@ def accuracies(predictions: Labels, labels: Labels, tasks: Sequence[range]) -> A
 
 
 def agreement(predictions: Labels, others: Labels) -> float:
-    """Return the share of samples, in [0, 1], for which two models predict the same class."""
+    """Return the share of samples, in [0, 1], for which two models predict the same class.
+
+    Args:
+        predictions: Predicted classes of the first model.
+        others: Predicted classes of the second model, for the same samples.
+    """
     return (predictions == others).double().mean().item()

@@ -1,7 +1,8 @@
-"""Count the predictions of teacher and student after every task, class by class, as values and as a
-CSV file.
+"""Count the test images of each class by the class that teacher or student predicts, after every
+task. Write the counts to a CSV file, and read the counts from this file.
 
-Importing this module does not import torch, because reports only read the file.
+A *confused pair* is a class and another class that a model has predicted for an image of the first
+class. Importing this module does not import torch, because reports only read the file.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from typing import cast
 from orchestrator.config.roles import ROLES, Role
 from orchestrator.csv_text import csv_rows, csv_text
 
-_MOST_LINES = 100_000  # limit of confused pairs to keep in total, over all tasks and both models
-_LEAST_PAIRS = 1000  # confused pairs to keep after each task, however many tasks there are
+_MOST_LINES = 100_000  # limit for the number of confused pairs, over all tasks and both models
+_LEAST_PAIRS = 1000  # confused pairs to keep per task and model, even if there are many tasks
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """Number of test images of one class for which a model predicted a given class: a line of
-    `confusion.csv`.
+    """Line of `confusion.csv`: the number of test images of one class for which a model has
+    predicted a certain class.
 
     Attributes:
         tasks_learned: Number of tasks that the model had learned.
@@ -47,13 +48,15 @@ class Confusion:
 
 @dataclass(frozen=True)
 class ClassAnswers:
-    """Predictions of one model for the test images after a task.
+    """Counts of one model's predictions for the test images after a task.
 
     Attributes:
-        right: Correct predictions for each class with test images, in the order of learning.
-        wrong: Wrong predictions for pairs of classes, in descending order of their share of the
-            class.
-        is_complete: Whether `wrong` has all confused pairs; False if the limit cut off some.
+        right: Count of correct predictions for each class with test images, in the order of
+            learning.
+        wrong: Count of wrong predictions for each confused pair, in descending order of the share
+            among the test images of the pair's first class.
+        is_complete: Whether `wrong` has all confused pairs; False if a limit has excluded some
+            pairs.
     """
 
     right: Mapping[str, Confusion]
@@ -70,7 +73,7 @@ _COLUMNS = [field.name for field in fields(Confusion)]
 
 
 def most_pairs(num_tasks: int) -> int:
-    """Return the number of confused pairs to keep after each task and for each model."""
+    """Return the maximum number of confused pairs to keep for each model after each task."""
     return max(_LEAST_PAIRS, _MOST_LINES // (len(ROLES) * num_tasks))
 
 
@@ -81,14 +84,15 @@ def count_confusions(
     class_names: Sequence[str],
     most: int,
 ) -> list[Confusion]:
-    """Return the correct predictions for each class, then the most frequent confused pairs.
+    """Return the count of correct predictions for each class, then the counts of the most frequent
+    confused pairs.
 
     Args:
-        after: Number of tasks learned, and role of the model.
+        after: Number of tasks that the model has learned, and role of the model.
         labels: Class of every test image, as a position in the order of learning.
-        predictions: Predicted class of every test image, as a position in the same order.
+        predictions: Predicted class of every test image, as a position in the order of learning.
         class_names: Names of the classes in the order of learning.
-        most: Largest number of confused pairs to keep.
+        most: Maximum number of confused pairs to keep.
     """
     of_class = Counter(labels)
     cells = Counter(zip(labels, predictions, strict=True))
@@ -116,8 +120,7 @@ def as_csv(confusions: Iterable[Confusion]) -> str:
 
 
 def from_csv(text: str) -> dict[int, dict[Role, ClassAnswers]]:
-    """Parse the text of `confusion.csv` into predictions, by the number of tasks learned and by
-    model.
+    """Parse the text of `confusion.csv`. Return the counts by number of learned tasks and by model.
 
     Raises:
         ValueError: The text is not that of a `confusion.csv`.

@@ -1,19 +1,21 @@
 """Measure how much teacher and student doubt the labels of training images.
 
-The doubt of a label is `1 - (p + q) / 2`, where p and q are the calibrated probabilities
-(`calibration`) that teacher and student give it. Measured on 10,000 images of CIFAR-10, with
-discriminants on all stages as the teacher and on the first four stages as the student, two draws of
-wrong labels:
+The doubt of a label is `1 - (p + q) / 2`. Here, p and q are the calibrated probabilities
+(`calibration`) that teacher and student give to the label. The table shows the share of wrong
+labels among the 5 % most doubted labels. In the last three columns, only the teacher doubts, only
+the student doubts, or probabilities are not calibrated. The shares were measured on 10,000 images
+of CIFAR-10, with two draws of wrong labels. The teacher is a discriminant on all stages of a
+backbone, and the student is a discriminant on the first four stages.
 
-| wrong labels | wrong among the 5 % most doubted | teacher alone | student alone | uncalibrated |
+| wrong labels | both models | teacher alone | student alone | uncalibrated |
 |---|---|---|---|---|
 | 20 % | 99.8 % | 99.6 % | 98.4 % | 99.7 % |
 | 5 % | 79.7 % | 80.0 % | 67.9 % | 76.4 % |
 
-The models of the last task are used, because they know all classes. An image of an early task may
-belong to a class that arrives later, which the models of the early task cannot recognise. With the
-models of each image's own task, the shares of wrong labels among the 5 % most doubted are 98.5 %
-and 60 % (uncalibrated, three draws).
+The models of the last task are used, because only these models can predict all classes. An image of
+an early task may belong to a class that arrives later, which the models of the early task cannot
+recognise. If each image is judged by the models of its own task, the shares (uncalibrated, three
+draws) are only 98.5 % and 60 %.
 """
 
 from __future__ import annotations
@@ -27,18 +29,18 @@ from torch import Tensor
 from orchestrator.evaluation.calibration import likeliest_factor
 
 LISTED_SHARE = 0.05
-"""Largest share of all labels that a list of doubted labels holds; smaller data sets may list up to
-`LEAST_LISTED` labels.
+"""Maximum share of all labels in a list of doubted labels. In a small data set, a list may contain
+up to `LEAST_LISTED` labels even if their share is larger.
 """
 LEAST_LISTED = 100
 
 
 @dataclass(frozen=True)
 class LabelBeliefs:
-    """Beliefs of a model about images with given labels.
+    """Beliefs of a model about the given labels of images.
 
     Attributes:
-        believed: Probability of the given label, in [0, 1].
+        believed: Probability that the model gives to the given label of each image, in [0, 1].
         answers: The most probable class of each image.
     """
 
@@ -48,7 +50,7 @@ class LabelBeliefs:
 
 @dataclass(frozen=True)
 class DoubtedLabels:
-    """The most doubted labels.
+    """The most doubted labels. A model contradicts a label if the model predicts another class.
 
     Attributes:
         positions: Positions of the most doubted labels among the judged images, the most doubted
@@ -69,7 +71,8 @@ class DoubtedLabels:
 def beliefs_of(
     likelihoods: Float[Tensor, "n factors"], answers: Int64[Tensor, " n"]
 ) -> LabelBeliefs:
-    """Return the beliefs of a model about labels, with probabilities calibrated to these labels.
+    """Return the beliefs of a model about labels. The probabilities are calibrated with these
+    labels.
 
     Args:
         likelihoods: Result of `calibration.log_likelihoods` for the labels.
@@ -87,11 +90,10 @@ def doubts_of(teacher: LabelBeliefs, student: LabelBeliefs) -> Float[Tensor, " n
 def most_doubted(
     teacher: LabelBeliefs, student: LabelBeliefs, labels: Int64[Tensor, " n"]
 ) -> DoubtedLabels:
-    """Return the most doubted labels among the contradicted ones: at most 5 % of all labels, or 100
-    labels if that is more.
+    """Return the most doubted labels among the labels that teacher or student contradict. The
+    result has at most 5 % of all labels, or at most 100 labels if 5 % are fewer than 100.
 
-    A label that is the most probable class of both models is not listed, however small its
-    probability.
+    A label that both models predict is never returned, even if its probability is small.
 
     Args:
         teacher: Beliefs of the teacher about the images.

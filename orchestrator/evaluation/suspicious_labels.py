@@ -19,8 +19,8 @@ class SuspiciousLabel:
     """Training label that the models doubt: a line of `suspicious_labels.csv`.
 
     Attributes:
-        row: Row of the image in the decoded table, from 0; training images come first, in the order
-            of their source.
+        row: Row of the image in the table of decoded images, from 0. The table starts with the
+            training images, in the order of their source.
         image: Place of the image in the source, such as a path; empty if the place is unknown.
         label: The given label.
         doubt: `1 - (teacher_believes + student_believes) / 2`, in [0, 1].
@@ -59,8 +59,8 @@ def as_csv(labels: Iterable[SuspiciousLabel]) -> str:
 
 
 def from_csv(text: str) -> list[SuspiciousLabel]:
-    """Parse labels from the text of `suspicious_labels.csv`; columns of a later version are
-    ignored.
+    """Parse labels from the text of `suspicious_labels.csv`. Columns that only later versions write
+    are ignored.
     """
     return [
         SuspiciousLabel(
