@@ -1,5 +1,5 @@
-"""Continual learning of image classifiers: a continually taught teacher and its distilled student,
-tracked in MLflow.
+"""Continual learning of image classifiers: a teacher learns new classes task by task, and a student
+is distilled from the teacher. Every run is tracked in MLflow.
 
 ```python
 from orchestrator import load_experiment, run
@@ -8,11 +8,14 @@ result = run(load_experiment("experiments/digits.yaml", ["seed=1"]))
 print(result.summary["student"]["last_accuracy"])
 ```
 
-`run`, `sweep` and `retrain` do the same as the commands of these names; each returns a value with
-the content of its summary.json. `load_experiment`, `load_search_space` and `load_retraining` load
-their inputs. A `Tracker` receives the numbers of a run, a `RunListener` or `SweepListener` its
-events; `sweep_listener` returns a listener that shows the progress of a sweep in a terminal or a
-notebook.
+The functions `run`, `sweep` and `retrain` do what the commands of the same names do. Each function
+returns a value with the content of the file summary.json that the command writes.
+`load_experiment`, `load_search_space` and `load_retraining` load the YAML files that configure the
+three functions.
+
+A `Tracker` receives the values and files that a run logs. A `RunListener` receives the events of a
+run, a `SweepListener` the events of a sweep. `sweep_listener` returns a listener that shows the
+progress of a sweep in a terminal or a notebook.
 """
 
 from __future__ import annotations

@@ -1,9 +1,13 @@
 """Parse addresses, and show them without their secrets.
 
-Secrets are all user information (`user:password@`, `TOKEN@`), every query item whose key is not on
-a list of harmless keys (such as `password=`, `X-Amz-Signature=`), and a fragment that is not a
-page. They are masked as `***`. Of an address in which the end of the user information is ambiguous
-(`http://me:a@b/c@d`), only the scheme is shown.
+Three parts of an address count as secrets, and are masked as `***`:
+
+- the user information, such as `user:password@` or `TOKEN@`;
+- query items such as `password=` or `X-Amz-Signature=`: all items except those with a harmless key;
+- a fragment, unless it names a page of a web application, such as `#/experiments/1`.
+
+If the end of the user information is ambiguous, as in `http://me:a@b/c@d`, only the scheme is
+shown.
 
 ```
 s3://KEY:SECRET@bucket/folder?region=eu&token=T    as it was written
@@ -25,15 +29,15 @@ SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*)://(?P<rest>.*)", re.D
 _DATABASE_SCHEMES = ("postgresql", "postgres", "mysql", "mariadb", "mssql")
 _HARMLESS_KEYS = frozenset(
     {
-        # for object storage: options that pyarrow reads
+        # query options of object storage, which pyarrow reads
         *("region", "scheme", "endpoint_override", "tls_ca_file_path", "smart_defaults"),
         *("allow_bucket_creation", "allow_bucket_deletion", "allow_delayed_open"),
         *("check_directory_existence_before_creation", "force_virtual_addressing"),
         *("retry_limit_seconds", "project_id"),
-        # for SQLite database files
+        # query options of SQLite database files
         *("mode", "cache", "immutable", "nolock", "vfs", "uri", "timeout", "detect_types"),
         *("check_same_thread", "isolation_level"),
-        # for database servers: hosts, modes and file paths
+        # query options of database servers: hosts, modes and file paths
         *("host", "port", "connect_timeout", "application_name", "options", "charset"),
         *("target_session_attrs", "client_encoding", "read_default_file", "passfile", "driver"),
         *("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "ssl_ca", "ssl_cert"),
@@ -42,12 +46,13 @@ _HARMLESS_KEYS = frozenset(
 )
 _HARMLESS_VALUE = re.compile(r"[\w.:/,=+\- \[\]()]*")
 _PLAIN_KEY = re.compile(r"[A-Za-z][\w.\-]{0,39}")
-# A port; text after its digits, such as `"`, no longer belongs to the address.
+# Match a port, and any text after the port that starts with a character such as `"`, which cannot
+# be a part of the address.
 _PORT = re.compile(r"\d{0,5}([^\w@:/?#%+~.\-].*)?", re.DOTALL)
 
 
 class Address:
-    """Path, or address such as `s3://bucket/folder`; its `str` is masked.
+    """Path, or address such as `s3://bucket/folder`; `str()` returns it with secrets masked.
 
     Args:
         text: The address as written.
@@ -57,8 +62,8 @@ class Address:
         user_info: User information before the `@`, percent-encoded; empty without an `@`.
         place: Part after the user information: host and path, or bucket and folder.
         query: Part after the `?`, percent-encoded.
-        is_unclear: Whether the end of the user information is ambiguous: parsers disagree about a
-            raw `/`, `?`, `#` or `@` in a password.
+        is_unclear: Whether the end of the user information is ambiguous. This happens if a password
+            contains a raw `/`, `?`, `#` or `@`, which libraries parse differently.
     """
 
     def __init__(self, text: str) -> None:
@@ -100,24 +105,25 @@ class Address:
 
     @property
     def has_secret(self) -> bool:
-        """Return whether a part of the address is masked."""
+        """Return whether the address contains a secret, which `shown` masks."""
         return self.shown != self._text
 
     @cached_property
     def identity(self) -> str:
-        """Return the address without its secrets, which is equal for the same place under any
-        password.
+        """Return the address without its secrets. Addresses of the same place have equal
+        identities, even if their passwords differ.
 
-        Do not display the identity: for an ambiguous address, it may contain a part of the secret.
+        Do not display the identity: the identity of an ambiguous address may contain a part of the
+        secret.
         """
         return self._without(lambda part, shown_part: part != shown_part or _is_hidden(part))
 
     def without_placeholders(self) -> str:
-        """Return the address without `***` placeholders, so that the secret is read from the
-        environment.
+        """Return the address without `***` placeholders. A library that opens the result reads the
+        secret from environment variables instead.
 
         Raises:
-            ValueError: A placeholder masks the place itself.
+            ValueError: A placeholder also replaces the host or bucket, as in `http://***`.
         """
         if self.scheme and HIDDEN in re.split(r"[/?#]", self.place, maxsplit=1)[0]:
             msg = (
@@ -139,7 +145,7 @@ class Address:
 
     @property
     def options(self) -> dict[str, str]:
-        """Return the decoded query items; the last one wins for a repeated key."""
+        """Return the decoded query items; for a repeated key, the value of the last item."""
         return dict(parse_qsl(self.query, keep_blank_values=True))
 
     def secrets(self) -> list[str]:
@@ -181,8 +187,9 @@ def is_same_place(one: str, other: str) -> bool:
 
 
 def _user_info(scheme: str, rest: str) -> tuple[str, str, str, bool]:
-    """Split off the user information: return it, the `@`, the rest, and whether the split is
-    ambiguous.
+    """Split the user information from `rest`, the part of an address after `scheme://`.
+
+    Return the user information, the `@`, the remaining text, and whether the split is ambiguous.
     """
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     user, at, _ = authority.rpartition("@")
@@ -190,7 +197,8 @@ def _user_info(scheme: str, rest: str) -> tuple[str, str, str, bool]:
     if at:
         return user, at, rest[len(user) + 1 :], "@" in tail
     if scheme.partition("+")[0] in _DATABASE_SCHEMES and ":" in authority and rest.count("@") == 1:
-        user, at, place = rest.partition("@")  # like SQLAlchemy, take everything up to the `@`
+        # SQLAlchemy, too, reads all text before the only `@` as user information.
+        user, at, place = rest.partition("@")
         return user, at, place, False
     _, colon, port = re.sub(r"^\[[^\]]*\]", "", authority).partition(":")
     if not colon:
@@ -201,17 +209,19 @@ def _user_info(scheme: str, rest: str) -> tuple[str, str, str, bool]:
 
 
 def _is_secret_user(user: str) -> bool:
-    # Public Google buckets are read by a user named anonymous, whose name is no secret.
+    # pyarrow reads public Google buckets as the user `anonymous`; this name is not a secret.
     return user not in ("", "anonymous", HIDDEN)
 
 
 def _is_secret_fragment(fragment: str) -> bool:
-    """Return whether a fragment may be a secret: it is not a page such as `#/experiments/1`."""
+    """Return whether a fragment may be a secret. The name of a page, such as `/experiments/1`, is
+    not a secret.
+    """
     return fragment not in ("", HIDDEN) and not fragment.startswith("/")
 
 
 def _is_hidden(part: str) -> bool:
-    # an earlier version of this program did not mask the user name, as in me:***
+    # Stored addresses may end in `user:***`: an earlier version masked only the password.
     return part == HIDDEN or part.endswith((f"={HIDDEN}", f":{HIDDEN}"))
 
 
@@ -230,8 +240,8 @@ def _shown_item(item: str) -> str:
 
 
 def _is_harmless(value: str) -> bool:
-    """Return whether the value of a harmless key is harmless; the value may be an address with a
-    secret.
+    """Return whether the value of a query item with a harmless key contains no secret. A value that
+    is itself an address can contain a secret.
     """
     address = Address(value if "://" in value else f"x://{value}")
     return _HARMLESS_VALUE.fullmatch(value) is not None and not address.has_secret

@@ -7,8 +7,9 @@ import io
 import re
 from collections.abc import Iterable, Sequence
 
-# Start of a text that spreadsheets read as a formula, possibly after apostrophes: `csv_text` adds
-# an apostrophe to every such text, and `csv_rows` removes that apostrophe.
+# Match a text that a spreadsheet would evaluate as a formula. `csv_text` puts an apostrophe before
+# such a text, and `csv_rows` removes the apostrophe. The pattern allows leading apostrophes: a text
+# that already has an apostrophe gets another one, and is also restored.
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 _BOTH = "\r\n"
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
@@ -25,8 +26,8 @@ def csv_text(rows: Iterable[Sequence[object]], line_end: str = "\n") -> str:
 
 
 def csv_rows(text: str) -> list[dict[str, str]]:
-    """Parse the text of `csv_text` into rows, each a mapping from the names in the first row to
-    cells.
+    """Parse the text of `csv_text`. Each row after the first becomes a mapping from the column
+    names in the first row to the cells of the row.
     """
     return [
         {name: _as_it_was(cell or "") for name, cell in row.items() if name is not None}
@@ -35,8 +36,8 @@ def csv_rows(text: str) -> list[dict[str, str]]:
 
 
 def _line(row: Sequence[object]) -> str:
-    """Return a row as CSV without the line end, so that carriage returns are quoted only within the
-    row.
+    """Return a row as CSV without a line end. The csv module quotes cells that contain a character
+    of the line end, so the row is first written with a carriage return and a newline.
     """
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator=_BOTH).writerow([_harmless(cell) for cell in row])

@@ -1,7 +1,8 @@
-"""Choose the device that a process computes on, and move tensors to it.
+"""Choose the device that a process computes on, and move tensors to a device.
 
-Every other module is handed a device (`LearningContext.device`, `ArtifactContext.device`) or takes
-the device of a tensor, and names none. Another kind of accelerator thus needs changes here only.
+No other module names a kind of device: other modules read the device from `LearningContext.device`,
+`ArtifactContext.device` or a tensor. So another kind of accelerator needs changes only in this
+module.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def device_for(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
 
 
 def granted_device(has_gpu: bool) -> torch.device:
-    """Return the device of a process to which Ray has granted a GPU, or none."""
+    """Return the GPU if Ray has granted a GPU to this process, otherwise the CPU."""
     return _GPU if has_gpu else CPU
 
 
@@ -46,8 +47,8 @@ def num_gpus() -> int:
 
 
 def moved(tensor: Tensor, device: torch.device) -> Tensor:
-    """Return a tensor on a device. Copies from the CPU to a GPU go through pinned memory, so that
-    the CPU can prepare the next batch during the copy.
+    """Return a tensor moved to a device. A copy from the CPU to a GPU goes through pinned memory,
+    so that the CPU can prepare the next batch during the copy.
     """
     if is_gpu(device) and not is_gpu(tensor.device):
         return tensor.pin_memory().to(device, non_blocking=True)

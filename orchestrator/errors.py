@@ -1,5 +1,5 @@
-"""Define every error that a user can encounter; each class has its exit code, and says whether a
-retry can help.
+"""Define every error that a user can encounter. Each class states the exit code of the program, and
+whether a retry can help.
 
 ```
 OrchestratorError                 exit code 1   a bug unless a subclass says otherwise
@@ -8,7 +8,7 @@ OrchestratorError                 exit code 1   a bug unless a subclass says oth
 ├── UserInputError                exit code 2   the user's input is wrong: says what to change
 │   ├── ConfigError               a configuration file or an override
 │   ├── DataError                 images, labels or splits
-│   │   └── NoImagesError         a source of unlabelled images has none to learn from
+│   │   └── NoImagesError         a source of unlabelled images has no image to learn from
 │   ├── LoginRequiredError        a cluster rejects the user's credentials
 │   ├── RightMissingError         the user lacks a permission in a cluster
 │   ├── NotConvertibleError       a model cannot be converted to the export format
@@ -84,7 +84,7 @@ class DataError(UserInputError):
 
 
 class NoImagesError(DataError):
-    """A source of unlabelled images has no image that may be learned from."""
+    """A source of unlabelled images has no image to learn from."""
 
 
 class LoginRequiredError(UserInputError):
@@ -133,8 +133,8 @@ class LockedError(TransientError):
 
 
 class LeaseLostError(TransientError):
-    """Another retraining took over from this one, which was considered dead; this one must not
-    change anything any more.
+    """Another retraining considered this retraining dead, and took over its lease. This retraining
+    must not change anything any more.
     """
 
 

@@ -1,8 +1,10 @@
-"""Let a package offer names that are imported when they are first used. So `orchestrator --help`
-and commands that only look something up do not load torch, which takes seconds and half a gigabyte.
+"""Let a package import the names that it offers only when they are first used.
 
-A package calls `lazy_names` in a branch that type checkers skip, because for them `__getattr__`
-would make any name exist; they read the imports under `TYPE_CHECKING`.
+So `orchestrator --help`, and commands that only read results, do not load torch, which takes
+seconds and half a gigabyte of memory.
+
+A package calls `lazy_names` in a branch that type checkers skip: with the function `__getattr__`,
+type checkers would accept any name. Type checkers read the imports under `TYPE_CHECKING` instead.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ def lazy_names(
 
     Args:
         package: The package's `__name__`.
-        homes: The names that the package offers, by the module that defines them.
+        homes: For each module, the names that the package offers from that module.
     """
     modules = {name: module for module, names in homes.items() for name in names}
 

@@ -72,8 +72,8 @@ def secrets_in(tree: object, path: str = "") -> dict[str, str]:
 
 
 def with_secrets(tree: Any, secrets: Mapping[str, str], path: str = "") -> Any:  # noqa: ANN401 - any JSON value
-    """Restore the secrets in a JSON value that `shown_values` masked; texts that have changed since
-    are kept.
+    """Restore the secrets in a JSON value that `shown_values` masked. A text that has changed after
+    the masking stays as it is.
 
     Args:
         tree: The masked value.
@@ -133,7 +133,9 @@ def _pieces(address: Address) -> set[str]:
 
 
 def _forms(text: str) -> Iterator[str]:
-    """Yield a text in the forms in which libraries may repeat it."""
+    """Yield a text as written, and in the decoded, escaped and percent-encoded forms in which a
+    library's message may contain the text.
+    """
     for form in dict.fromkeys((text, unquote(text), unquote_plus(text))):
         yield from (form, repr(form)[1:-1], json.dumps(form)[1:-1], html.escape(form))
         yield from (quote(form), quote(form, safe=""))

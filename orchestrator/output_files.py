@@ -1,8 +1,7 @@
 """Name every file that a run or a sweep writes to its output folder and artifacts.
 
-Pipelines, reports, the terminal, the ledger of a sweep and the reader of tracked runs all take the
-names from here. So all of them may import this module. It is not part of `config`, because the
-names are not configurable.
+Pipelines, reports, the terminal, the ledger of a sweep and the reader of tracked runs import the
+names from this module. The module is not part of `config`, because the names are not configurable.
 """
 
 import re
@@ -39,17 +38,19 @@ _SEED_SUMMARY = re.compile(r"summary-seed-\d+\.json")
 
 
 def accuracy_matrix_file(role: Role) -> str:
-    """Return the file name of a heat map in `FIGURES_FOLDER`: `teacher_accuracy_matrix.png`."""
+    """Return the file name of a role's accuracy heat map in `FIGURES_FOLDER`, such as
+    `teacher_accuracy_matrix.png`.
+    """
     return f"{role}_accuracy_matrix.png"
 
 
 def seed_summary_file(seed: int) -> str:
-    """Return the file name of a trial's summary for one of its seeds: `summary-seed-7.json`."""
+    """Return the file name of a trial's summary for one seed, such as `summary-seed-7.json`."""
     return f"summary-seed-{seed}.json"
 
 
 def front_file(trial: int) -> str:
-    """Return the file name of a trial in `FRONT_FOLDER`: `trial-0007.yaml`."""
+    """Return the file name of a trial's experiment in `FRONT_FOLDER`, such as `trial-0007.yaml`."""
     return f"trial-{trial:04}.yaml"
 
 

@@ -51,8 +51,8 @@ def private_folder() -> Path:
 
 @contextmanager
 def scratch_folder(purpose: str) -> Iterator[Path]:
-    """Create a folder that is removed at the end of the `with` block; if the process is killed, the
-    next call removes the folder.
+    """Create a folder that is removed at the end of the `with` block. If the process is killed
+    before the end, the next call of this function removes the folder.
 
     Args:
         purpose: Prefix of the folder's name.
@@ -83,7 +83,9 @@ class _MakingError(Exception):
 
 
 def _claimed(lock: Path) -> int:
-    """Return a file descriptor that stays locked as long as this process lives."""
+    """Create and lock a file; return its descriptor. The kernel releases the lock when this process
+    ends.
+    """
     try:
         owner = os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -93,7 +95,9 @@ def _claimed(lock: Path) -> int:
 
 
 def _clear_dead(root: Path) -> None:
-    """Remove the folders of processes that have ended; the kernel has released their locks."""
+    """Remove the folders of processes that have ended. If the lock of a folder can be taken, the
+    folder's process has ended.
+    """
     for lock in root.glob(f"*{_LOCK}"):
         folder = lock.with_suffix("")
         if not _SCRATCH.fullmatch(folder.name):
@@ -106,7 +110,8 @@ def _clear_dead(root: Path) -> None:
             except OSError:  # the folder's process is alive
                 os.close(owner)
                 continue
-            # another process has created the lock file, but not locked it or made the folder yet
+            # Keep a new lock file without a folder: its process is about to lock the file and to
+            # create the folder.
             if is_new and not folder.exists():
                 os.close(owner)
                 continue
