@@ -1,1 +1,3 @@
-"""Ray Train: the teacher lane and the student lane, each a worker group that runs for all tasks."""
+"""Run the lanes of an experiment with Ray Train. A lane is a group of workers that learns all tasks
+of one role, teacher or student.
+"""

@@ -1,12 +1,12 @@
-"""Share claims on stages between many Ray workers, through a small named actor that records the
-claim holders and notices when one dies.
+"""Share claims on stages between many Ray workers, through one small named actor. The claims' actor
+records the holder of each claim, and frees the claim if the holder dies.
 
-The actor keeps a pending call to the actor of each claim holder. A busy holder may answer hours
-later, but when its process dies, Ray ends the call with an error at once, and the actor frees the
-holder's claims. So a claim needs no lease, which its holder would have to renew while torch blocks
-the holder's threads.
+Every claim holder is an actor, too, and the claims' actor keeps a pending call to each holder. A
+busy holder may answer hours later. When the process of a holder dies, Ray ends the call with an
+error at once, and the claims' actor frees the holder's claims. So a claim needs no lease, which the
+holder would have to renew while torch blocks its threads.
 
-If the actor itself dies, all claims are lost: at worst, a stage is then computed twice, with the
+If the claims' actor itself dies, all claims are lost. At worst, a stage is computed twice, with the
 same result.
 """
 
@@ -32,12 +32,12 @@ _HOPE_SECONDS = 60.0
 
 
 class _Holders:
-    """The actor, which keeps for each key the claim's token and the actor that holds the claim."""
+    """Actor that stores the claim on each key: its token, and the actor that holds the claim."""
 
     def __init__(self) -> None:
         self._held: dict[str, tuple[str, ActorHandle[Any]]] = {}
-        # Messages may overtake each other: if a claim's release arrives before its request, the
-        # request must not be granted.
+        # Tokens of released claims. Messages may overtake each other: if the request for a claim
+        # arrives after the release of the claim, the request must not be granted.
         self._released: set[str] = set()
         self._watched: dict[ActorHandle[Any], asyncio.Task[None]] = {}
         self._has_changed = asyncio.Event()
@@ -45,11 +45,11 @@ class _Holders:
     async def take(
         self, key: str, token: str, holder: ActorHandle[Any], patience_seconds: float
     ) -> bool:
-        """Try to claim a key, waiting at most some seconds. Return whether the token then holds the
-        key.
+        """Try to claim a key, waiting at most `patience_seconds` until the key is free. Return
+        whether the claim is granted.
         """
-        # Not `asyncio.wait_for`: in Python 3.11 it awaits in another task, and before the caller
-        # runs again, another waiter may have taken the key.
+        # Not `asyncio.wait_for`: in Python 3.11, it waits in a separate asyncio task. Before this
+        # method continues, another waiting call may have claimed the key.
         with suppress(TimeoutError):
             async with asyncio.timeout(patience_seconds):
                 await self._until_free(key, token)
@@ -61,7 +61,7 @@ class _Holders:
         return True
 
     async def release(self, key: str, token: str) -> None:
-        """Release a claim, or prevent the claim from being granted later."""
+        """Release a claim. If the request for the claim arrives later, it is not granted."""
         self._released.add(token)
         self._free([key] if self._token_of(key) == token else [])
 
@@ -96,26 +96,27 @@ class _Holders:
 
 
 class ClusterClaims:
-    """One process's access to the claims.
+    """Connection of one process to the claims' actor.
 
-    The claims exist until the process that first opened them ends or drops this object, so the
-    driver opens them before any worker, and keeps them open. If they end nevertheless, the next
-    process that needs them opens new claims.
+    The claims exist until the process that first opened them ends, or drops its `ClusterClaims`. So
+    the driver opens the claims before any worker does, and keeps them open. If the claims end
+    nevertheless, the next process that needs claims opens new ones.
     """
 
     def __init__(self, name: str) -> None:
         """Find the claims opened under a name, or open new ones.
 
         Args:
-            name: Name shared by all runs that use these claims, and by no others in the cluster.
+            name: Name of the claims. All runs that share the claims use this name, and no other
+                run in the cluster uses it.
         """
         self._name = name
         self._actor = _actor(name)
         self._silent_since: float | None = None
 
     def try_hold(self, key: str, token: str, patience_seconds: float) -> bool:
-        """Try to claim a key; return whether the caller, which must be an actor, may proceed. After
-        a minute without an answer, it may proceed without the claim.
+        """Try to claim a key; the caller must be an actor. Return whether the caller may start its
+        computation: it holds the claim, or the claims' actor has not answered for a minute.
         """
         this_actor = ray.get_runtime_context().current_actor
         question = self._actor.take.remote(key, token, this_actor, patience_seconds)
@@ -145,6 +146,6 @@ class ClusterClaims:
 
 
 def _actor(name: str) -> ActorHandle[Any]:
-    # Repeat failed calls without limit: repeating does no harm, and a lost release would leave a
-    # claim held.
+    # Ray repeats a failed call without limit: a repeated call does no harm, but a lost release
+    # would leave a claim held.
     return named_actor(_Holders, name, max_task_retries=-1)

@@ -1,4 +1,6 @@
-"""Connect to the Ray cluster of a run, or start one on this machine; write its log to a file."""
+"""Connect to the Ray cluster of a run, or start a cluster on this machine, and write Ray's log to a
+file.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,8 @@ from orchestrator.config.execution import RayConfig
 from orchestrator.distributed.machine import cpus_of_this_machine
 from orchestrator.errors import ClusterUnavailableError, ConfigError, OrchestratorError
 
-# Messages to suppress: Ray repeats them about every second, because the cluster has no dashboard,
-# but they have no significance.
+# Messages to suppress: on a cluster without a dashboard, Ray repeats these messages about every
+# second, although nothing is wrong.
 _NOISE = ("State API may be temporarily unavailable",)
 _SPEAKERS_OF_NOISE = ("autoscaler",)
 _REACHABLE_SECONDS = 5.0
@@ -34,7 +36,9 @@ _NOT_ANSWERING = (OSError, RayError, RuntimeError, ValueError)
 
 @contextmanager
 def cluster(execution: RayConfig, log_file: Path) -> Iterator[None]:
-    """Connect to a cluster, or start one, during a `with` block; disconnect, or end it, afterwards.
+    """Connect to a running cluster, or start a cluster on this machine. At the end of the `with`
+    block, disconnect from the running cluster, or stop the cluster on this machine.
+
     Output of Ray and the workers goes to the log file, not to the terminal.
 
     Args:
@@ -54,9 +58,8 @@ def cluster(execution: RayConfig, log_file: Path) -> Iterator[None]:
     with log_file.open("a", encoding="utf-8") as file, _words_into(file) as handler:
         try:
             _connect(execution)
-            logging.getLogger("ray").handlers = [
-                handler
-            ]  # Ray removes all log handlers even when it is configured not to change logging
+            # Set the handler again: `ray.init` removes it, even with `configure_logging=False`.
+            logging.getLogger("ray").handlers = [handler]
             yield
         finally:
             ray.shutdown()
@@ -97,8 +100,8 @@ def _connect(execution: RayConfig) -> None:
         with _own_signal_handlers():
             ray.init(address=execution.address or "local", **options)
         if execution.address is None:
-            # Every lane needs this actor first. Started here, it starts at the same time as the
-            # first lane's controller.
+            # Start the actor that every lane needs at its beginning, so that the actor and the
+            # first lane's controller start at the same time.
             get_or_create_autoscaling_coordinator()
     except AuthenticationError as error:
         what = f"the Ray cluster refuses the token ({str(error).splitlines()[0]})"
@@ -108,7 +111,7 @@ def _connect(execution: RayConfig) -> None:
             next_step="set RAY_AUTH_TOKEN to the cluster's token",
         ) from None
     except Exception as error:
-        # If a node starts too slowly, Ray raises an instance of the base class Exception.
+        # If a node starts too slowly, Ray raises a plain `Exception`, not one of its own errors.
         if type(error) is not Exception and not isinstance(error, _NOT_ANSWERING):
             raise
         what = (
@@ -125,8 +128,10 @@ def _connect(execution: RayConfig) -> None:
 
 
 def _read_authentication_anew() -> None:
-    """Reset Ray's cache of authentication. Ray keeps mode and token of this process's first
-    cluster, but the processes of its next cluster read them from the environment.
+    """Make Ray read the authentication mode and the token from the environment again.
+
+    Ray caches both for the first cluster that this process uses, but the processes of the next
+    cluster read both from the environment.
     """
     Config.initialize("")
     AuthenticationTokenLoader.instance().reset_cache()
@@ -134,8 +139,10 @@ def _read_authentication_anew() -> None:
 
 @contextmanager
 def _own_signal_handlers() -> Iterator[None]:
-    """Restore this program's handler of SIGTERM after Ray has replaced it. Ray's handler ends the
-    process at once, so a terminating pod could not close its run as KILLED.
+    """Restore this program's SIGTERM handler after `ray.init` has replaced the handler.
+
+    Ray's handler ends the process at once, so the program in a terminated pod could not give its
+    MLflow run the status KILLED.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -156,10 +163,11 @@ def _check_reachable(address: str | None) -> None:
 
 @contextmanager
 def _words_into(file: TextIO) -> Iterator[logging.Handler]:
-    """Write Ray's log of this process to a file, and also the output of workers and nodes that Ray
-    would print.
+    """Write Ray's log of this process to a file, and also the output of workers and nodes, which
+    Ray would print to the terminal.
 
-    Ray has no public way to redirect the output of workers; a test checks that this way works.
+    Ray has no public interface to redirect the output of workers, so `print_to_stdstream` is
+    replaced; a test checks that this works.
     """
 
     def write(data: dict[str, Any], **_options: object) -> None:

@@ -1,6 +1,7 @@
-"""Set the environment variables that Ray reads, some of them only when it is first imported.
+"""Set the environment variables that configure Ray.
 
-This module does not import ray.
+Ray reads some of the variables only when the module `ray` is first imported. So this module does
+not import `ray`.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ from pathlib import Path
 
 from orchestrator.config.execution import RayConfig
 
-# How long a lane's controller sleeps between two checks of its workers. Ray's default of 2 s makes
-# starting and ending a lane slower; with a quarter of a second, each controller takes 3 % of a CPU
-# from the learning.
+# How long the controller of a lane sleeps between two checks of the lane's workers. With Ray's
+# default of 2 s, a lane starts and ends more slowly. With a quarter of a second, each controller
+# takes 3 % of a CPU from the training.
 _POLL_SECONDS = "0.75"
 
 
-# Variable with the names of the settings that this module made instead of the user: only these may
-# change for the next run of this process.
+# Environment variable that lists the variables that this module, and not the user, has set. For the
+# next run of the same process, this module may change only these variables.
 _OURS = "ORCHESTRATOR_RAY_SETTINGS"
 
 
@@ -30,14 +31,15 @@ def set_environment(execution: RayConfig) -> None:
     settings = {
         "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": _POLL_SECONDS,
         "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": str(execution.start_timeout_seconds),
-        # This machine is never preempted, and without the watcher's process, the start is faster.
+        # The preemption watcher is a process that slows down the start of a lane. A cluster on this
+        # machine needs no watcher, because this machine is never preempted.
         "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0" if is_local else "1",
         "RAY_TRAIN_METRICS_ENABLED": "0" if is_local else "1",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         "RAY_USAGE_STATS_ENABLED": "0",
-        # This program handles SIGTERM; Ray's handler would print the position in Ray's C++ code.
+        # This program has its own SIGTERM handler; Ray's handler would print a C++ stack trace.
         "RAY_DISABLE_FAILURE_SIGNAL_HANDLER": "1",
-        # Otherwise a thread of an ending lane could start a cluster of its own.
+        # With auto-connect, a thread of a lane that is ending could start another cluster.
         "RAY_ENABLE_AUTO_CONNECT": "0",
     }
     if "RAY_AUTH_MODE" not in os.environ:
@@ -54,7 +56,7 @@ def _authentication(is_local: bool) -> dict[str, str]:
     return {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
-    }  # only processes of this run know the token
+    }  # a random token, which only the processes of this run receive
 
 
 def _has_token() -> bool:

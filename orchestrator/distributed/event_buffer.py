@@ -1,7 +1,7 @@
-"""Define the actor that stores the events of an event channel.
+"""Define the actor of an event channel, which stores the events of a run.
 
-This module does not import torch, because the actor starts at the same time as the first lane, on
-the same CPUs.
+This module does not import torch: loading torch would slow down the first lane, which starts at the
+same time on the same CPUs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 
 class EventBuffer:
-    """Keep all events of a channel in the order of their arrival."""
+    """Actor that stores all events of a run, in the order of their arrival."""
 
     def __init__(self) -> None:
         self._incarnation = uuid.uuid4().hex
@@ -22,7 +22,7 @@ class EventBuffer:
         self._has_grown = asyncio.Event()
 
     async def append(self, events: list[dict[str, Any]]) -> None:
-        """Add events as JSON (`stages.events`)."""
+        """Add events in the JSON form that `stages.events` defines."""
         self._events += events
         self._finished |= {event["stage"] for event in events if event["event"] == "StageFinished"}
         self._has_grown.set()
@@ -31,12 +31,13 @@ class EventBuffer:
     async def since(
         self, incarnation: str, number: int, timeout_seconds: float
     ) -> tuple[str, list[dict[str, Any]]]:
-        """Return the id of this actor's incarnation, and the events that a reader has not seen yet.
+        """Return the events that a reader has not seen yet, preceded by the id of this incarnation.
+        Every restart of the actor begins a new incarnation, without the earlier events.
 
         Args:
-            incarnation: Id of the incarnation that the reader knows. If the actor has restarted
-                since, the reader gets all events.
-            number: Number of events of that incarnation that the reader has seen.
+            incarnation: Id that the reader received with its last events. If it is the id of an
+                earlier incarnation, the reader gets all events.
+            number: Number of events that the reader has received from that incarnation.
             timeout_seconds: How long to wait for the first new event.
         """
         start = number if incarnation == self._incarnation else 0
@@ -46,7 +47,7 @@ class EventBuffer:
         return self._incarnation, self._events[start:]
 
     async def has_finished(self, stage: str, timeout_seconds: float) -> bool:
-        """Return whether the event that a stage has finished arrives before the timeout."""
+        """Return whether a stage has finished; wait until the timeout for its last event."""
 
         async def arrived() -> None:
             while stage not in self._finished:

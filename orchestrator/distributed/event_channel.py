@@ -1,9 +1,9 @@
 """Carry the events of a run from its workers to its driver, and between lanes, through a small
 named actor.
 
-Events may be lost, and no result depends on them: a stage is in the stage store before the event of
-its end is sent. If the actor dies, Ray restarts it without its events; a lane that waits for a
-stage then finds the stage in the store.
+Results do not depend on events, so an event may be lost: a stage is in the stage store before its
+last event is sent. If the actor dies, Ray restarts the actor without its events. A lane that waits
+for a stage then finds the stage in the store.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _ANSWER_SECONDS = 30.0
 
 
 class EventChannel:
-    """One process's access to the channel."""
+    """Connection of one process to the event channel of a run."""
 
     def __init__(self, name: str) -> None:
         """Find the channel opened under a name, or open a new one.
@@ -49,8 +49,8 @@ class EventChannel:
     def send(self, event: StageEvent) -> None:
         """Send an event without waiting for its arrival.
 
-        The events of short epochs are sent in one message, because each message takes CPU time from
-        the learning.
+        Progress events that follow each other within half a second are sent in one message, because
+        each message takes CPU time from the training.
         """
         self._unsent.append(event_as_json(event))
         if (
@@ -62,8 +62,8 @@ class EventChannel:
         self._unsent, self._sent_at = [], time.monotonic()
 
     def receive(self, timeout_seconds: float) -> list[StageEvent]:
-        """Return the events since the last call, after waiting for at least one. Return none if the
-        timeout ends or the channel does not answer.
+        """Return the events that have arrived since the last call; if there are none, wait for the
+        next event. Return an empty list after the timeout, or if the channel does not answer.
         """
         question = self._actor.since.remote(self._incarnation, self._num_received, timeout_seconds)
         try:
@@ -77,16 +77,15 @@ class EventChannel:
         return [event_from_json(event) for event in events]
 
     def is_stored(self, stage: Stage, store: StageStore) -> bool:
-        """Return whether a stage is in the store, after waiting some seconds for the event of its
-        end.
+        """Return whether a stage is in the store; wait some seconds for the stage's last event.
 
-        The event usually arrives before repeated looks into the store would find the stage. If the
-        event is lost, the content of the store decides.
+        Waiting for the event is faster than reading the store again and again. If the event does
+        not arrive, the store is read once.
         """
         question = self._actor.has_finished.remote(stage.name, _LOOK_AT_STORE_SECONDS)
         try:
             if ray.get(question, timeout=_LOOK_AT_STORE_SECONDS + _ANSWER_SECONDS):
                 return True
         except (RayActorError, GetTimeoutError):
-            time.sleep(_RETRY_SECONDS)  # wait until Ray has restarted the actor
+            time.sleep(_RETRY_SECONDS)  # give Ray time to restart the actor
         return store.load(stage.key) is not None

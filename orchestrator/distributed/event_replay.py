@@ -1,5 +1,5 @@
-"""Pass the events of an event channel to a run's listener: each event once, in task order, with
-lost events replayed from the stage store.
+"""Pass the events of an event channel to the listener of a run, each event once and in task order.
+Lost events are restored from the stage store.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ logger = logging.getLogger(__name__)
 class EventReplay:
     """A `StageListener` that passes each event on once, and replays missing events.
 
-    A restarted worker sends the events of its finished epochs again, and a channel whose actor has
-    died has lost events. A lane starts a stage only when all its earlier stages are stored, so
-    missing events of the earlier stages can be replayed from the store.
+    A restarted worker sends the events of its finished epochs again. If the actor of the event
+    channel dies, events are missing. A lane starts a stage only when all earlier stages of the lane
+    are stored, so missing events of earlier stages can be replayed from the store.
     """
 
     def __init__(self, work: Work, listener: StageListener) -> None:

@@ -34,8 +34,10 @@ class LaneTask:
         channel: Name of the event channel.
         num_threads: CPU threads of each worker.
         use_gpu: Whether each worker has a GPU.
-        claims: Name of the claims that this run shares with other runs; None for a single run.
-        judges_labels: Whether the role's last model judges the labels, as in the driver's `Work`.
+        claims: Name of the claims on stages that this run shares with other runs; None if there are
+            no other runs.
+        judges_labels: Whether the role's last model judges the labels of the training images; the
+            workers copy this value into their `Work`.
     """
 
     role: Role
@@ -65,8 +67,8 @@ def run_lane(
         secrets: The secrets of addresses, by path in the configuration.
 
     Returns:
-        The arguments of a `UserInputError` if the user made a mistake, which no retry can fix;
-        None if all stages are learned.
+        None if all stages are learned. The arguments of a `UserInputError` if the input is wrong:
+        after an exception, Ray would retry, but a retry cannot correct the input.
 
     Raises:
         TransientError: The store cannot be reached.
@@ -78,7 +80,8 @@ def run_lane(
     ranks = Ranks(context.get_world_rank(), context.get_world_size())
     work, mistake = _prepare(task)
     mistakes = [found for found in ranks.values_of_all(mistake) if found is not None]
-    if mistakes or work is None:  # all workers stop: one that continued would wait for the others
+    # All workers stop together: a worker that continued would wait for the stopped workers.
+    if mistakes or work is None:
         return mistakes[0]
     try:
         _learn_stages(task, work, ranks)
@@ -95,8 +98,8 @@ def _learn_stages(task: LaneTask, work: Work, ranks: Ranks) -> None:
     for key in task.keys:
         for upstream in stages[key].upstream:
             if upstream in stages and stages[upstream].role != task.role:
-                # Wait in rounds: torch would treat a collective operation that lasts for hours as a
-                # lost connection.
+                # The workers wait for the upstream stage in short rounds: torch would treat one
+                # collective operation that lasts for hours as a lost connection.
                 while not ranks.from_first(lambda: channel.is_stored(stages[upstream], work.store)):  # noqa: B023 - called at once
                     pass
         runner.obtain(stages[key])
@@ -112,8 +115,8 @@ def _device(task: LaneTask) -> torch.device:
 
 
 def _prepare(task: LaneTask) -> tuple[Work | None, dict[str, str] | None]:
-    """Return the work that this node derives from a task, or the user's mistake if this work
-    differs from the driver's.
+    """Prepare the work of a lane on this node. Return the work, or the arguments of a
+    `UserInputError` if the data cannot be used or differ from the driver's data.
     """
     try:
         prepared = prepare_work(Experiment.model_validate(task.experiment))

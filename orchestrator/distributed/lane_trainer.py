@@ -1,4 +1,6 @@
-"""Build the Ray Train trainer of a lane, with its workers, their process group and restarts."""
+"""Build the Ray Train trainer of a lane. The trainer starts the lane's workers with their process
+group, and restarts the workers after failures.
+"""
 
 from __future__ import annotations
 
@@ -24,14 +26,15 @@ from orchestrator.stages.retention import RAY_FOLDER
 def build_trainer(
     task: LaneTask, name: str, work: Work, execution: RayConfig, scratch: str
 ) -> DataParallelTrainer:
-    """Return the trainer of a lane; nothing starts before `fit`.
+    """Return the trainer of a lane; its method `fit` starts the lane.
 
     Args:
         task: Description of the lane's work.
         name: Name of the Ray Train run, unique to the lane in its cluster and its store.
-        work: Work of the run, which names the store.
+        work: Work of the run. Ray's own files are in the store of this work, unless the cluster is
+            started on this machine.
         execution: The cluster and the lanes' configurations.
-        scratch: Path of a folder on this machine, for Ray's own files.
+        scratch: Path of the folder for Ray's own files if the cluster is started on this machine.
     """
     lane = lanes_of(execution)[task.role]
     scaling = ScalingConfig(
@@ -50,7 +53,7 @@ def build_trainer(
     values = task.as_json()
     return trainer(
         partial(run_lane, secrets=secrets_in(values)),
-        train_loop_config=shown_values(values),  # masked, as Ray shows these on its pages
+        train_loop_config=shown_values(values),  # masked, because Ray's dashboard shows the values
         backend_config=_process_group(lane),
         scaling_config=scaling,
         run_config=RunConfig(
@@ -60,11 +63,11 @@ def build_trainer(
 
 
 class _TrainerOnOwnCluster(DataParallelTrainer):  # type: ignore[misc] # Ray's own types are not those that run
-    """A trainer without two of Ray's callbacks that a cluster of a single run does not need.
+    """Trainer for a cluster that is started for a single run. It omits two of Ray's callbacks.
 
-    One callback removes placement groups of dead controllers, but here the whole cluster ends with
-    the run. Without a dashboard, that callback also fails once a second, which takes 5 % of a CPU.
-    The other callback waits for data sets of Ray Data, which are not used.
+    `PlacementGroupCleanerCallback` removes the placement groups of dead controllers, but this
+    cluster ends with the run. Without a dashboard, the callback also fails once a second, which
+    takes 5 % of a CPU. `DatasetsCallback` waits for data sets of Ray Data, which are not used.
     """
 
     def _create_default_callbacks(self) -> list[RayTrainCallback]:
@@ -79,7 +82,7 @@ class _TrainerOnOwnCluster(DataParallelTrainer):  # type: ignore[misc] # Ray's o
 def _process_group(lane: LaneConfig) -> BackendConfig | None:
     """Return the process group of a lane's workers; None for a single worker.
 
-    Without a process group, Ray's controller starts without loading torch.
+    For a single worker, Ray's controller thus starts faster, because it does not load torch.
     """
     if lane.max_train_workers == 1:
         return None
@@ -89,8 +92,8 @@ def _process_group(lane: LaneConfig) -> BackendConfig | None:
 
 
 def _ray_storage(work: Work, execution: RayConfig, scratch: str) -> dict[str, Any]:
-    """Return settings for a folder that all nodes can access. Ray Train requires such a folder,
-    although results and checkpoints are in the stage store.
+    """Return Ray Train's storage settings, which name a folder that all nodes can access. Ray Train
+    requires such a folder, although results and checkpoints are in the stage store.
     """
     if execution.address is None:
         return {"storage_path": scratch}

@@ -1,5 +1,8 @@
-"""Run both lanes concurrently from the driver, the process that started the run. The driver starts
-the lanes, receives their events, and ends them in any case.
+"""Run both lanes of a run at the same time. A lane is a Ray Train run that learns all stages of one
+role, teacher or student.
+
+The driver, which is the process that started the run, starts the lanes, receives their events, and
+raises the error of a failed lane.
 """
 
 from __future__ import annotations
@@ -33,8 +36,8 @@ _RECEIVE_SECONDS = 1.0
 def compute_on_ray(
     work: Work, execution: RayConfig, listener: StageListener, log_file: Path
 ) -> None:
-    """Compute all stages in two concurrent Ray Train runs: the teacher lane, and the student lane,
-    which follows it task by task.
+    """Compute all stages in two concurrent Ray Train runs, the teacher lane and the student lane.
+    The student lane learns a task when the teacher lane has learned that task.
 
     Args:
         work: The work to compute.
@@ -95,8 +98,8 @@ def _run(lanes: Sequence[LaneRun], replay: EventReplay, channel_name: str, room:
     lanes[0].start()
     channel = EventChannel(channel_name)
     while not all(lane.has_ended for lane in lanes):
-        # Start one lane after the other: started together, the lanes would compete for the CPU, and
-        # the student lane has nothing to learn at first.
+        # Start the student lane after the first event of the teacher lane: before that event, the
+        # student lane has nothing to learn, and its start would only take CPU time.
         waiting = [lane for lane in lanes if not lane.has_begun]
         if waiting and (
             not replay.is_empty or all(lane.has_ended for lane in lanes if lane.has_begun)
@@ -113,7 +116,7 @@ def _run(lanes: Sequence[LaneRun], replay: EventReplay, channel_name: str, room:
 
 
 def _check(lanes: Sequence[LaneRun], room: RoomWatch) -> None:
-    """Raise the error of a failed lane, or of a cluster that has lost too many resources."""
+    """Raise the error of a failed lane, or an error if the cluster has lost too many resources."""
     open_roles = [lane.role for lane in lanes if not lane.has_ended]
     for lane in lanes:
         try:

@@ -24,12 +24,14 @@ _LOOK_SECONDS = 0.25
 
 
 def cpus_of_this_machine() -> int:
-    """Return how many CPUs this process may use, by its affinity and its container's quota."""
+    """Return how many CPUs this process may use under its affinity and its container's quota."""
     return int(joblib.cpu_count())
 
 
 def gpus_of_this_machine() -> int:
-    """Return how many GPUs torch finds; without an installed driver, torch is not imported."""
+    """Return how many GPUs torch finds. If no GPU driver is installed, return 0 without importing
+    torch.
+    """
     if not any(map(Path.exists, _GPU_DRIVERS)):
         return 0
     from orchestrator.devices import num_gpus  # noqa: PLC0415 - loads torch
@@ -50,8 +52,8 @@ def free_cpus() -> int:
     before, own, began = _idle_seconds(allowed), time.process_time(), time.monotonic()
     time.sleep(_LOOK_SECONDS)
     idle, own = _idle_seconds(allowed) - before, time.process_time() - own
-    # CPU time that this process uses during the measurement counts as idle: the later work can use
-    # it.
+    # CPU time that this process itself uses during the measurement counts as idle, because this
+    # process can use that time for its later work.
     return _whole_cpus((idle + own) / (time.monotonic() - began), granted)
 
 

@@ -1,4 +1,4 @@
-"""Find an actor by name, or start it: all processes of a run or sweep share one such actor."""
+"""Find a Ray actor by name, or start it, so that all processes of a run or sweep can share it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 
 def named_actor(kind: type, name: str, max_task_retries: int = 0) -> ActorHandle[Any]:
-    """Return the actor of a name, started if missing. If the actor dies, Ray restarts it without
-    its state.
+    """Return the actor that has a name, and start the actor if it does not exist. If the actor
+    dies, Ray restarts it without its state.
 
-    The actor ends with the process that started it, or when that process drops its handle.
+    The actor ends when the process that started it ends, or drops the actor's handle.
 
     Args:
         kind: The actor's class; its methods are asynchronous.
@@ -27,7 +27,7 @@ def named_actor(kind: type, name: str, max_task_retries: int = 0) -> ActorHandle
             name=name,
             get_if_exists=True,
             num_cpus=0,
-            max_concurrency=1000,  # each waiting process occupies one call
+            max_concurrency=1000,  # so many processes can wait for an answer at the same time
             max_restarts=-1,
             max_task_retries=max_task_retries,
             # Place the actor on the driver's node, because it is useless without the driver.

@@ -1,4 +1,5 @@
-"""Check before a run starts that the lanes' resources are available; errors show the arithmetic.
+"""Check before a run starts that the resources for its lanes are available. Error messages show how
+the requested resources add up.
 
 This module imports ray only to query a running cluster.
 """
@@ -19,10 +20,10 @@ def lanes_of(execution: RayConfig) -> dict[str, LaneConfig]:
 
 
 def check_room(execution: RayConfig) -> None:
-    """Check that the lanes fit into the running cluster, or into one started on this machine.
+    """Check that the lanes fit into the running cluster or, if there is none, on this machine.
 
     Raises:
-        ConfigError: The lanes request more than is available; the message has the arithmetic.
+        ConfigError: The lanes request more than is available; the message shows the sum.
         ClusterUnavailableError: The cluster does not answer.
     """
     if execution.address is None:
@@ -73,8 +74,8 @@ def _check_possible_on_one_machine(execution: RayConfig) -> None:
 def num_workers_within(
     role: str, execution: RayConfig, available: Mapping[str, float]
 ) -> int | tuple[int, int]:
-    """Return the number of workers for a lane. An elastic lane never takes the resources that the
-    other lane needs, whichever lane starts first.
+    """Return the number of workers of a lane; for an elastic lane, the smallest and the largest
+    number. The largest number leaves the resources that the other lane needs.
 
     Args:
         role: Role of the lane.
@@ -110,7 +111,7 @@ def check_fits(
         roles: Roles of the lanes to count; a lane that has ended needs no resources.
 
     Raises:
-        ConfigError: The lanes request more than is available; the message has the arithmetic.
+        ConfigError: The lanes request more than is available; the message shows the sum.
     """
     lanes = {role: lane for role, lane in lanes_of(execution).items() if role in roles}
     names = sorted({name for lane in lanes.values() for name in lane.resources_per_worker})

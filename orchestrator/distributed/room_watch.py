@@ -15,15 +15,17 @@ from orchestrator.errors import ClusterUnavailableError, ConfigError
 
 
 class RoomWatch:
-    """Detect that an elastic lane waits for nodes that are gone for good; Ray itself would wait
-    forever.
+    """Detect that a lane waits in vain for nodes that the cluster has lost; Ray would wait forever.
+
+    Only a lane with a variable number of workers waits for lost nodes.
     """
 
     def __init__(self, execution: RayConfig) -> None:
         """Start the watch without checking the cluster.
 
         Args:
-            execution: Configuration of the lanes, with the time that they may take to start.
+            execution: Configuration of the lanes, with the longest time that a lane may take to
+                start.
         """
         self._execution = execution
         self._is_needed = not execution.autoscaling and any(
@@ -39,8 +41,8 @@ class RoomWatch:
             roles: Roles of the lanes that have not ended.
 
         Raises:
-            ClusterUnavailableError: The cluster has lacked resources for the lanes' smallest number
-                of workers for longer than lanes may take to start.
+            ClusterUnavailableError: For longer than a lane may take to start, the cluster has been
+                too small for the lanes, even with their smallest number of workers.
         """
         if not self._is_needed:
             return
@@ -53,8 +55,8 @@ class RoomWatch:
             raise shortage
 
     def shortage(self, roles: Collection[Role]) -> ClusterUnavailableError | None:
-        """Return the error for a cluster that lacks resources for the lanes' smallest number of
-        workers, and cannot grow; None if the lanes fit.
+        """Return the error for a cluster that is too small for the lanes, even with their smallest
+        number of workers. Return None if the lanes fit, or if the cluster can grow.
         """
         if self._execution.autoscaling:
             return None
