@@ -6,7 +6,8 @@
 ```
 
 Files appear atomically, and the tensors' file is named by its checksum. Nothing is pickled, so
-reading an artifact executes no code.
+reading an artifact executes no code. A corrupt artifact is moved aside: its manifest gets another
+name, so that readers no longer find the artifact.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class Manifest(NamedTuple):
     """The content of a manifest.
 
     Attributes:
-        sha256: Checksum of the file with the tensors, and its name without the suffix.
+        sha256: Checksum of the file with the tensors; the file's name without its suffix is the
+            same text.
         values: The artifact's JSON values.
     """
 
@@ -52,7 +54,8 @@ def read_manifest(text: bytes) -> Manifest:
     """Return the content of a manifest.
 
     Raises:
-        ValueError: The manifest is invalid; the name of its file might point outside of the store.
+        ValueError: The manifest lacks values, or its checksum has not the form of a SHA-256. Used
+            as a file name, such a checksum might point outside of the store.
     """
     try:
         content = json.loads(text)
@@ -71,7 +74,7 @@ def read_manifest(text: bytes) -> Manifest:
 
 
 class ArtifactFiles:
-    """Read and write artifacts on one filesystem, whose errors pass through unchanged.
+    """Read and write artifacts on one filesystem. Errors of the filesystem are not translated.
 
     Attributes:
         filesystem: Filesystem of the artifacts.
@@ -103,13 +106,14 @@ class ArtifactFiles:
         return {tensors, MANIFEST}
 
     def get(self, folder: str, name: str, mapped: bool = False) -> Artifact | None:
-        """Read the artifact of a folder, with its tensors sorted by name; None if the folder has
-        none. An incomplete or corrupt artifact is moved aside with a warning.
+        """Read the artifact of a folder, with its tensors sorted by name; None if the folder has no
+        artifact. An incomplete or corrupt artifact is moved aside with a warning.
 
         Args:
             folder: Folder of the artifact.
             name: Name of the artifact in the warning.
-            mapped: Whether to memory-map the tensors instead of reading them; on a local disk only.
+            mapped: Whether to memory-map the tensors instead of reading them. This is possible only
+                on a local disk.
         """
         text = self.manifest(folder)
         while text is not None:
@@ -178,8 +182,12 @@ class ArtifactFiles:
         return Artifact(dict(sorted(load_file(path).items())), manifest.values)
 
     def sweep(self, folder: str, is_refuse: Callable[[str], bool]) -> None:
-        """Remove files that interrupted writers or older content have left in a folder, after a new
-        manifest was written there.
+        """Remove files that interrupted writers, or earlier artifacts, have left in a folder. Call
+        this method after a new manifest was written to the folder.
+
+        Args:
+            folder: Folder of the artifact.
+            is_refuse: Returns whether to remove the file with a given name.
         """
         for info in self.filesystem.get_file_info(fs.FileSelector(folder, allow_not_found=True)):
             if is_refuse(info.base_name):
@@ -217,7 +225,7 @@ class ArtifactFiles:
                     raise
                 self.filesystem.create_dir(folder, recursive=True)
             except OSError:
-                self.remove_file(temporary)  # an incomplete file would only fill the disk
+                self.remove_file(temporary)  # no reader can use an incomplete file
                 raise
 
     def remove_file(self, path: str) -> None:

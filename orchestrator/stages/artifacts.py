@@ -8,12 +8,12 @@ from orchestrator.stages.packed_matrices import packed, unpacked
 
 _EXTRACTOR = "network.extractor."
 NOT_UNDERSTOOD = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
-"""Errors that occur when an artifact's tensors or values are not as expected."""
+"""Errors that code raises when it reads an artifact with unexpected tensors or values."""
 
 
 def to_artifact(method: Method, model: Model, with_extractor: bool = True) -> Artifact:
-    """Return all parts of a model that a later stage or a user needs, on the CPU and in the layout
-    in which the store returns them.
+    """Return all parts of a model that a later stage or a user needs. The tensors are on the CPU,
+    and have the memory layout of tensors that are loaded from the store.
 
     Args:
         method: The method of the model.

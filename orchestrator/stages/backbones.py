@@ -1,5 +1,5 @@
-"""Check before training starts that both extractors support the images. Runs do so once; sweeps
-once for each pair of backbones.
+"""Check before training starts that both extractors support the images. A run checks its pair of
+backbones once; a sweep checks every pair of backbones once.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _NUM_IMAGES = 2  # batch normalisation cannot learn from one image
 
 
 def check_backbones(experiment: Experiment, scenario: Scenario) -> dict[Role, int]:
-    """Build and try both extractors, so that an unknown model or unavailable weights are reported
-    before training starts.
+    """Build both extractors and run them on two images, so that an unknown model or unavailable
+    weights are reported before training starts.
 
     Returns:
         The number of features of each extractor.
 
     Raises:
-        ConfigError: A backbone cannot be built, or does not support images of this shape.
+        ConfigError: A backbone cannot be built, or does not support the shape of the images.
     """
     num_features: dict[Role, int] = {}
     for role in ROLES:
@@ -41,8 +41,10 @@ def check_backbones(experiment: Experiment, scenario: Scenario) -> dict[Role, in
 
 def work_of_an_image(experiment: Experiment, role: Role, shape: Shape) -> int | None:
     """Return the multiply-adds of a role's extractor for one image, as a measure of the cost of the
-    role's stages. None if these stages read feature tables instead of running the extractor, or if
-    no operation of the extractor can be counted.
+    role's stages.
+
+    Return None if the role's stages read stored features instead of running the extractor, or if no
+    operation of the extractor can be counted.
 
     Args:
         experiment: Configuration of the extractors.
@@ -55,8 +57,8 @@ def work_of_an_image(experiment: Experiment, role: Role, shape: Shape) -> int | 
 
 
 def size_of_network(experiment: Experiment, role: Role, shape: Shape) -> int | None:
-    """Return the multiply-adds of a role's extractor for one image, whether its stages run it or
-    not; None if no operation can be counted.
+    """Return the multiply-adds of a role's extractor for one image, even if the role's stages do
+    not run the extractor. Return None if no operation of the extractor can be counted.
     """
     with torch.no_grad(), torch.random.fork_rng(devices=()):
         config = without_pretrained_weights(experiment.backbone_of(role))

@@ -1,9 +1,9 @@
-"""Let only one of the processes that need the same stage at once compute it. The others wait, and
-then load the stage from the store.
+"""Let only one process compute a stage that several processes need at the same time. The other
+processes wait, and then load the stage from the store.
 
-A claim saves work, but correctness does not depend on it: two processes that compute the same stage
-store the same content. So if it is unknown whether the process that holds a claim is alive, the
-next process proceeds instead of waiting forever.
+A claim is the exclusive right to compute the stage with some key. Claims save work, but correctness
+does not depend on claims: two processes that compute the same stage store the same content. So a
+process may compute a stage without a claim if the claim holder has possibly died.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class Claims(Protocol):
     """Claims on keys of stages; each key has at most one claim holder."""
 
     def try_hold(self, key: str, token: str, patience_seconds: float) -> bool:
-        """Try to claim a key, waiting at most `patience_seconds` for other holders. Return whether
-        the caller holds the claim now.
+        """Try to claim a key, waiting at most `patience_seconds` while another process holds the
+        claim on the key. Return whether the claim is granted.
 
         Args:
             key: Key to claim.
@@ -33,8 +33,8 @@ class Claims(Protocol):
         """
 
     def release(self, key: str, token: str) -> None:
-        """Release the claim with a token. If the claim is not held, it can no longer be granted
-        later. Claims with other tokens are not affected.
+        """Release the claim with a token. If the request for this claim arrives after its release,
+        the claim is not granted. Claims with other tokens are not affected.
         """
 
 
@@ -54,18 +54,18 @@ NO_CLAIMS = NoClaims()
 
 @contextmanager
 def holding(claims: Claims, key: str, ranks: Ranks = ALONE) -> Iterator[None]:
-    """Hold the claim on a key during a `with` block: wait until no other process holds the claim,
-    and release it at the end of the block, also after an error. Not re-entrant.
+    """Hold the claim on a key during a `with` block. Wait until no other process holds the claim.
+    Release the claim at the end of the block, also after an error. Not re-entrant.
 
     Args:
         claims: The claims; only the first rank uses them.
         key: Key to claim.
-        ranks: This worker among the workers that hold the claim together.
+        ranks: Rank of this worker in the group of workers that hold the claim together.
     """
     token = uuid.uuid4().hex
     try:
-        # Wait in rounds, because torch would treat a collective operation that lasts for hours as a
-        # lost connection.
+        # All ranks wait for the claim in short rounds: torch would treat one collective operation
+        # that lasts for hours as a lost connection.
         while not ranks.from_first(lambda: claims.try_hold(key, token, ROUND_SECONDS)):
             pass
         yield

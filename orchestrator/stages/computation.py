@@ -37,10 +37,10 @@ class StageInputs:
         experiment: The configuration.
         scenario: The data.
         upstream: The models that the stage builds on.
-        views: Features of each class's training images from a pre-trained teacher's extractor; None
-            without such an extractor.
-        unlabeled_views: Features of the unlabelled images from the same extractor; None without
-            such an extractor, and if the stage does not learn from unlabelled images.
+        views: Features of each class's training images, computed by the teacher's pre-trained
+            extractor; None if the teacher's extractor is not pre-trained.
+        unlabeled_views: Features of the unlabelled images, computed by the same extractor; also
+            None if the stage does not learn from unlabelled images.
     """
 
     stage: Stage

@@ -1,8 +1,8 @@
-"""List the settings that each stage reads: exactly these settings are part of the stage's key.
+"""List the settings that each stage reads. Exactly these settings are part of the stage's key.
 
-A test runs every kind of stage, records the fields that it reads, and compares them with this list.
-A field that is read but not listed would let a stage reuse stale results; a field that is listed
-but not read would cause needless recomputation.
+A test runs every kind of stage, records the settings that the stage reads, and compares them with
+the list. If a setting were read but not listed, a stage would reuse stale results. If a setting
+were listed but not read, its change would cause needless recomputation.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def configuration_read(role: Role, is_first_task: bool, experiment: Experiment) 
 def extensions_read(paths: Collection[str], experiment: Experiment) -> dict[str, Any]:
     """Return the identities of the extensions that a stage reads, by dotted path.
 
-    Extensions for backbones and image sources are not included: `backbone_identity` covers the
-    former, and the identity of the images themselves covers the latter.
+    Extensions for backbones and image sources are not included, because other parts of a stage's
+    key identify them: `backbone_identity` and the fingerprint of the images.
 
     Args:
         paths: Dotted paths that the stage reads.
@@ -53,12 +53,12 @@ def extensions_read(paths: Collection[str], experiment: Experiment) -> dict[str,
 
 @contextmanager
 def of_role(role: str) -> Iterator[None]:
-    """Add the role to errors about a backbone, because the code that builds the backbone does not
-    know the role.
+    """Add the role to errors about a backbone. The code that builds a backbone can name only the
+    setting within the backbone, because the role is not passed to that code.
 
     Raises:
-        ConfigError: An error raised in the `with` block, with the role prepended to its path in the
-            configuration.
+        ConfigError: Repeats the error of the `with` block. If the path of the setting in the error
+            starts with `backbone`, the role is put before the path.
     """
     try:
         yield

@@ -1,7 +1,9 @@
-"""Record the costs of stages and feature tables in one small file of a store on object storage.
+"""Record the costs of the newest stages and feature tables in one small file of the stage store.
+The file exists only on object storage.
 
-`plan` estimates costs from the newest results. On a local disk, it finds the newest manifests by
-the times of their folders; on object storage, it would have to list and request every artifact.
+The command `orchestrator plan` estimates costs from the newest results. On a local disk, the
+command finds the newest manifests by the times of their folders. On object storage, the command
+reads this file; without the file, the command would have to list and request every artifact.
 """
 
 from __future__ import annotations
@@ -37,9 +39,10 @@ _NOTED = (
 
 
 def note_cost(store: StageStore, values: Mapping[str, Any]) -> None:
-    """Record the cost of a stage or feature table in the file. On a local disk, do nothing.
+    """Record the cost of a stage or feature table in the file `NOTES`. On a local disk, do nothing.
 
-    If two processes write at once, one record may be lost; an estimate does not depend on it.
+    If two processes write at the same time, one record may be lost; estimates do not need every
+    record.
 
     Args:
         store: Store in which the stage or table was just saved.
@@ -48,9 +51,9 @@ def note_cost(store: StageStore, values: Mapping[str, Any]) -> None:
     if isinstance(store.filesystem, fs.LocalFileSystem):
         return
     noted = {key: values[key] for key in _NOTED if key in values}
-    if "epochs" in noted:  # keep only the number of epochs: estimates need no more
+    if "epochs" in noted:  # keep only the number of epochs; estimates use nothing else
         noted["epochs"] = [None] * len(noted["epochs"])
-    # the stage itself is stored; the loss of its cost record is not worth an error
+    # Ignore errors: estimates do without a lost record, and the stage itself is already stored.
     with suppress(OSError):
         known = _read(store) or []
         store.write_file(NOTES, json.dumps([noted, *known[: MAX_NOTES - 1]]).encode())

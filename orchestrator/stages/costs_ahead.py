@@ -1,8 +1,8 @@
-"""Compute the costs of an experiment's final networks before they are trained. Each architecture is
-built once, with random weights.
+"""Compute before training what the networks of an experiment will cost after the last task. Each
+network is built with random weights; networks with the same architecture are built once.
 
-A latency is measured once per architecture and machine, and kept in the stage store, so that all
-trials of a sweep, and of later sweeps, compare the same number.
+The latency of an architecture is measured once on each machine, and kept in the stage store. So all
+trials of a sweep, and of later sweeps, compare the same latency.
 """
 
 from __future__ import annotations
@@ -78,8 +78,7 @@ class CostsAhead:
 
 
 def untrained_network(role: Role, experiment: Experiment, scenario: Scenario) -> AnyNetwork:
-    """Return a role's network with the architecture that it has after the last task, and with
-    random weights.
+    """Return the network that a role will have after the last task, but with random weights.
 
     Raises:
         ConfigError: The method cannot build its networks before training, or a backbone cannot be
@@ -128,7 +127,7 @@ def _architecture(network: AnyNetwork) -> list[object]:
 
 
 def _form_read(role: Role, experiment: Experiment, scenario: Scenario) -> str:
-    """Return, as JSON, the settings that determine the architecture of a role's network."""
+    """Return as JSON all settings that determine the architecture of a role's network."""
     teacher, student = experiment.teacher, experiment.student
     parts = {
         "role": role,

@@ -1,5 +1,5 @@
-"""Evaluate a stage's model, which gives one row of the accuracy matrices. Like the stage itself,
-the evaluation is computed once and kept in the store.
+"""Evaluate the model of a stage. An evaluation contains one row of the role's accuracy matrices.
+Like the stage itself, the evaluation is computed once and kept in the stage store.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Evaluation:
         tensors = dict(artifact.tensors)
         predictions = tensors.pop("predictions")
         certainty = Certainty(**tensors) if tensors else None
-        # Version 0.1 stored None for values that the method does not report.
+        # Omit None: version 0.1 stored None for values that the method does not report.
         details = {name: value for name, value in values.items() if value is not None}
         return cls(
             rows=rows, predictions=predictions, details=details, certainty=certainty, **known
@@ -91,10 +91,10 @@ def evaluate(
         model: The model after the stage.
         stage: The stage that learned the model.
         scenario: Scenario with the validation, test and unlabelled images.
-        ranks: This worker among the workers that evaluate together.
-        features_of: Called with a split and class numbers, or with `UNLABELED` and part numbers of
-            the unlabelled pool; returns the extractor's features of these images. If it is None,
-            the logits are computed from the images.
+        ranks: Rank of this worker in the group of workers that evaluate together.
+        features_of: Returns the extractor's features of the images in some classes of a split, or
+            in some parts of the unlabelled images. If this is None, the model processes the images
+            themselves.
     """
     seen = [task.new_classes for task in scenario.tasks[: stage.task.index + 1]]
     classes, looking = range(stage.task.num_seen_classes), _Looking(model, ranks, features_of)
@@ -125,8 +125,8 @@ def evaluate(
 
 @dataclass(frozen=True)
 class _Looking:
-    """Predict with a model, either from images, with each rank processing its share, or from known
-    features.
+    """Compute the logits of images with a model. If the features of the images are known, the model
+    processes the features instead of the images. Each rank processes its share.
     """
 
     model: Model
@@ -140,13 +140,13 @@ class _Looking:
         num: int,
         images: Callable[[], Tensor],
     ) -> Tensor:
-        """Return the logits of some images, on every rank.
+        """Return the logits of the images in some classes of a split. Every rank gets all logits.
 
         Args:
             split: Split of the images.
-            classes: Classes of the split, or parts of the unlabelled images.
+            classes: Classes of the images; for unlabelled images, numbers of their parts.
             num: Number of images.
-            images: Reads the images; called only if their features are unknown.
+            images: Reads the images; called only if the features of the images are unknown.
         """
         network, ranks = self.model.network, self.ranks
         if self.features_of is None:
@@ -161,7 +161,7 @@ class _Looking:
 
         Args:
             pool: The images.
-            factor: Factor that calibrates logits to probabilities (`calibration`).
+            factor: Factor for the logits, so that their softmax gives calibrated probabilities.
         """
         return reduce(
             add,

@@ -1,4 +1,4 @@
-"""Define the events of a stage that is being computed, here or in a worker, and their JSON form.
+"""Define the events of a stage that is being computed, and the JSON form of these events.
 
 An event is a value that describes what happened. A listener is a function that receives events.
 """

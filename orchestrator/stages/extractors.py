@@ -1,5 +1,7 @@
-"""Store the size and cost of an experiment's extractors, so that later plans need not build them.
-Building and trying the extractors imports torch, which takes longer than the rest of a plan.
+"""Store the size and cost of an experiment's extractors for the command `orchestrator plan`.
+
+With the stored values, the command does not have to build the extractors, which would import torch.
+The import takes longer than the rest of the command.
 """
 
 from __future__ import annotations
@@ -24,14 +26,14 @@ from orchestrator.stages.store import StageStore
 
 @dataclass(frozen=True)
 class Extractors:
-    """Facts of both extractors that a plan needs.
+    """Size and cost of both extractors of an experiment.
 
     Attributes:
         num_features: Number of features of each extractor for one image, by role.
-        multiply_adds: Multiply-adds of each extractor for one image, by role; None if they do not
-            measure the cost of the role's stages.
-        networks: Multiply-adds of each extractor for one image, by role, whether the role's stages
-            run it or not; None if no operation can be counted.
+        multiply_adds: Multiply-adds of each extractor for one image, by role. None if the role's
+            stages read stored features, or if no operation can be counted.
+        networks: Multiply-adds of each extractor for one image, by role, even if the role's stages
+            read stored features. None if no operation can be counted.
     """
 
     num_features: Mapping[Role, int]
@@ -40,13 +42,11 @@ class Extractors:
 
 
 def extractors_of(experiment: Experiment, scenario: Scenario, store: StageStore) -> Extractors:
-    """Return the stored facts of the extractors; build and try the extractors if the store lacks
-    them.
-
-    This function does not write to the store.
+    """Return the stored size and cost of the extractors. If the store lacks these values, build the
+    extractors and measure the values, but do not store them.
 
     Raises:
-        ConfigError: A backbone cannot be built, or does not support images of this shape.
+        ConfigError: A backbone cannot be built, or does not support the shape of the images.
         StorageUnavailableError: The store cannot be read.
     """
     match store.values_of(_key(experiment, scenario)):
@@ -60,10 +60,10 @@ def extractors_of(experiment: Experiment, scenario: Scenario, store: StageStore)
 
 
 def store_extractors(experiment: Experiment, scenario: Scenario, store: StageStore) -> None:
-    """Store the facts of the extractors for later plans, unless the store has them.
+    """Store the size and cost of the extractors, unless the store already has these values.
 
     Raises:
-        ConfigError: A backbone cannot be built, or does not support images of this shape.
+        ConfigError: A backbone cannot be built, or does not support the shape of the images.
         StorageUnavailableError: The store cannot be reached.
     """
     from orchestrator.models.artifact import Artifact  # noqa: PLC0415 - loads torch
@@ -103,7 +103,7 @@ def _key(experiment: Experiment, scenario: Scenario) -> str:
 
 
 def _version_of_building() -> list[str]:
-    """Return the identity of the code that builds backbones, which changes with its version."""
+    """Return the version of the code that builds backbones: torch's version and a source digest."""
     spec = find_spec("orchestrator.models.backbones")
     digest = hashlib.sha256()
     for folder in (spec and spec.submodule_search_locations) or ():

@@ -1,10 +1,12 @@
-"""Compute a pre-trained extractor's features of the images once per class and split. All stages
-that need these feature tables read them memory-mapped.
+"""Compute a pre-trained extractor's features of the images once for each class and split, and store
+them. The stored features of one class and split are a feature table.
 
-A frozen extractor gives the same features in every task, trial and run; recomputing them would take
-most of the time of a teacher that uses it. A table is stored in the stage store under a key of its
-own, which covers the extractor with its weights, the images, and the way in which views of training
-images are made. Class order, tasks and all other settings of an experiment are not in the key.
+A frozen extractor gives the same features in every task, trial and run. For a teacher with such an
+extractor, computing the features again would take most of the time.
+
+A feature table has its own key in the stage store. The key covers the extractor with its weights,
+the images, and the augmentation of the training images. The key does not cover the class order, the
+tasks or other settings of an experiment.
 """
 
 from __future__ import annotations
@@ -41,8 +43,8 @@ Progress = Callable[[int, int], None]
 def tables_believed_by(
     stage: Stage, experiment: Experiment, scenario: Scenario
 ) -> list[ImagesOfClass]:
-    """Return the tables that are read when a last stage's model judges the labels; none if the
-    model's features are not in tables.
+    """Return the tables that the model of a role's last stage needs to judge the training labels.
+    Return none if the features of this model are not in tables.
     """
     is_known = is_judged_by_tables(stage.role, experiment)
     return [(Split.TRAIN, c) for c in (classes_believed(scenario) if is_known else ())]
@@ -80,8 +82,8 @@ class FeatureTables(TableKeys):
         """Load tables from the store, or compute and store them.
 
         Args:
-            tables: The tables.
-            progress: Receives the number of processed images and the total number.
+            tables: Split and class of each table.
+            progress: Receives the number of processed images and the total number of images.
 
         Raises:
             StorageUnavailableError: The store cannot be read or written.
@@ -102,7 +104,7 @@ class FeatureTables(TableKeys):
                     self._compute(images, advance)
 
     def note_use(self, tables: Sequence[ImagesOfClass]) -> None:
-        """Mark tables in the store as used when a stage that needs them was a cache hit."""
+        """Mark tables in the store as used, although a cache hit made reading them unnecessary."""
         keys = {images: self.key_of(*images) for images in tables if images not in self._noted}
         self._store.note_use(list(keys.values()))
         self._noted |= keys.keys()
@@ -124,15 +126,17 @@ class FeatureTables(TableKeys):
         )
 
     def judged(self, split: Split | Literal["unlabeled"], classes: Sequence[int]) -> Tensor:
-        """Return the features (n, d) of the images of some classes, or of some parts of the
-        unlabelled images, in the order of `Scenario.images_of` or `UnlabeledPool.rows`. Call
-        `obtain` first.
+        """Return the features (n, d) of the images in some classes of a split, in the order of
+        `Scenario.images_of`. Call `obtain` first.
+
+        For unlabelled images, `classes` has numbers of their parts, and the order is that of
+        `UnlabeledPool.rows`.
         """
         return torch.cat([self._features(split, c, "clean") for c in classes])
 
     def _features(self, split: Split | Literal["unlabeled"], c: int, name: str) -> Tensor:
-        """Return the features that a table stores under a name, without those of excluded
-        images.
+        """Return the features that a table stores under a name, without the features of unlabelled
+        images that the run excludes.
         """
         features = self._tables[split, c].tensors[name]
         if split != UNLABELED or len(self._pool.parts[c].kept) == features.shape[-2]:
@@ -175,7 +179,7 @@ class FeatureTables(TableKeys):
         tensors = {
             "clean": in_half_precision(views.clean),
             "varied": in_half_precision(views.varied),
-        }  # copying the features to the CPU waits until a GPU has computed them
+        }  # the copy to the CPU waits for the GPU, so that `seconds` includes the GPU's work
         values = {
             "features_of": what,
             "backbone": self._experiment.teacher.backbone.model_dump(mode="json"),
@@ -200,7 +204,7 @@ class FeatureTables(TableKeys):
 
 
 def views_generator(seed: int, class_name: str) -> torch.Generator:
-    """Return the random generator of the augmented views of a class's training images. It has the
-    same seed in every task.
+    """Return the random generator for the augmented views of a class's training images. The seed of
+    the generator is the same in every task.
     """
     return stream(seed, "features", class_name)

@@ -1,4 +1,6 @@
-"""Compute a frozen extractor's features of the images once per class and split."""
+"""Compute the features of images with a frozen extractor, once for each class and split, and share
+the features between stages.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,12 @@ from orchestrator.training.context import LearningContext
 
 
 def features_by(extractor: Backbone, scenario: Scenario, context: LearningContext) -> FeaturesOf:
-    """Return a function that returns the features of the images of a split and some classes.
+    """Return a function that computes features of images, given a split and some classes.
 
     Args:
         extractor: The extractor, which must not change.
         scenario: The images.
-        context: Provides the ranks, and the results shared with other stages.
+        context: Provides the ranks, and the store for features that stages share.
     """
 
     def features_of(split: Split | Literal["unlabeled"], classes: Sequence[int]) -> Tensor:

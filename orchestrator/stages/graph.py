@@ -1,10 +1,9 @@
-"""Build the stage graph: teacher[0] → teacher[1] → …, and student[t] after teacher[t] and
-student[t-1].
+"""Build the stage graph: teacher[t] depends on teacher[t-1], and student[t] depends on teacher[t]
+and student[t-1].
 
-A stage's key is a SHA-256 over exactly what determines the stage's result: the settings and the
-data that the stage reads, the seed, the keys of its upstream stages, and a format number, which a
-developer raises when a change of the code changes results. The settings `student.*` are not part of
-a teacher's key.
+The key of a stage is a SHA-256 of exactly the inputs that determine the stage's result. The inputs
+are the settings and the data that the stage reads, the seed, the keys of its upstream stages, and a
+format number. A developer raises the format number when a change of the code changes results.
 """
 
 from __future__ import annotations
@@ -48,8 +47,8 @@ class Stage:
 
 
 def learned_stages(experiment: Experiment, scenario: Scenario) -> list[Stage]:
-    """Return the stages of the last task that an earlier run learned; none if the experiment learns
-    all tasks itself.
+    """Return the teacher's and the student's stage with which an earlier run ended, and from which
+    this experiment continues. Return none if the experiment learns all tasks itself.
 
     Raises:
         ConfigError: Tasks were learned earlier, but the method learns every task from all images.
@@ -72,7 +71,8 @@ def learned_stages(experiment: Experiment, scenario: Scenario) -> list[Stage]:
 
 
 def stage_graph(experiment: Experiment, scenario: Scenario) -> list[Stage]:
-    """Return all stages to compute, in a possible order: each task's teacher, then its student.
+    """Return all stages to compute, in order of computation: for each task, first the teacher's
+    stage, then the student's.
 
     Raises:
         ConfigError: As in `learned_stages`, or if pre-trained weights cannot be read.
@@ -123,8 +123,8 @@ def _backbone_identities(experiment: Experiment) -> dict[str, dict[str, Any]]:
 
 
 def _format_of(method: MethodFacts, role: Role, experiment: Experiment) -> int:
-    """Return the format number of a built-in method for the role's stages. Return 0 for an
-    extension: its identity is part of the key instead.
+    """Return the format number of a built-in method for a role's stages. Return 0 for an extension,
+    because the key of a stage contains the identity of the extension instead.
     """
     return 0 if isinstance(experiment.method, Extension) else method.formats[role]
 
@@ -140,17 +140,16 @@ def weights_of(experiment: Experiment) -> dict[Role, str]:
 
 
 def tells_certainty(stage: Stage, scenario: Scenario) -> bool:
-    """Return whether a stage's evaluation counts the unlabelled images of which its model is
-    certain: only the evaluation of the last teacher stage does.
+    """Return whether a stage's evaluation counts the unlabelled images that the model assigns to
+    each class (`Certainty`). Only the evaluation of the last teacher stage counts these images.
     """
     is_last = stage.role == "teacher" and stage.task == scenario.tasks[-1]
     return is_last and scenario.unlabeled is not None
 
 
 def evaluation_key(stage: Stage, scenario: Scenario) -> str:
-    """Return the key of a stage's evaluation. It covers the model, the test images of all seen
-    classes and, if the evaluation counts the images of which the model is certain, the unlabelled
-    images.
+    """Return the key of a stage's evaluation. The key covers the model, and the validation and test
+    images of all seen classes. For the last teacher stage, it also covers the unlabelled images.
     """
     content = [EVALUATION_FORMAT, stage.key, scenario.fingerprint_of_judging(stage.task)]
     if scenario.unlabeled is not None and tells_certainty(stage, scenario):

@@ -1,8 +1,10 @@
-"""Judge the labels of the training images with a role's last model, and store the judgement.
+"""Judge the labels of the training images with a role's last model, and store the model's beliefs:
+how probable each given label is, and which class the model predicts instead.
 
-Like the evaluation of a stage, the judgement is made once, in the worker that has the model. The
-worker predicts the images that the run has learned from, or reads their features from tables.
-Images of tasks that an earlier run learned are not judged, because they may no longer exist.
+Like the evaluation of a stage, beliefs are computed once, in the worker that has the model. The
+worker processes the images that the run has learned from, or reads their features from feature
+tables. Images of tasks that an earlier run learned are not judged, because they may no longer
+exist.
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ def classes_believed(scenario: Scenario) -> range:
 
 
 def beliefs_key(stage: Stage, scenario: Scenario) -> str:
-    """Return the key of a last model's beliefs, which covers the model and the labelled images."""
+    """Return the key of the beliefs of a role's last model. The key covers the model and the images
+    whose labels are judged.
+    """
     tasks = scenario.tasks[scenario.num_learned_tasks :]
     judged = [scenario.fingerprint_of(task) for task in tasks]
     content = ["beliefs", BELIEFS_FORMAT, stage.key, judged]
@@ -54,9 +58,9 @@ def judge_labels(
     Args:
         model: The model of the last task.
         scenario: The images.
-        ranks: This worker among the workers that judge together.
-        features_of: Returns the extractor's features of the training images of a class. None if the
-            features are not computed yet.
+        ranks: Rank of this worker in the group of workers that judge together.
+        features_of: Returns the extractor's features of the training images of a class. If this is
+            None, the model processes the images themselves.
     """
     likelihoods, answers = [], []
     for c in classes_believed(scenario):
@@ -75,7 +79,7 @@ def judge_labels(
 
 
 def beliefs_as_artifact(beliefs: LabelBeliefs) -> Artifact:
-    """Return beliefs as an artifact, for the store."""
+    """Return beliefs as an artifact for the stage store."""
     return Artifact({"believed": beliefs.believed, "answers": beliefs.answers.int()})
 
 

@@ -14,9 +14,9 @@ from orchestrator.stages.store import StageStore
 class Listing:
     """The files and folders of a store.
 
-    On object storage, a request for each of a hundred thousand folders would take hours; a listing
-    of the whole store returns a thousand files per request. Because such a listing may be outdated,
-    callers check a folder again before they remove it.
+    On object storage, one request for each of a hundred thousand folders would take hours. So the
+    whole store is listed at once, which returns a thousand files per request. Because the listing
+    may be outdated, callers check a folder again before they remove it.
     """
 
     def __init__(self, store: StageStore) -> None:

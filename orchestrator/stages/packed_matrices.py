@@ -1,8 +1,8 @@
 """Pack square matrices whose lower half is redundant: an artifact keeps only the upper triangle.
 
-For example, a teacher that uses the features of all backbone stages has a covariance and a
-whitening matrix of 3,424 rows each: 94 MB as matrices, 47 MB as triangles. Unpacking restores every
-entry bit for bit.
+For example, a teacher that uses the features of all blocks of its backbone has a covariance matrix
+and a whitening matrix. With 3,424 rows each, they take 94 MB as matrices, and 47 MB as triangles.
+Unpacking restores every entry bit for bit.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _SYMMETRIC, _TRIANGULAR = "@symmetric", "@triangular"
 
 def packed(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return the tensors by name, with large symmetric or upper triangular matrices replaced by
-    their upper triangles. The name of a triangle states the kind of its matrix.
+    their upper triangles. A suffix in the name of a triangle tells symmetric from triangular.
     """
     kept = {}
     for name, tensor in tensors.items():

@@ -24,8 +24,9 @@ from orchestrator.stages.graph import learned_stages, stage_graph
 from orchestrator.stages.store import StageStore
 from orchestrator.stages.work import Work
 
-# A sweep needs one scenario per seed and variation of its data, and its trials use them in turn: a
-# cache smaller than that number would never have a hit. A scenario takes 8 bytes per image.
+# Number of scenarios to cache. A sweep needs one scenario for each seed and each variation of its
+# data, and its trials use the scenarios in turn. A cache that is too small for all scenarios would
+# never have a hit. A scenario takes 8 bytes per image.
 MAX_SCENARIOS = 64
 
 _NOT_READ_BY_LOADING = {
@@ -56,8 +57,8 @@ def prepare_work(experiment: Experiment, progress: Progress = ignore_progress) -
 class Preparation:
     """Prepare the work of many experiments; parts that experiments share are prepared once.
 
-    Most trials of a sweep differ only in settings unrelated to their data, so they share the image
-    table, and the scenario with its fingerprints. Later changes of the images on disk are not
+    Most trials of a sweep have equal data settings, so they share one image table, and one scenario
+    with the fingerprints of its images. If images on the disk change later, the change is not
     detected.
 
     Not thread-safe.
@@ -89,8 +90,8 @@ class Preparation:
         return Work(experiment, scenario, stages, StageStore(experiment.store.uri), learned)
 
     def scenario_of(self, experiment: Experiment, progress: Progress = ignore_progress) -> Scenario:
-        """Return the scenario of an experiment. Experiments whose settings of the data are equal
-        get the same object.
+        """Return the scenario of an experiment. Experiments that agree in all settings that the
+        scenario depends on get the same object.
 
         Args:
             experiment: The configuration.

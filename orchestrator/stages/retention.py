@@ -1,8 +1,8 @@
 """Find the parts of a stage store that have not been used for a long time, and remove them.
 
-The age of a stage, an evaluation or a feature table is the age of its manifest. Loading the part,
-or a stage computed from it, renews the manifest. Files that a writer may be using are never
-removed, nor are files with names that the store does not use.
+The age of a stage, an evaluation or a feature table is the age of its manifest. The manifest is
+renewed when the part, or a stage computed from the part, is loaded. Two kinds of files are never
+removed: files that a writer may be using, and files with names that the store does not use.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from orchestrator.stages.store import PROGRESS, StageStore
 WRITER_PERIOD = timedelta(hours=1)
 RAY_PERIOD = timedelta(days=7)
 RAY_FOLDER = "ray"
-# where jobs of `orchestrator submit` write, if they have no volume but the store's
+# Folder for outputs of jobs of `orchestrator submit` that have no volume other than the store's.
 JOBS_FOLDER = "jobs"
 
 _KEY = re.compile(r"[0-9a-f]{64}")
@@ -34,7 +34,7 @@ _DAMAGED = re.compile(r"damaged-.*\.json")
 
 
 class Kind(StrEnum):
-    """Kind of a part of a store; the values are the names in the report."""
+    """Kind of a part of a store. The report of a clean-up shows the values of the kinds."""
 
     STAGES = "stages, evaluations, feature tables, models"
     CHECKPOINTS = "epoch checkpoints"
@@ -59,12 +59,12 @@ class RetentionRule:
     needed: frozenset[str] = frozenset()
 
     def is_unused(self, key: str, newest: datetime | None) -> bool:
-        """Return whether to remove a part last used at `newest`; False if the time is unknown."""
+        """Return whether to remove a part that was last used at `newest`; False if it is None."""
         return key not in self.needed and self.is_older(newest, max(self.unused, WRITER_PERIOD))
 
     def is_older(self, newest: datetime | None, period: timedelta) -> bool:
-        """Return whether a part's last change, at `newest`, is older than `period`; False if its
-        time is unknown.
+        """Return whether a part was last changed at `newest` and is now older than `period`; False
+        if `newest` is None, because the time is unknown.
         """
         return newest is not None and self.now - newest > period
 
@@ -223,8 +223,8 @@ def _leftovers(store: StageStore, files: Sequence[fs.FileInfo]) -> list[fs.FileI
     """
     tensors = [info.base_name for info in files if _TENSORS.fullmatch(info.base_name)]
     has_manifest = any(info.base_name == MANIFEST for info in files)
-    # With only one file of tensors, the manifest need not be read; reading it would take a request
-    # for each stage of the store.
+    # If there is only one file of tensors, the manifest names this file. Reading the manifest would
+    # only add a request for each stage of the store.
     named = (
         tensors[0]
         if has_manifest and len(tensors) == 1
@@ -272,8 +272,8 @@ def _remove(store: StageStore, part: StorePart) -> None:
 
 
 def _content(listing: Listing, info: fs.FileInfo) -> tuple[list[fs.FileInfo], datetime | None]:
-    """Return all files in a folder (a file by itself counts as one), and the time of the newest
-    file; for a folder without files, the time of the folder's last change.
+    """Return all files in a folder, or only the file if `info` is a file. Also return the time of
+    the newest file; if there are no files, the time of the folder's last change.
     """
     inside = listing.inside(info.path) if info.type == fs.FileType.Directory else []
     files = [each for each in (info, *inside) if each.is_file]

@@ -1,5 +1,5 @@
-"""Obtain each stage: load it from the store or, in one process at a time, learn, evaluate and store
-it.
+"""Obtain each stage: load the stage from the store, or learn, evaluate and store the stage. Claims
+prevent several processes from learning the same stage at the same time.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class StageRunner:
             work: Inputs of the stages.
             device: Device of the models' tensors.
             listener: Receives every event, on the first rank only.
-            ranks: This worker among the workers that compute the stages together.
+            ranks: Rank of this worker in the group of workers that compute the stages together.
             claims: Claims shared with all processes that may need the same stages.
         """
         self._work = work
@@ -114,7 +114,7 @@ class StageRunner:
         if found is None:
             asked = time.perf_counter()
             with holding(self._claims, stage.key, self._ranks):
-                # exclude the time spent waiting for other processes
+                # The time of the stage excludes the time spent waiting for other processes.
                 started += time.perf_counter() - asked
                 found = self._ranks.from_first(
                     lambda: self._work.store.values_of(stage.key)
@@ -158,7 +158,7 @@ class StageRunner:
         asked = time.perf_counter()
         views, unlabeled_views = self._views(stage)
         seconds_of_features = time.perf_counter() - asked
-        self._shared.take_seconds()  # the seconds of an earlier stage's evaluation
+        self._shared.take_seconds()  # discard the seconds of an earlier stage's evaluation
         upstream = self._upstream(stage)
         model = compute_stage(
             StageInputs(stage, experiment, scenario, upstream, views, unlabeled_views), context
@@ -224,8 +224,8 @@ class StageRunner:
         return features_by(model.network.extractor, self._work.scenario, self._surroundings)
 
     def _views(self, stage: Stage) -> tuple[list[Views] | None, list[Views] | None]:
-        """Return a pre-trained extractor's features of the training images and of the unlabelled
-        images. A student's stage gets them too, because it imitates the teacher on the same views.
+        """Return the teacher's pre-trained features of the training images and of the unlabelled
+        images. A student's stage needs these features, too: it imitates the teacher on them.
         """
         tables = tables_learned_from(stage, self._work.experiment, self._work.scenario)
         self._obtain_features(stage, tables)
@@ -249,9 +249,8 @@ class StageRunner:
         if self._ranks.is_first:
             try:
                 self._work.store.clear_progress(stage.key)
-            except (
-                StorageUnavailableError
-            ) as error:  # another run may be writing checkpoints; the stage itself is stored
+            except StorageUnavailableError as error:
+                # No reason to fail: the stage is stored, and another run may write checkpoints.
                 logger.warning("cannot remove the epoch checkpoints of %s: %s", stage.name, error)
 
     def _upstream(self, stage: Stage) -> Upstream:

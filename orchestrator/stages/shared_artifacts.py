@@ -1,4 +1,6 @@
-"""Keep artifacts that several stages share in the stage store, like the stages themselves."""
+"""Keep results that several stages share, such as features of images, as artifacts in the stage
+store.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ class SharedInStore:
 
         Args:
             store: Store of the artifacts.
-            ranks: This worker among the workers that compute the artifacts together.
+            ranks: Rank of this worker in the group of workers that compute the artifacts together.
             claims: Claims shared with all processes that may need the same artifacts.
         """
         self._store = store
@@ -41,12 +43,16 @@ class SharedInStore:
         return used
 
     def take_seconds(self) -> float:
-        """Return the seconds in which artifacts were computed since the last call."""
+        """Return how many seconds the computation of artifacts has taken since the last call."""
         seconds, self._seconds = self._seconds, 0.0
         return seconds
 
     def obtain(self, content: Mapping[str, Any], compute: Callable[[], Artifact]) -> Artifact:
-        """Return the stored artifact; compute and store the artifact if it is missing.
+        """Return a shared artifact from the store; compute and store the artifact if it is missing.
+
+        Args:
+            content: JSON values that determine the artifact; the key is their hash.
+            compute: Computes the artifact.
 
         Raises:
             StorageUnavailableError: The store cannot be read or written.
@@ -65,8 +71,8 @@ class SharedInStore:
         return found
 
     def _computed(self, compute: Callable[[], Artifact]) -> Artifact:
-        """Compute an artifact, and note in its values how long that took without other artifacts
-        that it needed.
+        """Compute an artifact, and add the duration of the computation to its values. The duration
+        excludes the computation of other shared artifacts that this artifact needs.
         """
         started, before = time.perf_counter(), self._seconds
         found = compute()

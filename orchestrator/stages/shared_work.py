@@ -1,6 +1,7 @@
-"""Count the image passes of a stage: its own, and those of the results that it shares with other
-stages, such as taught layers. Their cost is estimated before the stage is computed.
+"""Count the image passes of a stage, from which the cost of the stage is estimated in advance. An
+image pass is the processing of one image by a network.
 
+The passes of results that several stages share, such as trained layers, are counted separately.
 Importing this module does not import torch.
 """
 
@@ -30,11 +31,11 @@ from orchestrator.stages.work import Work
 
 @dataclass(frozen=True)
 class SharedWork:
-    """Work behind a result that several stages share.
+    """Work to compute a result that several stages share.
 
     Attributes:
-        key: Identifies the result in plans; the store uses another key, which depends on weights
-            and pixels.
+        key: Identifies the result when costs are estimated. In the store, the result has another
+            key, which depends on weights and pixels.
         passes: The image passes of the work.
     """
 
@@ -48,7 +49,7 @@ def num_image_passes(num_epochs: int, num_images: int) -> int:
 
 
 def own_image_passes(stage: Stage, work: Work) -> int:
-    """Return the image passes of a stage without those of shared results."""
+    """Return the image passes of a stage without the image passes of shared results."""
     experiment, is_first = work.experiment, stage.task.index == 0
     facts, images = facts_of(experiment), num_training_images(stage, experiment, work.scenario)
     if not isinstance(facts, CountsPasses):
@@ -58,12 +59,13 @@ def own_image_passes(stage: Stage, work: Work) -> int:
 
 
 def shared_work_of(stage: Stage, work: Work, tables: TableKeys) -> list[SharedWork]:
-    """Return the shared results that a stage reads, those of its evaluation last.
+    """Return the work of the shared results that a stage reads. The results that the evaluation of
+    the stage reads come last.
 
     Args:
         stage: The stage.
-        work: The work to which the stage belongs.
-        tables: The feature tables of the work, which know the pre-trained extractor.
+        work: The work that contains the stage.
+        tables: Keys of the work's feature tables; they identify the pre-trained extractor.
     """
     experiment, scenario, facts = work.experiment, work.scenario, facts_of(work.experiment)
     if stage.role == "teacher" or not isinstance(facts, CountsPasses):
@@ -81,7 +83,9 @@ def shared_work_of(stage: Stage, work: Work, tables: TableKeys) -> list[SharedWo
 
 
 def _judged(stage: Stage, work: Work, layers: dict[str, Any]) -> list[SharedWork]:
-    """Return the features by which a student with inherited layers is evaluated."""
+    """Return the work of computing the features on which a student with inherited layers is
+    evaluated; none if feature tables contain these features.
+    """
     if not inherits(work.experiment) or is_judged_by_tables("student", work.experiment):
         return []
     return [
@@ -93,7 +97,9 @@ def _judged(stage: Stage, work: Work, layers: dict[str, Any]) -> list[SharedWork
 
 
 def _layers(work: Work, tables: TableKeys) -> dict[str, Any]:
-    """Return everything that determines the inherited layers, taught or not."""
+    """Return everything that determines the layers that the student inherits from the teacher,
+    including the training that the inherited layers may get.
+    """
     experiment = work.experiment
     stages = (*work.learned, *work.stages)
     first = next((it.key for it in stages if (it.role, it.task.index) == ("teacher", 0)), None)

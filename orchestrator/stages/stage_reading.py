@@ -1,4 +1,5 @@
-"""Determine what a stage reads: its training images, and its feature tables by key and size.
+"""Determine the training images and the feature tables that a stage reads. A feature table has the
+features of the images of one class and split.
 
 Importing this module does not import torch.
 """
@@ -91,7 +92,7 @@ class TableKeys:
         self._scenario = scenario
 
     def key_of(self, split: Split | Literal["unlabeled"], c: int) -> str:
-        """Return the key of a table: a SHA-256 of everything that determines it."""
+        """Return the key of a table: a SHA-256 of everything that determines the table."""
         experiment, num_views = self._experiment, self._num_views(split)
         varied: dict[str, Any] = {
             "augmentation": experiment.data.augmentation.model_dump(mode="json"),
@@ -119,7 +120,7 @@ class TableKeys:
 
     @cached_property
     def extractor_identity(self) -> dict[str, Any]:
-        """Return the identity of the teacher's backbone with its weights."""
+        """Return the identity of the teacher's backbone and of the backbone's weights."""
         return backbone_identity(self._experiment.teacher.backbone)
 
     @property

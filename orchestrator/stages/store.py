@@ -59,8 +59,8 @@ class StageStore:
         self._files = ArtifactFiles(self.filesystem, self.uri)
 
     def check_writable(self) -> None:
-        """Check that the store can be written, by writing and removing a file. Call this before
-        computing results to store.
+        """Check that the store can be written, by writing and removing a file. Call this method
+        before a long computation whose results are to be stored.
 
         Raises:
             StorageUnavailableError: The store cannot be written.
@@ -132,7 +132,7 @@ class StageStore:
             return None
 
     def stored(self, keys: Iterable[str]) -> frozenset[str]:
-        """Return the given keys that have an artifact in the store, after looking up each key.
+        """Return those of the given keys for which the store has an artifact.
 
         Raises:
             StorageUnavailableError: The store cannot be read.
@@ -177,10 +177,10 @@ class StageStore:
             self._files.move_aside(self._folder(key), name, problem)
 
     def note_use(self, keys: Sequence[str]) -> None:
-        """Record that artifacts were used, by renewing old manifests: artifacts with an old
-        manifest are removed as unused.
+        """Record that artifacts were used, by rewriting their manifests. A clean-up of the store
+        removes artifacts whose manifests are old.
 
-        In a read-only store, this does nothing.
+        For a recent manifest, or in a read-only store, do nothing.
         """
         with suppress(OSError):
             for info in self.filesystem.get_file_info([self.path(key, MANIFEST) for key in keys]):
@@ -214,8 +214,8 @@ class StageStore:
             )
 
     def has_progress(self, key: str) -> bool:
-        """Return whether the store has epoch checkpoints of a stage, which was then started but not
-        finished.
+        """Return whether the store has epoch checkpoints of a stage. If so, the stage was started
+        but has not finished.
 
         Raises:
             StorageUnavailableError: The store cannot be read.
@@ -260,7 +260,13 @@ class StageStore:
             self._files.remove_folder(self.path(*parts))
 
     def unavailable(self, done: str, error: OSError, advice: str) -> StorageUnavailableError:
-        """Return the error for a store that cannot be written, read, or otherwise used."""
+        """Return the error for a store that cannot be used.
+
+        Args:
+            done: What cannot be done with the store, as a participle such as "written".
+            error: Error of the filesystem.
+            advice: Next step for the user.
+        """
         what = f"the stage store cannot be {done} ({hide(error, self._address)})"
         next_step = f"{advice}{keys_advice(self._address)}"
         return StorageUnavailableError(what, where=self.uri, next_step=next_step)

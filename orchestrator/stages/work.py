@@ -1,6 +1,7 @@
 """Define a run's work: the stages to compute, and everything that determines their results.
 
-Importing this module does not import torch; torch is imported when models or evaluations are read.
+Importing this module does not import torch. The methods that load models, evaluations or beliefs
+import torch when they are called.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:  # these imports load torch
 
 @dataclass(frozen=True)
 class Work:
-    """An experiment cut into stages.
+    """Stages of an experiment, and everything that is needed to compute them.
 
     Attributes:
         experiment: The configuration.
@@ -95,8 +96,10 @@ class Work:
         return found
 
     def worker_seconds_of(self, stage: Stage) -> float:
-        """Return the worker-seconds of a computed stage, whichever run computed it; 0 if the store
-        has no record. The time for feature tables, which other stages read as well, is excluded.
+        """Return the worker-seconds of a computed stage, even if another run has computed the
+        stage; 0 if the store has no record.
+
+        The time for feature tables is excluded, because other stages read the same tables.
 
         Raises:
             StorageUnavailableError: The store cannot be read.
@@ -106,7 +109,7 @@ class Work:
         return float(seconds * (num or 1))
 
     def beliefs_of(self, stage: Stage) -> LabelBeliefs:
-        """Return the beliefs of a computed stage's model about the training labels.
+        """Return how probable the model of a computed stage considers the training labels.
 
         Raises:
             StorageUnavailableError: The store lacks the beliefs, or cannot be read.
@@ -117,8 +120,8 @@ class Work:
         return found
 
     def stored_values(self, stage: Stage) -> dict[str, Any] | None:
-        """Return the JSON values of a stage, if the stage and all results of its model are in the
-        store and intact, otherwise None. Corrupt artifacts are moved aside.
+        """Return the JSON values of a stage. Return None if the stage, or a result of its model, is
+        missing or corrupt in the store. Corrupt artifacts are moved aside.
 
         Raises:
             StorageUnavailableError: The store cannot be read.
@@ -168,8 +171,8 @@ class Work:
 
     @contextmanager
     def _understood(self, key: str, name: str) -> Iterator[None]:
-        """Move an artifact aside if the `with` block cannot use its content, although the checksum
-        matches: a writer can store unusable content with a correct checksum.
+        """Move an artifact aside if the `with` block cannot use its tensors or values. The checksum
+        does not exclude this: a writer can store unusable content with a correct checksum.
         """
         import torch  # noqa: PLC0415 - slow to import
 
