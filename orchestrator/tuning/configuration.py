@@ -1,4 +1,6 @@
-"""Hold one point of a search space as values, so that reading a ledger does not load a sampler."""
+"""Define one point of a search space as plain values. Code that reads a ledger needs only this
+module, and thus does not load a sampler.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +13,10 @@ class Configuration:
     """One point of a search space.
 
     Attributes:
-        draws: Drawn values (JSON), by name of the primitive dimension.
-        parameters: Values (JSON) of the active parameters, by path in the experiment; they follow
-            from the draws.
+        draws: Drawn JSON values, by name of the dimension. Each parameter has one or more
+            dimensions (`tuning.dimensions`).
+        parameters: JSON values of the active parameters, by path in the experiment. These values
+            are computed from the draws.
     """
 
     draws: dict[str, Any]

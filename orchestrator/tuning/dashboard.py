@@ -1,4 +1,6 @@
-"""Start Optuna's dashboard, which shows studies of sweeps live, and find a sweep's page in it."""
+"""Start Optuna's dashboard, which shows the studies of running sweeps, and find the page of a sweep
+in the dashboard.
+"""
 
 import contextlib
 import importlib.util
@@ -17,7 +19,8 @@ from orchestrator.tracking.local_server import LOOPBACK, LocalServer, Program, l
 
 INSTALL = "in a checkout: pip install '.[dashboard]'"
 _LEAST_ID_LETTERS = 4
-# Starts Optuna's own command through its entry point, because the command may not be on the PATH.
+# Python code that runs Optuna's own command by its entry point, because the command may not be on
+# the PATH.
 _START = (
     "from importlib.metadata import entry_points;"
     "[it] = entry_points(group='console_scripts', name='optuna-dashboard');"
@@ -55,7 +58,8 @@ def dashboard_server(storage: str, port: int) -> Iterator[LocalServer]:
         port: Port to listen on.
 
     Raises:
-        TrackingUnavailableError: The dashboard does not answer: the storage may be unavailable.
+        TrackingUnavailableError: The dashboard does not answer, possibly because the storage is
+            unavailable.
     """
     with tempfile.TemporaryDirectory() as folder:
         # The settings go into a file that only this user can read, because the storage's address

@@ -1,8 +1,9 @@
-"""Translate each distribution to primitive dimensions, and draws from these to parameter values.
+"""Translate the distribution of a parameter to dimensions, and values drawn from the dimensions to
+the value of the parameter. A dimension is one number, or one choice, that Optuna can draw.
 
-If possible, a dimension has the parameter's own units, so that a draw from a search space is also
-valid in a wider one. The exception is a normal distribution: its dimension is the quantile, drawn
-uniformly, so that the values are normally distributed.
+If possible, a dimension has the units of the parameter. A value drawn from a search space is then
+also valid in a wider search space. A normal distribution is the exception: its dimension is a
+quantile, which is drawn uniformly, so that the values of the parameter are normally distributed.
 """
 
 from __future__ import annotations
@@ -108,8 +109,8 @@ def value_of(path: str, distribution: DistributionConfig, draws: Mapping[str, An
 
 
 def in_order(path: str, distribution: DistributionConfig, draws: Draws) -> Draws:
-    """Return draws in canonical form, equal for draws with equal values: numbers that must ascend
-    are sorted.
+    """Return the draws of a parameter in canonical form: numbers that must ascend are sorted. Draws
+    that give equal values of the parameter thus become equal.
     """
     if not isinstance(distribution, AscendingConfig):
         return draws
@@ -117,7 +118,11 @@ def in_order(path: str, distribution: DistributionConfig, draws: Draws) -> Draws
 
 
 def grid_of(path: str, distribution: DistributionConfig) -> list[Draws]:
-    """Return all draws of a distribution that a grid can list."""
+    """Return the draws of all values of a distribution.
+
+    Raises:
+        TypeError: A grid cannot list the values of this kind of distribution.
+    """
     match distribution:
         case ChoiceConfig():
             return [{path: _category(value)} for value in distribution.values]
@@ -157,8 +162,8 @@ def drawn_at_random(dimension: Dimension, chance: random.Random) -> Any:  # noqa
 
 
 def varied(dimension: Dimension, drawn: Any, chance: random.Random) -> Any:  # noqa: ANN401 - any plain JSON value
-    """Return a drawn value near a given one: a number changes by a fifth, at least by one step; a
-    choice changes to an adjacent choice.
+    """Return a drawn value near a given value. A number changes by a fifth, and at least by one
+    step; a choice changes to an adjacent choice.
     """
     direction = chance.randrange(2)
     if isinstance(dimension, CategoricalDistribution):

@@ -1,4 +1,4 @@
-"""Find the Pareto front of a sweep's trials, and choose one of its trials by the sweep's rule."""
+"""Find the Pareto front of a sweep's trials, and choose one trial of the front by a rule."""
 
 from __future__ import annotations
 

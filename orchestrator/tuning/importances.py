@@ -1,7 +1,7 @@
-"""Measure how much each parameter decides whether a trial is among the best, with an interval.
+"""Measure how much each parameter decides whether a trial is among the best trials.
 
-An importance is a share, computed by Optuna's conditional PED-ANOVA (Watanabe et al.,
-arXiv:2304.10255). The interval of each share comes from a bootstrap over the trials.
+The importance of a parameter is a share, computed by Optuna's conditional PED-ANOVA (Watanabe et
+al., arXiv:2304.10255). Each share has an interval, which comes from a bootstrap over the trials.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from orchestrator.figures.trials import Importance
 
 MIN_TRIALS = 4
 _NUM_RESAMPLES = 40
-# Largest resample of the bootstrap, because larger ones take seconds. With more trials than that,
-# the intervals are narrowed by the square root of the ratio of sizes.
+# Largest number of trials in a resample of the bootstrap, because larger resamples take seconds. If
+# there are more trials, each interval is multiplied by the square root of the size of the resample
+# divided by the number of trials.
 _MOST_RESAMPLED = 200
 _QUANTILES = (0.05, 0.95)
 
@@ -60,8 +61,8 @@ def importances_of(
 
 
 def _varied(trials: Sequence[FrozenTrial]) -> set[str]:
-    """Return the names of Optuna parameters that have more than one value; a list has a parameter
-    for each position.
+    """Return the paths of the parameters that have more than one value in the trials. A parameter
+    may be several parameters of Optuna, such as one for each number in a list.
     """
     values: defaultdict[str, set[object]] = defaultdict(set)
     for trial in trials:

@@ -31,12 +31,12 @@ class LedgerTrial:
 
     Attributes:
         number: Number of the trial; trials are numbered from 0 in the order of their starts.
-        configuration: The point of the space.
+        configuration: The point of the search space.
         run_id: Id of the trial's run in MLflow.
         status: Status of the trial; in the ledger of a killed sweep, a trial may still be running.
         value: The objective after all tasks, or the first of several objectives; None unless the
             trial is finished.
-        curve: The objective after each task learned.
+        curve: The objective, or the first of several objectives, after each learned task.
         reason: Why the trial was stopped, or why it failed.
         stages_computed: Number of stages that this trial computed itself.
         stages_cached: Number of stages that were cache hits, or that another trial computed.
@@ -45,8 +45,8 @@ class LedgerTrial:
         is_retryable: Whether the trial failed for a reason that a retry can fix.
         variation_of: Number of the better trial from which population-based training derived this
             trial; None for a drawn trial.
-        values: Several objectives after all tasks, by metric; empty for a single objective, and
-            unless the trial is finished.
+        values: All objectives after all tasks, by metric. Empty if there is only one objective, or
+            if the trial is not finished.
         measured_on: Machine on which the latency of the trial's network was measured; empty if no
             latency was measured.
     """
@@ -86,7 +86,7 @@ class SweepHeader:
         sweep_id: Id of the sweep's run in MLflow.
         experiment: The base experiment, as JSON values.
         search_space: The search space, as JSON values. If the sweep was resumed with another search
-            space, that one counts.
+            space, this is the new search space.
     """
 
     sweep_id: str
@@ -95,7 +95,7 @@ class SweepHeader:
 
 
 class Ledger:
-    """Read and extend one ledger file; only one process may write it at a time."""
+    """Read and extend a ledger file. Only one process at a time may write to the file."""
 
     def __init__(self, path: Path) -> None:
         """Read the ledger file if it exists.
@@ -110,7 +110,7 @@ class Ledger:
         self._path = path
         self.header: SweepHeader | None = None
         self.trials: dict[int, LedgerTrial] = {}
-        self.wall_seconds = 0.0  # summed over all earlier starts of the sweep that were not killed
+        self.wall_seconds = 0.0  # total of all earlier starts; a killed start records no time
         try:
             text = path.read_text(encoding="utf-8") if path.exists() else ""
         except (OSError, UnicodeDecodeError) as error:
@@ -131,11 +131,12 @@ class Ledger:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Lock the ledger against other processes during a `with` block, and first remove an
-        incomplete last line that a killed process has left.
+        """Lock the ledger against other processes during a `with` block. If a killed process has
+        left an incomplete last line, remove the line first.
 
         Raises:
-            LockedError: Another process is writing the ledger, or has written it in the meantime.
+            LockedError: Another process is writing to the ledger, or has written to the ledger
+                after this object has read it.
             StorageUnavailableError: The ledger cannot be written.
         """
         lock = FileLock(f"{self._path}.lock")
@@ -180,7 +181,8 @@ class Ledger:
         self._append({"format": _FORMAT, "sweep": asdict(header)})
 
     def write(self, trial: LedgerTrial) -> None:
-        """Write the state of a trial; of several lines about a trial, the newest counts.
+        """Write the state of a trial. If the ledger has several lines about a trial, the last line
+        is valid.
 
         Raises:
             StorageUnavailableError: The disk is full or unavailable.

@@ -1,6 +1,7 @@
-"""Compute the objectives of a sweep: weighted metrics of both accuracy matrices, and costs of a
-trial and its networks. Accuracies come from validation data unless the search space requests test
-data.
+"""Compute the objectives of a sweep from the accuracy matrices of both roles, and from the costs of
+a trial and of its networks.
+
+Accuracies are measured on validation data, unless the search space requests test data.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ class Objective:
     """The objective, or the several objectives, that measure how good a configuration is.
 
     Attributes:
-        weights: Weights by metric, such as `student/average_incremental_accuracy`. With several
-            objectives, only the first one, with weight 1.
+        weights: Weights by metric, such as `student/average_incremental_accuracy`. If there are
+            several objectives, this contains only the first objective, with weight 1.
         split: Split of the images on which accuracies are measured.
         names: Metrics of several objectives; empty for a single objective.
         known: Costs of a configuration's networks that are known before training, by metric.
@@ -52,7 +53,7 @@ class Objective:
         return cls(search_space.weights, Split(search_space.split), names)
 
     def knowing(self, known: Mapping[str, float]) -> Objective:
-        """Return this objective for one configuration, whose costs are known before training."""
+        """Return a copy of this objective for a configuration with known costs of its networks."""
         return replace(self, known=known)
 
     @property
@@ -61,7 +62,7 @@ class Objective:
         return WORKER_SECONDS in (*self.weights, *self.names)
 
     def value(self, matrices: Mapping[Role, AccuracyMatrix], worker_seconds: float = 0.0) -> float:
-        """Return the weighted sum of the metrics; with several objectives, the first objective.
+        """Return the weighted sum of the metrics or, if there are several objectives, the first.
 
         Args:
             matrices: Accuracy matrices of the tasks learned so far, by role; row i has i + 1
@@ -76,7 +77,7 @@ class Objective:
     def values(
         self, matrices: Mapping[Role, AccuracyMatrix], worker_seconds: float = 0.0
     ) -> dict[str, float]:
-        """Return several objectives by metric; an empty mapping for a single objective.
+        """Return all objectives by metric, or an empty mapping if there is only one objective.
 
         Args:
             matrices: Accuracy matrices, as in `value`.

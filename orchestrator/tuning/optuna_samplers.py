@@ -18,7 +18,7 @@ from orchestrator.config.searchers import (
 )
 
 GENERATION = "NSGAIISampler:generation"
-"""System attribute in which NSGA-II stores and reads the generation of a trial."""
+"""Name of the system attribute in which Optuna's NSGA-II keeps the generation of a trial."""
 
 
 def build_sampler(searcher: SearcherConfig, seed: int) -> BaseSampler:
@@ -37,8 +37,8 @@ def build_sampler(searcher: SearcherConfig, seed: int) -> BaseSampler:
             )
         case OptunaSearchConfig():
             with warnings.catch_warnings():
-                # `group`, which models parameters that occur together even if others are missing,
-                # is experimental.
+                # Optuna warns that `group` is experimental. The option lets the sampler model
+                # parameters jointly, even if some trials lack conditional parameters.
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 return TPESampler(
                     n_startup_trials=searcher.num_startup_trials,

@@ -22,5 +22,5 @@ def value_at(tree: object, keys: Sequence[str]) -> object:
 
 
 def meets(value: object, wanted: object) -> bool:
-    """Return whether a value equals the wanted value; for a list of wanted values, one of them."""
+    """Return whether a value equals `wanted` or, if `wanted` is a list, one of its items."""
     return value == wanted or (isinstance(wanted, list) and value in wanted)

@@ -10,11 +10,12 @@ from orchestrator.tuning.ledger import LedgerTrial
 
 
 def ranked(trials: Iterable[LedgerTrial], mode: str) -> list[LedgerTrial]:
-    """Return the finished trials, the best first; ties are in the order of their starts.
+    """Return the finished trials, the best first. Equally good trials are in the order of their
+    starts.
 
     Args:
         trials: Trials in any order.
-        mode: "max" or "min".
+        mode: "max" if a larger objective is better, "min" if a smaller one is.
     """
     places = [
         (rank_key(trial.value, trial.number, mode), trial)

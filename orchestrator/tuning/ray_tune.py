@@ -1,7 +1,8 @@
-"""Compute all trials of a sweep on a Ray cluster with Ray Tune. Actors are reused: each computes
-one trial after another.
+"""Compute all trials of a sweep on a Ray cluster with Ray Tune. Unless its trials run in lanes, an
+actor computes one trial after another.
 
-A resumed sweep reads only its ledger and the stage store, so Tune's own folder is discarded.
+A resumed sweep reads only its ledger and the stage store. So the folder in which Tune saves its own
+state is removed when the sweep ends.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ _NO_LIMIT = 10**6
 def compute_trials(
     search_space: SearchSpace, work: Work, room: TrialRoom, source: TrialSource, log_file: Path
 ) -> None:
-    """Compute trials until the source has no more or the budget is spent.
+    """Compute trials until the source has no more trials, or until the budget is spent.
 
     Args:
         search_space: Search space with the trial scheduler, the objective and the largest number of
@@ -68,7 +69,7 @@ def compute_trials(
         _folder_of_tune(work, config, f"sweep-{token}") as folder,
     ):
         claims = f"orchestrator-claims-{token}"
-        keep = ClusterClaims(claims)  # the claims' actor lives while this process holds its handle
+        keep = ClusterClaims(claims)  # the claims exist as long as this process keeps this object
         settings = {
             "search_space": search_space.model_dump(mode="json"),
             "claims": claims,
@@ -112,7 +113,7 @@ def _set_environment() -> None:
 
 def _trainable(settings: dict[str, Any]) -> type:
     share: TrialShare = settings["share"]
-    # Lanes request their own resources. Tune rejects a trial that requests none, so the trial
+    # Lanes request their own resources. Because Tune rejects a trial without any request, the trial
     # itself requests one byte of memory, which every node has.
     bundle = {"memory": 1.0} if share.in_lanes else dict(share.resources)
     trainable: type = tune.with_resources(
@@ -153,8 +154,8 @@ def _run_config(listener: TuneListener, folder: dict[str, Any]) -> tune.RunConfi
 
 @contextmanager
 def _folder_of_tune(work: Work, config: RayConfig, name: str) -> Iterator[dict[str, Any]]:
-    """Provide Tune with a folder that all nodes can access while the sweep runs; for a cluster on
-    this machine, a temporary folder.
+    """Yield Tune's settings for a folder that all nodes can access; for a cluster on this machine,
+    it is a temporary folder. Remove the folder at the end of the `with` block.
     """
     if config.address is None:
         with scratch_folder("tune") as scratch:

@@ -1,8 +1,9 @@
-"""Choose the next configuration: at random, by one of Optuna's samplers, or from a grid. Measure
-the importance of each parameter.
+"""Choose the next configuration of a sweep at random, with one of Optuna's samplers, or from a
+grid.
 
 The sampler keeps one Optuna study in memory. After a crash, the study is rebuilt from the sweep's
-ledger, so the sampler never depends on data that another version, or another search space, wrote.
+ledger. So the sampler never depends on a study that another version of the program, or a sweep with
+another search space, has written.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ from orchestrator.tuning.importances import importances_of
 from orchestrator.tuning.optuna_samplers import GENERATION, build_sampler, directions_of
 from orchestrator.tuning.space import MAX_REFUSALS, Space
 
-# Number of repeated draws of known configurations after which one of them is proposed again: a
-# small space finally has no new points.
+# Number of draws of known configurations after which a known configuration is returned again: all
+# points of a small space are known at some time.
 MAX_REPEATS = 100
-# Number of draws per configuration that come from Optuna's sampler; further draws are random.
+# Number of draws for a configuration that Optuna's sampler makes; further draws are random.
 MAX_PROPOSALS = 50
 
 Value: TypeAlias = float | Sequence[float] | None
@@ -46,8 +47,8 @@ class Sampler:
 
     Args:
         space: The space to sample.
-        history: Configurations and objectives of earlier trials, of this sweep or another. A trial
-            is skipped if its point is not in the space, or stands for other parameters there.
+        history: Configurations and objectives of earlier trials, of this sweep or another sweep. A
+            trial is skipped if its point is not in the space, or gives other parameters there.
     """
 
     def __init__(self, space: Space, history: Sequence[tuple[Configuration, Value]] = ()) -> None:
@@ -74,8 +75,8 @@ class Sampler:
     def ask(self, number: int | None = None) -> Configuration | None:
         """Return the next configuration to try; None if a grid has no more configurations.
 
-        A configuration that was already tried or returned is returned again only if no other one is
-        found.
+        A configuration that was already tried or returned is returned again only if no other
+        configuration is found.
 
         Args:
             number: Number of the trial; None means the next number. A random search seeds its draws
@@ -124,14 +125,14 @@ class Sampler:
         key = _key(configuration)
         self._known.add(key)
         if self._running[key]:
-            # Discard the open Optuna trial, whose draws are unsorted; `_record` adds a finished one
-            # with sorted draws.
+            # Discard the open Optuna trial, because its draws are unsorted. `_record` adds a
+            # finished Optuna trial with sorted draws.
             self._study.tell(self._running[key].pop(), state=TrialState.FAIL)
         self._record(configuration, value)
 
     def perturbed(self, configuration: Configuration, chance: random.Random) -> Configuration:
-        """Return a valid configuration near a given one, for population-based training; the given
-        one if no other is found.
+        """Return a valid configuration near a given configuration, for population-based training.
+        Return the given configuration if no other configuration is found.
 
         A number becomes a fifth larger or smaller, a choice changes to an adjacent choice, and some
         values are drawn at random.
@@ -201,7 +202,8 @@ class Sampler:
                 values=values,
                 params=configuration.draws,
                 distributions=dict(self._space.dimensions(configuration.draws)),
-                # Generations follow the order in which trials end, also in a resumed sweep.
+                # Trials are counted into generations in the order in which they end. The ledger
+                # keeps this order for a resumed sweep.
                 system_attrs={GENERATION: self._num_recorded // self._population},
             )
         )

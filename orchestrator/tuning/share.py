@@ -38,8 +38,8 @@ class TrialShare:
         """Return the resources of a trial of an experiment. The trial uses lanes only if one of the
         lanes has more than one worker, or selects nodes by labels.
 
-        Otherwise both roles learn in turn in one process: the sweep's other trials keep the cluster
-        busy.
+        Without lanes, one process learns the stages of both roles in turn. The cluster stays busy,
+        because other trials of the sweep run at the same time.
         """
         execution = trial_cluster(execution)
         lanes = [execution.teacher, execution.student]
@@ -63,7 +63,7 @@ class TrialShare:
             place: Name of the machine or cluster with these resources, for the error message.
 
         Raises:
-            ConfigError: No trial fits; the message has the arithmetic.
+            ConfigError: No trial fits; the message compares the numbers.
         """
         for name, amount in self.resources.items():
             if available.get(name, 0) < amount:
@@ -99,11 +99,11 @@ class TrialRoom:
 
 
 def find_room(execution: ExecutionConfig) -> TrialRoom:
-    """Determine how many trials fit into the cluster, or on this machine. A sweep calls this once,
-    before it starts anything.
+    """Determine how many trials fit into the cluster, or on this machine. A sweep calls this
+    function once, before it starts any trial.
 
     Raises:
-        ConfigError: No trial fits; the message has the arithmetic.
+        ConfigError: No trial fits; the message compares the numbers.
         ClusterUnavailableError: The cluster does not answer.
     """
     config, share = trial_cluster(execution), TrialShare.of(execution)
@@ -115,8 +115,8 @@ def find_room(execution: ExecutionConfig) -> TrialRoom:
 def max_trials_at_once(search_space: SearchSpace, room: TrialRoom) -> int | None:
     """Return the largest number of trials that a sweep may compute at once; None for no limit.
 
-    In population-based training, the trials take turns, so the population may be larger than the
-    number of trials that fit into the cluster.
+    In population-based training, trials are paused in turn. So the population may be larger than
+    the number of trials that fit into the cluster.
     """
     takes_turns = isinstance(search_space.trial_scheduler, PbtConfig)
     bounds = (search_space.max_concurrent_trials, None if takes_turns else room.num_at_once)

@@ -42,11 +42,11 @@ class Space:
     Args:
         search_space: The parameters to vary.
         experiment: The base experiment.
-        costs_of: Computes the costs that bounds and objectives name; None uses `CostsAhead`.
+        costs_of: Computes the costs that bounds and objectives refer to; None uses `CostsAhead`.
 
     Raises:
-        ConfigError: The experiment lacks a varied parameter, validation images to measure the
-            objective on, or a number that a constraint compares.
+        ConfigError: The experiment lacks a varied parameter, a number that a constraint compares,
+            or validation images on which to measure the objective.
     """
 
     def __init__(
@@ -137,8 +137,8 @@ class Space:
         return [self.experiment_of(parameters, seed) for seed in seeds]
 
     def known_of(self, parameters: Mapping[str, Any]) -> dict[str, float]:
-        """Return the costs of a configuration that the objectives read and that are known before
-        training, by name.
+        """Return the costs of a configuration's networks that the objectives read, by name. These
+        costs are known before training.
 
         Raises:
             UserInputError: Backbones or data cannot be used, or the method cannot build its
@@ -202,8 +202,8 @@ class Space:
         )
 
     def _value_at(self, path: str, values: Mapping[str, Any]) -> object:
-        """Return the value at a path: the drawn value if the path or one of its parents varies,
-        otherwise the experiment's value.
+        """Return the value at a path. If the path, or a path above it, is a varied parameter, the
+        value comes from `values`, otherwise from the experiment.
         """
         keys = path.split(".")
         for depth in range(len(keys), 0, -1):
@@ -281,8 +281,8 @@ class Space:
         return self._costs_of(experiment, names)
 
     def _numbers(self, constraint: Constraint, tree: object) -> dict[str, float]:
-        """Return the numbers that a constraint compares, by path, without paths that the chosen
-        variants lack.
+        """Return the numbers that a constraint compares, by path. The result omits paths that do
+        not exist in the chosen variants of the experiment.
         """
         numbers = {}
         for path in constraint.paths:

@@ -13,8 +13,8 @@ from orchestrator.tuning.paths import ABSENT, meets, value_at
 
 
 def check_space(search_space: SearchSpace, experiment: Experiment) -> None:
-    """Reject a search space with parameters that the experiment may lack, or without validation
-    images to measure the objective on.
+    """Reject a search space if the experiment may lack one of its parameters, or has no validation
+    images on which to measure the objective.
 
     Args:
         search_space: The parameters to vary.
@@ -58,8 +58,8 @@ class _Variants:
         self._tree = experiment.model_dump(mode="json")
 
     def check(self, path: str) -> None:
-        """Reject a parameter that some selectable variants lack: with such a variant, its draws
-        would have no effect, or would select another variant.
+        """Reject a parameter that some selectable variants lack. With such a variant, the values of
+        the parameter would have no effect, or would select another variant.
         """
         for kind_path, having in variants_with(Experiment, path).items():
             others = sorted(set(map(str, self._possible(kind_path, path))) - having)
@@ -79,7 +79,7 @@ class _Variants:
                 )
 
     def _possible(self, kind_path: str, path: str) -> Sequence[object]:
-        """Return the values of `kind_path` for which a parameter is active."""
+        """Return the kinds, at `kind_path`, with which the parameter at `path` can be active."""
         union = kind_path.removesuffix(".kind")
         if any(swept == union or union.startswith(f"{swept}.") for swept in self._parameters):
             return []

@@ -31,7 +31,9 @@ logger = logging.getLogger(__name__)
 
 TRIAL_ATTRIBUTE = "trial"
 _IDENTITY = "orchestrator:search_space"
-_METRIC_NAMES = "study:metric_names"  # the key that Optuna's experimental `set_metric_names` writes
+# Optuna reads the names of a study's metrics from this key. The method `set_metric_names`, which
+# writes the key, is experimental.
+_METRIC_NAMES = "study:metric_names"
 _TIMEOUT_SECONDS = 10
 _STATES = {
     TrialStatus.RUNNING: TrialState.RUNNING,
@@ -111,7 +113,7 @@ class StoredStudy:
         }
 
     def put(self, trial: LedgerTrial) -> None:
-        """Update one trial of the study, unless the study has it as finished."""
+        """Add a trial to the study, or update it, unless it is already finished in the study."""
         known = self._known.get(trial.number)
         if known is None:
             template = self._frozen(trial)
@@ -132,8 +134,8 @@ class StoredStudy:
         self._known[trial.number] = self._storage.get_trial(identifier)
 
     def _opened(self, identity: StudyIdentity) -> int:
-        """Find or create the study, replacing a study of another search space; return the study's
-        id.
+        """Find or create the study of a sweep, and return the study's id. If the sweep's study was
+        written for another search space, replace it.
         """
         search_space = identity.space.search_space
         digest = _digest(search_space)
@@ -229,8 +231,8 @@ def loaded_study(identity: StudyIdentity, trials: Sequence[LedgerTrial]) -> optu
 
 
 def _state_of(trial: LedgerTrial) -> TrialState:
-    # A trial that a resumed sweep would continue is WAITING for Optuna, which never reopens a
-    # finished trial.
+    # A trial that a resumed sweep continues has the state WAITING in the study, because Optuna
+    # never reopens a finished trial.
     if trial.is_open and trial.status is not TrialStatus.RUNNING:
         return TrialState.WAITING
     return _STATES[trial.status]

@@ -26,7 +26,7 @@ LAST_SECONDS = 10.0
 
 
 class StudyNotes(Protocol):
-    """Receives the new states of a sweep's trials."""
+    """Receiver of the new states of a sweep's trials."""
 
     def note(self, trial: LedgerTrial) -> None:
         """Receive the new state of a trial; return at once."""
@@ -66,7 +66,8 @@ class StudyWriter:
             self._changed.notify()
 
     def close(self, seconds: float = LAST_SECONDS) -> None:
-        """Wait a limited time until all changes are written; the ledger has the rest.
+        """Wait until all changes are written, or until a time limit. Changes that are not written
+        remain in the ledger.
 
         Args:
             seconds: Longest time to wait.
@@ -124,7 +125,8 @@ class StudyWriter:
         self._let_go()
         self._num_failures += 1
         storage = self._identity.storage
-        if self._num_failures == 2:  # a first failure may come from another sweep creating tables
+        # Warn only after the second failure: at the first, another sweep may be creating tables.
+        if self._num_failures == 2:
             said = str(hide(error, storage)).strip().splitlines() or [type(error).__name__]
             logger.warning(
                 "the study cannot be written to %s (%s); the sweep continues with its ledger alone",
@@ -152,7 +154,9 @@ class StudyWriter:
 def written_study(
     identity: StudyIdentity, make: Callable[[StudyIdentity], StudyWriter] = StudyWriter
 ) -> Iterator[StudyWriter]:
-    """Keep a study up to date while the `with` block runs its sweep, even if the sweep fails."""
+    """Keep the study of a sweep up to date during the `with` block that runs the sweep. At the end
+    of the block, wait for the last changes, even if the sweep has failed.
+    """
     writer = make(identity)
     try:
         yield writer

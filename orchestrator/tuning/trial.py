@@ -31,22 +31,21 @@ from orchestrator.tuning.share import TrialShare
 
 @dataclass(frozen=True)
 class TaskReport:
-    """Events and results of a trial since its last report, after all seeds learned one more task.
+    """Report of a trial after all seeds have learned one more task, since the previous report.
 
     Attributes:
         tasks_learned: Number of tasks learned so far, at least 1.
         num_tasks: Number of tasks of the whole sequence.
-        objective: Objective (or the first of several) for the tasks learned so far; the mean over
-            the seeds.
-        events: Events of the tasks learned since the last report: (number of the seed, event as
-            JSON).
-        stages_computed: Number of stages that this trial has computed since the last report.
-        stages_cached: Number of stages since the last report that were cache hits, or that another
-            trial computed.
-        worker_seconds: Worker time spent on the computed stages.
-        seconds: Wall-clock time since the last report.
-        values: Several objectives by metric, measured like `objective`; empty for a single
-            objective.
+        objective: Mean over the seeds of the objective (or the first of several objectives) for the
+            tasks learned so far.
+        events: Events of the tasks learned since the previous report, each as a pair: number of the
+            seed, and event as JSON.
+        stages_computed: Number of stages that this trial has computed since the previous report.
+        stages_cached: Number of stages since the previous report that were cache hits, or that
+            another trial computed.
+        worker_seconds: Worker time spent on the stages that this trial has computed.
+        seconds: Wall-clock time since the previous report.
+        values: Means of all objectives, by metric; empty if there is only one objective.
     """
 
     tasks_learned: int
@@ -136,11 +135,11 @@ class TrialInProcess:
 
 
 class TrialInLanes:
-    """Learn a trial's stages in two lanes of its own, one seed after another. The lanes' workers
-    run for all tasks of a seed.
+    """Learn a trial's stages in two lanes that only this trial uses, one seed after another. The
+    workers of the lanes run until all tasks of a seed are learned.
 
-    All seeds but the last are learned completely before the first report, so a trial of several
-    seeds can only be stopped early while it learns the last seed.
+    All seeds but the last are learned completely before the first report. So a trial with several
+    seeds can be stopped early only while it learns the last seed.
     """
 
     def __init__(
@@ -194,8 +193,8 @@ class TrialInLanes:
             self._learned.put(error)
 
     def _listener_of_last(self, seed: int, work: Work) -> StageListener:
-        """Return a listener for the stages of the last seed. It also reports when teacher and
-        student have both finished a task.
+        """Return a listener for the events of the last seed. When both teacher and student have
+        finished a task, the listener also lets `learn_next_task` return.
         """
         note = self._progress.listener_of(seed)
         task_of = {stage.name: stage.task.index for stage in work.stages}
@@ -224,7 +223,7 @@ class _TrialProgress:
         ]
         self._worker_seconds = [0.0 for _ in works]
         self._task_of = {stage.name: stage.task.index for stage in works[0].stages}
-        self._arrived: deque[tuple[int, StageEvent]] = deque()  # lanes add from other threads
+        self._arrived: deque[tuple[int, StageEvent]] = deque()  # the threads of lanes append to it
         self._ahead: list[tuple[int, StageEvent]] = []
         self._since = time.perf_counter()
 
@@ -254,8 +253,8 @@ class _TrialProgress:
         )
 
     def _objectives_after(self, task: int) -> tuple[float, dict[str, float]]:
-        """Return the objective and, if there are several, all objectives by name; each is the mean
-        over the seeds.
+        """Return the first objective and, if there are several, all objectives by name. Each value
+        is the mean over the seeds.
         """
         objective = self._objective
         of_seeds = []
@@ -273,8 +272,8 @@ class _TrialProgress:
     def _learned_of(
         self, arrived: Sequence[tuple[int, StageEvent]]
     ) -> list[tuple[int, StageEvent]]:
-        """Return the events of tasks that both lanes have learned, and keep events of a lane that
-        is ahead for a later report. So a report that is repeated after a restart has equal events.
+        """Return the events of tasks that both roles have learned. Keep events of a role that is
+        ahead for a later report, so that a report repeated after a restart has the same events.
         """
         events = [*self._ahead, *arrived]
         self._ahead = [

@@ -1,7 +1,7 @@
 """Compute trials in a Ray actor, in the form that Ray Tune requires.
 
-Every process that has a handle of this actor imports this module, even the actor of the claims. So
-the module imports torch only in functions that compute trials.
+Every process that has a handle of this actor imports this module, for example the process in which
+the claims' actor runs. So the module imports torch only in functions that compute trials.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TASKS_LEARNED = "tasks_learned"
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc] # Ray is not typed here
-    """Compute one trial after another; a step of Tune is a task."""
+    """Compute one trial after another. In each step of Tune, the trial learns one task."""
 
     def setup(self, config: dict[str, Any], settings: dict[str, Any]) -> None:
         """Prepare the actor; Tune calls it once.
@@ -89,8 +89,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc] # Ray is not typed here
         return {TASKS_LEARNED: self._tasks_reported, "number": self._plan.number}
 
     def load_checkpoint(self, checkpoint: dict[str, int] | None) -> None:
-        """Continue from a checkpoint: the trial's own after a pause, or that of the better trial of
-        which this trial is a variation.
+        """Continue from a checkpoint. After a pause, a trial gets its own checkpoint; a variation
+        of a better trial gets the checkpoint of the better trial.
         """
         checkpoint = checkpoint or {}
         self._tasks_reported = checkpoint.get(TASKS_LEARNED, 0)

@@ -1,7 +1,8 @@
-"""Build the trial scheduler, which decides which trials continue: all trials, only the better ones
-after each rung, or variations of better trials in place of worse ones.
+"""Build the trial scheduler of a sweep, which decides which trials continue.
 
-A rung is a task: Tune's training iteration counts the tasks that a trial has learned.
+Depending on the kind of the trial scheduler, all trials continue, or only the better trials after
+each rung, or variations of better trials replace worse trials. A rung is a task: Tune's training
+iteration counts the tasks that a trial has learned.
 """
 
 from __future__ import annotations
@@ -42,10 +43,10 @@ def build_trial_scheduler(
 
     Args:
         config: The trial scheduler and its settings; its periods are in tasks.
-        mode: `max` or `min`.
+        mode: `max` if a larger objective is better, `min` if a smaller one is.
         num_tasks: Number of tasks of the whole sequence.
-        vary: Makes a trial's Tune configuration from a better trial's, for population-based
-            training.
+        vary: For population-based training, returns the Tune configuration of a variation, given
+            the Tune configuration of a better trial.
     """
     match config:
         case NoTrialSchedulerConfig():
@@ -75,8 +76,8 @@ def build_trial_scheduler(
                 perturbation_interval=config.perturbation_tasks,
                 quantile_fraction=config.quantile_fraction,
                 custom_explore_fn=vary,
-                # Trials wait for each other. Otherwise, with few tasks, a trial would end before it
-                # could be compared with a trial that started later.
+                # Trials wait for each other before they are compared. If they did not wait, and
+                # there are few tasks, a trial would end before trials that started later catch up.
                 synch=True,
                 log_config=False,
             )
@@ -85,7 +86,9 @@ def build_trial_scheduler(
 
 
 class _SuccessiveHalving(AsyncHyperBandScheduler):  # type: ignore[misc] # Ray is not typed here
-    """Tune's trial scheduler, which here ignores failed trials, as they have no objective."""
+    """Tune's scheduler for successive halving, changed to ignore failed trials. A failed trial has
+    no objective.
+    """
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:  # noqa: ANN401 - Tune's
         """Compare the trial if it has finished; drop it if it has failed."""
@@ -96,8 +99,10 @@ class _SuccessiveHalving(AsyncHyperBandScheduler):  # type: ignore[misc] # Ray i
 
 
 class _PopulationBasedTraining(PopulationBasedTraining):  # type: ignore[misc] # Ray is not typed here
-    """Tune's trial scheduler, which here accepts a searcher. Tune rejects searchers because they do
-    not know of variations, but this program's searcher creates the variations itself.
+    """Tune's scheduler for population-based training, changed to accept a searcher.
+
+    Tune rejects searchers, because they are not told of variations. The searcher of this program
+    does not have to be told, because its trial source creates the variations.
     """
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:  # noqa: ANN401 - Tune's
@@ -105,8 +110,8 @@ class _PopulationBasedTraining(PopulationBasedTraining):  # type: ignore[misc] #
         super().on_trial_add(SimpleNamespace(search_alg=None), trial)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:  # noqa: ANN401 - Tune's
-        """Return the next trial. If all trials wait for a comparison with a trial that has failed,
-        they continue without the comparison.
+        """Return the next trial. If all trials are paused, they wait to be compared with a trial
+        that has failed; let them continue without the comparison.
         """
         chosen = super().choose_trial_to_run(tune_controller)
         live = tune_controller.get_live_trials()

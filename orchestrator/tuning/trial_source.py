@@ -37,7 +37,8 @@ class TrialPlan:
     def as_tune_config(self) -> dict[str, Any]:
         """Return the trial as a Tune configuration with a single string, because Tune would look
         for search parameters in nested values.
-        The string contains no secrets of addresses, because Tune writes it to files.
+
+        The string contains no secrets of addresses, because Tune writes the string to files.
         """
         values = {
             "number": self.number,
@@ -82,7 +83,7 @@ class TrialSource(Protocol):
         ...
 
     def vary(self, number: int) -> TrialPlan:
-        """Return a new trial that is a variation of a good trial; it replaces a worse trial."""
+        """Return a new trial, a variation of the good trial `number`; it replaces a worse trial."""
         ...
 
     def trial_started(self, number: int) -> None:
@@ -106,5 +107,5 @@ class TrialSource(Protocol):
         ...
 
     def tick(self) -> None:
-        """Note that about a second has passed."""
+        """Handle a clock tick, about once a second."""
         ...

@@ -24,8 +24,8 @@ MAX_RESTARTS = 2
 
 
 class _OfThisProcess:
-    """Base of objects that are pickled without their state. Tune pickles them into its folder,
-    which is never read, and their state cannot be pickled.
+    """Base class of objects that Tune pickles but never restores. These objects are pickled without
+    their state, because the state cannot be pickled.
     """
 
     def __getstate__(self) -> dict[str, Any]:
@@ -89,7 +89,7 @@ class TuneListener(_OfThisProcess, tune.Callback):  # type: ignore[misc] # Ray i
         return self.source.vary(number_in(tune_config)).as_tune_config()
 
     def on_step_end(self, iteration: int, trials: list[TuneTrial], **info: object) -> None:
-        """Call the source's `tick` about once a second; Tune calls this several times a second."""
+        """Call the source's `tick` at most once a second; Tune calls this method more often."""
         if time.monotonic() > self._ticked + 1:
             self._ticked = time.monotonic()
             self.source.tick()
@@ -121,11 +121,11 @@ class TuneListener(_OfThisProcess, tune.Callback):  # type: ignore[misc] # Ray i
         **info: object,
     ) -> None:
         """Report that the trial has learned a task. Tune allows callbacks to change the result."""
-        # Use the recorded number: `trial.config` may already be the configuration to which the
-        # trial switches next.
+        # Use the number that was recorded at the start of the trial. `trial.config` may already be
+        # the configuration to which the trial switches next.
         number = self._running[trial.trial_id]
-        # Remove the report from the result, because Tune keeps every trial's last result, and six
-        # statistics of each number in it.
+        # Remove the report from the result. Tune would keep the report with every trial's last
+        # result, and also six statistics of each number in the report.
         report = result.pop("report", None)
         if report is not None and result[TASKS_LEARNED] > self._tasks_learned.get(number, 0):
             self._tasks_learned[number] = result[TASKS_LEARNED]
@@ -153,9 +153,11 @@ class TuneListener(_OfThisProcess, tune.Callback):  # type: ignore[misc] # Ray i
     def on_trial_error(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: object
     ) -> None:
-        """Report that the trial failed too often, because its process died or a service is down."""
-        # The actor may have died at every start, for example with too little memory for its
-        # modules.
+        """Report that the trial failed more often than it may restart: its process died, or a
+        service was unavailable.
+        """
+        # The source does not yet know a trial whose actor has died at every start, for example
+        # because the memory is too small to import the modules. So first report a start.
         if trial.trial_id not in self._running:
             self.on_trial_start(iteration, trials, trial)
         cause = _cause_of(trial.get_pickled_error())
