@@ -3,7 +3,7 @@
 Three parts of an address count as secrets, and are masked as `***`:
 
 - the user information, such as `user:password@` or `TOKEN@`;
-- query items such as `password=` or `X-Amz-Signature=`: all items except those with a harmless key;
+- every query item whose key is not on a list of harmless keys, such as `password=SECRET`;
 - a fragment, unless it names a page of a web application, such as `#/experiments/1`.
 
 If the end of the user information is ambiguous, as in `http://me:a@b/c@d`, only the scheme is
@@ -197,7 +197,7 @@ def _user_info(scheme: str, rest: str) -> tuple[str, str, str, bool]:
     if at:
         return user, at, rest[len(user) + 1 :], "@" in tail
     if scheme.partition("+")[0] in _DATABASE_SCHEMES and ":" in authority and rest.count("@") == 1:
-        # SQLAlchemy, too, reads all text before the only `@` as user information.
+        # As SQLAlchemy does, read all text before the only `@` as user information.
         user, at, place = rest.partition("@")
         return user, at, place, False
     _, colon, port = re.sub(r"^\[[^\]]*\]", "", authority).partition(":")

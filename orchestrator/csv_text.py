@@ -36,8 +36,10 @@ def csv_rows(text: str) -> list[dict[str, str]]:
 
 
 def _line(row: Sequence[object]) -> str:
-    """Return a row as CSV without a line end. The csv module quotes cells that contain a character
-    of the line end, so the row is first written with a carriage return and a newline.
+    """Return a row as CSV without a line end.
+
+    The csv module quotes cells that contain a character of the line end. With a carriage return and
+    a newline as the line end, the module quotes cells that contain either character.
     """
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator=_BOTH).writerow([_harmless(cell) for cell in row])

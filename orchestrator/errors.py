@@ -1,5 +1,6 @@
 """Define every error that a user can encounter. Each class states the exit code of the program, and
-whether a retry can help.
+whether a retry can help. A lane, which some errors name, is the group of worker processes that
+learns all stages of one role (teacher or student).
 
 ```
 OrchestratorError                 exit code 1   a bug unless a subclass says otherwise
@@ -38,7 +39,7 @@ class OrchestratorError(Exception):
     """Error with one message for people; secrets of addresses in the message are masked.
 
     Args:
-        what: The problem, with the value.
+        what: The problem, with the value that causes it.
         where: The file, key path, row or address; empty if `what` already names it.
         next_step: What the reader can do; empty if there is nothing to add.
     """

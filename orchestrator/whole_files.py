@@ -1,4 +1,4 @@
-"""Write files atomically: a reader sees the whole file or no file, and no link is followed."""
+"""Write files atomically: readers never see a part of a file, and links are not followed."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _STALE_SECONDS = 3600
 
 
 def write_whole(path: Path, content: str | bytes, mode: int = 0o666) -> None:
-    """Write or replace a file atomically; an existing link at the path is replaced, not followed.
+    """Write or replace a file atomically; a symbolic link at the path is replaced, not followed.
 
-    The content is first written under an unpredictable temporary name, because a link planted under
-    a predictable name would redirect the writing.
+    The content is first written under an unpredictable temporary name. Under a predictable name, an
+    attacker could plant a link that would redirect the writing.
 
     Args:
         path: The file, in an existing folder.

@@ -32,7 +32,7 @@ _HOPE_SECONDS = 60.0
 
 
 class _Holders:
-    """Actor that stores the claim on each key: its token, and the actor that holds the claim."""
+    """Actor that stores, for each claimed key, the claim's token and the actor that holds it."""
 
     def __init__(self) -> None:
         self._held: dict[str, tuple[str, ActorHandle[Any]]] = {}
@@ -61,7 +61,7 @@ class _Holders:
         return True
 
     async def release(self, key: str, token: str) -> None:
-        """Release a claim. If the request for the claim arrives later, it is not granted."""
+        """Release a claim. If the request for the claim arrives later, do not grant the claim."""
         self._released.add(token)
         self._free([key] if self._token_of(key) == token else [])
 

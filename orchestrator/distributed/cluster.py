@@ -80,7 +80,7 @@ def naming_log(log_file: Path) -> Iterator[None]:
 
 
 def resources_of_cluster(execution: RayConfig) -> dict[str, float]:
-    """Connect briefly to a running cluster, and return the cluster's resources, in Ray's names.
+    """Connect briefly to a running cluster, and return the amount of each resource, such as `CPU`.
 
     Raises:
         ClusterUnavailableError: The cluster does not answer.
@@ -130,8 +130,8 @@ def _connect(execution: RayConfig) -> None:
 def _read_authentication_anew() -> None:
     """Make Ray read the authentication mode and the token from the environment again.
 
-    Ray caches both for the first cluster that this process uses, but the processes of the next
-    cluster read both from the environment.
+    Ray caches the mode and the token of the first cluster that this process uses. The processes of
+    the next cluster, however, read the mode and the token from the environment.
     """
     Config.initialize("")
     AuthenticationTokenLoader.instance().reset_cache()

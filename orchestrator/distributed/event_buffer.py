@@ -31,8 +31,8 @@ class EventBuffer:
     async def since(
         self, incarnation: str, number: int, timeout_seconds: float
     ) -> tuple[str, list[dict[str, Any]]]:
-        """Return the events that a reader has not seen yet, preceded by the id of this incarnation.
-        Every restart of the actor begins a new incarnation, without the earlier events.
+        """Return the id of this incarnation of the actor, and the events that a reader has not seen
+        yet. Each restart of the actor begins a new incarnation, which lacks the earlier events.
 
         Args:
             incarnation: Id that the reader received with its last events. If it is the id of an
@@ -47,7 +47,7 @@ class EventBuffer:
         return self._incarnation, self._events[start:]
 
     async def has_finished(self, stage: str, timeout_seconds: float) -> bool:
-        """Return whether a stage has finished; wait until the timeout for its last event."""
+        """Return whether a stage has finished; wait for its last event, at most until a timeout."""
 
         async def arrived() -> None:
             while stage not in self._finished:

@@ -26,7 +26,7 @@ from orchestrator.stages.retention import RAY_FOLDER
 def build_trainer(
     task: LaneTask, name: str, work: Work, execution: RayConfig, scratch: str
 ) -> DataParallelTrainer:
-    """Return the trainer of a lane; its method `fit` starts the lane.
+    """Return the trainer of a lane; the method `fit` of the trainer starts the lane.
 
     Args:
         task: Description of the lane's work.

@@ -94,7 +94,7 @@ def compute_in_lanes(
 
 
 def _run(lanes: Sequence[LaneRun], replay: EventReplay, channel_name: str, room: RoomWatch) -> None:
-    """Start the lanes, and pass on their events until all lanes have ended."""
+    """Start the lanes, and pass their events to the listener until all lanes have ended."""
     lanes[0].start()
     channel = EventChannel(channel_name)
     while not all(lane.has_ended for lane in lanes):
@@ -122,8 +122,8 @@ def _check(lanes: Sequence[LaneRun], room: RoomWatch) -> None:
         try:
             lane.raise_error()
         except ClusterUnavailableError:
-            # After a loss of nodes, the error with the missing resources is more informative than
-            # the lane's own error.
+            # If the cluster has lost nodes, an error that names the missing resources is more
+            # informative than the lane's own error.
             if shortage := room.shortage([*open_roles, lane.role]):
                 raise shortage from None
             raise

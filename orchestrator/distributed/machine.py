@@ -1,4 +1,4 @@
-"""Count the CPUs and GPUs of this machine, and the free CPUs. Does not import ray."""
+"""Count the CPUs and GPUs of this machine, and the free CPUs. This module does not import ray."""
 
 from __future__ import annotations
 

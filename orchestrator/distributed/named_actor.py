@@ -10,8 +10,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 
 def named_actor(kind: type, name: str, max_task_retries: int = 0) -> ActorHandle[Any]:
-    """Return the actor that has a name, and start the actor if it does not exist. If the actor
-    dies, Ray restarts it without its state.
+    """Return the actor with the given name; start the actor if it does not exist. If the actor
+    dies, Ray restarts the actor without its state.
 
     The actor ends when the process that started it ends, or drops the actor's handle.
 
@@ -27,7 +27,7 @@ def named_actor(kind: type, name: str, max_task_retries: int = 0) -> ActorHandle
             name=name,
             get_if_exists=True,
             num_cpus=0,
-            max_concurrency=1000,  # so many processes can wait for an answer at the same time
+            max_concurrency=1000,  # lets many processes wait for an answer at the same time
             max_restarts=-1,
             max_task_retries=max_task_retries,
             # Place the actor on the driver's node, because it is useless without the driver.

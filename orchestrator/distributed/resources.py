@@ -34,8 +34,8 @@ def check_room(execution: RayConfig) -> None:
 
 
 def available_resources(execution: RayConfig) -> tuple[dict[str, float], str]:
-    """Return the resources that the lanes can use, in Ray's names, and the name of the machine or
-    cluster that has them.
+    """Return the amount of each resource, such as `CPU`, that the lanes can use. Also return the
+    name of the machine or cluster that has these resources.
 
     Raises:
         ClusterUnavailableError: The cluster does not answer.
@@ -74,13 +74,13 @@ def _check_possible_on_one_machine(execution: RayConfig) -> None:
 def num_workers_within(
     role: str, execution: RayConfig, available: Mapping[str, float]
 ) -> int | tuple[int, int]:
-    """Return the number of workers of a lane; for an elastic lane, the smallest and the largest
-    number. The largest number leaves the resources that the other lane needs.
+    """Return the number of workers of a lane or, if the number may vary, the smallest and the
+    largest number. The largest number leaves the resources that the other lane needs.
 
     Args:
         role: Role of the lane.
         execution: Configuration of the lanes.
-        available: Resources of the whole cluster, in Ray's names.
+        available: Amount of each resource of the whole cluster, by Ray's name of the resource.
     """
     lane = lanes_of(execution)[role]
     if isinstance(lane.num_train_workers, int) or execution.autoscaling:
@@ -106,7 +106,7 @@ def check_fits(
 
     Args:
         execution: Configuration of the lanes.
-        available: Available resources, in Ray's names.
+        available: Available amount of each resource, by Ray's name of the resource.
         place: Name of the machine or cluster with these resources, for the error message.
         roles: Roles of the lanes to count; a lane that has ended needs no resources.
 

@@ -1,4 +1,4 @@
-"""Watch whether a cluster still has the resources for running lanes."""
+"""Watch whether a cluster still has enough resources for the lanes that are running in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Compute each stage of an experiment once: the stage graph, content keys, and the stage store."""
+"""Compute each stage of an experiment once, and keep its result in a store under a content key. A
+stage is the teacher's or the student's learning of one task.
+"""
 
 from __future__ import annotations
 

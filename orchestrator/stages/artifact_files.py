@@ -41,8 +41,8 @@ class Manifest(NamedTuple):
     """The content of a manifest.
 
     Attributes:
-        sha256: Checksum of the file with the tensors; the file's name without its suffix is the
-            same text.
+        sha256: Checksum of the file with the tensors. The name of this file is the checksum with a
+            suffix.
         values: The artifact's JSON values.
     """
 
@@ -54,8 +54,8 @@ def read_manifest(text: bytes) -> Manifest:
     """Return the content of a manifest.
 
     Raises:
-        ValueError: The manifest lacks values, or its checksum has not the form of a SHA-256. Used
-            as a file name, such a checksum might point outside of the store.
+        ValueError: The manifest is not JSON, lacks values, or has a checksum that is not a SHA-256.
+            Such a checksum, used as a file name, might point outside of the store.
     """
     try:
         content = json.loads(text)

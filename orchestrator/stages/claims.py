@@ -1,9 +1,9 @@
 """Let only one process compute a stage that several processes need at the same time. The other
 processes wait, and then load the stage from the store.
 
-A claim is the exclusive right to compute the stage with some key. Claims save work, but correctness
-does not depend on claims: two processes that compute the same stage store the same content. So a
-process may compute a stage without a claim if the claim holder has possibly died.
+A claim on a key is the exclusive right to compute the stage with this key. Claims save work, but
+correctness does not depend on claims: two processes that compute the same stage store the same
+content. So a process may compute a stage without a claim if the claim holder has possibly died.
 """
 
 from __future__ import annotations

@@ -16,12 +16,11 @@ from orchestrator.training.context import LearningContext
 
 @dataclass(frozen=True)
 class Upstream:
-    """The models of earlier stages from which a stage learns.
+    """Models of earlier stages that a stage needs.
 
     Attributes:
         previous: The role's model after the previous task; None in the first task.
-        teacher: The teacher's model after the same task, for a student's stage; None for a
-            teacher's.
+        teacher: For the stage of a distilled student, the teacher's model after the same task.
     """
 
     previous: Model | None

@@ -57,8 +57,8 @@ def of_role(role: str) -> Iterator[None]:
     setting within the backbone, because the role is not passed to that code.
 
     Raises:
-        ConfigError: Repeats the error of the `with` block. If the path of the setting in the error
-            starts with `backbone`, the role is put before the path.
+        ConfigError: The error that the `with` block has raised. If the path of the setting in the
+            error starts with `backbone`, the role is put before the path.
     """
     try:
         yield

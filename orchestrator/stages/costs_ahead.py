@@ -119,7 +119,7 @@ def _latency(network: AnyNetwork, store: StageStore, shape: Shape) -> float:
 
 
 def _architecture(network: AnyNetwork) -> list[object]:
-    """Return everything that determines a network's latency, except for machine and images."""
+    """Return all that determines a network's latency except the machine and the image shape."""
     extractor = network.extractor
     sizes = {name: list(tensor.shape) for name, tensor in network.state_dict().items()}
     settings = [str(extractor.precision), extractor.mirrored, extractor.input_size]

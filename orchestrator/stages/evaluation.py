@@ -1,5 +1,5 @@
-"""Evaluate the model of a stage. An evaluation contains one row of the role's accuracy matrices.
-Like the stage itself, the evaluation is computed once and kept in the stage store.
+"""Evaluate the model of a stage. An evaluation contains one row of the role's accuracy matrix for
+each split. Like the stage itself, the evaluation is computed once and kept in the stage store.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ A frozen extractor gives the same features in every task, trial and run. For a t
 extractor, computing the features again would take most of the time.
 
 A feature table has its own key in the stage store. The key covers the extractor with its weights,
-the images, and the augmentation of the training images. The key does not cover the class order, the
-tasks or other settings of an experiment.
+the images, and the augmentation of the training images with its seed. The key does not cover the
+class order, the tasks or other settings of an experiment.
 """
 
 from __future__ import annotations
@@ -104,7 +104,9 @@ class FeatureTables(TableKeys):
                     self._compute(images, advance)
 
     def note_use(self, tables: Sequence[ImagesOfClass]) -> None:
-        """Mark tables in the store as used, although a cache hit made reading them unnecessary."""
+        """Mark tables in the store as used. Call this method for a stage that was a cache hit,
+        because the tables of the stage were then not read.
+        """
         keys = {images: self.key_of(*images) for images in tables if images not in self._noted}
         self._store.note_use(list(keys.values()))
         self._noted |= keys.keys()

@@ -3,7 +3,8 @@ and student[t-1].
 
 The key of a stage is a SHA-256 of exactly the inputs that determine the stage's result. The inputs
 are the settings and the data that the stage reads, the seed, the keys of its upstream stages, and a
-format number. A developer raises the format number when a change of the code changes results.
+format number. A developer raises the format number when a change of the code changes results. The
+settings `student.*` are not part of a teacher's key.
 """
 
 from __future__ import annotations
@@ -47,8 +48,8 @@ class Stage:
 
 
 def learned_stages(experiment: Experiment, scenario: Scenario) -> list[Stage]:
-    """Return the teacher's and the student's stage with which an earlier run ended, and from which
-    this experiment continues. Return none if the experiment learns all tasks itself.
+    """Return the stages from which this experiment continues: the teacher's and the student's stage
+    of the last task that an earlier run learned. Return none if the experiment learns all tasks.
 
     Raises:
         ConfigError: Tasks were learned earlier, but the method learns every task from all images.

@@ -1,5 +1,5 @@
 """Judge the labels of the training images with a role's last model, and store the model's beliefs:
-how probable each given label is, and which class the model predicts instead.
+how probable each given label is, and which class is the most probable one.
 
 Like the evaluation of a stage, beliefs are computed once, in the worker that has the model. The
 worker processes the images that the run has learned from, or reads their features from feature

@@ -16,7 +16,7 @@ _SYMMETRIC, _TRIANGULAR = "@symmetric", "@triangular"
 
 def packed(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return the tensors by name, with large symmetric or upper triangular matrices replaced by
-    their upper triangles. A suffix in the name of a triangle tells symmetric from triangular.
+    their upper triangles. The name of a triangle ends with the kind of the replaced matrix.
     """
     kept = {}
     for name, tensor in tensors.items():

@@ -1,4 +1,6 @@
-"""Prepare the work of experiments: load images, divide them into tasks, and build the stages."""
+"""Prepare the work of experiments: load the images, divide the classes into tasks, and build the
+stages.
+"""
 
 from __future__ import annotations
 

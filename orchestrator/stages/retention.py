@@ -1,8 +1,8 @@
 """Find the parts of a stage store that have not been used for a long time, and remove them.
 
-The age of a stage, an evaluation or a feature table is the age of its manifest. The manifest is
-renewed when the part, or a stage computed from the part, is loaded. Two kinds of files are never
-removed: files that a writer may be using, and files with names that the store does not use.
+The age of a part, such as a stage, an evaluation or a feature table, is the age of its manifest.
+Loading the part, or a stage that was computed from the part, renews the manifest. Files that a
+writer may be using are never removed, and neither are files with names that the store does not use.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class RetentionRule:
     needed: frozenset[str] = frozenset()
 
     def is_unused(self, key: str, newest: datetime | None) -> bool:
-        """Return whether to remove a part that was last used at `newest`; False if it is None."""
+        """Return whether to remove a part last used at `newest`; False if `newest` is None."""
         return key not in self.needed and self.is_older(newest, max(self.unused, WRITER_PERIOD))
 
     def is_older(self, newest: datetime | None, period: timedelta) -> bool:
@@ -120,8 +120,8 @@ def exists(store: StageStore) -> bool:
 
 
 def clean_up(store: StageStore, rule: RetentionRule, dry_run: bool = False) -> list[StorePart]:
-    """Remove the parts of a store that a rule selects. Each part is removed right after its
-    decision, so that parts used during the clean-up stay.
+    """Remove the parts of a store that a rule selects. Each part is removed right after the
+    decision about it, so that parts that are used during the clean-up stay.
 
     Args:
         store: The store.

@@ -185,9 +185,9 @@ class StageRunner:
             }
             store.save(stage.key, replace(learned, values={**learned.values, **values}))
             note_cost(store, values)
-        # Rebuild the model from its artifact instead of keeping the learned object: all ranks, and
-        # processes that load the model from the store, must continue from the same numbers in the
-        # same layout.
+        # Rebuild the model from its artifact instead of keeping the learned object. All ranks, and
+        # all processes that load the model from the store, thus continue from the same numbers in
+        # the same memory layout.
         self._models[stage.role] = (stage.key, self._work.model_from(learned, stage, self._device))
 
     def _evaluate(self, stage: Stage) -> None:
@@ -224,8 +224,10 @@ class StageRunner:
         return features_by(model.network.extractor, self._work.scenario, self._surroundings)
 
     def _views(self, stage: Stage) -> tuple[list[Views] | None, list[Views] | None]:
-        """Return the teacher's pre-trained features of the training images and of the unlabelled
-        images. A student's stage needs these features, too: it imitates the teacher on them.
+        """Return the features of the training images and of the unlabelled images, computed by the
+        teacher's pre-trained extractor.
+
+        A student's stage also needs these features, because it imitates the teacher on the images.
         """
         tables = tables_learned_from(stage, self._work.experiment, self._work.scenario)
         self._obtain_features(stage, tables)

@@ -41,8 +41,8 @@ def num_training_images(stage: Stage, experiment: Experiment, scenario: Scenario
 def tables_learned_from(
     stage: Stage, experiment: Experiment, scenario: Scenario
 ) -> list[ImagesOfClass]:
-    """Return the feature tables that a stage learns from, those of unlabelled images last; none if
-    the teacher's extractor is not pre-trained.
+    """Return the feature tables that a stage learns from; tables of unlabelled images come last.
+    Return none if the teacher's extractor is not pre-trained.
     """
     method = facts_of(experiment)
     learned_by: Role = "teacher" if method.student_builds_on_teacher else stage.role
@@ -80,7 +80,7 @@ def _unlabeled_tables(scenario: Scenario) -> list[ImagesOfClass]:
 
 
 class TableKeys:
-    """Determine key and size of the feature tables of an experiment's classes.
+    """Determine the key and the size of each feature table of an experiment.
 
     Args:
         experiment: An experiment whose teacher has a pre-trained extractor.

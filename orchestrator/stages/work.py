@@ -37,7 +37,7 @@ class Work:
         scenario: The data.
         stages: The stages in a possible order of computation.
         store: Store of the results.
-        learned: Stages that an earlier run computed, from whose models this run continues.
+        learned: Stages that an earlier run computed. This run continues from their models.
         judges_labels: Whether the last model of each role judges the labels of the training
             images.
     """

@@ -15,8 +15,8 @@ class Configuration:
     Attributes:
         draws: Drawn JSON values, by name of the dimension. Each parameter has one or more
             dimensions (`tuning.dimensions`).
-        parameters: JSON values of the active parameters, by path in the experiment. These values
-            are computed from the draws.
+        parameters: JSON values of the parameters, by path in the experiment, computed from the
+            draws. Parameters whose conditions do not hold are missing.
     """
 
     draws: dict[str, Any]

@@ -81,7 +81,7 @@ def studies_of(server: LocalServer) -> list[dict[str, Any]]:
 
 
 def study_path(studies: Sequence[Mapping[str, Any]], sweep_id: str) -> str:
-    """Return the path of a sweep's page.
+    """Return the path of a sweep's page in the dashboard.
 
     Args:
         studies: Studies from `studies_of`.

@@ -39,8 +39,8 @@ _VARIATIONS = (0.8, 1.2)
 
 
 def dimensions_of(path: str, distribution: DistributionConfig) -> dict[str, Dimension]:
-    """Return a parameter's dimensions by name. The name is the parameter's path; with several
-    dimensions, a suffix after a slash distinguishes them.
+    """Return a parameter's dimensions by name. The name is the parameter's path. If the parameter
+    has several dimensions, each name also has a suffix after a slash.
     """
     match distribution:
         case UniformConfig():

@@ -22,8 +22,7 @@ from orchestrator.figures.trials import Importance
 MIN_TRIALS = 4
 _NUM_RESAMPLES = 40
 # Largest number of trials in a resample of the bootstrap, because larger resamples take seconds. If
-# there are more trials, each interval is multiplied by the square root of the size of the resample
-# divided by the number of trials.
+# a sweep has more trials, each interval is narrowed by the factor sqrt(resample size / trials).
 _MOST_RESAMPLED = 200
 _QUANTILES = (0.05, 0.95)
 

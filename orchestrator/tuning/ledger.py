@@ -1,4 +1,5 @@
-"""Keep a sweep's ledger: the state of each trial as JSON lines, from which the sweep is resumed.
+"""Keep the ledger of a sweep, a file of JSON lines with the state of each trial. A sweep is resumed
+from its ledger.
 
 The first line identifies the sweep. Each line is written to disk before the sweep proceeds, so a
 killed sweep loses at most the line that it was writing: an incomplete last line is skipped.
@@ -86,7 +87,7 @@ class SweepHeader:
         sweep_id: Id of the sweep's run in MLflow.
         experiment: The base experiment, as JSON values.
         search_space: The search space, as JSON values. If the sweep was resumed with another search
-            space, this is the new search space.
+            space, the newest search space.
     """
 
     sweep_id: str

@@ -33,7 +33,8 @@ def build_sampler(searcher: SearcherConfig, seed: int) -> BaseSampler:
             return GPSampler(
                 n_startup_trials=searcher.num_startup_trials,
                 seed=seed,
-                warn_independent_sampling=False,  # expected for conditional parameters
+                # The sampler is expected to draw conditional parameters independently.
+                warn_independent_sampling=False,
             )
         case OptunaSearchConfig():
             with warnings.catch_warnings():

@@ -1,5 +1,5 @@
-"""Compute all trials of a sweep on a Ray cluster with Ray Tune. Unless its trials run in lanes, an
-actor computes one trial after another.
+"""Compute all trials of a sweep on a Ray cluster with Ray Tune. An actor computes one trial after
+another, unless the trials have their own lanes (separate groups of workers).
 
 A resumed sweep reads only its ledger and the stage store. So the folder in which Tune saves its own
 state is removed when the sweep ends.
@@ -154,8 +154,8 @@ def _run_config(listener: TuneListener, folder: dict[str, Any]) -> tune.RunConfi
 
 @contextmanager
 def _folder_of_tune(work: Work, config: RayConfig, name: str) -> Iterator[dict[str, Any]]:
-    """Yield Tune's settings for a folder that all nodes can access; for a cluster on this machine,
-    it is a temporary folder. Remove the folder at the end of the `with` block.
+    """Yield Tune's settings for a folder that all nodes can access; remove the folder at the end of
+    the `with` block. For a cluster on this machine, the folder is temporary.
     """
     if config.address is None:
         with scratch_folder("tune") as scratch:

@@ -30,10 +30,10 @@ from orchestrator.tuning.importances import importances_of
 from orchestrator.tuning.optuna_samplers import GENERATION, build_sampler, directions_of
 from orchestrator.tuning.space import MAX_REFUSALS, Space
 
-# Number of draws of known configurations after which a known configuration is returned again: all
-# points of a small space are known at some time.
+# Number of draws of known configurations after which a known configuration is returned again. In a
+# small space, all points are known at some time.
 MAX_REPEATS = 100
-# Number of draws for a configuration that Optuna's sampler makes; further draws are random.
+# Largest number of draws by Optuna's sampler for one configuration; later draws are random.
 MAX_PROPOSALS = 50
 
 Value: TypeAlias = float | Sequence[float] | None
@@ -48,7 +48,8 @@ class Sampler:
     Args:
         space: The space to sample.
         history: Configurations and objectives of earlier trials, of this sweep or another sweep. A
-            trial is skipped if its point is not in the space, or gives other parameters there.
+            trial is skipped if the space does not contain its point, or gives the point other
+            parameters.
     """
 
     def __init__(self, space: Space, history: Sequence[tuple[Configuration, Value]] = ()) -> None:
@@ -202,8 +203,8 @@ class Sampler:
                 values=values,
                 params=configuration.draws,
                 distributions=dict(self._space.dimensions(configuration.draws)),
-                # Trials are counted into generations in the order in which they end. The ledger
-                # keeps this order for a resumed sweep.
+                # Trials are assigned to generations in the order in which the trials end, also in a
+                # resumed sweep.
                 system_attrs={GENERATION: self._num_recorded // self._population},
             )
         )

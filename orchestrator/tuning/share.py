@@ -21,7 +21,8 @@ class TrialShare:
     """The resources that one trial takes.
 
     Attributes:
-        resources: Resources of all workers of the trial together, in Ray's names.
+        resources: Amount of each resource for all workers of the trial together, by Ray's name of
+            the resource.
         threads: Number of CPU threads, by role.
         in_lanes: Whether lanes of separate workers compute the trial's stages; otherwise the
             trial's own process computes them.
@@ -59,7 +60,7 @@ class TrialShare:
         """Return how many trials fit at the same time.
 
         Args:
-            available: Available resources, in Ray's names.
+            available: Available amount of each resource, by Ray's name of the resource.
             place: Name of the machine or cluster with these resources, for the error message.
 
         Raises:
@@ -86,7 +87,8 @@ class TrialRoom:
 
     Attributes:
         share: Resources of one trial.
-        available: Available resources, in Ray's names; empty if the cluster was not queried.
+        available: Available amount of each resource, by Ray's name of the resource; empty if the
+            cluster was not queried.
         num_at_once: Number of trials that fit at the same time; None if unknown, because the
             cluster grows on demand or was not queried; 0 if no trial fits.
         shortage: Why no trial fits; empty if no reason is known.

@@ -37,7 +37,7 @@ CostsOf = Callable[[Experiment, Collection[str]], Mapping[str, float]]
 
 
 class Space:
-    """A search space on an experiment.
+    """A search space that is applied to one experiment.
 
     Args:
         search_space: The parameters to vary.

@@ -50,7 +50,7 @@ def _check_validation_data(search_space: SearchSpace, experiment: Experiment) ->
 
 
 class _Variants:
-    """The variants of the experiment's unions that a search space can select."""
+    """Variants of an experiment's settings that a space can select, such as kinds of backbones."""
 
     def __init__(self, search_space: SearchSpace, experiment: Experiment) -> None:
         self._where = place_of(search_space)
@@ -79,7 +79,9 @@ class _Variants:
                 )
 
     def _possible(self, kind_path: str, path: str) -> Sequence[object]:
-        """Return the kinds, at `kind_path`, with which the parameter at `path` can be active."""
+        """Return the values that the setting `kind_path` can have when the parameter `path` is
+        active.
+        """
         union = kind_path.removesuffix(".kind")
         if any(swept == union or union.startswith(f"{swept}.") for swept in self._parameters):
             return []

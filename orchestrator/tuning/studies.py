@@ -113,7 +113,7 @@ class StoredStudy:
         }
 
     def put(self, trial: LedgerTrial) -> None:
-        """Add a trial to the study, or update it, unless it is already finished in the study."""
+        """Add a trial to the study, or update the study's trial unless that trial is finished."""
         known = self._known.get(trial.number)
         if known is None:
             template = self._frozen(trial)
@@ -134,8 +134,8 @@ class StoredStudy:
         self._known[trial.number] = self._storage.get_trial(identifier)
 
     def _opened(self, identity: StudyIdentity) -> int:
-        """Find or create the study of a sweep, and return the study's id. If the sweep's study was
-        written for another search space, replace it.
+        """Find or create the study of a sweep, and return the study's id. A study that was written
+        for another search space of the sweep is replaced.
         """
         search_space = identity.space.search_space
         digest = _digest(search_space)

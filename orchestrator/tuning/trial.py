@@ -31,7 +31,7 @@ from orchestrator.tuning.share import TrialShare
 
 @dataclass(frozen=True)
 class TaskReport:
-    """Report of a trial after all seeds have learned one more task, since the previous report.
+    """Report of a trial, made whenever all seeds have learned one more task.
 
     Attributes:
         tasks_learned: Number of tasks learned so far, at least 1.

@@ -76,8 +76,8 @@ def build_trial_scheduler(
                 perturbation_interval=config.perturbation_tasks,
                 quantile_fraction=config.quantile_fraction,
                 custom_explore_fn=vary,
-                # Trials wait for each other before they are compared. If they did not wait, and
-                # there are few tasks, a trial would end before trials that started later catch up.
+                # Trials wait for each other before they are compared. Without the wait, a trial of
+                # few tasks would end before trials that started later have learned as much.
                 synch=True,
                 log_config=False,
             )

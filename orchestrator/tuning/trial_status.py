@@ -6,8 +6,8 @@ from enum import StrEnum
 class TrialStatus(StrEnum):
     """The status of a trial.
 
-    A `stopped` trial was stopped for good by the trial scheduler. An `interrupted` trial was ended
-    with the budget or the program; a resumed sweep continues the trial.
+    `stopped`: the trial scheduler has stopped the trial for good. `interrupted`: the trial has not
+    finished, because the budget was spent or the program ended; a resumed sweep continues it.
     """
 
     RUNNING = "running"

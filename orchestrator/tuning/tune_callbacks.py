@@ -67,12 +67,14 @@ class BudgetStopper(_OfThisProcess, tune.Stopper):  # type: ignore[misc] # Ray i
         return False
 
     def stop_all(self) -> bool:
-        """Return whether the budget is spent; Tune calls this after every result and regularly."""
+        """Return whether the budget is spent. Tune calls this method after every result, and also
+        at regular intervals.
+        """
         return self._source.is_budget_spent()
 
 
 class TuneListener(_OfThisProcess, tune.Callback):  # type: ignore[misc] # Ray is not typed here
-    """Translate Tune's events into those of a `TrialSource`.
+    """Translate Tune's events into calls of a `TrialSource`.
 
     Attributes:
         source: Receives the events.
@@ -173,7 +175,7 @@ class TuneListener(_OfThisProcess, tune.Callback):  # type: ignore[misc] # Ray i
         self._end(trial, TrialStatus.FAILED, str(error), error)
 
     def end_all(self) -> None:
-        """Report every running trial as interrupted, even if reporting another one fails."""
+        """Report every running trial as interrupted, even if the report of another trial fails."""
         with ExitStack() as endings:
             for number in self._running.values():
                 endings.callback(
