@@ -22,7 +22,7 @@ def device_for(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
     """Return the device that a configuration asks for; `auto` means a GPU if torch finds one.
 
     Raises:
-        ConfigError: A GPU is asked for, and torch finds none.
+        ConfigError: The configuration asks for a GPU, but torch finds none.
     """
     if wanted == "cuda" and not torch.cuda.is_available():
         raise ConfigError(

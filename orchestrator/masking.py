@@ -58,7 +58,7 @@ def hide(text: object, *addresses: str) -> str:
 
 
 def secrets_in(tree: object, path: str = "") -> dict[str, str]:
-    """Return every text of a JSON value that contains a secret, by dotted path."""
+    """Return the texts with secrets in a JSON value, by the dotted path of each text."""
     match tree:
         case str():
             return {path: tree} if shown(tree) != tree else {}
@@ -99,8 +99,8 @@ def with_secrets(tree: Any, secrets: Mapping[str, str], path: str = "") -> Any: 
 
 
 def secrets_advice(address: str) -> str:
-    """Return advice on where to put the secret of an address; it depends on the address's
-    scheme.
+    """Return advice on where to put the secret of an address. The advice depends on the scheme of
+    the address.
     """
     match Address(address).scheme.partition("+")[0]:
         case "s3":

@@ -1,4 +1,4 @@
-"""Name every file that a run or a sweep writes to its output folder and artifacts.
+"""Name every file that a run or a sweep writes to its output folder or logs as an MLflow artifact.
 
 Pipelines, reports, the terminal, the ledger of a sweep and the reader of tracked runs import the
 names from this module. The module is not part of `config`, because the names are not configurable.

@@ -22,7 +22,8 @@ _MAKING_SECONDS = 60
 
 
 def private_folder() -> Path:
-    """Return the user's private folder; create it with permissions for its owner only.
+    """Return the user's private folder, and create the folder if it is missing. Only the user has
+    permissions for the folder.
 
     Raises:
         StorageUnavailableError: The folder cannot be created, or its path is a link or belongs to
@@ -110,8 +111,8 @@ def _clear_dead(root: Path) -> None:
             except OSError:  # the folder's process is alive
                 os.close(owner)
                 continue
-            # Keep a new lock file without a folder: its process is about to lock the file and to
-            # create the folder.
+            # Keep a new lock file that has no folder: the process that created the lock file is
+            # about to lock the file and to create the folder.
             if is_new and not folder.exists():
                 os.close(owner)
                 continue

@@ -32,7 +32,7 @@ _HOPE_SECONDS = 60.0
 
 
 class _Holders:
-    """Actor that stores, for each claimed key, the claim's token and the actor that holds it."""
+    """Actor that stores, for each claimed key, the token of the claim and the claim holder."""
 
     def __init__(self) -> None:
         self._held: dict[str, tuple[str, ActorHandle[Any]]] = {}

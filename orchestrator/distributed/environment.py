@@ -24,7 +24,9 @@ _OURS = "ORCHESTRATOR_RAY_SETTINGS"
 
 
 def set_environment(execution: RayConfig) -> None:
-    """Set the variables that the user has not set. Call this function before Ray is imported."""
+    """Set Ray's environment variables, except variables that the user has set. Call this function
+    before Ray is imported.
+    """
     is_local = execution.address is None
     for name in os.environ.pop(_OURS, "").split(","):
         os.environ.pop(name, None)

@@ -82,7 +82,7 @@ class _TrainerOnOwnCluster(DataParallelTrainer):  # type: ignore[misc] # Ray's o
 def _process_group(lane: LaneConfig) -> BackendConfig | None:
     """Return the process group of a lane's workers; None for a single worker.
 
-    For a single worker, Ray's controller thus starts faster, because it does not load torch.
+    Without a process group, Ray's controller does not load torch, and therefore starts faster.
     """
     if lane.max_train_workers == 1:
         return None

@@ -37,7 +37,7 @@ def compute_on_ray(
     work: Work, execution: RayConfig, listener: StageListener, log_file: Path
 ) -> None:
     """Compute all stages in two concurrent Ray Train runs, the teacher lane and the student lane.
-    The student lane learns a task when the teacher lane has learned that task.
+    The student lane learns each task after the teacher lane has learned the task.
 
     Args:
         work: The work to compute.

@@ -86,7 +86,7 @@ class ArtifactFiles:
         self.uri = uri
 
     def put(self, folder: str, artifact: Artifact) -> set[str]:
-        """Write an artifact into a folder, its manifest last; return the names of its files."""
+        """Write an artifact into a folder, the manifest last; return the names of all its files."""
         from safetensors.torch import save  # noqa: PLC0415 - torch, as in `_open`
 
         content = save(

@@ -30,7 +30,7 @@ FeaturesOfClass = Callable[[int], Tensor]
 
 
 def classes_believed(scenario: Scenario) -> range:
-    """Return the classes whose labels are judged: those that this run itself learns."""
+    """Return the classes whose labels are judged: the classes that this run itself learns."""
     start = scenario.tasks[scenario.num_learned_tasks].new_classes.start
     return range(start, scenario.tasks[-1].num_seen_classes)
 
@@ -53,7 +53,8 @@ def judge_labels(
 ) -> LabelBeliefs:
     """Judge the training images' labels with a model, one class after another.
 
-    Only one class's images are in memory at a time; each rank predicts its share of them.
+    Only the images of one class are in memory at a time. Each rank processes its share of these
+    images.
 
     Args:
         model: The model of the last task.

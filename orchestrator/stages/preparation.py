@@ -70,7 +70,8 @@ class Preparation:
         """Create an empty cache of prepared parts.
 
         Args:
-            max_scenarios: Number of scenarios to keep; the least recently used one is dropped.
+            max_scenarios: Largest number of scenarios to keep. If there are more, the least
+                recently used scenario is dropped.
         """
         self._tables: _Cache[ImageTable] = _Cache(max_scenarios)
         self._scenarios: _Cache[Scenario] = _Cache(max_scenarios)
@@ -161,7 +162,7 @@ def scenario_reads(experiment: Experiment) -> str:
 
 
 class _Cache(Generic[Value]):
-    """Cache values by key; above a maximum number of values, drop the least recently used one."""
+    """Cache values by key. If there are too many values, drop the least recently used value."""
 
     def __init__(self, max_values: int) -> None:
         self._max_values = max_values

@@ -20,8 +20,8 @@ from orchestrator.stages.artifact_files import MANIFEST, TEMPORARY, read_manifes
 from orchestrator.stages.listing import Listing, children_of
 from orchestrator.stages.store import PROGRESS, StageStore
 
-# Files younger than this are never removed, whatever the rule of the clean-up: a writer may still
-# be using them.
+# Files younger than this period are never removed, even if a rule selects them, because a writer
+# may still be using such files.
 WRITER_PERIOD = timedelta(hours=1)
 RAY_PERIOD = timedelta(days=7)
 RAY_FOLDER = "ray"

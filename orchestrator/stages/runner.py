@@ -100,8 +100,8 @@ class StageRunner:
 
         Args:
             stage: A stage of the work, whose upstream stages must be in the store.
-            found: The stage's values from `Work.stored_values`, if the caller has found stage and
-                evaluation in the store; None to look for them.
+            found: Values of the stage, if the caller has got them from `Work.stored_values`. If
+                this is None, the method looks for the stage in the store.
 
         Raises:
             StorageUnavailableError: The store cannot be read or written.
@@ -252,7 +252,7 @@ class StageRunner:
             try:
                 self._work.store.clear_progress(stage.key)
             except StorageUnavailableError as error:
-                # No reason to fail: the stage is stored, and another run may write checkpoints.
+                # Only warn: the stage itself is stored, and another run may be writing checkpoints.
                 logger.warning("cannot remove the epoch checkpoints of %s: %s", stage.name, error)
 
     def _upstream(self, stage: Stage) -> Upstream:

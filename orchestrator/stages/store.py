@@ -89,7 +89,7 @@ class StageStore:
 
     def load(self, key: str) -> Artifact | None:
         """Read an artifact; None if it is missing. An incomplete or corrupt artifact is moved aside
-        with a warning.
+        with a warning, and then counts as missing.
 
         Raises:
             StorageUnavailableError: The store cannot be read.

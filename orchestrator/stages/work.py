@@ -73,8 +73,8 @@ class Work:
         """Rebuild the model of a stage from its artifact.
 
         Raises:
-            StorageUnavailableError: The artifact does not contain a model of this stage; it is
-                moved aside.
+            StorageUnavailableError: The artifact does not contain a model of this stage. The
+                artifact is moved aside, so that it counts as missing.
         """
         from orchestrator.methods.method import ArtifactContext  # noqa: PLC0415 - loads torch
         from orchestrator.stages.artifacts import from_artifact  # noqa: PLC0415
@@ -121,7 +121,7 @@ class Work:
 
     def stored_values(self, stage: Stage) -> dict[str, Any] | None:
         """Return the JSON values of a stage. Return None if the stage, or a result of its model, is
-        missing or corrupt in the store. Corrupt artifacts are moved aside.
+        missing or corrupt in the store. A corrupt artifact is moved aside, and counts as missing.
 
         Raises:
             StorageUnavailableError: The store cannot be read.
@@ -171,8 +171,8 @@ class Work:
 
     @contextmanager
     def _understood(self, key: str, name: str) -> Iterator[None]:
-        """Move an artifact aside if the `with` block cannot use its tensors or values. The checksum
-        does not exclude this: a writer can store unusable content with a correct checksum.
+        """Move an artifact aside if the `with` block cannot use its tensors or values. A correct
+        checksum does not prevent this error, because a writer can have stored unusable content.
         """
         import torch  # noqa: PLC0415 - slow to import
 

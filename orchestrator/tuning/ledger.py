@@ -86,8 +86,8 @@ class SweepHeader:
     Attributes:
         sweep_id: Id of the sweep's run in MLflow.
         experiment: The base experiment, as JSON values.
-        search_space: The search space, as JSON values. If the sweep was resumed with another search
-            space, the newest search space.
+        search_space: The search space with which the sweep was last started or resumed, as JSON
+            values.
     """
 
     sweep_id: str

@@ -103,7 +103,7 @@ class Sampler:
             draws = self._space.draw(partial(self._drawn, trial))
             configuration = self._space.configuration_of(draws)
             if configuration is None:
-                # Keep Optuna's trial open, because its sampler avoids points of open trials.
+                # Keep the Optuna trial open, because Optuna's sampler avoids points of open trials.
                 continue
             if _key(configuration) not in self._known:
                 return self._asked(configuration, trial, repeated)

@@ -228,7 +228,7 @@ class _TrialProgress:
         self._since = time.perf_counter()
 
     def listener_of(self, seed: int) -> StageListener:
-        """Return a listener to the events of one seed."""
+        """Return a listener for the events of one seed."""
         return lambda event: self._arrived.append((seed, event))
 
     def report(self) -> TaskReport:

@@ -122,12 +122,12 @@ class TuneListener(_OfThisProcess, tune.Callback):  # type: ignore[misc] # Ray i
         result: dict[str, Any],
         **info: object,
     ) -> None:
-        """Report that the trial has learned a task. Tune allows callbacks to change the result."""
+        """Report that the trial has learned a task, and remove the report from Tune's result."""
         # Use the number that was recorded at the start of the trial. `trial.config` may already be
         # the configuration to which the trial switches next.
         number = self._running[trial.trial_id]
-        # Remove the report from the result. Tune would keep the report with every trial's last
-        # result, and also six statistics of each number in the report.
+        # Tune allows callbacks to change the result. Remove the report, because Tune would keep the
+        # report with every trial's last result, and also six statistics of each number in it.
         report = result.pop("report", None)
         if report is not None and result[TASKS_LEARNED] > self._tasks_learned.get(number, 0):
             self._tasks_learned[number] = result[TASKS_LEARNED]
