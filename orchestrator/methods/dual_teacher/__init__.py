@@ -1,4 +1,6 @@
-"""This project's method: a continually taught teacher and a student distilled from it."""
+"""This project's method: a continually trained teacher, and a student distilled from the
+teacher.
+"""
 
 from __future__ import annotations
 

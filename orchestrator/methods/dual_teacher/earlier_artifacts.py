@@ -1,4 +1,6 @@
-"""Read teachers stored by version 0.1, whose adapter read whitened features."""
+"""Read teachers stored by version 0.1, in which the adapter of the embedding module read whitened
+features. Adapters of later versions read standardised features.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +15,11 @@ _EMBEDDING = "network.embedding"
 def as_stored_now(tensors: Tensors) -> Tensors:
     """Convert an artifact's tensors to the format of this version.
 
-    A stored adapter without effect, as in a teacher whose refinement was discarded, is replaced by
-    an adapter without effect that reads standardised features.
+    If the stored refinement was discarded, the stored adapter leaves embeddings unchanged. It is
+    replaced by an adapter for standardised features that leaves embeddings unchanged as well.
 
     Raises:
-        ConfigError: The stored adapter has an effect, which this version cannot represent.
+        ConfigError: The stored adapter changes embeddings. This version cannot represent it.
     """
     if f"{_EMBEDDING}.whitening" not in tensors or f"{_EMBEDDING}.centre" in tensors:
         return tensors

@@ -1,5 +1,6 @@
-"""Facts about this project's method that need no networks. Importing this module does not import
-torch.
+"""Facts about the dual-teacher method that are known without building its networks.
+
+Importing this module does not import torch.
 """
 
 from __future__ import annotations
@@ -70,7 +71,9 @@ _LATER_STUDENT = ("student.consolidation", "student.rehearsal", "student.stabili
 
 
 class DualTeacherFacts:
-    """Facts about the method's stages: the settings and images that they read, and their epochs."""
+    """Facts about the stages of the dual-teacher method: which settings and images the stages read,
+    and how many epochs the stages train.
+    """
 
     formats = STAGE_FORMATS
     student_builds_on_teacher = True
@@ -79,8 +82,8 @@ class DualTeacherFacts:
     def configuration_paths(
         self, role: Role, is_first_task: bool, experiment: Experiment
     ) -> Sequence[str]:
-        """Return the configuration paths that a stage of this role reads; no teacher reads
-        `student.*`.
+        """Return the configuration paths that a stage of the given role reads. A teacher's stage
+        reads no path that starts with `student`.
         """
         if role == "student":
             if isinstance(experiment.student.backbone, InheritedBackboneConfig):
@@ -99,13 +102,18 @@ class DualTeacherFacts:
         return (*head, *_LATER_TEACHER, "teacher.extractor", *training)
 
     def learns_from_unlabeled_images(self, role: Role, experiment: Experiment) -> bool:
-        """Return whether the role is a student that inherits the teacher's first stages."""
+        """Return whether the given role learns from unlabelled images. Only a student that inherits
+        the first stages of the teacher's network does.
+        """
         inherits = isinstance(experiment.student.backbone, InheritedBackboneConfig)
         return role == "student" and inherits
 
     def num_epochs(self, role: Role, is_first_task: bool, experiment: Experiment) -> int:
-        """Return the number of epochs: of a student's distillation, or of a teacher's extractor
-        training plus refinement.
+        """Return the number of epochs of one stage.
+
+        A student's stage counts the epochs of distillation. The stage of an inherited student
+        counts the transfer rounds and the epochs of teaching. A teacher's stage counts the epochs
+        of extractor training and of refinement.
         """
         if role == "student":
             own = experiment.student
@@ -119,12 +127,16 @@ class DualTeacherFacts:
         return teacher.refinement.epochs + (teacher.training.epochs if trains else 0)
 
     def num_own_epochs(self, role: Role, is_first_task: bool, experiment: Experiment) -> int:
-        """Return the epochs of a stage without those in which the inherited layers are taught."""
+        """Return the number of epochs of one stage, without the epochs of teaching the inherited
+        layers.
+        """
         taught = _taught_epochs(is_first_task, experiment) if role == "student" else 0
         return self.num_epochs(role, is_first_task, experiment) - taught
 
     def passes_per_image(self, role: Role, experiment: Experiment) -> int:
-        """Return 2 for a student that also imitates the teacher on mixtures, otherwise 1."""
+        """Return how many images a stage processes for each training image in an epoch. The number
+        is 2 for a student that also imitates the teacher on mixtures of images, otherwise 1.
+        """
         own = experiment.student
         if role == "teacher" or inherits(experiment) or is_pretrained("teacher", experiment):
             return 1
@@ -133,8 +145,9 @@ class DualTeacherFacts:
     def shared_passes(
         self, is_first_task: bool, experiment: Experiment, num_labeled: int, num_unlabeled: int
     ) -> Sequence[SharedPasses]:
-        """Return the passes of the teacher's answers to views, of the teaching, and of the
-        student's own features.
+        """Return the image passes of the results that the stage of an inherited student shares with
+        other stages. These results are the teacher's features of seeded views, the taught layers,
+        and the student's features.
         """
         if not inherits(experiment) or is_judged_by_tables("student", experiment):
             return ()
@@ -160,9 +173,10 @@ def _taught_epochs(is_first_task: bool, experiment: Experiment) -> int:
 
 
 def _paths_of_the_head(is_first_task: bool, experiment: Experiment) -> tuple[str, ...]:
-    """Return the configuration paths that determine the embedding module and the classifier. If
-    refinement is off, its settings are excluded, so that trials that differ only in refinement
-    settings share their teachers.
+    """Return the configuration paths that determine the teacher's embedding module and classifier.
+
+    If refinement is off, all other settings of refinement are excluded. Trials that differ only in
+    those settings then share their teachers.
     """
     if not experiment.teacher.refinement.epochs:
         return (*_CLOSED_FORM, "teacher.refinement.epochs")

@@ -48,10 +48,10 @@ _WHITENING = "network.embedding.whitening"
 
 
 class DualTeacher(DualTeacherFacts):
-    """Teach the teacher task by task, and distil each task's student from it."""
+    """Train the teacher task by task, and distil each task's student from the teacher."""
 
     def learn(self, inputs: LearningInputs, context: LearningContext) -> Model:
-        """Teach the teacher, or distil the student, for one task."""
+        """Train the teacher, or distil the student, for one task."""
         experiment, previous = inputs.experiment, inputs.previous
         if inputs.role == "teacher":
             assert previous is None or isinstance(previous, TeacherModel)  # noqa: S101 - for the type checker
@@ -69,7 +69,9 @@ class DualTeacher(DualTeacherFacts):
         )
 
     def untrained_head(self, inputs: HeadInputs) -> tuple[nn.Module, nn.Module]:
-        """Return the teacher's head, or the head that the student predicts with."""
+        """Return the untrained embedding module and classifier with which the given role
+        predicts.
+        """
         experiment, extractor = inputs.experiment, inputs.extractor
         joint = experiment.teacher.joint_embedding
         dimensions = joint.dimensions_for(inputs.extractors["teacher"].num_features)
@@ -85,12 +87,15 @@ class DualTeacher(DualTeacherFacts):
         return nn.Identity(), zeros_classifier(extractor.num_features, inputs.num_classes)
 
     def to_artifact(self, model: Model) -> Artifact:
-        """Return the model's network, prototypes and joint space; for a student, both its
-        classifiers.
+        """Return all parts of a model that later stages need, as tensors and values.
+
+        A student with weights of its own may predict with a classifier other than the trained one.
+        Both classifiers are then stored.
         """
         if isinstance(model, TeacherModel):
             tensors = network_tensors(model.network)
-            del tensors[_WHITENING]  # not stored: the whitening can be computed from the space
+            # The whitening is not stored: the tensors of the joint embedding space determine it.
+            del tensors[_WHITENING]
             tensors |= {"exemplars": model.memory.exemplars, "vectors": model.vectors}
             tensors |= tensors_of("statistics", model.memory.statistics)
             tensors |= prefixed("space", model.space.tensors())
@@ -135,8 +140,10 @@ METHOD = DualTeacher()
 
 
 def _answering(taught: AnyNetwork, classifier: Tensors) -> AnyNetwork:
-    """Return the network that the student predicts with: the taught network, or the taught
-    network's extractor with the given classifier.
+    """Return the network with which a student predicts.
+
+    If a classifier is given, the network consists of the taught network's extractor and this
+    classifier. Otherwise it is the taught network itself.
     """
     if not classifier:
         return taught

@@ -1,11 +1,11 @@
-"""The student's classifier in closed form, computed from the class means of the student's own
-features. The means are updated when training moves the features.
+"""The student's classifier in closed form, computed from class means of the student's features. The
+class means are updated when training changes the features.
 
-A classifier trained on new images and one exemplar per old class forgets first, long before the
-features do: measured on digits, linear discriminants of a student's features with the true means
-reach 97 % where its trained classifier reaches 95 %. Without the old images the true means are
-unavailable, but the movement of the features can be estimated: from the new images and the
-exemplars, before and after training.
+A classifier that is trained on new images and one exemplar per old class forgets old classes while
+the features still separate them. Measured on digits: linear discriminants of the features with the
+true class means reach 97 %, the trained classifier reaches 95 %. The true means of old classes are
+unknown, because their images are gone. How the means move is estimated from new images and
+exemplars: their features are compared before and after training.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from orchestrator.models import LinearClassifier
 
 _LEAST_VARIANCE = 1e-8
 _LEAST_COUNT = 1e-6
-# smallest variance as a share of the mean variance; constant features have none
+# lower limit of a feature's variance, as a share of the mean variance: a constant feature has
+# variance 0
 _LEAST_SHARE = 1e-10
 
 
@@ -31,9 +32,10 @@ class FeatureStatistics:
 
     Attributes:
         means: Mean feature of each class.
-        counts: Number of training images of each class; fractional where an image belongs to
-            several classes in shares.
-        covariance: Within-class covariance, the mean over classes.
+        counts: Number of training images of each class. It is fractional if images are divided
+            between classes (`with_shares`).
+        covariance: Within-class covariance: the mean over classes, or over images after
+            `with_shares`.
     """
 
     means: Float[Tensor, "classes d"]
@@ -43,8 +45,8 @@ class FeatureStatistics:
     def with_classes(
         self, features: Float[Tensor, "n d"], labels: Int64[Tensor, " n"]
     ) -> FeatureStatistics:
-        """Return the statistics extended by new classes, whose labels follow those of the known
-        classes.
+        """Return the statistics with new classes added. The labels of the new classes must continue
+        the numbering of the known classes.
         """
         means, counts, covariance = [*self.means], [*self.counts], self.covariance
         for label in range(len(self.means), int(labels.max()) + 1):
@@ -60,16 +62,16 @@ class FeatureStatistics:
     def with_shares(
         self, features: Float[Tensor, "n d"], shares: Float[Tensor, "n classes"]
     ) -> FeatureStatistics:
-        """Return the statistics extended by images that belong to several classes in shares.
+        """Add images that are divided between several classes, and return the new statistics.
 
-        The covariance is that of all images around the means of their classes. Images counted
-        before are not needed again: their spread around a moving mean follows from the distance
-        that the mean moves (Chan, Golub and LeVeque 1979).
+        The covariance describes how all images deviate from the means of their classes. Earlier
+        images are not needed again: how far a class mean moves determines how their spread around
+        the mean changes (Chan, Golub and LeVeque 1979).
 
         Args:
-            features: Features of some images.
-            shares: Share of each image in each class, in [0, 1]; classes beyond the known ones are
-                new.
+            features: Features of the images to add.
+            shares: Share of each image in each class, in [0, 1]. Columns after those of the known
+                classes are new classes.
         """
         rows, weights = features.double().cpu(), shares.double().cpu()
         num_known, num_classes = len(self.means), weights.shape[1]
@@ -93,11 +95,15 @@ class FeatureStatistics:
 
     @property
     def degrees_of_freedom(self) -> float:
-        """Return the number of independent deviations behind the covariance; at least 1."""
+        """Return the degrees of freedom of the covariance: the sum of n - 1 over all classes, with
+        n the number of images of a class; at least 1.
+        """
         return _degrees_of_freedom(self.counts)
 
     def followed(self, drift: FeatureDrift) -> FeatureStatistics:
-        """Return the statistics adjusted to a change of the extractor."""
+        """Return the statistics for a changed extractor: means and covariance move with the
+        features.
+        """
         return FeatureStatistics(
             drift.of_points(self.means), self.counts, drift.of_covariance(self.covariance)
         )
@@ -117,12 +123,12 @@ def no_statistics(num_features: int) -> FeatureStatistics:
 
 
 def discriminant(statistics: FeatureStatistics, shrinkage: float) -> LinearClassifier:
-    """Return linear discriminants, `h S⁻¹ μ - μ S⁻¹ μ / 2` for features `h` and class means `μ`
-    relative to the mean of all classes, with equal class probabilities.
+    """Return linear discriminants for classes of equal probability.
 
-    The mean of n images has noise that increases `μ S⁻¹ μ` by `tr(S⁻¹ C) / n`, with C the
-    covariance before it was shrunk to S. This increase is subtracted: otherwise classes with few
-    images would be predicted too rarely.
+    With features `h`, class means `μ` and the shrunk covariance S, the logit of a class is `h S⁻¹ μ
+    - μ S⁻¹ μ / 2`. Here `h` and `μ` are relative to the mean of the class means. The error of a
+    mean of n images increases `μ S⁻¹ μ` by `tr(S⁻¹ C) / n`, with C the covariance before shrinkage.
+    This increase is subtracted: otherwise classes with few images would be predicted too rarely.
 
     Args:
         statistics: Statistics of at least one class.
@@ -133,7 +139,7 @@ def discriminant(statistics: FeatureStatistics, shrinkage: float) -> LinearClass
     level = (covariance.trace() / len(covariance)).clamp_min(_LEAST_VARIANCE)
     deviations = torch.maximum(covariance.diagonal(), _LEAST_SHARE * level).sqrt()
     covariance = covariance / deviations / deviations[:, None]
-    # The part of the means that all classes share carries no information, and would only make
+    # Subtract the mean of all class means: it does not help to distinguish classes, and would make
     # logits large.
     means = (statistics.means.double() - centre) / deviations
     shrunk = (1 - shrinkage) * covariance + shrinkage * torch.eye(

@@ -1,11 +1,15 @@
-"""A student that inherits the teacher's first stages [A §53] and learns its classes in closed form.
+"""A student that inherits the first stages of the teacher's network [A §53] and learns its classes
+in closed form.
 
-Frozen layers give an image the same features in every task, so the statistics of old classes never
-go stale. The knowledge of the teacher and the real answers are mixed sample by sample as in patent
-B: linear discriminants are learned from the targets `TSSR · STK + (1 - TSSR) · EK`, which give an
-image shares in several classes. The stage processes all images in several rounds. The training
-progress TSTR is the completed share of these rounds, and every round's targets count equally.
-Images without labels have no real answer: their TSSR is 1.
+The inherited layers are frozen after the first task. An image then has the same features in every
+task, so the statistics of old classes never go stale. Linear discriminants are learned from soft
+targets, which divide an image between several classes. The target of each image is the mixture of
+patent B, `TSSR · STK + (1 - TSSR) · EK`: STK is the teacher's class distribution, EK the one-hot
+real answer, and TSSR the transfer ratio.
+
+The stage processes all images in several rounds. The training progress TSTR is the completed share
+of these rounds, and the targets of all rounds count equally. Images without labels have no real
+answer: their TSSR is 1.
 """
 
 from __future__ import annotations
@@ -47,10 +51,10 @@ class InheritedStudent:
 
     Attributes:
         network: Inherited layers, normalisation, linear discriminants.
-        statistics: Statistics of the seen classes in the network's features, without unlabelled
-            images.
-        details: Mean KDR and TSSR of the task's images, and the number of unlabelled images used,
-            as the sum of their shares in the seen classes.
+        statistics: Statistics of the seen classes in the network's features. Unlabelled images are
+            not included.
+        details: Values for the summary, such as the mean KDR and TSSR of the task's images. The
+            number of unlabelled images is the sum of their probabilities of showing a seen class.
     """
 
     network: AnyNetwork
@@ -59,11 +63,11 @@ class InheritedStudent:
 
 
 class _Known(NamedTuple):
-    """Features of images for the student and for the teacher.
+    """Features of images, from the extractors of student and teacher.
 
     Attributes:
-        student: The student's features, normalised.
-        teacher: The features of the teacher's extractor.
+        student: Normalised features from the student's extractor.
+        teacher: Features from the teacher's extractor.
     """
 
     student: Float[Tensor, "n d"]
@@ -78,7 +82,7 @@ def learn_inherited_student(
     Args:
         previous: The student of the previous task, not modified; None for the first task.
         inputs: New images, images without labels, the teacher after this task, the configuration.
-        context: Device, ranks, listener.
+        context: Device, ranks, listener for epoch reports.
     """
     teacher, config = inputs.teacher, inputs.experiment.student
     assert isinstance(teacher, TeacherModel)  # noqa: S101 - for the type checker
@@ -104,8 +108,9 @@ def learn_inherited_student(
 def _extractor_of(
     previous: InheritedStudent | None, inputs: LearningInputs, context: LearningContext
 ) -> tuple[Backbone, dict[str, float]]:
-    """Return the inherited layers, which all tasks share. If they were taught in this task, also
-    return the quality of the teaching.
+    """Return the inherited layers, which are the same in all tasks. If this task teaches the
+    layers, also return how well they predict the teacher's features: the explained share of the
+    variance.
     """
     if previous is not None:
         extractor: Backbone = previous.network.extractor
@@ -122,8 +127,8 @@ def _extractor_of(
 
 @dataclass(frozen=True)
 class _Seeing:
-    """Extract the features for student and teacher, from feature tables or by running the
-    extractors.
+    """Source of the student's and the teacher's features of images: precomputed features where they
+    exist, otherwise the two extractors.
     """
 
     extractor: Backbone
@@ -132,7 +137,7 @@ class _Seeing:
     is_taught: bool
 
     def images(self, images: Tensor, views: Sequence[Views] | None) -> _Known:
-        """Return the features of images.
+        """Return the student's and the teacher's features of images.
 
         Args:
             images: Images as uint8.
@@ -202,8 +207,8 @@ def _posterior(
 def _unlabeled_shares(
     images: _Known, teacher: TeacherModel, config: StudentConfig
 ) -> Float[Tensor, "n classes"]:
-    """Return the teacher's probability of each seen class for each unlabelled image. A row adds up
-    to the probability that the image is of any seen class; it is near 0 for an unseen class.
+    """Return the teacher's probability of each seen class for each unlabelled image. The sum of a
+    row is the probability that the image shows a seen class.
     """
     device = next(teacher.network.parameters()).device
     features = images.teacher.to(device).float()

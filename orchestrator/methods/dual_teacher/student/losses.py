@@ -1,5 +1,5 @@
-"""The two distillation losses, of embeddings and of classes [A claim 8; §52, §71; B step 6], and
-the stability loss.
+"""Losses of the student: imitation of the teacher's embeddings, distillation of the teacher's class
+distributions [A claim 8; §52, §71; B step 6], and stability of the features.
 """
 
 from __future__ import annotations
@@ -29,14 +29,18 @@ def embedding_loss(
 def stability_loss(
     features: Float[Tensor, "n d"], before: Float[Tensor, "n d"]
 ) -> Float[Tensor, ""]:
-    """Return how far features moved since the previous task: the mean squared distance, in units of
-    the features' variance (less-forgetting learning, Jung et al. 2016).
+    """Return how far the features of a batch moved since the previous task (less-forgetting
+    learning, Jung et al. 2016).
+
+    The value is the mean squared distance between old and new features, divided by the variance of
+    the old features.
 
     Args:
         features: Features of a batch.
         before: Features of the same images, from the previous task's extractor.
     """
-    # a worker's share of the batch may be one image, which has no variance
+    # One worker's share of a batch may be a single image. It has no variance, so its squared length
+    # is used instead.
     variance = before.var(dim=0).sum() if len(before) > 1 else before.square().sum()
     moved: Float[Tensor, ""] = (features - before).square().sum(dim=1).mean()
     return moved / variance.clamp_min(torch.finfo(before.dtype).tiny)
@@ -52,19 +56,17 @@ def transfer_loss(
     """Return the divergence of the student's distribution from the transfer target [A claim 8,
     second half; B step 6].
 
-    The cross-entropy from a mixed target is the mix of the cross-entropies. The part of the teacher
-    and the part of the labels can therefore each have their usual scale: the teacher's part uses
-    the temperature and a factor temperature², the labels' part uses temperature 1. At temperature 1
-    the value is the KL divergence from `transfer_target` up to the teacher's entropy, which has no
-    gradient.
+    The target mixes the teacher's distribution with the labels, so the loss mixes two terms. The
+    teacher's term is the KL divergence of the softened distributions, multiplied by temperature².
+    The labels' term is the cross-entropy at temperature 1. If the temperature is 1, the loss is the
+    KL divergence from `transfer_target` up to a constant, which has no gradient.
 
     Args:
         student_logits: The student's logits of a batch.
         teacher_logits: The teacher's logits of the same images.
         labels: Labels of the images, the real answers.
         ratio: TSSR, one value for the batch or one for each sample.
-        temperature: Temperature that softens the distributions of student and teacher in the
-            teacher's part.
+        temperature: Temperature that softens both distributions in the teacher's term.
     """
     soft = functional.kl_div(
         functional.log_softmax(student_logits / temperature, dim=1),

@@ -1,4 +1,4 @@
-"""The student as it is after learning a task."""
+"""The model of a student with weights of its own, after learning a task."""
 
 from __future__ import annotations
 
@@ -23,11 +23,10 @@ class StudentModel:
     """Student that has learned one or more tasks.
 
     Attributes:
-        network: The network that predicts: the taught network's extractor and the configured
-            classifier.
-        taught: Extractor, with the embedding module and the classifier that imitate the teacher's;
-            the next task continues from this network.
-        space: The joint embedding space of this task, into which the taught network embeds.
+        network: The network that predicts: the extractor of `taught` and the configured classifier.
+        taught: The trained network: extractor, embedding module and classifier. The next task
+            continues its training.
+        space: The joint embedding space of this task: `taught` maps images into it.
         statistics: Statistics of the seen classes in the extractor's features.
     """
 
@@ -38,5 +37,5 @@ class StudentModel:
 
     @property
     def details(self) -> dict[str, float]:
-        """Return an empty mapping: this student reports no further values."""
+        """Return an empty mapping: a student with weights of its own reports no further values."""
         return {}

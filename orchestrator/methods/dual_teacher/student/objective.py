@@ -1,5 +1,5 @@
-"""The loss of one batch of a student's stage: the losses from both teachers (the embedding and the
-classifier), the real answers and the prototypes.
+"""The loss of one batch in a student's stage. Its terms are imitation of the teacher's embeddings,
+distillation from the teacher's classifier and the real answers, and classification of prototypes.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ from orchestrator.training.loop import LossOutput, Step
 
 
 class _Taught(NamedTuple):
-    """The teacher's answers for a batch's images.
+    """The teacher's class logits for the images of a batch.
 
     Attributes:
-        logits: Logits that the student is trained towards.
-        compared: Logits that KDR reads as the teacher's answers.
+        logits: Logits whose distribution is mixed into the student's target.
+        compared: Logits whose distribution is compared to compute the similarity KDR.
     """
 
     logits: Tensor
@@ -50,7 +50,7 @@ class _Taught(NamedTuple):
 
 @dataclass(frozen=True)
 class Distillation:
-    """The loss of one stage, with all data that the loss reads."""
+    """The loss of one student's stage, with the networks, images and labels that the loss reads."""
 
     network: TaughtNetwork
     teacher: TeacherModel
@@ -61,9 +61,7 @@ class Distillation:
     extractor_before: Backbone | None
 
     def loss(self, rows: Tensor, step: Step) -> LossOutput:
-        """Return the losses from the teacher's embedding and classifier on a batch of images, plus
-        the classification loss of augmented prototypes.
-        """
+        """Return the weighted sum of the configured losses on one batch of images."""
         generator = self.context.stream_of_rank("student views", step.index)
         labels = self.labels[rows].to(self.context.device)
         batch = self.images.batch(rows, generator)
@@ -73,7 +71,8 @@ class Distillation:
             teacher_logits = self.teacher.network.classifier(embeddings)
         parts: dict[str, float | Tensor] = {}
         num = len(rows)
-        # cosines are too flat to express the teacher's belief in a label
+        # A softmax of the teacher's cosines is too flat to show how far the teacher believes a
+        # label.
         believed = (
             self._posterior.logits(batch.features[:num])
             if self.config.transfer.similarity == "answer"
@@ -113,8 +112,8 @@ class Distillation:
         step: Step,
         parts: dict[str, float | Tensor],
     ) -> Tensor:
-        """Return the classification loss from steps 1 to 6 of patent B; if the teacher's classifier
-        is not distilled, only the real answers count.
+        """Return the classification loss of patent B, steps 1 to 6. If the teacher's classifier is
+        not distilled, the target is the real answer alone.
         """
         rule, temperature = self.config.transfer, self.config.temperature
         with torch.no_grad():
@@ -144,14 +143,14 @@ class Distillation:
         return TeacherPosterior(self.teacher)
 
     def _reported(self, of_share: Tensor) -> float | Tensor:
-        """Return the mean like `_mean`, but on a single rank as a tensor, so that no step waits for
-        a GPU.
+        """Return the mean over the whole batch, for reports. With a single rank the mean stays a
+        tensor, so that no training step waits for a GPU.
         """
         return of_share.mean() if self.context.ranks.size == 1 else self._mean(of_share)
 
     def _mean(self, of_share: Tensor) -> float:
-        """Return the mean of a value over the whole batch, given this rank's value for each of its
-        images.
+        """Return the mean over the whole batch, given the values of the images that this rank
+        processes.
         """
         ranks = self.context.ranks
         return ranks.mean(
@@ -159,8 +158,8 @@ class Distillation:
         )
 
     def _prototype_loss(self, generator: torch.Generator) -> Tensor:
-        """Return the student's classification loss on augmented prototypes of old classes. These
-        are points of the joint embedding space, so no images are needed.
+        """Return the student's classification loss on augmented prototypes of old classes.
+        Augmented prototypes are points of the joint embedding space, so this loss needs no images.
         """
         num_old, num_vectors, _ = self.teacher.vectors.shape
         labels = torch.arange(num_old, device=self.context.device)

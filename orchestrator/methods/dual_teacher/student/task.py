@@ -1,5 +1,5 @@
-"""Learning of one task by the student, from new images, old exemplars, and the teacher's embedding
-and classifier [A claim 8; §52, §71; B].
+"""One task of a student with weights of its own. The student learns from new images, old exemplars,
+and the teacher's embedding and classifier [A claim 8; §52, §71; B].
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ def learn_student_task(
         teacher: The teacher after this task.
         data: The new classes' training images.
         config: The student's configuration.
-        context: Seed, device, image augmentation, listener.
-        features: Features of the original new images from the teacher's extractor, if already
-            computed.
+        context: Seed, device, image augmentation, listener for epoch reports.
+        features: Features of the new images from the teacher's extractor, if already computed;
+            without augmentation.
     """
     network = _start(previous, teacher, data, config, context)
     num_old = int(data.labels.min())
@@ -114,7 +114,9 @@ def _taught_images(
     config: StudentConfig,
     context: LearningContext,
 ) -> TaughtImages:
-    """Return one exemplar of every old class, then the new images, as the student sees them."""
+    """Return the source of training batches: one exemplar of every old class and the new images,
+    with the features of the teacher's extractor.
+    """
     stronger = replace(
         context, image_augmentation=context.image_augmentation.scaled(config.augmentation_strength)
     )
@@ -142,8 +144,8 @@ def _statistics(
     num_old: int,
     ranks: Ranks,
 ) -> FeatureStatistics:
-    """Return the statistics of all seen classes in the current features; each rank processes its
-    share of the images.
+    """Return the statistics of all seen classes in the features of the trained extractor. Each rank
+    extracts the features of a share of the images.
     """
 
     def features_by(looking: Backbone) -> Tensor:
@@ -164,8 +166,8 @@ def _start(
     config: StudentConfig,
     context: LearningContext,
 ) -> TaughtNetwork:
-    """Return the network to start from, in the teacher's current joint embedding space, with room
-    for the new classes.
+    """Return the network that training starts from. The network maps images into the teacher's
+    current joint embedding space, and its classifier includes the new classes.
     """
     dimensions = len(teacher.space.offset)
     if previous is None:
@@ -194,9 +196,9 @@ def _start(
 def _untaught_directions(
     network: TaughtNetwork, taught: Tensor, context: LearningContext
 ) -> Tensor:
-    """Return random directions for the new classes' classifier weights. They replace the teacher's
-    class directions for a student that imitates only the teacher's embedding or only its
-    classifier.
+    """Return class directions that are random for new classes and unchanged for known ones. A
+    student that has only one of the two teachers starts from these directions, not from the
+    teacher's class directions.
     """
     num_known = network.classifier.num_classes
     drawn = functional.normalize(
@@ -208,12 +210,12 @@ def _untaught_directions(
 
 @torch.no_grad()
 def _consolidate(network: TaughtNetwork, before: Mapping[str, Tensor], share: float) -> None:
-    """Average the weights from before and after a task, as in fine-tuning without forgetting
-    (WiSE-FT, Wortsman et al. 2022).
+    """Average the weights from before and after a task, to forget less (WiSE-FT, Wortsman et al.
+    2022).
 
-    Training sees one exemplar per old class and drifts on all images that it does not see. The
-    average drifts less. It loses little accuracy on new classes because both sets of weights lie in
-    one basin of the loss: the weights before the task already imitate the same teacher.
+    Training sees only one exemplar per old class, so the features of all other old images drift.
+    Averaging reduces this drift. It costs little accuracy on new classes, because both sets of
+    weights imitate the same teacher and lie in one basin of the loss.
     """
     for name, tensor in network.state_dict().items():
         if tensor.is_floating_point():  # integer counters of batch normalisation are not averaged

@@ -1,9 +1,9 @@
-"""The images that the student learns from, newly varied in each batch, with the features of the
-teacher's extractor.
+"""The images that the student learns from, randomly augmented in each batch, with the features of
+the teacher's extractor.
 
-If the teacher's extractor runs alongside the student, both see the same variation of an image. If
-the extractor's features were computed beforehand, they are those of the original image, and the
-student learns to recognise the image in every variation.
+If the teacher's extractor runs during training, teacher and student see the same augmented copy of
+an image. If the teacher's features were computed beforehand, they are features of the original
+image. The student then learns to predict these features from every augmented copy.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from orchestrator.training.context import LearningContext
 
 
 class TaughtBatch(NamedTuple):
-    """One batch of varied images, with the features to imitate.
+    """One batch of augmented images, with the teacher's features that the student imitates.
 
     Attributes:
-        images: Variations of the requested rows, then any mixtures of them.
+        images: One augmented copy of each requested image, then mixtures of images if there are
+            any.
         features: Features of each image from the teacher's extractor.
     """
 
@@ -32,30 +33,31 @@ class TaughtBatch(NamedTuple):
     features: Float[Tensor, "n d"]
 
 
-@runtime_checkable  # the tests check annotated types at run time with `isinstance`
+@runtime_checkable  # tests check the types of arguments at run time with `isinstance`
 class TaughtImages(Protocol):
     """Source of the batches that the student learns from."""
 
     def batch(self, rows: Int64[Tensor, " rows"], generator: torch.Generator) -> TaughtBatch:
-        """Return variations of some images.
+        """Return augmented copies of some images.
 
         Args:
-            rows: Rows of the images.
-            generator: Draws the variations.
+            rows: Rows of the images to augment.
+            generator: Draws the augmentations.
         """
 
 
 @dataclass(frozen=True)
 class VariedAfresh:
-    """Source that varies the images in every batch, and runs the teacher's extractor on the
-    variations.
+    """Source that augments the images in every batch, and runs the teacher's extractor on the
+    augmented copies.
 
     Attributes:
         images: Images as uint8.
         extractor: The teacher's extractor.
         context: Device and augmentation.
-        with_mixtures: Whether to append mixtures. The teacher's map is nearly the same function in
-            every task: imitating it on any image protects old classes.
+        with_mixtures: Whether to append mixtures of images. The teacher's embedding is nearly the
+            same function in every task, so imitating this function on any image protects old
+            classes.
     """
 
     images: UInt8[Tensor, "n c h w"]
@@ -65,7 +67,7 @@ class VariedAfresh:
 
     @torch.no_grad()
     def batch(self, rows: Int64[Tensor, " rows"], generator: torch.Generator) -> TaughtBatch:
-        """Vary and mix the images, and extract their features."""
+        """Augment and mix the images, and extract the teacher's features of the results."""
         raw = self.images.index_select(0, rows).to(self.context.device)
         images = self.context.vary(raw, generator)
         if self.with_mixtures:
@@ -75,11 +77,12 @@ class VariedAfresh:
 
 @dataclass(frozen=True)
 class WithKnownFeatures:
-    """Source that varies the images in every batch, for images whose features are precomputed.
+    """Source that augments the images in every batch, and returns precomputed features of the
+    original images.
 
     Attributes:
         images: Images as uint8, at the student's input size.
-        features: Features of the teacher's extractor for the original images.
+        features: Features of the original images from the teacher's extractor.
         context: Device and augmentation.
     """
 
@@ -88,7 +91,7 @@ class WithKnownFeatures:
     context: LearningContext
 
     def batch(self, rows: Int64[Tensor, " rows"], generator: torch.Generator) -> TaughtBatch:
-        """Vary the images and return them with the features of the originals."""
+        """Return augmented copies of the images, with the features of the original images."""
         of_rows = self.features.index_select(0, rows.to(self.features.device))
         return TaughtBatch(
             self.context.vary(self.images.index_select(0, rows), generator),

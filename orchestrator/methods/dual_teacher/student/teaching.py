@@ -2,15 +2,15 @@
 learn to predict the teacher's final features.
 
 Targets have few dimensions and are not whitened: whitening would amplify noise, which a small
-network would then fit. The basis of the targets is fixed together with the layers, in the first
-task. The teacher's answers to *seeded views* are stored with the seeds, and the student sees
-exactly these views (a good teacher is patient and consistent, Beyer et al. 2022; dataset
-reinforcement, Faghri et al. 2023). Teaching needs images but no labels, so that images without
-labels can be used as well.
+network would then fit. The basis of the targets is fixed in the first task, together with the
+layers. Layers learn from *seeded views*: random augmentations that can be repeated from their
+seeds. The teacher's features of the views are stored with the seeds, and the student sees exactly
+these views. Beyer et al. (2022) call this a patient and consistent teacher, Faghri et al. (2023)
+dataset reinforcement. Teaching needs no labels, so unlabelled images can be used as well.
 
-Only the last stage learns. The layers are taught once and then frozen: statistics of old classes
-remain valid. Measurements showed that teaching the layers in every task loses more to the drift of
-these statistics than it gains.
+Only the last inherited stage is trained, and only in the first task. The layers are frozen
+afterwards, so the statistics of old classes remain valid. Teaching in every task was measured to
+lose more accuracy, by the drift of these statistics, than it gains.
 """
 
 from __future__ import annotations
@@ -43,22 +43,24 @@ from orchestrator.training.loop import LossOutput, Step, train
 from orchestrator.training.random_streams import seeded_initialisation, stream
 from orchestrator.training.reports import EpochReport
 
-_RIDGE = 0.015  # ridge strength per image, on standardised features, for the initial projection
+# ridge strength per image, for the initial projection of standardised features to targets
+_RIDGE = 0.015
 _LEAST_DEVIATION = 1e-6
 
 
 def taught(
     extractor: Backbone, of_teacher: Backbone, inputs: LearningInputs, context: LearningContext
 ) -> tuple[Backbone, dict[str, float]]:
-    """Return the layers after teaching, and the share of the targets' variance they explain.
+    """Return the inherited layers after teaching, and the share of the targets' variance that their
+    predictions explain.
 
-    The targets of the views and the taught layers are computed once, and shared by all stages with
-    the same inputs.
+    The teacher's features of the views and the taught layers are computed once. All stages with the
+    same inputs share them.
 
     Args:
         extractor: The inherited layers, not modified.
         of_teacher: The extractor whose final features are the targets.
-        inputs: The images of the first task, and the images without labels.
+        inputs: The images of the first task, and the unlabelled images.
         context: Seed, device, ranks, augmentation, shared results.
     """
     config = inputs.experiment.student.teaching
@@ -95,7 +97,9 @@ def taught(
 def _chosen_images(
     inputs: LearningInputs, config: TeachingConfig, context: LearningContext
 ) -> UInt8[Tensor, "n c h w"]:
-    """Return the images to teach on, drawn at random from all available ones up to the limit."""
+    """Return the images to teach on: at most `max_images`, drawn at random from the task's images
+    and the unlabelled images.
+    """
     parts = [inputs.data.images]
     if inputs.unlabeled is not None:
         parts.append(inputs.unlabeled.images)
@@ -110,15 +114,16 @@ def _chosen_images(
 
 @dataclass(frozen=True)
 class SeededViews:
-    """Variations of images that can be drawn repeatedly with the same result.
+    """Random views of images that can be drawn repeatedly with the same result.
 
-    Every second view is a mixture of two images.
+    A view is an augmented copy of an image. Every second view is also mixed with a view of another
+    image.
 
     Attributes:
         images: Images as uint8.
-        num_views: Number of variations of each image.
+        num_views: Number of views of each image.
         context: Seed and augmentation.
-        folder: Folder with free disk space; None keeps views in memory.
+        folder: Folder for a temporary file with all views; None keeps the views in memory.
     """
 
     images: UInt8[Tensor, "n c h w"]
@@ -127,13 +132,15 @@ class SeededViews:
     folder: Path | None = None
 
     def view(self, index: int) -> UInt8[Tensor, "n c h w"]:
-        """Return one variation of every image, on the CPU."""
+        """Return one view of every image, on the CPU."""
         generator = stream(self.context.seed, "taught views", index)
         varied = self.context.vary(self.images, generator).cpu()
         return mix(varied, generator) if index % 2 else varied
 
     def all(self) -> UInt8[Tensor, "m c h w"]:
-        """Return all variations, view by view."""
+        """Return all views: the first view of every image, then the second of every image, and so
+        on.
+        """
         num, *shape = self.images.shape
         size = (self.num_views * num, *shape)
         if self.folder is None:
@@ -159,8 +166,8 @@ class SeededViews:
 
 
 def _unmirrored(extractor: Backbone) -> Backbone:
-    """Return the extractor without mirrored inputs, because views are already mirrored at
-    random.
+    """Return a copy of the extractor that processes each input once, without its mirror image.
+    Seeded views need no mirror images, because they are already mirrored at random.
     """
     looking = copy.copy(extractor)
     looking.mirrored = False
@@ -168,8 +175,8 @@ def _unmirrored(extractor: Backbone) -> Backbone:
 
 
 class _Foresight(nn.Module):
-    """The last stage of the inherited layers, and the projection from its output to the teacher's
-    features that it predicts.
+    """The layers that teaching trains: the last inherited stage, and the projection that predicts
+    the teacher's final features from the student's features.
     """
 
     def __init__(self, learning: Sequence[nn.Module], projection: nn.Linear) -> None:
@@ -217,7 +224,9 @@ def _teach(
 
 
 def _targets(final: Float[Tensor, "m f"], dimensions: int) -> Float[Tensor, "m k"]:
-    """Return the final features along the directions of their largest variance."""
+    """Return the teacher's normalised final features, projected on their directions of largest
+    variance.
+    """
     normalized = PowerNormalization([FeatureGroup(FINAL, final.shape[1])])(final)
     centred = normalized - normalized.mean(dim=0)
     _, directions = torch.linalg.eigh(centred.T @ centred)
@@ -228,7 +237,9 @@ def _targets(final: Float[Tensor, "m f"], dimensions: int) -> Float[Tensor, "m k
 def _ridge(
     rows: Float[Tensor, "n d"], targets: Float[Tensor, "n k"], context: LearningContext
 ) -> nn.Linear:
-    """Return the projection that training starts from, computed by ridge regression."""
+    """Return the initial projection of the student's features to the targets, from ridge
+    regression.
+    """
     second = rows.T @ rows + _RIDGE * len(rows) * torch.eye(rows.shape[1], device=rows.device)
     with seeded_initialisation(0, "overwritten by the ridge solution"):
         projection = nn.Linear(rows.shape[1], targets.shape[1]).to(context.device)
@@ -239,7 +250,7 @@ def _ridge(
 
 
 def _last_stage(extractor: Backbone) -> list[nn.Module]:
-    """Return the layers of the last stage, and freeze all others."""
+    """Return the layers of the extractor's last stage, and freeze all other layers."""
     assert isinstance(extractor.body, StageFeatures)  # noqa: S101 - inherited layers report stages
     last = extractor.body.stages.last()
     extractor.requires_grad_(False)

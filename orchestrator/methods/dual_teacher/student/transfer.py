@@ -1,9 +1,10 @@
-"""Patent B on tensors: softened distributions, their similarity KDR, the transfer ratio TSSR and
-the target mixed in this ratio [steps 1 to 6].
+"""Patent B on tensors [steps 1 to 6]: softened class distributions, their similarity KDR, the
+transfer ratio TSSR, and the target. The target mixes the teacher's distribution and the real answer
+in the ratio TSSR.
 
-Every step works sample by sample; a batch's value is the mean. The rules that select TSSR are in
-`config.transfer`. `transfer_targets` performs all steps at once, for learning in closed form, where
-all images are one batch.
+KDR is computed for each sample; the KDR of a batch is the mean of its samples. The rules that
+select TSSR are in `config.transfer`. `transfer_targets` performs steps 3 to 6 at once for learning
+in closed form, where all images are one batch.
 """
 
 from __future__ import annotations
@@ -24,12 +25,13 @@ PerSample = Float[Tensor, " n"]
 
 
 class TransferTargets(NamedTuple):
-    """Targets of the samples, and the values they were computed from.
+    """Targets of the samples, and the values from which the targets were computed.
 
     Attributes:
-        targets: `TSSR · STK + (1 - TSSR) · EK`; each row adds up to 1.
-        kdr: Similarity of each sample, in [0, 1].
-        tssr: Share of the teacher's knowledge in each sample's target, in [0, 1].
+        targets: `TSSR · STK + (1 - TSSR) · EK`, with STK the teacher's distribution and EK the
+            one-hot real answer; each row adds up to 1.
+        kdr: Similarity KDR of each sample, in [0, 1].
+        tssr: Transfer ratio TSSR of each sample, in [0, 1].
     """
 
     targets: Distribution
@@ -38,8 +40,8 @@ class TransferTargets(NamedTuple):
 
 
 def soften(logits: Distribution, temperature: float) -> Distribution:
-    """Return `softmax(logits / temperature)`: STK of the teacher's logits, P of the student's [B
-    steps 1, 2].
+    """Return `softmax(logits / temperature)` [B steps 1, 2]. The result is called STK for the
+    teacher's logits and P for the student's logits.
     """
     return functional.softmax(logits / temperature, dim=1)
 
@@ -47,16 +49,15 @@ def soften(logits: Distribution, temperature: float) -> Distribution:
 def kdr(
     student: Distribution, teacher: Distribution, labels: Labels, similarity: Similarity
 ) -> PerSample:
-    """Return each sample's similarity of two class distributions, in [0, 1] [B step 3].
+    """Return the similarity KDR of each sample, in [0, 1] [B step 3].
 
     Args:
         student: P, the student's distributions; each row adds up to 1.
         teacher: STK, the teacher's distributions; each row adds up to 1.
         labels: The given labels.
-        similarity: `jensen_shannon` is 1 - JS divergence / ln 2, `cosine` the cosine of the angle
-            between the rows. `answer` compares the teacher with the real answer, towards which the
-            student is trained: their overlap, 1 - total variation, is the teacher's probability of
-            the label.
+        similarity: `jensen_shannon` is 1 - JS divergence / ln 2 of P and STK; `cosine` is the
+            cosine of the angle between P and STK. `answer` compares STK with the label instead of
+            P: the similarity is the teacher's probability of the label.
     """
     match similarity:
         case "jensen_shannon":
@@ -71,7 +72,7 @@ def kdr(
             similarities = teacher.gather(1, labels[:, None])[:, 0]
         case _:
             assert_never(similarity)
-    # a diverged student has similarity 0; the epoch loop reports the divergence
+    # a diverged student's NaN counts as similarity 0; the epoch loop reports the divergence
     return similarities.nan_to_num(0.0).clamp(0, 1)
 
 
@@ -81,7 +82,8 @@ def _relative_entropy(p: Distribution, q: Distribution) -> PerSample:
 
 
 def transfer_ratios(similarities: PerSample, rule: TransferRule, tstr: float) -> PerSample:
-    """Return TSSR of each sample; a rule for batches gives all samples the same value [B step 5].
+    """Return the transfer ratio TSSR of each sample [B step 5]. A rule for whole batches gives all
+    samples the same ratio.
 
     Args:
         similarities: KDR of each sample; at least one sample.
@@ -117,8 +119,8 @@ def transfer_targets(
     """Return the target of each sample, with its KDR and TSSR [B steps 3 to 6].
 
     Args:
-        student: P, the student's distributions; each row adds up to 1. `similarity: answer` does
-            not read them.
+        student: P, the student's distributions; each row adds up to 1. Not used if the rule's
+            similarity is `answer`.
         teacher: STK, the teacher's distributions over the same classes; each row adds up to 1.
         labels: The given labels.
         rule: Rule that defines the similarity and selects TSSR.

@@ -1,5 +1,5 @@
-"""The continually taught first model [patent A]: prototypes, their augmentation, the joint
-embedding space.
+"""The teacher: the first model, trained task by task with augmented prototypes in a joint embedding
+space [patent A].
 """
 
 from orchestrator.methods.dual_teacher.teacher.model import TeacherModel

@@ -1,12 +1,11 @@
 """Weights of images from the agreement of their features with their labels, in closed form.
 
-A few wrong labels hardly move a class's mean. But they put the differences between classes into the
-covariance within classes, and whitening then shrinks the very directions that separate classes.
-Each image is therefore weighted by the probability that it belongs to the class of its label, and
-not to another known class or to an unknown class. Images of unknown classes are assumed to lie
-around the mean of all classes. The likelihoods are those of linear discriminants, and the share of
-wrong labels is estimated together with the weights (expectation maximisation, Dempster et al.
-1977).
+A few wrong labels hardly move the mean of a class. But they add differences between classes to the
+within-class covariance, and whitening then shrinks the directions that separate the classes. Each
+image is therefore weighted by the probability that its label is right. An image with a wrong label
+is of another known class or of an unknown class. Images of unknown classes are assumed to lie
+around the mean of all classes. Linear discriminants give the likelihoods. The share of wrong labels
+is estimated together with the weights (expectation maximisation, Dempster et al. 1977).
 
 With many features, discriminants agree with the labels that they were estimated from, right or
 wrong. Each half of the images is therefore judged by discriminants of the other half.
@@ -36,17 +35,18 @@ from orchestrator.methods.views import ClassFeatures
 from orchestrator.models.backbones import FeatureGroup
 
 _FEWEST_TO_JUDGE = 80
-"""Number of images of a class below which labels are not judged. On final features of CIFAR-10 with
-40 % wrong labels, weighting loses 4 points of accuracy with 30 images per class and gains 4 points
-with 100.
+"""Smallest number of images per class at which labels are judged. Measured on final features of
+CIFAR-10 with 40 % wrong labels: weighting loses 4 points of accuracy with 30 images per class, and
+gains 4 points with 100.
 """
 _LEAST_TRUST = 0.01
 _STEPS = 30
-_FIRST_SHARE = 0.2  # share of wrong labels assumed before the first step
+_FIRST_SHARE = 0.2  # initial estimate of the share of wrong labels
 _SHARES = (0.005, 0.9)
 _LEAST_DOUBTED = 0.1
-"""Doubted share of a task's labels below which all images keep weight 1. If all labels are right,
-at most 9 % are doubted on CIFAR-10 with two classes per task, and 2 % on handwritten digits.
+"""Mean doubt (1 - weight) about a task's labels below which all images keep weight 1. If all labels
+are right, the mean doubt is at most 9 % on CIFAR-10 with two classes per task, and 2 % on
+handwritten digits.
 """
 _LEAST_TEMPERATURE = 1e-3
 _MEDIAN_DEVIATION = 0.6745  # median absolute deviation of the standard normal distribution
@@ -57,8 +57,8 @@ class Agreement:
     """Weight the images of a task by the agreement of features and labels.
 
     Attributes:
-        config: Number of rounds, and how class statistics are estimated.
-        groups: Groups of the features.
+        config: Number of rounds, and settings of the class statistics.
+        groups: Groups of the extractor's features, which are scaled to the same mean variance.
     """
 
     config: TeacherConfig
@@ -72,7 +72,7 @@ class Agreement:
     ) -> list[ClassFeatures]:
         """Return the features with a weight in [0, 1] for every image.
 
-        All images keep weight 1 if they are too few to judge, if there is only one class, or if
+        All images keep weight 1 if a class has too few images, if there is only one class, or if
         hardly any label is doubted.
 
         Args:
@@ -123,8 +123,8 @@ class Agreement:
     def _discriminants(
         self, statistics: ClassStatistics
     ) -> tuple[Float[Tensor, "d classes"], Float[Tensor, " classes"]]:
-        """Return linear functions that give the log-likelihood ratio of each class to a class at
-        the mean of all classes.
+        """Return one linear function of the features per class: the log-likelihood of the class,
+        minus the log-likelihood of a class at the mean of all classes.
         """
         joint = self.config.joint_embedding
         basis = principal_basis(statistics.covariance, len(statistics.covariance), self.groups)
@@ -146,8 +146,9 @@ def posterior_weights(
     """Return the probability of every image that its label is right.
 
     Args:
-        scores: For each new class's images, log-likelihoods of all classes, relative to the
-            log-likelihood of a class at the mean of all classes.
+        scores: One matrix for the images of each new class. It has the log-likelihood of each image
+            (row) under each class (column), minus the log-likelihood under a class at the mean of
+            all classes.
         num_old: Number of classes before the new ones.
     """
     weights: list[Tensor] = [torch.empty(0)] * len(scores)
@@ -172,17 +173,19 @@ def _posterior(scores: Float[Tensor, "n classes"], own: int, wrong: float) -> Fl
     others = torch.cat([scores[:, :own], scores[:, own + 1 :], unseen], dim=1)
     mean_other = others.logsumexp(dim=1) - math.log(others.shape[1])
     odds = scores[:, own] - mean_other + math.log((1 - wrong) / wrong)
-    return odds.sigmoid().clamp_min(_LEAST_TRUST)  # otherwise a class could lose all images
+    return odds.sigmoid().clamp_min(_LEAST_TRUST)  # no class may lose all its images
 
 
 def _temperature(
     scores: Sequence[Float[Tensor, "_ classes"]], weights: Sequence[Float[Tensor, " _"]]
 ) -> float:
-    """Return the factor by which scores are too large; many features and few images inflate them.
+    """Return the factor by which scores (log-likelihoods) are too large. Many features and few
+    images inflate scores.
 
-    In theory, the difference of two classes' log-likelihoods has a variance within each class that
-    equals the distance between its means in the two classes. If a class is alone in its task, that
-    distance is estimated as twice the mean difference to an old class.
+    Let s be the difference of two classes' scores. In theory, the variance of s within each class
+    equals the distance between the means of s in the two classes. The factor is the measured
+    variance divided by the measured distance. If a class is alone in its task, s is known only for
+    images of this class, and the distance is estimated as twice the mean of s.
     """
     num_new = len(scores)
     variance, distance = 0.0, 0.0
@@ -200,8 +203,8 @@ def _temperature(
 
 
 def _moments(values: Float[Tensor, " n"], weights: Float[Tensor, " m"]) -> tuple[float, float]:
-    """Return weighted mean and variance; without weights estimate them by medians, which are robust
-    to wrong labels.
+    """Return the weighted mean and variance of the values. Without weights, estimate mean and
+    variance from medians, which are robust to wrong labels.
     """
     if not len(weights):
         middle = values.median()

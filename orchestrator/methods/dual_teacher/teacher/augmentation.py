@@ -1,10 +1,10 @@
 """Adaptive prototype augmentation: learnable vectors around every old prototype [A claims 4, 5;
 §38, §39, §57, §74].
 
-Each old class gets K vectors of direction and magnitude; `prototype + vector` is an augmented
-prototype. The vectors start as draws from the class's stored spread, or as deviations of the new
-task's images from their means. They are then optimised through the old task's classifier, which
-does not change.
+Each old class gets K vectors, each with a direction and a magnitude. The sum of a prototype and a
+vector is an augmented prototype. The vectors start as draws from the stored spread of the class, or
+as deviations of the new task's images from their class means. They are then optimised through the
+old task's classifier, which does not change.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from orchestrator.methods.views import ClassFeatures
 from orchestrator.models.classifiers import COSINE_SCALE
 
 Vectors = Float[Tensor, "old vectors m"]
-# A direction without spread gets this share of the mean variance, which exceeds the rounding error
-# of single precision.
+# If some directions have no variance, this share of the mean variance is added to every variance.
+# It exceeds the rounding error of single precision.
 _FLAT_SHARE = 1e-3
 
 
@@ -56,10 +56,11 @@ def augmentation_vectors(
     old: OldClasses,
     new_embeddings: Float[Tensor, "n m"],
 ) -> Float[Tensor, "old kept m"]:
-    """Return the vectors that the configuration requests.
+    """Return the augmentation vectors: random deviations, which adaptive augmentation then
+    optimises.
 
     Args:
-        config: Configuration of the vectors.
+        config: Configuration of the augmentation.
         drawn: Random deviations from every old prototype.
         old: The old classes.
         new_embeddings: The new task's images in the joint embedding space.
@@ -75,11 +76,11 @@ def augmentation_vectors(
 
 
 def observed_deviations(features: Sequence[ClassFeatures]) -> Float[Tensor, "n d"]:
-    """Return the deviations of images from the mean of their class, corrected for the estimated
-    mean, which lies closer to the images than the true mean does.
+    """Return the deviations of images from the mean of their class.
 
-    A class of a single image contributes no deviation; if no class contributes one, return a row of
-    zeros.
+    The estimated mean of n images lies closer to the images than the true mean does. Deviations are
+    therefore lengthened by the factor `√(n / (n - 1))`. A class of a single image contributes no
+    deviation. If no class contributes one, return a row of zeros.
     """
     parts = [
         (of_class.clean - of_class.clean.mean(dim=0)) * (num / (num - 1)) ** 0.5
@@ -96,10 +97,10 @@ def draw_features(
     num_draws: int,
     generator: torch.Generator,
 ) -> Float[Tensor, "classes draws d"]:
-    """Return random substitutes for images of each class, as power-normalised features.
+    """Return random power-normalised features that substitute for the missing images of each class.
 
     Args:
-        spread: Source of the substitutes' deviations from the class mean.
+        spread: Source of the deviations from the class mean.
         statistics: Statistics of the classes.
         observed: Deviations of the new task's images from their class means.
         num_draws: Number of substitutes for each class.
@@ -130,11 +131,12 @@ def draw_features(
 
 
 def _root(covariance: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
-    """Return a matrix R for which `R Rᵀ` equals the covariance up to a thousandth of its mean
-    variance.
+    """Return a matrix R for which `R Rᵀ` equals the covariance.
 
-    With fewer images than features, some directions have no spread; they get a thousandth of the
-    mean variance. Computing eigenvectors would take far longer than all other work of a task.
+    With fewer images than features, some directions have no variance, and the Cholesky
+    factorisation fails. A thousandth of the mean variance is then added to the variance of every
+    feature. Eigenvectors need no such addition, but take far longer to compute than all other work
+    of a task. They are used only if the factorisation fails again.
     """
     root, flat = torch.linalg.cholesky_ex(covariance.double())
     if flat:
@@ -156,7 +158,9 @@ def spread_radii(drawn: Vectors) -> Float[Tensor, "old 1 1"]:
 
 
 def within_range(vectors: Vectors, limits: Float[Tensor, "old 1 1"]) -> Vectors:
-    """Return the vectors, shortened to their class's limit where they are longer [A claim 4]."""
+    """Return the vectors. A vector longer than the limit of its class is shortened to this limit [A
+    claim 4].
+    """
     lengths = vectors.norm(dim=2, keepdim=True).clamp_min(torch.finfo(vectors.dtype).tiny)
     shortened: Tensor = vectors * (limits / lengths).clamp(max=1)
     return shortened
@@ -171,9 +175,9 @@ def optimize_vectors(
 ) -> Vectors:
     """Optimise the vectors through the old classifier, with a learning rate of their own.
 
-    After every step each vector is brought back within range. The range and the margin both limit
-    the search: maximising the classifier's confidence would collapse all vectors into the safe
-    middle of the class.
+    After every step, vectors longer than the limit of their class are shortened. The loss only
+    requires a margin: maximising the classifier's confidence would move all vectors of a class to
+    the same point in the middle of the class.
     """
     learnable = nn.Parameter(vectors.clone())
     optimizer = torch.optim.Adam([learnable], lr=config.learning_rate)
@@ -192,8 +196,10 @@ def augmentation_loss(
     old: OldClasses,
     new_embeddings: Float[Tensor, "n m"],
 ) -> Float[Tensor, ""]:
-    """Return the loss of augmentation vectors: the old classifier must keep its margin, new classes
-    must stay away, and a class's vectors must differ from each other.
+    """Return the loss of augmentation vectors, a sum of three penalties.
+
+    The old classifier must prefer the class of a vector by a margin. Augmented prototypes must keep
+    away from the images of new classes. The vectors of a class must differ from each other.
     """
     points = (old.prototypes[:, None] + vectors).flatten(0, 1)
     labels = torch.arange(len(vectors), device=vectors.device).repeat_interleave(vectors.shape[1])
@@ -215,8 +221,8 @@ def augmentation_loss(
 def _margin_loss(
     cosines: Float[Tensor, "n classes"], labels: Tensor, margin: float
 ) -> Float[Tensor, ""]:
-    """Return how far the cosine to the vector's own class falls short of the cosine to the nearest
-    other class plus the margin; 0 if there is only one class.
+    """Return the mean amount by which the margin is missed; 0 if there is only one class. The
+    cosine to the own class should exceed the cosine to every other class by the margin.
     """
     if cosines.shape[1] == 1:
         return cosines.new_zeros(())

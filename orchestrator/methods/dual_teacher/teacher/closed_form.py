@@ -1,8 +1,9 @@
-"""The closed-form joint embedding space and classifier that training starts from [METHOD §2 (c),
-(d)].
+"""The closed-form joint embedding space and classifier, from which refinement starts [METHOD §2
+(c), (d)].
 
-Whitening by the within-class covariance is pull and push in closed form. Cosine to the whitened
-class means is then the best classifier that class means and one shared covariance can give.
+Whitening by the within-class covariance is pull and push in closed form: it shrinks the directions
+in which images of one class differ. Cosine to the whitened class means is then the best classifier
+that class means and one shared covariance can give.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from orchestrator.methods.features.shrinkage import shrinkage_for_images
 from orchestrator.models import WhitenedEmbedding
 from orchestrator.models.backbones import FeatureGroup
 
-# The squared length of a mean without its error is at least this share of the median squared
-# length: the mean of a single image may consist of error alone.
+# Lower limit of a class mean's squared length, from which the expected error has been subtracted.
+# The limit is a share of the median squared length. It is needed because the mean of a single image
+# may consist of error alone.
 _LEAST_CERTAIN_SHARE = 0.1
 _CENTRED_SHARE = 0.9
 _LEAST_VARIANCE = 1e-8
@@ -31,17 +33,19 @@ _LARGE = 2048  # number of features above which faster, less exact computations 
 def principal_basis(
     covariance: Float[Tensor, "d d"], dimensions: int, groups: Sequence[FeatureGroup] = ()
 ) -> Float[Tensor, "d m"]:
-    """Return the axes of the joint embedding space, chosen once, in the first task: all features if
-    they fit into its dimensions, otherwise the directions of largest variance.
+    """Return the axes of the joint embedding space, which are chosen once, in the first task.
 
-    Groups of features are scaled to the same spread first. Whitening shrinks the covariance towards
-    an isotropic one, and the few features of early stages with a large spread would otherwise set
-    the level for all features.
+    If the space has enough dimensions, every feature becomes an axis. Otherwise the axes are the
+    directions of largest variance.
+
+    Groups of features are first scaled to the same mean variance. Whitening shrinks the covariance
+    towards an isotropic one. Without scaling, a few features of early stages with a large variance
+    would set the variance of the isotropic covariance.
 
     Args:
         covariance: Within-class covariance of the first task.
         dimensions: Dimensions of the space.
-        groups: Groups of the features; a single group, or none, is not scaled.
+        groups: Groups of the features; fewer than two groups are not scaled.
     """
     num_features = len(covariance)
     scales = _scales(covariance.diagonal(), groups)[:, None]
@@ -58,7 +62,7 @@ def _scales(variances: Float[Tensor, " d"], groups: Sequence[FeatureGroup]) -> F
         return torch.ones_like(variances)
     level = variances.mean().clamp_min(_LEAST_VARIANCE)
     parts = variances.split([group.size for group in groups])
-    # a group without spread would be stretched infinitely
+    # a group without variance must not be stretched infinitely
     return torch.cat(
         [
             torch.full_like(part, float((level / part.mean().clamp_min(_LEAST_VARIANCE)).sqrt()))
@@ -68,8 +72,8 @@ def _scales(variances: Float[Tensor, " d"], groups: Sequence[FeatureGroup]) -> F
 
 
 def diagonal_of(basis: Float[Tensor, "d m"]) -> Float[Tensor, " d"] | None:
-    """Return the factors of a basis that keeps every feature as an axis of its own; None for any
-    other basis.
+    """Return the scale factors of a basis whose axes are scaled features; None for any other
+    basis.
     """
     factors = basis.diagonal()
     keeps_axes = len(factors) == len(basis) and torch.count_nonzero(basis) == torch.count_nonzero(
@@ -81,7 +85,9 @@ def diagonal_of(basis: Float[Tensor, "d m"]) -> Float[Tensor, " d"] | None:
 def covariance_inside(
     covariance: Float[Tensor, "d d"], basis: Float[Tensor, "d m"]
 ) -> Float[Tensor, "k k"]:
-    """Return the covariance along the axes of a basis, without dimensions that no feature fills."""
+    """Return the covariance along the axes of a basis. If there are more axes than features, the
+    surplus axes are omitted.
+    """
     factors = diagonal_of(basis)
     if factors is None:
         turned: Tensor = basis.T @ covariance @ basis
@@ -93,13 +99,13 @@ def covariance_inside(
 def whitening(
     covariance: Float[Tensor, "d d"], basis: Float[Tensor, "d m"], shrinkage: float
 ) -> Float[Tensor, "m m"]:
-    """Return the map that turns the within-class covariance, once shrunk towards an isotropic one,
-    into the identity.
+    """Return the whitening map. It turns the within-class covariance, shrunk towards an isotropic
+    one, into the identity.
 
-    All such maps give the same cosines. For few features, the returned map is symmetric: it rotates
-    the axes least, so that the space stays comparable between tasks. For many features, it is
-    triangular (Cholesky): between tasks, a triangular map also changes little if the covariance
-    changes little, and it takes a tenth of the time to compute.
+    All such maps give the same cosines. With few features, the returned map is symmetric. It
+    rotates the axes least, so that the space stays comparable between tasks. With many features,
+    the returned map is triangular (Cholesky). It takes a tenth of the time to compute, and also
+    changes little between tasks if the covariance changes little.
     """
     return _whitening_inside(covariance_inside(covariance, basis), basis.shape[1], shrinkage)
 
@@ -107,7 +113,8 @@ def whitening(
 def _whitening_inside(
     inside: Float[Tensor, "k k"], dimensions: int, shrinkage: float
 ) -> Float[Tensor, "m m"]:
-    # dimensions that no feature fills have the variance of the isotropic part
+    # If there are more axes than features, the surplus axes have the variance of the isotropic
+    # covariance.
     whitening: Tensor = torch.eye(dimensions) / (shrinkage * _level(inside)) ** 0.5
     precise = shrunk(inside.to(precision_for(len(inside))), shrinkage)
     root = _triangular_root if len(inside) > _LARGE else _symmetric_root
@@ -116,9 +123,10 @@ def _whitening_inside(
 
 
 def precision_for(num_features: int) -> torch.dtype:
-    """Return the floating-point type in which to factorise a shrunk covariance: single precision if
-    double would take long because of the number of features. Shrinkage keeps the covariance well
-    conditioned.
+    """Return the floating-point type in which to factorise a shrunk covariance.
+
+    With many features it is single precision, because double precision would take long. Single
+    precision suffices, because shrinkage keeps the covariance well conditioned.
     """
     return torch.float32 if num_features > _LARGE else torch.float64
 
@@ -137,14 +145,14 @@ def _triangular_root(covariance: Tensor) -> Tensor:
 
 
 def shrunk(covariance: Float[Tensor, "k k"], shrinkage: float) -> Float[Tensor, "k k"]:
-    """Return the covariance, moved by a share in (0, 1] towards an isotropic one."""
+    """Return the covariance, moved by a share in (0, 1] towards an isotropic covariance."""
     result: Tensor = (1 - shrinkage) * covariance
     result.diagonal().add_(shrinkage * _level(covariance))
     return result
 
 
 def _level(covariance: Float[Tensor, "k k"]) -> float:
-    # identical images have no spread, and no direction may then be stretched infinitely
+    # identical images have variance 0, which would make the whitening infinite
     return max(float(covariance.diagonal().double().mean()), _LEAST_VARIANCE)
 
 
@@ -154,15 +162,15 @@ class JointSpace:
     features `h`.
 
     The space changes when a task brings new classes. Points of the old space are transformed
-    exactly; the small corrections learned on top, the adapter and the classifier's residuals, are
-    kept unchanged.
+    exactly. The adapter and the classifier's residuals, which are small corrections learned on top
+    of the map, are kept unchanged.
 
     Attributes:
         basis: Axes of the space in terms of the features, the same for all tasks.
-        whitening: Makes the within-class covariance the identity.
-        offset: Nine tenths of the mean of all classes. Without it all directions are nearly the
-            same and cosines say little; the remaining tenth is the coordinate in which a cosine can
-            prefer one class to another.
+        whitening: Map that makes the within-class covariance the identity.
+        offset: Nine tenths of the mean of all classes. Without an offset, all embeddings would have
+            nearly the same direction, and their cosines would hardly differ. The remaining tenth of
+            the mean lets a cosine prefer one class to another.
     """
 
     basis: Float[Tensor, "d m"]
@@ -170,14 +178,14 @@ class JointSpace:
     offset: Float[Tensor, " m"]
 
     def change_from(self, before: JointSpace) -> tuple[Float[Tensor, "m m"], Float[Tensor, " m"]]:
-        """Return the affine map from another space over the same basis: `w_here = w_before @ change
-        + shift`.
+        """Return the affine map to this space from an earlier space with the same basis: `w_here =
+        w_before @ change + shift`.
         """
         change = torch.linalg.solve(before.whitening.double(), self.whitening.double()).float()
         return change, before.offset @ change - self.offset
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return the tensors to store; if the basis keeps every feature as an axis, only the
+        """Return the tensors to store. If the axes of the basis are scaled features, only the scale
         factors of the basis are stored.
         """
         factors = diagonal_of(self.basis)
@@ -193,7 +201,9 @@ class JointSpace:
         return cls(basis, whitening, tensors["offset"])
 
     def map_of_features(self) -> Float[Tensor, "d m"]:
-        """Return the map from power-normalised features to the space, without its offset."""
+        """Return the map from power-normalised features to the space, without the offset of the
+        space.
+        """
         factors = diagonal_of(self.basis)
         if factors is None:
             return self.basis @ self.whitening
@@ -201,7 +211,9 @@ class JointSpace:
 
     @torch.no_grad()
     def install(self, embedding: WhitenedEmbedding) -> None:
-        """Make an embedding module map into this space; its adapter does not change."""
+        """Make an embedding module map features into this space. The adapter of the module does not
+        change.
+        """
         embedding.whitening.copy_(self.map_of_features())
         embedding.offset.copy_(self.offset)
 
@@ -209,7 +221,7 @@ class JointSpace:
 def joint_space(
     statistics: ClassStatistics, basis: Float[Tensor, "d m"], config: JointEmbeddingConfig
 ) -> JointSpace:
-    """Return the space for the classes seen so far."""
+    """Return the joint embedding space for the classes seen so far."""
     inside = covariance_inside(statistics.covariance, basis)
     root = _whitening_inside(inside, basis.shape[1], shrinkage_for(inside, statistics, config))
     return JointSpace(basis, root, _CENTRED_SHARE * statistics.means.mean(dim=0) @ basis @ root)
@@ -218,12 +230,13 @@ def joint_space(
 def shrinkage_for(
     inside: Float[Tensor, "k k"], statistics: ClassStatistics, config: JointEmbeddingConfig
 ) -> float:
-    """Return how far to shrink the covariance, in (0, 1]: fewer images shrink it further.
+    """Return the share in (0, 1] by which to shrink the covariance; fewer images give a larger
+    share.
 
     Args:
         inside: The covariance along the axes of the space.
-        statistics: Statistics that the covariance belongs to.
-        config: Shrinkage for many images and for few.
+        statistics: Statistics of the classes, which determine the covariance's degrees of freedom.
+        config: Shrinkage for many images, and how much it grows with few images.
     """
     return shrinkage_for_images(
         inside, statistics.degrees_of_freedom, config.shrinkage, config.few_images_shrinkage
@@ -233,8 +246,8 @@ def shrinkage_for(
 def class_directions(
     embedding: WhitenedEmbedding, statistics: ClassStatistics
 ) -> Float[Tensor, "classes m"]:
-    """Return the class directions that the classifier is anchored at, longer for a class with few
-    images.
+    """Return the anchors of the classifier: the directions of the embedded class means, with a
+    greater length for a class with few images.
     """
     means = embedding.embed_normalized(statistics.means.to(embedding.whitening.device))
     return directions_of(means, statistics.counts, spread_within(embedding, statistics))
@@ -249,12 +262,13 @@ def spread_within(embedding: WhitenedEmbedding, statistics: ClassStatistics) -> 
 def directions_of(
     means: Float[Tensor, "classes m"], counts: Int64[Tensor, " classes"], spread: Float[Tensor, ""]
 ) -> Float[Tensor, "classes m"]:
-    """Return the directions of embedded class means, longer for a class with few images.
+    """Return the directions of embedded class means, with a greater length for a class with few
+    images.
 
     The mean of n images has an error of about `spread / n`, in directions unrelated to its class.
-    The error makes the mean longer, and so every cosine to it smaller. A class with few images
-    would lose to classes with many images because of the length of its error. Each direction's
-    length therefore exceeds 1 by as much as the error lengthened its mean.
+    The error lengthens the mean, and so reduces every cosine to the mean. Without a correction,
+    classes with few images would be predicted too rarely. The length of each direction is therefore
+    the factor by which the error lengthened the mean.
 
     Args:
         means: Embedded means.

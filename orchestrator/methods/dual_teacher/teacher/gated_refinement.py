@@ -1,5 +1,5 @@
-"""Refine the closed-form head, and keep as much of the refinement as held-out images justify
-[METHOD §2 (d)].
+"""Refine the closed-form head (embedding module and classifier), and keep only the share of the
+refinement that helps on held-out images [METHOD §2 (d)].
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ _HELD_OUT_FRACTION = 0.2
 
 @dataclass(frozen=True)
 class LearnedHead:
-    """Embedding module and classifier after a task, with the values that belong to their space.
+    """Embedding module and classifier after a task, with the data from which they were computed.
 
     Attributes:
-        head: The refined head, or the closed form.
+        head: Embedding module and classifier, refined or in closed form.
         statistics: Statistics of all seen classes.
         space: The joint embedding space.
-        vectors: Augmentation of the old classes, in this space.
-        strength: Kept share of the refinement, in [0, 1].
+        vectors: Augmentation vectors of the old classes, in this space.
+        strength: Share of the refinement that was kept, in [0, 1].
     """
 
     head: Head
@@ -70,7 +70,9 @@ class LearnedHead:
 
 @dataclass(frozen=True)
 class Augmented:
-    """Substitutes for images of the old classes, and the augmentation vectors made from these."""
+    """Substitutes for images of the old classes, and the augmentation vectors computed from the
+    substitutes.
+    """
 
     members: Float[Tensor, "old vectors d"]
     vectors: Float[Tensor, "old vectors m"]
@@ -83,11 +85,11 @@ def learn_head(
     basis: Tensor,
     setting: tuple[TeacherConfig, LearningContext],
 ) -> LearnedHead:
-    """Return the head after steps 2 to 5 of METHOD §2. Without refinement this is the closed form
-    of all images.
+    """Return embedding module and classifier after steps 2 to 5 of METHOD §2.
 
-    With refinement, the head learns from all but the held-out images and is then moved into the
-    space of all images.
+    Without refinement, they are the closed form computed from all images. With refinement, they
+    learn from all images that are not held out, and are then moved into the joint embedding space
+    of all images.
     """
     config, context = setting
     refines = config.refinement.epochs > 0
@@ -119,8 +121,8 @@ def _refined(
     features: tuple[Sequence[ClassFeatures], Sequence[Tensor]],
     setting: tuple[TeacherConfig, LearningContext],
 ) -> tuple[Head, float]:
-    """Return the head with the share of the refinement that held-out images justify, and this
-    share.
+    """Return the partly refined head, and the share of the refinement that it contains. If the gate
+    is on, held-out images determine the share; otherwise the share is 1.
     """
     learning, judging = features
     labels = range(statistics.num_classes - len(learning), statistics.num_classes)
@@ -128,7 +130,7 @@ def _refined(
     strength = 0.0
     if all(
         len(of_class) for of_class in judging
-    ):  # otherwise a class has too few images to measure whether training helps
+    ):  # a class without held-out images cannot show whether refinement helps
         data = RefinementData(
             *_features_and_labels(learning, labels),
             statistics,
@@ -152,7 +154,7 @@ def _features_and_labels(
 def with_classes(
     known: ClassStatistics, features: Sequence[ClassFeatures], config: TeacherConfig
 ) -> ClassStatistics:
-    """Return the known statistics with the new classes added."""
+    """Return the statistics of the known classes, with the new classes added."""
     for of_class in features:
         known = with_class(known, of_class, config.view_weight)
     return known
@@ -161,7 +163,9 @@ def with_classes(
 def enter_space(
     embedding: WhitenedEmbedding, statistics: ClassStatistics, basis: Tensor, config: TeacherConfig
 ) -> JointSpace:
-    """Move the embedding module into the joint embedding space of the given classes."""
+    """Make the embedding module map features into the joint embedding space of the given classes,
+    and return this space.
+    """
     space = joint_space(statistics, basis, config.joint_embedding)
     space.install(embedding)
     return space
@@ -174,8 +178,8 @@ def _augmented(
     new: Sequence[ClassFeatures],
     setting: tuple[TeacherConfig, LearningContext],
 ) -> Augmented:
-    """Perform step 2: augment the old prototypes, judged by the old task's classifier. Without
-    augmentation, each old class gets a single zero vector.
+    """Augment the old prototypes (step 2) with vectors that the old task's classifier judges. If
+    augmentation is off, each old class gets a single zero vector.
     """
     config, context = setting
     means = statistics.means[:num_old].to(context.device)
@@ -202,8 +206,8 @@ def _augmented(
 def _split(
     features: Sequence[ClassFeatures], context: LearningContext
 ) -> tuple[list[ClassFeatures], list[Tensor]]:
-    """Return features to learn from, and features of held-out, unaugmented images to judge by,
-    which may be empty.
+    """Return the features to learn from, and the held-out features to judge refinement by. Held-out
+    features are of unaugmented images; a class of few images has none.
     """
     rows = hold_out(features, _HELD_OUT_FRACTION, context.stream("hold out"))
     learning = [
@@ -220,13 +224,13 @@ def _strength(
     judging: Sequence[Tensor],
     labels: Sequence[int],
 ) -> float:
-    """Return the share of a refinement to keep, judged by held-out new images and by substitutes
+    """Return the share of the refinement to keep, judged by held-out new images and by substitutes
     for images of the old classes.
 
-    The substitutes are the means of old classes plus the deviations of the held-out new images from
-    the means of their classes. Draws from the spread of the augmented prototypes would all favour
-    the refinement that was trained on them: real images lie further out, and are not normally
-    distributed.
+    A substitute is the mean of an old class plus the deviation of a held-out new image from its
+    class mean. Draws from the spread of the augmented prototypes would be no fair test, because
+    refinement was trained on such draws. Real images lie farther from the mean, and are not
+    normally distributed.
     """
     means = statistics.means.to(judging[0].device)
     deviations = torch.cat(

@@ -1,4 +1,8 @@
-"""Push and pull in the joint embedding space [A §58, §69, §79; claim 7]."""
+"""Push and pull in the joint embedding space [A §58, §69, §79; claim 7].
+
+Embeddings are pulled towards the centre of their own class, and pushed away from the centres of
+other classes.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +17,21 @@ from orchestrator.config.teacher import JointEmbeddingConfig
 def distances_to(
     embeddings: Float[Tensor, "n m"], centres: Float[Tensor, "classes m"]
 ) -> Float[Tensor, "n classes"]:
-    """Return the distances between directions, in [0, 2]."""
+    """Return the distance from each embedding to each centre, both scaled to length 1. Distances
+    lie in [0, 2].
+    """
     squared = (
         2 - 2 * functional.normalize(embeddings, dim=1) @ functional.normalize(centres, dim=1).T
     )
-    # the square root's slope is infinite at 0
+    # avoid 0, where the slope of the square root is infinite
     return squared.clamp_min(torch.finfo(embeddings.dtype).eps).sqrt()
 
 
 def pull_loss(
     distances: Float[Tensor, "n classes"], labels: Int64[Tensor, " n"], margin: float
 ) -> Float[Tensor, ""]:
-    """Return the mean square of the amounts by which samples are farther than the margin from the
-    centres of their classes.
+    """Return the pull loss: the mean of `max(0, distance - margin)²` over samples, with the
+    distance of each sample to the centre of its own class.
     """
     return functional.relu(distances.gather(1, labels[:, None]) - margin).square().mean()
 
@@ -33,14 +39,15 @@ def pull_loss(
 def push_loss(
     distances: Float[Tensor, "n classes"], labels: Int64[Tensor, " n"], margin: float
 ) -> Float[Tensor, ""]:
-    """Return the mean squared amount by which the distances to other classes' centres fall short of
-    the margin; 0 if there is only one class.
+    """Return the push loss: the mean of `max(0, margin - distance)²`, with the distances of each
+    sample to the centres of all other classes. It is 0 if there is only one class.
     """
     num_classes = distances.shape[1]
     if num_classes == 1:
         return distances.new_zeros(())
     lack = functional.relu(margin - distances).square()
-    # index by numbers: a mask would make every step wait for the GPU to count the selected entries
+    # Select by index: with a boolean mask, every step would wait for the GPU to count the selected
+    # entries.
     others = torch.arange(num_classes - 1, device=labels.device).expand(len(labels), -1)
     return lack.gather(1, others + (others >= labels[:, None])).mean()
 
@@ -48,7 +55,7 @@ def push_loss(
 def keep_loss(
     embeddings: Float[Tensor, "n m"], previous: Float[Tensor, "n m"]
 ) -> Float[Tensor, ""]:
-    """Return the mean of 1 - cosine between current and previous embeddings."""
+    """Return the keep loss: the mean of 1 - cosine between current and previous embeddings."""
     return (1 - functional.cosine_similarity(embeddings, previous, dim=1)).mean()
 
 

@@ -1,4 +1,4 @@
-"""The teacher as it is after learning a task."""
+"""The model of the teacher after learning a task."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class TeacherModel:
 
     Attributes:
         network: Extractor, embedding module, classifier.
-        memory: Prototypes of all seen classes.
+        memory: Prototypes and representations of all seen classes.
         space: The joint embedding space after this task.
-        vectors: Augmentation of the old classes' prototypes in this task (old classes, vectors,
-            dimensions).
-        refinement_strength: Kept share of this task's refinement, in [0, 1].
-        doubted_labels: Mean doubt, in [0, 1], about this task's labels, from the agreement of
-            features and labels.
+        vectors: Vectors that augmented the prototypes of old classes in this task (old classes,
+            vectors, dimensions).
+        refinement_strength: Share of this task's refinement that was kept, in [0, 1].
+        doubted_labels: Mean probability that a label of this task is wrong, estimated from the
+            agreement of features and labels.
     """
 
     network: TeacherNetwork

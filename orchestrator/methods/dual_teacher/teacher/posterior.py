@@ -1,4 +1,6 @@
-"""Compute the teacher's class probabilities; its classifier gives only cosines."""
+"""Compute the teacher's class probabilities, because the teacher's classifier gives only
+cosines.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +13,18 @@ from orchestrator.methods.dual_teacher.teacher.model import TeacherModel
 
 
 class TeacherPosterior:
-    """Log-probabilities of classes under the normal distributions of the joint embedding space.
+    """Log-probabilities of classes, if the embeddings of each class are normally distributed.
 
-    In this space the within-class covariance is the identity. So `z·m - m²/2` is the
-    log-probability of the class with mean `m`, except for a term that all classes share. The
-    classifier's directions replace the directions of the means, because they include the result of
-    refinement. An anchor's length exceeds 1 by the error that few images add to the length of a
-    mean (`closed_form.directions_of`); that error is subtracted from `m²`.
+    The within-class covariance in the joint embedding space is the identity. The log-probability of
+    a class with mean `m` is therefore `z·m - m²/2`, except for a term that all classes share. The
+    direction of `m` is taken from the anchor of the classifier, because the anchor includes the
+    result of refinement. A mean of few images is too long, by a factor that equals the length of
+    the anchor (`closed_form.directions_of`). In `m²`, the length of the mean is divided by this
+    factor.
     """
 
     def __init__(self, teacher: TeacherModel) -> None:
-        """Read the classes from a teacher.
+        """Compute the class means from a teacher's statistics and classifier.
 
         Args:
             teacher: A teacher after any task.
@@ -34,7 +37,8 @@ class TeacherPosterior:
             )
         lengths = means.norm(dim=1)
         self._points = lengths[:, None] * functional.normalize(directions, dim=1)
-        # no anchor is shorter than 1, except the anchor of length 0 of a class without a mean
+        # Do not divide by 0: the anchor is 0 if the embedded mean of its class is 0. All other
+        # anchors are at least 1 long.
         self._squares = (lengths / directions.norm(dim=1).clamp_min(1)).square()
 
     @torch.no_grad()
@@ -50,15 +54,15 @@ class TeacherPosterior:
     def shares(
         self, features: Float[Tensor, "n d"], temperature: float
     ) -> Float[Tensor, "n classes"]:
-        """Return each image's probabilities of the seen classes; a row sums to the probability that
-        the image is of any seen class.
+        """Return each image's probabilities of the seen classes. The sum of a row is the
+        probability that the image shows a seen class.
 
-        Images of unseen classes lie nearer to the mean of all images than to the mean of any seen
-        class.
+        Images of unseen classes are assumed to lie nearer to the mean of all images than to the
+        mean of any seen class.
 
         Args:
             features: The extractor's raw features of many images, of seen and unseen classes.
-            temperature: Softens the probabilities among the seen classes.
+            temperature: Temperature that softens how a row's sum is divided among the seen classes.
         """
         embedded = self._embedding(features)
         centre = embedded.mean(dim=0)

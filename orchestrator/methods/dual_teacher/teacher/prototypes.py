@@ -1,5 +1,5 @@
-"""The memory of classes whose images are gone: one prototype and one representation per class [A
-claims 1, 3; §12, §34].
+"""The memory of old classes, whose images are gone. Of each class it keeps one prototype, and one
+representation that describes mean and spread [A claims 1, 3; §12, §34].
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from orchestrator.methods.dual_teacher.teacher.statistics import ClassStatistics
 
 @dataclass(frozen=True)
 class PrototypeMemory:
-    """All data kept of the classes seen so far.
+    """All data that is kept of the seen classes.
 
     Attributes:
-        exemplars: One image per class: the old prototype.
-        statistics: One representation per class.
+        exemplars: One image per class, the prototype of the class.
+        statistics: The representations of all classes.
     """
 
     exemplars: UInt8[Tensor, "classes c h w"]
@@ -27,8 +27,8 @@ class PrototypeMemory:
 
     @property
     def num_bytes_per_class(self) -> int:
-        """Return the stored bytes per class: those of the exemplar, mean, spread and count of the
-        class, without the covariance that all classes share.
+        """Return the number of stored bytes per class: exemplar, mean, spread and number of images.
+        The covariance that all classes share is not counted.
         """
         own = (
             self.exemplars,
@@ -43,13 +43,13 @@ class PrototypeMemory:
 def select_prototype(
     embeddings: Float[Tensor, "n m"], trust: Float[Tensor, " n"] | None = None
 ) -> int:
-    """Return the row of the sample nearest the mean of its class in the embedding space [A claim
-    3].
+    """Return the row of the image whose embedding is nearest the mean of its class [A claim 3].
 
     Args:
         embeddings: Embeddings of the class's images.
-        trust: Trust in the images' labels. Images with less than half of the greatest trust cannot
-            become the prototype; None trusts all.
+        trust: Probability that the label of each image is right. An image with less than half of
+            the greatest probability cannot become the prototype. None means that all labels are
+            right.
     """
     if trust is None:
         trust = embeddings.new_ones(len(embeddings))

@@ -1,9 +1,9 @@
-"""Training of embedding module and classifier on new data and augmented prototypes [A §58, §69;
-claim 7].
+"""Refinement: training of embedding module and classifier on new images and augmented prototypes [A
+§58, §69; claim 7].
 
-Embedding module and classifier start from the closed-form solution and learn corrections to it. The
-corrections are kept only as far as they help on held-out new images and on substitutes for images
-of old classes [METHOD §2 (d)].
+Embedding module and classifier start from the closed-form solution and learn corrections to it.
+Held-out new images, and substitutes for images of old classes, determine what share of the
+corrections is kept [METHOD §2 (d)].
 """
 
 from __future__ import annotations
@@ -38,25 +38,30 @@ _STANDARD_ERRORS = 2
 
 @dataclass(frozen=True)
 class Head:
-    """The trainable parts behind the extractor: embedding module and classifier."""
+    """The parts of a network behind its extractor: embedding module and classifier."""
 
     embedding: WhitenedEmbedding
     classifier: CosineClassifier
 
     def anchored(self, statistics: ClassStatistics) -> Head:
-        """Anchor the classifier at the directions of the given classes, and return the head."""
+        """Set the classifier's anchors to the directions of the class means, and return the
+        head.
+        """
         with torch.no_grad():
             self.classifier.anchor(class_directions(self.embedding, statistics))
         return self
 
     def learned(self) -> list[nn.Parameter]:
-        """Return the trained parameters: those of the adapter and the classifier's residuals."""
+        """Return the trained parameters: the adapter's parameters and the classifier's
+        residuals.
+        """
         return [*self.embedding.adapter.parameters(), self.classifier.residuals]
 
 
 @dataclass(frozen=True)
 class FixedPart:
-    """The part of embeddings that training does not change, computed once.
+    """Values from which embeddings are computed and which training does not change. They are
+    computed only once.
 
     Attributes:
         whitened: The closed-form part of the embeddings.
@@ -68,15 +73,15 @@ class FixedPart:
 
     @classmethod
     def of(cls, embedding: WhitenedEmbedding, normalized: Float[Tensor, "*n d"]) -> FixedPart:
-        """Return the fixed part of these features' embeddings."""
+        """Compute the fixed part from power-normalised features."""
         return cls(embedding.whiten(normalized), normalized)
 
     def __getitem__(self, chosen: Tensor | tuple[Tensor, ...]) -> FixedPart:
-        """Return the fixed part of some of the embeddings."""
+        """Return the fixed part of the chosen rows."""
         return FixedPart(self.whitened[chosen], self.normalized[chosen])
 
     def embedded_by(self, embedding: WhitenedEmbedding) -> Float[Tensor, "*n m"]:
-        """Return the embeddings, with the adapter's current corrections."""
+        """Return the embeddings: the closed-form part plus the current output of the adapter."""
         return embedding.adapt(self.whitened, embedding.standardize(self.normalized))
 
 
@@ -89,9 +94,10 @@ class RefinementData:
             augmented copies.
         new_labels: Classes of the new images.
         statistics: Statistics of all seen classes.
-        members: Power-normalised substitutes for images of the old classes, from which the vectors
-            were made.
-        vectors: Augmentation of the old classes, which are the first classes of `statistics`.
+        members: Power-normalised substitutes for images of the old classes. The vectors were
+            computed from the substitutes.
+        vectors: Augmentation vectors of the old classes, which are the first classes of
+            `statistics`.
     """
 
     new: Float[Tensor, "views n d"]
@@ -106,9 +112,9 @@ def refine(
 ) -> None:
     """Train the head in place.
 
-    The loss of a class-balanced batch of new features and augmented prototypes is cross-entropy
-    over all seen classes, plus push and pull, plus a term that keeps the embedding of prototypes
-    and new data close to the previous one.
+    Each batch of new images' features and augmented prototypes is balanced over classes. The loss
+    is cross-entropy over all seen classes, plus push and pull, plus the keep loss. The keep loss
+    holds the embeddings of class means and new images close to their embeddings before training.
     """
     num_old, num_vectors, _ = data.vectors.shape
     old_labels = torch.arange(num_old).repeat_interleave(num_vectors)
@@ -168,8 +174,8 @@ def refine(
 
 @torch.no_grad()
 def scaled(head: Head, start: Head, strength: float) -> Head:
-    """Return a copy of the head, moved a share of the way from `start`: 0 is the start, 1 the whole
-    way.
+    """Return a copy of the head with only a share of what training changed. Strength 0 gives the
+    parameters of `start`, strength 1 those of `head`.
     """
     result = copy.deepcopy(head)
     for parameter, before in zip(result.learned(), start.learned(), strict=True):
@@ -186,11 +192,11 @@ def best_strength(
     labels: Int64[Tensor, " n"],
     num_images: int,
 ) -> float:
-    """Return the strength of refinement that helps most on held-out features; 0 unless it helps
-    beyond chance.
+    """Return the share of the refinement with the highest accuracy on held-out features; 0 if the
+    gain may be due to chance.
 
-    The gain in class-balanced accuracy over the start must exceed twice the standard error of the
-    paired difference: on a few dozen held-out images, one more correct prediction means nothing.
+    The gain in class-balanced accuracy over `start` must exceed twice its standard error: on a few
+    dozen held-out images, one more correct prediction means nothing.
 
     Args:
         head: The refined head.
@@ -198,13 +204,13 @@ def best_strength(
         statistics: Statistics of all seen classes.
         held_out: Features to judge by.
         labels: Classes of the features.
-        num_images: Number of distinct images behind the held-out features. The first block has the
-            features of the images, each further block the same features moved to another class. An
-            image and its moved copies are right or wrong together, and count as one piece of
-            evidence.
+        num_images: Number of held-out images. The first `num_images` rows of `held_out` are their
+            features. Every further block of rows is a copy of these features, moved to another
+            class. An image and its moved copies depend on each other, so they count as one
+            observation.
     """
-    # whiten once for all strengths: whitening does not depend on the strength, and is by far the
-    # most work
+    # Compute the fixed parts once for all strengths: they do not depend on the strength, and
+    # whitening is by far the most work.
     means = FixedPart.of(start.embedding, statistics.means.to(held_out.device))
     judged, spread = (
         FixedPart.of(start.embedding, held_out),
@@ -231,8 +237,8 @@ def best_strength(
 def hold_out(
     features: Sequence[ClassFeatures], fraction: float, generator: torch.Generator
 ) -> list[tuple[Tensor, Tensor]]:
-    """Return rows to learn from and rows to judge by, per class; a class of fewer than five images
-    holds out none.
+    """Return for each class the rows to learn from and the rows to hold out. A class of fewer than
+    five images has no held-out rows.
     """
     parts = []
     for of_class in features:
@@ -249,7 +255,7 @@ _FEWEST_TO_SPLIT = 5
 def _balanced_gain(
     differences: Float[Tensor, " n"], labels: Int64[Tensor, " n"], num_images: int
 ) -> tuple[float, float]:
-    """Return the mean of the classes' mean gains, and its standard error."""
+    """Return the gain in class-balanced accuracy, and the standard error of this gain."""
     classes, of_point, counts = labels.unique(return_inverse=True, return_counts=True)
     shares = differences / (counts[of_point] * len(classes))
     of_image = shares.view(-1, num_images).sum(dim=0)

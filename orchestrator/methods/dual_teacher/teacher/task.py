@@ -1,9 +1,9 @@
-"""Learning of one task by the teacher: METHOD §2, steps 1 to 6, in the order of the patent [A
-claims 1 to 7].
+"""One task of the teacher: METHOD §2, steps 1 to 6, in the order of the patent [A claims 1 to 7].
 
-Old classes are prototypes from the memory (1), augmented by vectors that the old classifier judges
-(2). New images are embedded (3), pushed and pulled (4) while embedding module and classifier train
-(5), and reduced to prototypes (6).
+Step 1 takes the prototypes of old classes from the memory. Step 2 augments the prototypes with
+vectors that the old classifier judges. Step 3 embeds the new images. Steps 4 and 5 push and pull
+embeddings while embedding module and classifier are trained. Step 6 reduces the new images to
+prototypes.
 """
 
 from __future__ import annotations
@@ -65,13 +65,13 @@ def learn_teacher_task(
     context: LearningContext,
     views: Sequence[Views] | None = None,
 ) -> TeacherModel:
-    """Teach the classes of one task.
+    """Train the teacher on the classes of one task.
 
     Args:
         previous: The teacher of the previous task, not modified; None for the first task.
         data: The new classes' training images.
         config: The teacher's configuration.
-        context: Seed, device, image augmentation, listener.
+        context: Seed, device, image augmentation, listener for epoch reports.
         views: The extractor's features of each new class's images, if already computed; None
             computes them.
     """
@@ -146,7 +146,7 @@ def _train_extractor(
 
 
 def _doubted_share(features: Sequence[ClassFeatures]) -> float:
-    """Return the mean doubt, 1 - trust, about the images' labels."""
+    """Return the mean over all images of 1 - trust, the probability that the label is wrong."""
     return 1 - float(torch.cat([of_class.trust() for of_class in features]).mean())
 
 
@@ -166,8 +166,8 @@ def _update_memory(
     features: Sequence[ClassFeatures],
     statistics: ClassStatistics,
 ) -> PrototypeMemory:
-    """Return the memory after step 6, which prepares step 1 of the next task for the new
-    classes.
+    """Return the memory with the prototypes of the new classes added (step 6). The next task reads
+    these prototypes in step 1.
     """
     exemplars = [previous.memory.exemplars] if previous else []
     for label, of_class in zip(_labels(data), features, strict=True):
