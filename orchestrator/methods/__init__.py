@@ -1,1 +1,1 @@
-"""Continual-learning methods: this project's own and the baselines to compare it with."""
+"""Continual-learning methods: the dual-teacher method of this project, and baselines."""

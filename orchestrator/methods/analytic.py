@@ -1,5 +1,5 @@
-"""Analytic learning: ridge regression on the frozen features, updated task by task in closed form
-(ACIL, Zhuang et al. 2022).
+"""Analytic learning: ridge regression on the features of a frozen extractor, updated task by task
+in closed form (ACIL, Zhuang et al. 2022).
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from orchestrator.models import LinearClassifier
 
 
 class Analytic(ClosedForm):
-    """Regress one-hot labels on features."""
+    """Predict classes by ridge regression of one-hot labels on the extractor's features."""
 
     def classifier(self, moments: FeatureMoments, experiment: Experiment) -> LinearClassifier:
-        """Return the ridge regression of all classes so far."""
+        """Return the linear classifier that ridge regression gives for all classes so far."""
         assert isinstance(experiment.method, AnalyticConfig)  # noqa: S101 - for the type checker
         return ridge_classifier(moments, experiment.method.ridge)
 

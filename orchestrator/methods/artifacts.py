@@ -1,4 +1,4 @@
-"""Convert networks and records of tensors to an artifact's tensors and back, bit for bit."""
+"""Convert networks, and dataclasses of tensors, to an artifact's tensors and back, bit for bit."""
 
 from __future__ import annotations
 
@@ -43,21 +43,23 @@ def unprefixed(prefix: str, tensors: Tensors) -> Tensors:
 
 
 def tensors_of(prefix: str, record: DataclassInstance) -> Tensors:
-    """Return the fields of a record that holds only tensors, named `prefix.field`."""
+    """Return the fields of a dataclass of tensors; each tensor is named `prefix.field`."""
     return prefixed(prefix, {field.name: getattr(record, field.name) for field in fields(record)})
 
 
 def network_tensors(network: AnyNetwork) -> Tensors:
-    """Return a network's state, named `network.…`."""
+    """Return the tensors of a network's state; each name starts with `network.`."""
     return prefixed("network", dict(network.state_dict()))
 
 
 def rebuilt_network(tensors: Tensors, context: ArtifactContext) -> AnyNetwork:
-    """Rebuild the network whose state `network_tensors` returned, from this project's own parts.
+    """Rebuild a network from its stored state.
+
+    The embedding module and the classifier must be of classes that this project defines.
 
     Args:
-        tensors: Tensors from `network_tensors`. A pre-trained extractor's tensors are absent: its
-            weights are loaded separately.
+        tensors: Tensors from `network_tensors`. The tensors of a pre-trained extractor may be
+            absent; they are then loaded from their original source.
         context: Role, experiment and image shape of the network.
     """
     state = unprefixed("network", tensors)
@@ -76,15 +78,16 @@ def rebuilt(
     embedding: nn.Module | None,
     classifier: nn.Module,
 ) -> AnyNetwork:
-    """Rebuild a network with the given embedding and classifier, and load its stored state.
+    """Rebuild a network with the given embedding module and classifier, and load its stored state.
 
     Args:
-        state: State of the whole network; the tensors of a pre-trained extractor are absent.
+        state: State of the whole network; the tensors of a pre-trained extractor may be absent.
         context: Role, experiment and image shape of the network.
-        embedding: Embedding module, whose values are overwritten; None means power normalisation.
-        classifier: Classifier, whose values are overwritten.
+        embedding: Embedding module, whose values the state overwrites; None selects power
+            normalisation.
+        classifier: Classifier, whose values the state overwrites.
     """
-    # leaves torch's random state unchanged
+    # Building the network must not change torch's random state.
     with seeded_initialisation(0, "overwritten by what is stored"):
         has_extractor = any(name.startswith("extractor.") for name in state)
         extractor = build_backbone(_backbone(context, has_extractor), context.shape)

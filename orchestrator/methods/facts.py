@@ -1,8 +1,9 @@
-"""Facts about a method that need no networks: enough to compute the keys and the size of stages.
+"""Facts about a method that are known without building its networks. They suffice to compute the
+keys of stages, and to estimate the cost of stages.
 
-Importing this module does not import torch. A method that is a package may provide its facts as the
-object FACTS, separate from its METHOD. The facts of any other method are read from its METHOD,
-which imports torch.
+Importing this module does not import torch. The facts of a method are read from its object METHOD,
+which imports torch. A method that is a package may provide its facts as a separate object FACTS,
+for which torch is not imported.
 """
 
 from __future__ import annotations
@@ -22,24 +23,27 @@ from orchestrator.data.scenario import Task
 from orchestrator.errors import ConfigError
 
 PRETRAINING_PATHS = ("teacher.self_supervision", "teacher.training")
-"""Configuration paths that `pretrain_extractor` reads."""
+"""Configuration paths that `pretrain_extractor` reads to train an extractor in the first task."""
 
 STAGE_FORMATS: Mapping[Role, int] = {"teacher": 11, "student": 9}
-"""Format numbers of the built-in methods' stages. Raising one recomputes the stages of all methods,
-because they share extractors, epoch loop and closed forms."""
+"""Format numbers of the built-in methods' stages. All built-in methods share extractors, epoch loop
+and closed forms. Increasing a number therefore recomputes stages of every built-in method.
+"""
 
 
 @runtime_checkable
 class MethodFacts(Protocol):
-    """The part of `Method` that needs no networks."""
+    """The part of `Method` that is known without building networks."""
 
     formats: ClassVar[Mapping[Role, int]]
-    """Format number of each role's stages, part of their keys. Raise it when a code change affects
-    what stages compute or store, so that existing stages are recomputed.
+    """Format number of each role's stages. It is part of the stages' keys: increase it when a code
+    change affects what stages compute or store, so that existing stages are recomputed.
     """
 
     student_builds_on_teacher: ClassVar[bool]
-    """True if the student of a task waits for the teacher of that task, and reads it."""
+    """True if the student of a task learns from the teacher of the same task, and so must wait for
+    it.
+    """
 
     learns_from_all_images: ClassVar[bool]
     """True if every task starts from scratch, on the images of all seen classes."""
@@ -49,8 +53,8 @@ class MethodFacts(Protocol):
     ) -> Sequence[str]:
         """Return the dotted paths that a stage reads, except `method` and the image augmentation.
 
-        The paths are part of the stage's key: a path that is read but not listed gives stale
-        results, and a path that is listed but not read causes needless recomputation.
+        The paths are part of the stage's key. A path that is read but not listed gives stale
+        results. A path that is listed but not read causes unnecessary recomputation.
         """
         ...
 
@@ -64,26 +68,28 @@ class LearnsFromUnlabeled(Protocol):
     """Extension of `Method` for methods that learn from images without labels."""
 
     def learns_from_unlabeled_images(self, role: Role, experiment: Experiment) -> bool:
-        """Return whether a role's stages read `LearningInputs.unlabeled`: these images are then
-        part of their key.
+        """Return whether stages of the given role read `LearningInputs.unlabeled`. If they do, the
+        unlabelled images are part of the stages' keys.
         """
         ...
 
 
 SharedKind = Literal["extraction", "teaching"]
-"""Kinds of work behind results that stages share: an extractor runs, or its layers are trained."""
+"""Kinds of results that stages share: extracted features, or layers that teaching has trained."""
 
 
 @dataclass(frozen=True)
 class SharedPasses:
-    """Image passes of a result that several stages share.
+    """Image passes that compute a result shared by several stages. In one pass, a network processes
+    one image once.
 
     Attributes:
         kind: Whether the passes extract features, or train layers.
         network: Role whose extractor processes the images.
         num_image_passes: Number of passes.
-        unlabeled: Whether the images are the unlabelled ones, which all tasks share.
-        of_views: Whether the images are seeded views, which no extractor mirrors again.
+        unlabeled: Whether the images are the unlabelled ones, which are the same in all tasks.
+        of_views: Whether the images are seeded views. Extractors do not process the mirror images
+            of views.
     """
 
     kind: SharedKind
@@ -95,27 +101,31 @@ class SharedPasses:
 
 @runtime_checkable
 class CountsPasses(Protocol):
-    """Extension of `Method` for methods whose stages process images otherwise than once an epoch,
-    so that `orchestrator plan` can estimate their cost.
+    """Extension of `Method` for methods whose stages do not simply process every image once per
+    epoch. The extension lets `orchestrator plan` estimate the cost of such stages.
     """
 
     def num_own_epochs(self, role: Role, is_first_task: bool, experiment: Experiment) -> int:
-        """Return the epochs of a stage without those of shared results."""
+        """Return the number of epochs of a stage, without the epochs that compute shared
+        results.
+        """
         ...
 
     def passes_per_image(self, role: Role, experiment: Experiment) -> int:
-        """Return how many images a stage processes per training image and epoch."""
+        """Return how many images a stage processes for each training image in an epoch."""
         ...
 
     def shared_passes(
         self, is_first_task: bool, experiment: Experiment, num_labeled: int, num_unlabeled: int
     ) -> Sequence[SharedPasses]:
-        """Return the passes of the shared results that a student's stage reads."""
+        """Return the image passes that compute the shared results of a student's stage."""
         ...
 
 
 def classes_learned(method: MethodFacts, task: Task) -> range:
-    """Return the classes whose training images a stage reads, as positions in the class order."""
+    """Return the classes whose training images a task's stage reads, as positions in the class
+    order.
+    """
     return range(task.num_seen_classes) if method.learns_from_all_images else task.new_classes
 
 
@@ -135,32 +145,34 @@ def uses_unlabeled_images(experiment: Experiment) -> bool:
 
 
 def is_pretrained(role: Role, experiment: Experiment) -> bool:
-    """Return whether a role's features of an image are the same in every task.
+    """Return whether a role uses a pre-trained extractor, whose features are the same in every
+    task.
 
-    Such features are computed once and passed as `LearningInputs.views`.
+    Such features are computed once and passed to the method as `LearningInputs.views`.
     """
     return role == "teacher" and isinstance(experiment.teacher.extractor, PretrainedExtractorConfig)
 
 
 def is_taught(experiment: Experiment) -> bool:
-    """Return whether a student's inherited layers learn from the teacher's embedding."""
+    """Return whether the student's inherited layers learn to predict the teacher's features."""
     student = experiment.student
     return inherits(experiment) and student.teaching is not None and student.embedding_weight > 0
 
 
 def inherits(experiment: Experiment) -> bool:
-    """Return whether the student keeps the teacher's first stages unchanged after the first task.
-    The student's features of an image are then the same in every task.
+    """Return whether the student inherits the teacher's first stages, which do not change after the
+    first task. The student's features of an image are then the same in every task.
     """
     is_inherited = isinstance(experiment.student.backbone, InheritedBackboneConfig)
     return is_inherited and facts_of(experiment).student_builds_on_teacher
 
 
 def is_judged_by_tables(role: Role, experiment: Experiment) -> bool:
-    """Return whether a role's models are evaluated on features from feature tables.
+    """Return whether a role's models are evaluated on features from precomputed feature tables.
 
-    The features of a student that inherits the first stages of a pre-trained teacher are the
-    first columns of the teacher's features.
+    The tables hold the features of a pre-trained teacher's extractor. The first columns are also
+    the features of a student that inherits the teacher's first stages, unless these stages are
+    taught.
     """
     if role == "teacher" or not facts_of(experiment).student_builds_on_teacher:
         return is_pretrained(role, experiment)

@@ -1,5 +1,5 @@
-"""Heads of untrained networks, in the sizes that they have once all classes are learned, and the
-protocol by which a method provides them.
+"""Heads (embedding module and classifier) of untrained networks, and the protocol by which a method
+provides them. A head has the size that it will have after all classes are learned.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ Head = tuple[nn.Module, nn.Module]
 
 @dataclass(frozen=True)
 class HeadInputs:
-    """All inputs that determine the form of a network behind its extractor.
+    """All inputs that determine the layers of a network's head, and their sizes.
 
     Attributes:
         role: Role of the network.
-        experiment: The configuration. Only `method`, both backbones, `teacher.extractor`, sizes of
-            `teacher.joint_embedding` and `student.classifier` may be read.
+        experiment: The configuration. Only these settings may be read: `method`, both backbones,
+            `teacher.extractor`, `student.classifier`, and the sizes in `teacher.joint_embedding`.
         extractors: Extractors of both roles, with any weights.
         num_classes: Number of classes that the network distinguishes.
     """
@@ -49,13 +49,13 @@ class HeadInputs:
 
 @runtime_checkable
 class ForeseesNetwork(Protocol):
-    """Extension of `methods.method.Method` for methods that know the form of their networks before
-    learning. A sweep can then optimise or limit the costs of these networks.
+    """Extension of `methods.method.Method` for methods whose networks have sizes that are known
+    before learning. A sweep can then optimise or limit the costs of these networks.
     """
 
     def untrained_head(self, inputs: HeadInputs) -> tuple[nn.Module, nn.Module]:
-        """Return an embedding module and a classifier, in the sizes that they have once all classes
-        are learned; their values do not matter.
+        """Return an embedding module and a classifier in the sizes that they will have after all
+        classes are learned. The values of their weights do not matter.
         """
         ...
 
@@ -73,12 +73,12 @@ def cosine_classifier(dimensions: int, num_classes: int) -> CosineClassifier:
 
 
 def linear_head(extractor: Backbone, num_classes: int) -> Head:
-    """Return a linear classifier over power-normalised features."""
+    """Return power normalisation, and a linear classifier of the normalised features."""
     normalization = PowerNormalization(extractor.groups)
     return normalization, zeros_classifier(extractor.num_features, num_classes)
 
 
 def projection_head(extractor: Backbone, dimensions: int, num_classes: int) -> Head:
-    """Return a linear layer into a joint embedding space, and class directions in it."""
+    """Return a linear layer into a joint embedding space, and a cosine classifier in this space."""
     embedding = ProjectionEmbedding(extractor.num_features, dimensions)
     return embedding, cosine_classifier(dimensions, num_classes)

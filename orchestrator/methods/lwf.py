@@ -1,24 +1,25 @@
-"""Learning without forgetting: train on each task's new classes, and keep the outputs for the old
-classes close to those of the previous task's network (Li and Hoiem 2016).
+"""Learning without forgetting (Li and Hoiem 2016): train on each task's new classes, and keep the
+outputs for old classes close to those of the previous task's network.
 
     L = CE(new logits, labels) + λ · CE(softmax(old logits / T), softmax(previous logits / T))
 
-over the images of the new classes; T and λ are the paper's temperature and λ_o (its equations 1 to
-3 and its figure 3).
+The loss is computed on images of the new classes. T and λ are the paper's temperature and λ_o
+(equations 1 to 3 and figure 3 of the paper).
 
 In the paper each task has an output layer of its own, and the task of a test image is known. Here
-it is unknown. The output layers become slices of one classifier: the cross-entropy compares the new
-classes with each other only, as in the paper, and predictions compare all classes. A cross-entropy
-over all classes would push away the old ones, which have no images: on validation images the
-network forgot them for every weight of the distillation. The cross-entropy over all classes is used
-only if a task has one new class, since a single class cannot be compared with itself.
+the task is unknown, so the output layers are slices of one classifier. The cross-entropy compares
+the new classes only with each other, as in the paper; predictions compare all classes. A
+cross-entropy over all classes would lower the logits of the old classes, which have no images. On
+validation images, the network then forgot the old classes at every weight of the distillation. Only
+if a task has a single new class, the cross-entropy covers all classes, because a single class
+cannot be compared with itself.
 
-Where the teacher's extractor is pre-trained, only the classifier learns. The classifier's columns
-of old classes then do not change, and distillation has no effect.
+If the teacher's extractor is pre-trained, only the classifier learns. The classifier's columns of
+old classes then do not change, and distillation has no effect.
 
 The paper trains the new output layer alone before it trains all layers. This implementation skips
-that step: new classes start as random directions of a cosine classifier, whose logits are bounded,
-or at zero.
+that step. New classes start at random directions of a cosine classifier, whose logits are bounded,
+or at zero in a linear classifier.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from orchestrator.methods.networks import LogitsLoss, TrainedNetwork
 
 
 class LearningWithoutForgetting(TrainedNetwork):
-    """Distil the previous network's outputs for the new images."""
+    """Train on new classes, and distil the previous network's outputs for the new images."""
 
     def loss(self, experiment: Experiment, before: Callable[[Tensor], Tensor] | None) -> LogitsLoss:
         """Return the cross-entropy; after the first task, the distillation loss is added."""

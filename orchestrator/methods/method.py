@@ -1,7 +1,7 @@
-"""The protocol of a method, and functions that answer questions about an experiment's method.
+"""The protocol of a method, and the function that returns an experiment's method.
 
-Nothing outside `methods` and `config` names a method. Stages, planning, retraining and evaluation
-hold a configuration and ask `method_of` for the method behind it.
+Modules outside `methods` and `config` refer to no particular method. Stages, planning, retraining
+and evaluation pass their configuration to `method_of`.
 """
 
 from __future__ import annotations
@@ -54,13 +54,14 @@ class NetworkModel:
 
 @dataclass(frozen=True)
 class LearningInputs:
-    """All inputs from which a method learns one task, except the seed, which `LearningContext`
-    holds.
+    """All inputs from which a method learns one task, except the seed, which is part of
+    `LearningContext`.
 
     Attributes:
         role: Role of the model to learn.
         data: The training images of the classes that `facts.classes_learned` returns.
-        experiment: The configuration; only what `Method.configuration_paths` names may be read.
+        experiment: The configuration. Only the paths that `Method.configuration_paths` returns may
+            be read.
         previous: The same role's model of the previous task; None in the first task, and for a
             method that starts every task from scratch.
         teacher: The teacher of the same task, for a student that builds on it.
@@ -68,9 +69,9 @@ class LearningInputs:
             without such an extractor. A method that gets views must learn from them.
         unlabeled: Images without labels, of any classes, the same in every task; None if the
             experiment has none, and for a method that does not learn from them.
-        unlabeled_views: Features of the unlabelled images from the pre-trained teacher's extractor,
-            part by part in their order, without augmented copies. None if there is no such
-            extractor or `unlabeled` is None.
+        unlabeled_views: Features of these images without labels from the pre-trained teacher's
+            extractor, without augmented copies. The features are split into parts, in the order of
+            the images. None if there is no such extractor or `unlabeled` is None.
     """
 
     role: Role
@@ -89,7 +90,7 @@ class ArtifactContext:
 
     Attributes:
         role: Role of the model.
-        experiment: The configuration that the stage's key identifies.
+        experiment: The configuration of the stage that produced the artifact.
         shape: (channels, height, width) of the images.
         device: Device of the network.
     """
@@ -105,7 +106,8 @@ class Method(MethodFacts, Protocol):
     """A way to learn classes task by task, for both roles.
 
     Every method runs twice: on the teacher's backbone, reported as the teacher, and on the
-    student's, reported as the student. A method that distils builds its student on the teacher.
+    student's backbone, reported as the student. In a method that distils, the student learns from
+    the teacher.
     """
 
     def learn(self, inputs: LearningInputs, context: LearningContext) -> Model:
@@ -121,8 +123,8 @@ class Method(MethodFacts, Protocol):
     def to_artifact(self, model: Model) -> Artifact:
         """Return all parts of a model that a later stage or a user needs, as tensors and values.
 
-        The weights of the extractor are named `network.extractor.…`: those of a pre-trained
-        extractor are not stored again.
+        The weights of the extractor are named `network.extractor.…`. If the extractor is
+        pre-trained, the tensors with these names are not stored.
         """
         ...
 
@@ -134,8 +136,8 @@ class Method(MethodFacts, Protocol):
 def method_of(experiment: Experiment) -> Method:
     """Return the method that an experiment's configuration chooses.
 
-    A built-in method is the object METHOD of the module named like its kind; any other comes
-    from an installed distribution (see `config.extensions`).
+    A built-in method is the object METHOD of the module that is named after the method's kind. Any
+    other method comes from an installed distribution (see `config.extensions`).
 
     Raises:
         ConfigError: The extension cannot be loaded, or lacks a part of the protocol.

@@ -1,4 +1,6 @@
-"""Nearest class mean: predict the class whose mean of the frozen features is nearest."""
+"""Nearest class mean: predict the class whose mean is nearest to the image, in the features of a
+frozen extractor.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +11,11 @@ from orchestrator.models import LinearClassifier
 
 
 class NearestClassMean(ClosedForm):
-    """Compare features with the means of the classes."""
+    """Predict the class whose mean feature is nearest."""
 
     def classifier(self, moments: FeatureMoments, experiment: Experiment) -> LinearClassifier:
-        """Return the classifier with logits `-‖h - μ‖²`, without the term that all classes
-        share.
+        """Return the classifier with logits `-‖h - μ‖²`, for features `h` and class means `μ`,
+        without the term that all classes share.
         """
         return nearest_mean_classifier(moments)
 

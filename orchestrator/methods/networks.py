@@ -38,7 +38,7 @@ from orchestrator.training.loop import LossOutput, Step, train
 from orchestrator.training.random_streams import seeded_initialisation
 
 LogitsLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""Function that returns a loss for logits, the network's inputs and labels."""
+"""Function that returns the loss, given the logits, the network's inputs and the labels."""
 
 
 class TrainedNetwork:
@@ -66,8 +66,8 @@ class TrainedNetwork:
     def configuration_paths(
         self, role: Role, is_first_task: bool, experiment: Experiment
     ) -> Sequence[str]:
-        """Return the configuration paths that training reads, and those of the shape of a new
-        network.
+        """Return the configuration paths that training reads. For a new network, they include the
+        paths that determine its layers and sizes.
         """
         if is_pretrained(role, experiment):
             backbone = ("teacher.backbone", "teacher.extractor", "teacher.num_views")
@@ -88,7 +88,9 @@ class TrainedNetwork:
         return NetworkModel(self._train_classifier(inputs, inputs.views, context))
 
     def untrained_head(self, inputs: HeadInputs) -> tuple[nn.Module, nn.Module]:
-        """Return a projection and a cosine classifier, or a softmax regression."""
+        """Return a projection and a cosine classifier. If the role's extractor is pre-trained,
+        return power normalisation and a linear classifier.
+        """
         extractor, num_classes = inputs.extractor, inputs.num_classes
         if is_pretrained(inputs.role, inputs.experiment):
             return linear_head(extractor, num_classes)
@@ -136,8 +138,8 @@ class TrainedNetwork:
     def _train_classifier(
         self, inputs: LearningInputs, views: Sequence[Views], context: LearningContext
     ) -> AnyNetwork:
-        """Train a softmax regression on power-normalised features, each scaled to about 1 so that
-        learning rates chosen for networks suit the regression.
+        """Train a softmax regression on power-normalised features. The features are scaled to a
+        magnitude of about 1: learning rates chosen for networks then suit the regression.
         """
         data, training = inputs.data, _training_of(inputs.role, inputs.experiment)
         previous = inputs.previous

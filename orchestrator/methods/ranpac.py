@@ -1,24 +1,26 @@
-"""RanPAC: ridge regression on random nonlinear features of the frozen features, updated task by
-task in closed form (McDonnell et al. 2023, "RanPAC: Random Projections and Pre-trained Models for
-Continual Learning").
+"""RanPAC: ridge regression on random nonlinear features, which are computed from the features of a
+frozen extractor. The regression is updated task by task in closed form (McDonnell et al. 2023,
+"RanPAC: Random Projections and Pre-trained Models for Continual Learning").
 
     h = relu(f W),   G = Σ h hᵀ,   C = Σ h yᵀ,   logits = hᵀ (G + λ I)⁻¹ C
 
 `f` are an image's features, `W` is drawn once and then fixed, `y` are one-hot labels. G and C are
 sums over all images so far. With a fixed λ, learning task by task therefore gives the same result
-as learning all tasks at once. After every task λ is chosen as in the paper: G and C are computed
-from four fifths of the task's images, and the candidate with the smallest squared error on the last
-fifth is used. All images are then added to G and C.
+as learning all tasks at once. After every task λ is chosen as in the paper. A fifth of the task's
+images is held out, and G and C are computed from the others. The candidate with the smallest
+squared error on the held-out images is used. All images are then added to G and C.
 
-This implementation differs in three points. Features are power-normalised, as for every method
-here: on validation images of digits this gained a quarter to half a point over raw features. The
-variance of W is 2 / M instead of 1, so that h is about as long as f, and a given λ has the same
-effect for every M. Images are held out class by class, so that even a class of few images is in
-both parts. The paper's first phase, which adapts the pre-trained network to the first task, is
-available to every method here through `teacher.extractor`.
+This implementation differs from the paper in three points. First, features are power-normalised, as
+for every method here. On validation images of digits, this gained a quarter to half a point over
+raw features. Second, the variance of W is 2 / M instead of 1, with M the number of random features.
+The vector h is then about as long as f, and a given λ has the same effect for every M. Third,
+images are held out class by class, so that even a class of few images has held-out images.
+
+The paper's first phase adapts the pre-trained network to the first task. This phase is available to
+every method here through `teacher.extractor`.
 
 W is stored with the model. Storing its seed would suffice only if torch drew the same numbers in
-every version and on every machine; the matrix needs only features / M times the space of G.
+every version and on every machine. W needs only features / M times the space of G.
 """
 
 from __future__ import annotations
@@ -61,35 +63,38 @@ class RandomProjection(nn.Module):
         """Store the matrix.
 
         Args:
-            projection: One column per random feature.
-            groups: Groups of the extractor's features; none means that all are final.
+            projection: Matrix with one column per random feature.
+            groups: Groups of the extractor's features; without groups, all features come from the
+                last layer.
         """
         super().__init__()
         self.normalization = PowerNormalization(groups)
         self.register_buffer("projection", projection)
 
     def forward(self, features: Float[Tensor, "n d"]) -> Float[Tensor, "n m"]:
-        """Project the extractor's features."""
+        """Compute the random features from the extractor's features."""
         return self.project_normalized(self.normalization(features))
 
     def project_normalized(self, normalized: Float[Tensor, "*n d"]) -> Float[Tensor, "*n m"]:
-        """Project features that are power-normalised already."""
+        """Compute the random features from power-normalised features."""
         return functional.relu(normalized @ self.projection)
 
     def project_class(self, features: ClassFeatures) -> ClassFeatures:
-        """Project the power-normalised features of a class."""
+        """Compute the random features of a class from the power-normalised features of the
+        class.
+        """
         clean, views = (self.project_normalized(rows) for rows in (features.clean, features.views))
         return ClassFeatures(clean, views)
 
 
 class RanPac(FrozenFeatures):
-    """Regress one-hot labels on random nonlinear features of the extractor's features."""
+    """Predict classes by ridge regression of one-hot labels on random nonlinear features."""
 
     def learn_features(
         self, found: Extracted, inputs: LearningInputs, context: LearningContext
     ) -> Model:
-        """Add the new classes to the sums, choose a ridge strength, and solve for the
-        classifier.
+        """Choose a ridge strength, add the features of the new classes to the sums, and solve for
+        the classifier.
         """
         config = inputs.experiment.method
         assert isinstance(config, RanPacConfig)  # noqa: S101 - for the type checker
@@ -99,7 +104,8 @@ class RanPac(FrozenFeatures):
         else:
             projection = _drawn_projection(found.extractor, config, context)
             moments = no_moments(config.num_projections, context.device)
-        # project again in each pass, so that memory need not hold all classes' random features
+        # Project the features twice: to choose the ridge strength, and to update the sums. Memory
+        # then need not hold the random features of all classes at once.
         ridge = context.ranks.from_first(
             lambda: choose_ridge(
                 moments,
@@ -122,13 +128,17 @@ class RanPac(FrozenFeatures):
         return RandomProjection(projection, extractor.groups), classifier
 
     def to_artifact(self, model: Model) -> Artifact:
-        """Return the network, the sums and the ridge strength."""
+        """Return the network, the sums over random features and the ridge strength, as an
+        artifact.
+        """
         assert isinstance(model, MomentsModel)  # noqa: S101 - for the type checker
         tensors = network_tensors(model.network) | tensors_of("moments", model.moments)
         return Artifact(tensors, dict(model.details))
 
     def from_artifact(self, artifact: Artifact, context: ArtifactContext) -> Model:
-        """Rebuild the network, the sums and the ridge strength from an artifact."""
+        """Rebuild the network, the sums over random features and the ridge strength from an
+        artifact.
+        """
         state = unprefixed("network", artifact.tensors)
         network = rebuilt(
             state,
@@ -149,9 +159,10 @@ def choose_ridge(
     """Return the ridge strength with the smallest squared error on held-out images of new classes.
 
     Args:
-        moments: Sums over the old classes.
+        moments: Sums over the random features of the old classes.
         features: Random features of each new class.
-        ridges: Candidates. The middle one is used where no class has a second image.
+        ridges: Candidates. The middle candidate is used if no class has a second image, which could
+            be held out.
         generator: Chooses the images to hold out.
     """
     if len(ridges) == 1:
@@ -176,7 +187,7 @@ def choose_ridge(
 
 def num_held_out(num_images: int) -> int:
     """Return the number of held-out images of a class: a fifth of its images, but at least one if
-    it has two or more.
+    the class has two or more.
     """
     return min(num_images - 1, max(1, round(_HELD_OUT * num_images)))
 

@@ -30,7 +30,7 @@ class ClassFeatures:
     Attributes:
         clean: Features of the original images.
         views: Features of randomly augmented copies; may be empty.
-        weights: Trust in each image's label, in [0, 1]; None trusts all.
+        weights: Probability that each image's label is right; None means that all labels are right.
     """
 
     clean: Float[Tensor, "n d"]
@@ -60,7 +60,7 @@ class Views:
     Attributes:
         clean: Features of the original images.
         varied: Features of randomly augmented copies; may be empty.
-        groups: Groups of the features; none means that all are final.
+        groups: Groups of the features; without groups, all features come from the last layer.
     """
 
     clean: Float[Tensor, "n d"]
@@ -93,8 +93,8 @@ def extract_views(
     context: LearningContext,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Views:
-    """Return the features of images and of augmented copies; each rank computes a share, and all
-    ranks get the whole.
+    """Return the features of images and of augmented copies. Each rank extracts a share of the
+    features, and all ranks receive all features.
 
     Args:
         extractor: Used unchanged, in evaluation mode.
@@ -125,7 +125,8 @@ def shared_features(
     identity: str,
     context: LearningContext,
 ) -> Float[Tensor, "n d"]:
-    """Return the features of images, computed once for all users of the same extractor.
+    """Return the features of images. They are computed once for all stages that use the same
+    extractor on the same images.
 
     Args:
         extractor: Used unchanged, in evaluation mode.
@@ -148,13 +149,13 @@ def shared_features(
 def passes_made(
     kind: SharedKind, extractor: Backbone, image: UInt8[Tensor, "n c h w"], num: int
 ) -> dict[str, Any]:
-    """Return the image passes of a shared result, as values of its artifact, so that plans can
-    estimate the cost of others.
+    """Return the number and cost of the image passes that computed a shared result. The values are
+    stored in the result's artifact, so that plans can estimate the cost of similar results.
 
     Args:
         kind: Whether features were extracted, or layers trained.
         extractor: The network, in evaluation mode.
-        image: One of the images, by which the multiply-adds are counted; may be empty.
+        image: A batch of one image, for which multiply-adds are counted; may be empty.
         num: Number of passes.
     """
     device = next(extractor.parameters()).device
@@ -163,7 +164,9 @@ def passes_made(
 
 
 def in_half_precision(features: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
-    """Return features in the stored precision: half, unless a value is too large for it."""
+    """Return features in the precision in which they are stored: half precision, unless a value is
+    too large for it.
+    """
     features = features.cpu()
     fits = bool(features.abs().max() < _LARGEST_HALF) if features.numel() else True
     return features.half() if fits else features
@@ -172,12 +175,12 @@ def in_half_precision(features: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
 def _varied(
     images: UInt8[Tensor, "n c h w"], generator: torch.Generator, context: LearningContext
 ) -> Iterator[UInt8[Tensor, "part c h w"]]:
-    """Yield augmented copies of this rank's share in parts, so that memory need not hold a second
-    copy of all images.
+    """Yield augmented copies of this rank's share of the images, part by part. Memory then need not
+    hold augmented copies of all images at once.
     """
     share, drawn = context.ranks.span(len(images)), generator.get_state()
     for start in range(share.start, max(share.stop, share.start + 1), _VARIED_AT_ONCE):
-        generator.set_state(drawn)  # restart, because each part makes the draws of all images
+        generator.set_state(drawn)  # restart: `vary` draws for all images, whatever part it returns
         yield context.vary(
             images, generator, slice(start, min(share.stop, start + _VARIED_AT_ONCE))
         )

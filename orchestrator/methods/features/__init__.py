@@ -1,1 +1,3 @@
-"""Parts that methods share: extractors, their features, and closed forms on them."""
+"""Parts that several methods share: extractors, their features, and classifiers computed from the
+features in closed form.
+"""

@@ -33,7 +33,7 @@ from orchestrator.training.context import LearningContext
 
 @dataclass(frozen=True)
 class MomentsModel:
-    """Network, with sums over the features of the classes that it has learned.
+    """A network, with the sums of features from which its classifier was computed.
 
     Attributes:
         network: Extractor, embedding module, classifier.
@@ -62,7 +62,7 @@ class Extracted:
 class FrozenFeatures(ABC):
     """Learn from the features of an extractor that is trained in the first task only, or never.
 
-    Subclasses define what they compute from a task's features and how their model is stored.
+    Subclasses define what is learned from a task's features, and how a model is stored.
     """
 
     formats = STAGE_FORMATS
@@ -95,7 +95,9 @@ class FrozenFeatures(ABC):
         return views
 
     def num_epochs(self, role: Role, is_first_task: bool, experiment: Experiment) -> int:
-        """Return the number of epochs of the extractor's training in the first task."""
+        """Return the number of epochs that train the extractor. The number is 0 after the first
+        task, and for a pre-trained extractor.
+        """
         is_trained = is_first_task and not is_pretrained(role, experiment)
         return experiment.teacher.training.epochs if is_trained else 0
 
@@ -117,7 +119,9 @@ class FrozenFeatures(ABC):
 
     @abstractmethod
     def to_artifact(self, model: Model) -> Artifact:
-        """Return the network, and all other data that the model keeps of the classes."""
+        """Return the network, and all other data that the model keeps about the classes, as an
+        artifact.
+        """
 
     @abstractmethod
     def from_artifact(self, artifact: Artifact, context: ArtifactContext) -> Model:
@@ -134,7 +138,7 @@ class ClosedForm(FrozenFeatures):
     def learn_features(
         self, found: Extracted, inputs: LearningInputs, context: LearningContext
     ) -> Model:
-        """Add the new classes to the sums and solve for the classifier."""
+        """Add the features of the new classes to the sums, and solve for the classifier."""
         if isinstance(inputs.previous, MomentsModel):
             moments = inputs.previous.moments
         else:
@@ -146,21 +150,21 @@ class ClosedForm(FrozenFeatures):
         return MomentsModel(Network(found.extractor, normalization, classifier), moments)
 
     def untrained_head(self, inputs: HeadInputs) -> tuple[nn.Module, nn.Module]:
-        """Return a linear classifier over the features."""
+        """Return power normalisation, and a linear classifier of the normalised features."""
         return linear_head(inputs.extractor, inputs.num_classes)
 
     def to_artifact(self, model: Model) -> Artifact:
-        """Return the network and the sums."""
+        """Return the network, and the sums over features, as an artifact."""
         assert isinstance(model, MomentsModel)  # noqa: S101 - for the type checker
         return Artifact(network_tensors(model.network) | tensors_of("moments", model.moments))
 
     def from_artifact(self, artifact: Artifact, context: ArtifactContext) -> Model:
-        """Rebuild the network and the sums from an artifact."""
+        """Rebuild the network, and the sums over features, from an artifact."""
         network = rebuilt_network(artifact.tensors, context)
         return MomentsModel(network, stored_moments(artifact, context))
 
 
 def stored_moments(artifact: Artifact, context: ArtifactContext) -> FeatureMoments:
-    """Return the sums that an artifact stores."""
+    """Return the sums over features that an artifact stores, on the context's device."""
     moments = unprefixed("moments", artifact.tensors)
     return FeatureMoments(**{name: tensor.to(context.device) for name, tensor in moments.items()})

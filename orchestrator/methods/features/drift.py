@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-_STEADINESS = 20  # number of images with unmoved features that weigh as much as the prior
-_EXEMPLARS_SAY = 0.1  # weight of all exemplars relative to all new images
+_STEADINESS = 20  # weight of the assumption that features did not move, as a number of images
+_EXEMPLARS_SAY = 0.1  # weight of all exemplars together, as a share of the weight of all new images
 _LEAST_VARIANCE = 1e-8
 
 
@@ -33,7 +33,7 @@ class FeatureDrift:
         return points @ self.change + self.shift
 
     def of_directions(self, directions: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
-        """Return differences between features as they are after the change."""
+        """Return differences between feature vectors, as they are after the change."""
         return directions @ self.change
 
     def of_covariance(self, covariance: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
@@ -44,16 +44,16 @@ class FeatureDrift:
 def drift_between(
     before: Float[Tensor, "n d"], after: Float[Tensor, "n d"], num_exemplars: int
 ) -> FeatureDrift:
-    """Estimate the drift of images' features, by ridge regression that prefers the identity.
+    """Estimate how features drifted, by ridge regression that shrinks the map towards the identity.
 
-    This is learnable drift compensation (Gomez-Villa et al. 2024) with a prior, because a few
-    images say little about the movement of many features.
+    This is learnable drift compensation (Gomez-Villa et al. 2024) with a prior: a few images say
+    little about the movement of many features, so little movement is assumed.
 
     Args:
         before: Features of some images before the change: first those of old classes' exemplars,
             then those of new images.
         after: Features of the same images after the change.
-        num_exemplars: Number of exemplars; together they weigh a tenth of the new images.
+        num_exemplars: Number of exemplars. All exemplars together weigh a tenth of all new images.
     """
     num_new = len(before) - num_exemplars
     weights = torch.ones(len(before), dtype=torch.float64)

@@ -1,5 +1,5 @@
-"""Train the feature extractor: in the first task, and later only where the configuration requests
-it [A §67].
+"""Train the feature extractor: in the first task, and in later tasks only if the configuration
+selects fine-tuning [A §67].
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ def pretrain_extractor(
 ) -> None:
     """Train the extractor in place to distinguish the classes of the first task.
 
-    With rotation as self-supervision every class counts four times, once per quarter turn: an
-    extractor that must also recognise an image's rotation learns features that serve later classes.
+    With rotation as self-supervision, every class becomes four classes, one for each quarter turn
+    of the image. An extractor that must also recognise the rotation learns features that serve
+    later classes.
     """
     turns = 4 if config.self_supervision == "rotation" else 1
     with seeded_initialisation(context.seed_of("extractor head")):
@@ -60,8 +61,8 @@ def pretrain_extractor(
 def fine_tune_extractor(
     extractor: Backbone, data: LabeledImages, config: TeacherConfig, context: LearningContext
 ) -> None:
-    """Train the extractor in place on a later task's images, regularised by distillation of its
-    previous features.
+    """Train the extractor in place on a later task's images. A distillation loss keeps the new
+    features close to the features before the task.
     """
     option = config.extractor
     assert isinstance(option, FineTunedExtractorConfig)  # noqa: S101 - the caller has checked this

@@ -1,5 +1,5 @@
-"""Sums over frozen features, and the classifiers that follow from them: nearest class mean and
-analytic learning.
+"""Sums over the features of a frozen extractor, and the classifiers computed from the sums: nearest
+class mean, and the ridge regression of analytic learning.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ class FeatureMoments:
     counts: Float[Tensor, " classes"]
 
     def with_class(self, views: Float[Tensor, "views n d"]) -> FeatureMoments:
-        """Return the moments with one more class; views share the weight of their image."""
+        """Return the moments with one more class. All views of an image together weigh as much as
+        one image.
+        """
         share = 1 / len(views)
         rows = views.flatten(0, 1)
         return FeatureMoments(
@@ -50,16 +52,17 @@ def no_moments(num_features: int, device: torch.device) -> FeatureMoments:
 
 
 def nearest_mean_classifier(moments: FeatureMoments) -> LinearClassifier:
-    """Return the classifier with logits `2 h·μ - ‖μ‖²`: `-‖h - μ‖²` without the term that all
-    classes share.
+    """Return the classifier that predicts the class with the nearest mean. For features `h` and
+    class means `μ`, its logits are `2 h·μ - ‖μ‖²`. These are `-‖h - μ‖²` without the term `-‖h‖²`,
+    which all classes share.
     """
     means = moments.sums / moments.counts[:, None]
     return LinearClassifier(2 * means.T, -means.square().sum(dim=1))
 
 
 def ridge_classifier(moments: FeatureMoments, ridge: float) -> LinearClassifier:
-    """Return the ridge regression of one-hot labels on features: the same solution as for all data
-    at once (ACIL, Zhuang et al. 2022).
+    """Return the ridge regression of one-hot labels on features (ACIL, Zhuang et al. 2022). The
+    sums give the same result as all images at once.
     """
     identity = torch.eye(len(moments.second), device=moments.second.device, dtype=torch.float64)
     weights = torch.linalg.solve(

@@ -1,4 +1,4 @@
-"""Choose how far to shrink a covariance, from how reliable its estimate is."""
+"""Choose how far to shrink an estimated covariance: the less data the estimate has, the further."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ def shrinkage_for_images(
     enough_images: float,
     few_images: float,
 ) -> float:
-    """Return the share of a covariance to replace by its target, in (0, 1].
+    """Return the share in (0, 1] of a covariance to replace by the target of shrinkage.
 
     The odds of the returned share are the odds of `enough_images`, plus `few_images` times r / f.
-    Here r is the covariance's number of effective dimensions, `tr(S)² / tr(S²)`, and f the
-    estimate's degrees of freedom. Optimal shrinkage depends on the same ratio (Ledoit and Wolf
-    2004), but minimises the error of the covariance itself. A classifier needs the inverse of the
-    covariance, where noise counts more, by a factor that only data can determine.
+    Here r is the number of effective dimensions of the covariance S, `tr(S)² / tr(S²)`, and f the
+    estimate's degrees of freedom. Ledoit and Wolf (2004) derive optimal shrinkage from the same
+    ratio, but they minimise the error of the covariance itself. A classifier needs the inverse of
+    the covariance, where noise has more effect. How much more must be measured, so `few_images` is
+    a setting.
 
     Args:
         covariance: The estimate.
@@ -30,7 +31,7 @@ def shrinkage_for_images(
         return 1.0
     covariance, freedom = covariance.double(), max(1.0, degrees_of_freedom)
     trace_squared = covariance.trace().square()
-    # The noise of the estimate S adds tr(S)² / freedom to tr(S²).
+    # Subtract the noise of the estimate S from tr(S²): on average it is tr(S)² / freedom.
     squared = (covariance.square().sum() - trace_squared / freedom).clamp_min(
         trace_squared / len(covariance)
     )
