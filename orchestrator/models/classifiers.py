@@ -1,4 +1,4 @@
-"""The classifiers over embeddings, cosine and linear; both grow with every task."""
+"""The two classifiers of embeddings, cosine and linear; both grow with every task."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-# Cosine logits lie within ± this value: it is large enough for certain predictions, and small
-# enough for learning.
+# Factor of cosine logits: large enough for probabilities near 1, and small enough for learning.
 COSINE_SCALE = 16.0
 
 
 class CosineClassifier(nn.Module):
-    """`logits = 16 · length · cos(z, anchor / length + residual)`: each class is a direction of the
-    joint embedding space.
+    """Classifier with the logits `16 · length · cos(z, anchor / length + residual)`: each class is
+    a direction of the joint embedding space.
 
-    The anchors come from a closed-form solution; the residuals are learned on top and start at zero
-    [METHOD §2 (d)]. With an anchor of length 1 the logit is a scaled cosine; a longer anchor makes
-    its class more likely.
+    The anchor of a class comes from a closed-form solution; `length` is the length of the anchor.
+    The residual of a class is learned on top and starts at zero [METHOD §2 (d)]. A longer anchor
+    makes its class more likely.
     """
 
     anchors: Tensor
@@ -35,7 +34,7 @@ class CosineClassifier(nn.Module):
 
     @property
     def num_classes(self) -> int:
-        """Return the number of classes known so far."""
+        """Return the number of classes learned so far."""
         return len(self.anchors)
 
     def anchor(self, directions: Float[Tensor, "classes m"]) -> None:
@@ -48,11 +47,11 @@ class CosineClassifier(nn.Module):
         self.residuals = nn.Parameter(grown)
 
     def rebase(self, change: Float[Tensor, "m m"]) -> None:
-        """Adapt the classifier to a change of the space's axes that maps `z` to `z change`: the
-        anchors absorb the learned residuals.
+        """Adapt the classifier to a change of the space's axes that maps `z` to `z change`. The
+        residuals are merged into the anchors and then set to zero.
 
-        Predictions do not change. Anchors computed in closed form in the new space need no
-        rebasing.
+        Predictions do not change. A classifier whose anchors are computed again in the new space
+        need not be adapted.
         """
         directions = self.directions().detach()
         moved = torch.linalg.solve(change.double(), directions.double().T).T.to(directions.dtype)
@@ -69,7 +68,9 @@ class CosineClassifier(nn.Module):
         return old
 
     def directions(self) -> Float[Tensor, "classes m"]:
-        """Return each class's direction, with the length of its anchor."""
+        """Return the direction of each class: the sum of anchor and residual, with the anchor's
+        length.
+        """
         return self._directions(self.anchors)
 
     def forward(self, embeddings: Float[Tensor, "n m"]) -> Float[Tensor, "n classes"]:
@@ -79,8 +80,8 @@ class CosineClassifier(nn.Module):
     def logits(
         self, embeddings: Float[Tensor, "n m"], anchors: Float[Tensor, "classes m"]
     ) -> Float[Tensor, "n classes"]:
-        """Compute the logits for given anchors instead of the classifier's own, such as anchors
-        that follow an embedding during training.
+        """Compute the logits with given anchors instead of the classifier's own anchors. During
+        training, such anchors are computed again whenever the embedding module changes.
         """
         return COSINE_SCALE * functional.normalize(embeddings, dim=1) @ self._directions(anchors).T
 
@@ -92,8 +93,8 @@ class CosineClassifier(nn.Module):
 
 
 class LinearClassifier(nn.Module):
-    """`logits = z W + b` with fixed values: nearest class mean, ridge regression, linear
-    discriminants, a trained softmax regression.
+    """Classifier with the logits `z W + b` and fixed values. The values come from nearest class
+    mean, ridge regression, linear discriminants, or a trained softmax regression.
     """
 
     weights: Tensor
@@ -114,7 +115,7 @@ class LinearClassifier(nn.Module):
 
     @property
     def num_classes(self) -> int:
-        """Return the number of classes known so far."""
+        """Return the number of classes learned so far."""
         return len(self.biases)
 
     def forward(self, embeddings: Float[Tensor, "n m"]) -> Float[Tensor, "n classes"]:

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from orchestrator.models.backbones import Backbone
 
 _EVALUATION_BATCH = 1024
-# pixels of a batch at the network's input size: the layers' outputs should fit into a processor's
-# caches
+# largest number of pixels in a batch, at the network's input size: outputs of layers should fit
+# into a processor's caches
 _EVALUATION_PIXELS = 400_000
 
 
@@ -24,9 +24,9 @@ class NetworkOutput(NamedTuple):
     """Outputs of the three parts of a network.
 
     Attributes:
-        features: `h = f(x)`.
-        embeddings: `z = e(h)`, points of the joint embedding space.
-        logits: `g(z)`, over all seen classes.
+        features: Output of the extractor, `h = f(x)`.
+        embeddings: Output of the embedding module, `z = e(h)`: points of the joint embedding space.
+        logits: Output of the classifier, `g(z)`, over all seen classes.
     """
 
     features: Float[Tensor, "n d"]
@@ -35,7 +35,7 @@ class NetworkOutput(NamedTuple):
 
 
 class Network(nn.Module, Generic[Embedding, Classifier]):
-    """The three parts of a model [A claim 2]."""
+    """Network of three parts [A claim 2]: feature extractor, embedding module, classifier."""
 
     extractor: Backbone
     embedding: Embedding
@@ -61,8 +61,8 @@ class Network(nn.Module, Generic[Embedding, Classifier]):
         return NetworkOutput(features, embeddings, self.classifier(embeddings))
 
     def num_parameters(self) -> int:
-        """Return the number of values learned from data: parameters, and buffers such as a
-        whitening or class means.
+        """Return the number of values learned from data: parameters, and buffers such as whitening
+        matrices and class means.
         """
         return sum(tensor.numel() for tensor in self.state_dict().values())
 
@@ -72,7 +72,9 @@ AnyNetwork = Network[Any, Any]
 
 @torch.no_grad()
 def predict(network: AnyNetwork, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n classes"]:
-    """Return the logits of many images, batch by batch in evaluation mode, on the CPU."""
+    """Return the logits of many images, on the CPU. The network runs in evaluation mode, batch by
+    batch.
+    """
     device = next(network.extractor.parameters()).device
     network.eval()
     return torch.cat(
@@ -82,7 +84,7 @@ def predict(network: AnyNetwork, images: UInt8[Tensor, "n c h w"]) -> Float[Tens
 
 @torch.no_grad()
 def extract_features(extractor: Backbone, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
-    """Return the features of many images, batch by batch in evaluation mode."""
+    """Return the features of many images. The extractor runs in evaluation mode, batch by batch."""
     device = next(extractor.parameters()).device
     extractor.eval()
     return torch.cat([extractor(batch.to(device)) for batch in _batches(extractor, images)])
@@ -100,12 +102,13 @@ def _batches(extractor: Backbone, images: UInt8[Tensor, "n c h w"]) -> tuple[Ten
 def predict_from_features(
     network: AnyNetwork, features: Float[Tensor, "n d"]
 ) -> Float[Tensor, "n classes"]:
-    """Return the logits, on the CPU, for features from the network's own extractor.
+    """Return the logits for precomputed features, on the CPU.
 
     Args:
-        network: The network; its extractor may be the first stages of the extractor that computed
+        network: The network. Its extractor may be the first stages of the extractor that computed
             the features.
-        features: Features that start with those of the network's own extractor.
+        features: Features of images. The first columns are the features of the network's own
+            extractor.
     """
     num_own = network.extractor.num_features
     device = next(network.extractor.parameters()).device

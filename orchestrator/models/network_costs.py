@@ -25,7 +25,8 @@ _WARM_UP_IMAGES = 10
 
 @dataclass(frozen=True)
 class NetworkCosts:
-    """The costs of a network that follow from its form, whatever its weights.
+    """The costs of a network. They depend on the layers and their sizes, not on the values of the
+    weights.
 
     Attributes:
         num_parameters: Number of learned values, as counted by `Network.num_parameters`.
@@ -81,7 +82,7 @@ def machine_name() -> str:
 
 class _Products(TorchDispatchMode):
     """Count the multiply-adds of matrix products. `torch.utils.flop_counter` gives the same
-    numbers, but takes seconds to import.
+    numbers, but importing it takes seconds.
     """
 
     def __init__(self) -> None:

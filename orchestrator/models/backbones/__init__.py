@@ -1,8 +1,8 @@
 """Feature extractors, one file per kind: uint8 images → features.
 
-A built-in kind is the module named like its `kind`; any other comes from an installed distribution
-(see `config.extensions`). A new kind needs one file here and its configuration in
-`config.backbones`. `kinds.BackboneKind` describes the contents of the file.
+A built-in kind is the module that is named after the kind. Any other kind comes from an installed
+distribution (see `config.extensions`). A new built-in kind needs one file here and its
+configuration in `config.backbones`. `kinds.BackboneKind` describes what the file must define.
 """
 
 from __future__ import annotations

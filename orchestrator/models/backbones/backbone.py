@@ -25,18 +25,18 @@ from orchestrator.models.backbones.stages import (
 
 
 class Backbone(nn.Module):
-    """Network that converts uint8 pixels and extracts features from them."""
+    """Network that standardises uint8 pixels and computes features from them."""
 
     pixel_mean: Tensor
     pixel_deviation: Tensor
 
     def __init__(self, body: Body, config: BuildableBackboneConfig) -> None:
-        """Wrap a body.
+        """Build the extractor from the layers of a body.
 
         Args:
             body: Layers, with their expected inputs and number of features.
-            config: Input size (if set), precision (weights and features are always float32),
-                mirroring, and the features to report.
+            config: Input size (if set), precision of the layers' computations, mirroring, and the
+                features to return. Weights and returned features are always float32.
 
         Raises:
             ConfigError: Features of stages are requested from a network without stages.
@@ -75,10 +75,10 @@ class Backbone(nn.Module):
         return sum(group.size for group in self.groups)
 
     def stages(self) -> Stages:
-        """Return the network's stages; they share its layers.
+        """Return the network's stages, which share the layers of the network.
 
         Raises:
-            ConfigError: The network has no stages, as with a vision transformer.
+            ConfigError: The network has no stages, like some vision transformers.
         """
         if isinstance(self.body, StageFeatures):
             return self.body.stages
@@ -91,8 +91,8 @@ class Backbone(nn.Module):
         return self._stages_of(self.body)
 
     def until(self, stage: str) -> Backbone:
-        """Return a copy of the network that ends with a given stage and returns the features of the
-        stages up to it.
+        """Return a copy of the network that ends with a given stage. The copy returns the features
+        of its remaining stages.
 
         Args:
             stage: Name of the last stage to keep.
@@ -124,14 +124,14 @@ class Backbone(nn.Module):
 
     def forward(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n features"]:
         """Compute each image's features."""
-        # In this memory format, convolutions are faster on a CPU: depthwise ones 1.7 times, a
-        # training step of resnet20 1.2 times. Weights are not converted: they are stored, exported
-        # and trained in the usual format.
+        # The memory format channels_last makes convolutions on a CPU faster: depthwise ones 1.7
+        # times, a training step of resnet20 1.2 times. Weights keep the usual format, in which they
+        # are stored, exported and trained.
         pixels = images.contiguous(memory_format=torch.channels_last).float() / 255
         if self.input_size is not None and images.shape[-2:] != (self.input_size, self.input_size):
             shrinks = (
                 images.shape[-1] > self.input_size
-            )  # without antialiasing most pixels would be skipped
+            )  # shrinking without antialiasing would skip most pixels
             pixels = functional.interpolate(
                 pixels, (self.input_size, self.input_size), mode="bilinear", antialias=shrinks
             )
@@ -149,8 +149,8 @@ class Backbone(nn.Module):
 
 
 def build_backbone(config: BuildableBackboneConfig, shape: Shape) -> Backbone:
-    """Build an extractor for images of a given shape, with pre-trained weights or random ones from
-    torch's global generator.
+    """Build an extractor for images of a given shape. Its weights are pre-trained, or random
+    numbers from torch's global generator.
 
     Raises:
         ConfigError: The network or stage does not exist, its weights cannot be loaded, or an

@@ -1,4 +1,4 @@
-"""The layers of a network, with the properties that other code needs to know of them."""
+"""The layers of a network, with the inputs that they expect and the features that they return."""
 
 from __future__ import annotations
 
@@ -16,18 +16,20 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 @dataclass(frozen=True)
 class Body:
-    """Layers that compute features, and the inputs they expect.
+    """Layers that compute features, and the inputs that these layers expect.
 
     Attributes:
         layers: Standardised floating-point images → features.
         num_features: Number of features.
-        num_channels: Expected number of channels; grey images are repeated.
-        pixel_mean: Mean of each channel, subtracted from pixels in [0, 1].
-        pixel_deviation: Standard deviation of each channel, which then divides the pixels.
-        input_size: Side in pixels to which images are resized if the configuration names none; None
-            keeps the images' size.
-        stages: Returns the stages of `layers`, which may share its modules; None for a network
-            without stages.
+        num_channels: Expected number of channels; grey images are repeated in every channel.
+        pixel_mean: Mean of each channel's pixels, which lie in [0, 1]. It is subtracted from the
+            pixels.
+        pixel_deviation: Standard deviation of each channel's pixels. It divides the differences
+            from the mean.
+        input_size: Side in pixels to which images are resized if the configuration sets no size;
+            None keeps the size of the images.
+        stages: Function that returns the stages of `layers`, and may share their modules; None for
+            a network without stages.
     """
 
     layers: nn.Module

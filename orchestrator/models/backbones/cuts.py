@@ -1,9 +1,9 @@
-"""The cost of every student that can be cut from a teacher's backbone: parameters, multiply-adds,
-latency.
+"""The cost of every extractor that a student can inherit from a teacher's backbone: parameters,
+multiply-adds, latency. Such an extractor is a cut: it ends after a stage of the backbone.
 
-Convolutions and linear layers are counted by hooks. `torch.utils.flop_counter` gives the same
-numbers (a test compares them), but its first use imports TorchDynamo, which takes seconds:
-too long for `orchestrator plan`.
+Hooks count the multiply-adds of convolutions and linear layers. `torch.utils.flop_counter` gives
+the same numbers (a test compares them). But its first use imports TorchDynamo, which takes seconds
+and would delay `orchestrator plan`.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class Cost:
 
     Attributes:
         num_parameters: Parameters and buffers, as counted by `Network.num_parameters`.
-        num_multiply_adds: Multiply-adds of convolutions and linear layers, for one image; a
-            mirrored backbone processes it twice.
+        num_multiply_adds: Multiply-adds of convolutions and linear layers, for one image. With a
+            mirrored backbone they include those for the mirror image.
         latency_seconds: Time for one image, on one thread of this machine; None if not measured.
     """
 
@@ -51,7 +51,7 @@ class Cut:
     Attributes:
         stage: Name of the extractor's last stage.
         num_channels: Channels of the last stage's map.
-        map_size: Height and width of the last stage's map, in cells.
+        map_size: Height and width of the last stage's map.
         num_features: Number of features per image.
         cost: Cost of all layers of the extractor.
     """
@@ -65,11 +65,12 @@ class Cut:
 
 @dataclass(frozen=True)
 class Cuts:
-    """The cuts of a teacher's backbone.
+    """The costs of a teacher's extractor and of its cuts.
 
     Attributes:
-        whole: Cost of the teacher's extractor.
-        mirrored: Whether all these extractors process an image twice, original and mirrored.
+        whole: Cost of the whole extractor.
+        mirrored: Whether the whole extractor and its cuts also process the mirror image of every
+            image.
         cuts: The cuts, smallest first.
     """
 
@@ -82,7 +83,8 @@ class Cuts:
 def cuts_of(
     config: BackboneConfig, shape: Shape, only: str | None = None, *, is_timed: bool = False
 ) -> Cuts:
-    """Return the cost of each cut; weights are random, so that no weights are downloaded.
+    """Return the costs of a backbone and of its cuts. Weights are random, so that no weights are
+    downloaded.
 
     Args:
         config: The teacher's backbone.
@@ -129,7 +131,7 @@ def multiply_adds(network: nn.Module, inputs: Tensor) -> int:
     counted.
 
     Args:
-        network: The network, run once.
+        network: The network, which is run once on the inputs.
         inputs: A batch of inputs; the result is the total for the batch.
     """
     total = 0
@@ -153,7 +155,7 @@ def _latency_seconds(extractor: Backbone, image: UInt8[Tensor, "1 c h w"]) -> fl
         return time.perf_counter() - started
 
     with one_thread():
-        one_look()  # the first run also prepares kernels
+        one_look()  # warm-up: the first run takes longer
         return median(one_look() for _ in range(_NUM_TIMED))
 
 

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0, whose ImageNet weights are an installable package."""
+"""The network EfficientNet-Lite0, with ImageNet weights from an installable package."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orchestrator.models.backbones.body import Body, Shape
 from orchestrator.models.backbones.stages import Stages
 from orchestrator.models.backbones.weight_files import digest, extra_is_missing, load_weights
 
-# maps pixels to [-1, 1], as the training of the published weights did
+# mean and deviation that map pixels to [-1, 1], as in the training of the published weights
 _STATISTICS = ((127 / 255,) * 3, (128 / 255,) * 3)
 _NUM_FEATURES = 1280
 

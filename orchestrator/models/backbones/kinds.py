@@ -1,4 +1,6 @@
-"""The kinds of backbones: find a kind, and identify the network that it builds."""
+"""Find the module or extension that builds a kind of backbone, and identify the network it
+builds.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from orchestrator.config.backbones import (
 from orchestrator.config.extensions import Extension, extension_identity, load_extension
 from orchestrator.errors import ConfigError
 
-if TYPE_CHECKING:  # these modules load torch, which identities do not need
+if TYPE_CHECKING:  # these modules import torch, which identities do not need
     from orchestrator.models.backbones.body import Body, Shape
 
 
@@ -21,13 +23,14 @@ if TYPE_CHECKING:  # these modules load torch, which identities do not need
 class BackboneKind(Protocol):
     """Interface of a built-in kind's module, and of an extension's object.
 
-    A kind with pre-trained weights also defines `weights_identity(config) -> str`. It returns an
-    identity of the weights, such as the SHA-256 of their file, and an empty string if the
-    configuration requests random weights.
+    A kind with pre-trained weights also defines `weights_identity(config) -> str`. This function
+    returns an identity of the weights, such as the SHA-256 of their file. It returns an empty
+    string if the configuration requests random weights.
     """
 
     def build(self, config: Any, shape: Shape) -> Body:  # noqa: ANN401 - the kind's own configuration
-        """Build the layers, with weights from torch's global generator or pre-trained ones.
+        """Build the layers. Their weights are pre-trained, or random numbers from torch's global
+        generator.
 
         Args:
             config: An instance of the kind's configuration.
@@ -73,8 +76,9 @@ def weights_identity(config: BuildableBackboneConfig) -> str:
 
 
 def backbone_identity(config: BuildableBackboneConfig) -> dict[str, Any]:
-    """Return the identity of a backbone: its configuration, with the location of its weights
-    replaced by their identity, and for an extension its version.
+    """Return a mapping that identifies a backbone: its configuration, with the identity of the
+    weights instead of their location. For an extension, the mapping includes the extension's
+    version.
 
     Raises:
         ConfigError: The network does not exist, or its weights cannot be read.

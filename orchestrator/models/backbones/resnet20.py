@@ -1,4 +1,6 @@
-"""ResNet-20 for small images (He et al. 2016, §4.2), with group instead of batch normalisation."""
+"""ResNet-20 for small images (He et al. 2016, §4.2), with group normalisation instead of batch
+normalisation.
+"""
 
 from __future__ import annotations
 
@@ -34,13 +36,14 @@ def _stages(resnet: nn.Module) -> Stages:
 
 
 class ResNet20(nn.Module):
-    """Three stages of three blocks; each stage halves the side in pixels and doubles the channels.
+    """Three stages of three blocks. Each stage after the first halves the height and width of the
+    map, and doubles the number of channels.
 
     The features are the outputs of the last stages, each pooled to its own number of cells, and
     concatenated. For a network that learns classes one task after the other, early stages matter as
-    much as the last one: their features serve any class and move little in further training, while
-    the last stage is specialised in the learned classes. Positions in the image may distinguish
-    later classes, even if the first classes could be distinguished without them.
+    much as the last stage. Features of early stages serve any class and move little in further
+    training; the last stage is specialised in the learned classes. Cells preserve positions in the
+    image, which may distinguish later classes even if the first classes do not need them.
     """
 
     def __init__(self, num_channels: int, pooled_sizes: Sequence[int]) -> None:
@@ -63,7 +66,7 @@ class ResNet20(nn.Module):
         )
 
     def forward(self, images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n features"]:
-        """Return the features, beginning with those of the earliest pooled stage."""
+        """Return the features of the pooled stages, in the order of the stages."""
         maps = [self.stem(images)]
         for stage in self.stages:
             maps.append(stage(maps[-1]))

@@ -11,7 +11,7 @@ from orchestrator.models.backbones.body import Body, Shape
 from orchestrator.models.backbones.stages import Stages
 
 _LAYERS_PER_STAGE = 3
-_MIN_GRID = 4  # smallest number of pixels per side that a convolution receives
+_MIN_GRID = 4  # blocks halve the image until it has this number of pixels per side
 
 
 def build(_config: SmallCnnConfig, shape: Shape) -> Body:
@@ -20,11 +20,11 @@ def build(_config: SmallCnnConfig, shape: Shape) -> Body:
 
 
 def small_cnn(widths: tuple[int, int, int], shape: Shape) -> Body:
-    """Build blocks of convolution, group normalisation and ReLU that halve the image until it is
-    4x4, and a pooling to 2x2.
+    """Build blocks of convolution, group normalisation and ReLU, followed by pooling to 2x2. Blocks
+    halve the image until its shorter side has at most 4 pixels.
 
-    Group normalisation is used instead of batch normalisation, because its results depend neither
-    on the other images in the batch nor on the number of workers that share the batch.
+    Group normalisation is used instead of batch normalisation. Its results do not depend on the
+    other images in the batch, or on the number of workers that share the batch.
     """
     channels, height, width = shape
     num_halvings = max(1, math.ceil(math.log2(min(height, width) / _MIN_GRID)))

@@ -1,5 +1,5 @@
-"""The stages of a network: the points where its layers can be cut, and the features at these
-points.
+"""The stages of a network: the network can be cut after each stage, and features can be computed
+from the output of each stage.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-_LEAST_VARIANCE = 1e-12  # added to variances, because the slope of a square root is infinite at 0
+_LEAST_VARIANCE = 1e-12  # added to variances: the slope of their square root is infinite at 0
 FINAL = "final"
 """Name of the group of features from the last layer."""
 
 
 class FeatureGroup(NamedTuple):
-    """Adjacent features that come from one stage, or from the last layer.
+    """Consecutive features of an image that come from one stage, or from the last layer.
 
     Attributes:
         name: `final`, or a stage and a statistic, such as `stage2.mean`.
@@ -32,7 +32,7 @@ class FeatureGroup(NamedTuple):
 
 
 class Stages(nn.Module):
-    """A chain of stages, and the layers behind the last stage.
+    """A chain of stages, followed by the head: the layers after the last stage.
 
     A stage ends where the next layer has fewer pixels or more channels.
     """
@@ -44,14 +44,14 @@ class Stages(nn.Module):
         head: nn.Module | None,
         num_final: int | None = None,
     ) -> None:
-        """Join the parts.
+        """Join the stages and the head.
 
         Args:
-            parts: Images → first map, first map → second map, and so on.
+            parts: One module per stage: images → first map, first map → second map, and so on.
             channels: Channels of each map.
             head: Last map → final features; None for a cut network.
-            num_final: Number of final features that the head returns, if it differs from that of
-                the whole network.
+            num_final: Number of final features that `head` returns, if the original network returns
+                another number.
         """
         super().__init__()
         self.parts = nn.ModuleList(parts)
@@ -59,7 +59,9 @@ class Stages(nn.Module):
         self.head, self.num_final = head, num_final
 
     def forward(self, images: Float[Tensor, "n c h w"]) -> tuple[list[Tensor], Tensor | None]:
-        """Return the output maps of all stages, and the network's final features."""
+        """Return the output maps of all stages, and the final features; None if the network is
+        cut.
+        """
         maps, found = [], images
         for part in self.parts:
             found = part(found)
@@ -75,9 +77,9 @@ class Stages(nn.Module):
     def until(self, num: int) -> Stages:
         """Return a copy of the network's first `num` stages, without the layers that follow.
 
-        Batch normalisation is folded into the preceding convolutions: the results are the same with
-        fewer parameters, and the statistics of the normalisation stay fixed when the layers are
-        trained further.
+        Batch normalisation is folded into the preceding convolutions. The outputs stay the same,
+        with fewer parameters. When the layers are trained further, the statistics of the
+        normalisation stay fixed.
         """
         parts = copy.deepcopy(self.parts[:num])
         _fold_batch_normalization(parts)
@@ -93,7 +95,8 @@ class StageFeatures(nn.Module):
         Args:
             stages: Stages of the whole or the cut network.
             num_final: Number of final features of a whole network, if `stages` does not state it.
-            pooled: Numbers of the stages that report cells, counted from 1.
+            pooled: Numbers of the stages, counted from 1, that also return the means of the four
+                quarters of their maps (cells).
         """
         super().__init__()
         self.stages = stages
@@ -127,8 +130,8 @@ class StageFeatures(nn.Module):
 
 
 def _fold_batch_normalization(module: nn.Module) -> None:
-    """Fold batch normalisation into convolutions, in place. A convolution and its normalisation are
-    registered one after the other.
+    """Fold batch normalisation into convolutions, in place. A normalisation is folded if it is
+    registered directly after a convolution.
     """
     children = list(module.named_children())
     for (name, child), (after, follower) in pairwise(children):
@@ -145,10 +148,10 @@ def stage_name(number: int) -> str:
 
 
 def _cells(values: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 4*c"]:
-    """Return the mean of each quarter of a map; quarters share the middle row or column of an odd
-    side.
+    """Return the mean of each quarter of a map. If the height or width is odd, the quarters share
+    the middle row or column.
 
-    torch's adaptive pooling does the same but cannot be exported to ONNX for odd sides.
+    torch's adaptive pooling does the same, but cannot be exported to ONNX for odd sides.
     """
     height, width = values.shape[-2:]
     rows = (slice(0, (height + 1) // 2), slice(height // 2, None))

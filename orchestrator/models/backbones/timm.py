@@ -1,8 +1,8 @@
-"""The networks of timm without their classifier: convolutional ones and vision transformers.
+"""Networks of timm without their classifiers: convolutional networks and vision transformers.
 
-For each network, timm provides the image size and the pixel statistics of the network's training.
-Weights from a file pass through timm's own adaptation, which converts the formats of the original
-publications, and resamples the positions of a transformer that is used at another size.
+timm provides the image size and the pixel statistics with which each network was trained. timm also
+adapts weights from a file. It converts the formats of the original publications, and resamples the
+position embeddings of a transformer for another image size.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def build(config: TimmConfig, _shape: Shape) -> Body:
     data = _timm().data.resolve_data_config(pretrained_cfg=published.to_dict())
     num_channels, own_size, _ = data["input_size"]
     size = config.input_size or own_size
-    # Only networks for a fixed image size, such as transformers with one position per patch, accept
-    # a size.
+    # Only networks for a fixed image size accept the argument `img_size`. Transformers with one
+    # position per patch are such networks.
     sized = {"img_size": size} if published.fixed_input_size else {}
     model: Any = _network(config, published, sized)
     if not hasattr(model, "reset_classifier"):
@@ -56,7 +56,8 @@ def build(config: TimmConfig, _shape: Shape) -> Body:
 
 
 def weights_identity(config: TimmConfig) -> str:
-    """Return the SHA-256 of the weights' file, or their full name in timm.
+    """Return the SHA-256 of the weight file, or the name of the published weights in timm; empty
+    for random weights.
 
     Raises:
         ConfigError: The network or its weights do not exist, or the file cannot be read.
@@ -122,7 +123,7 @@ def _network(config: TimmConfig, published: Any, sized: dict[str, int]) -> nn.Mo
         with explained(config.name, weights_identity(config)):
             return _created(config.name, num_classes=0, pretrained=True, **sized)
     except ConfigError:
-        # raises another error if the image size is the cause, not the weights
+        # If the image size is the cause, and not the weights, this call raises another error.
         _random(config.name, sized)
         raise
 
@@ -141,14 +142,14 @@ def _random(name: str, sized: dict[str, int]) -> nn.Module:
 
 
 def _from_file(name: str, file: Path, published: Any, sized: dict[str, int]) -> nn.Module:  # noqa: ANN401 - timm is not always installed
-    """Load a file into the network with a classifier of the file's size, then remove the
-    classifier.
+    """Return the network with the weights of a file, without its classifier.
 
-    timm checks for missing and extra weights only with the number of classes that the weights were
-    published for.
+    timm reports missing and unexpected weights only if the network has as many classes as the
+    weights. The file is therefore loaded into a network with the file's number of classes; its
+    classifier is removed afterwards.
     """
     with explained(name, str(file)):
-        file.stat()  # timm does not report a missing file
+        file.stat()  # raises an error for a missing file, which timm does not report
         state = _timm().models.load_state_dict(str(file))
         names = published.classifier or ""
         classifier = names if isinstance(names, str) else names[0]

@@ -1,4 +1,4 @@
-"""The stages of timm's networks, transformers included, as timm itself names them."""
+"""The stages of timm's networks, including transformers, as timm defines these stages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orchestrator.models.backbones.stages import Stages
 class TimmStages(Stages):
     """Stages of a timm network that can return its intermediate maps.
 
-    timm's `features_only` does the same, but omits the final features.
+    timm's option `features_only` also gives the intermediate maps, but not the final features.
     """
 
     def __init__(self, network: nn.Module, channels: tuple[int, ...], is_whole: bool) -> None:
@@ -29,7 +29,9 @@ class TimmStages(Stages):
         self.network: Any = network
 
     def forward(self, images: Tensor) -> tuple[list[Tensor], Tensor | None]:
-        """Return the output maps of all stages, and the network's final features."""
+        """Return the output maps of all stages, and the final features; None if the network is
+        cut.
+        """
         wanted = list(range(len(self.channels)))
         if self.head is None:
             maps = self.network.forward_intermediates(

@@ -45,7 +45,8 @@ def build(config: TorchvisionConfig, _shape: Shape) -> Body:
 
 
 def weights_identity(config: TorchvisionConfig) -> str:
-    """Return the SHA-256 of the weights' file, or their full name in torchvision.
+    """Return the SHA-256 of the weight file, or the name of the published weights in torchvision;
+    empty for random weights.
 
     Raises:
         ConfigError: The model does not exist, or its weights cannot be read.

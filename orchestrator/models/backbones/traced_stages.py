@@ -1,5 +1,5 @@
-"""The stages of a network that torch.fx can trace, extracted with torchvision's feature
-extraction.
+"""The stages of a network that torch.fx can trace. torchvision's feature extraction returns the
+output maps of the stages.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class TracedStages(Stages):
         """
         super().__init__([], channels, None)
         self.ends = tuple(ends)
-        # kept in a tuple, so that torch does not register the network as a submodule
+        # The tuple prevents torch from registering the network as a submodule.
         self._source = (network,)
         nodes = {name: name for name in ends}
         if is_whole:
-            # states that this object returns the network's final features
+            # A head that is not None states that this object returns the network's final features.
             self.head = nn.Identity()
             nodes[_last_node(network)] = "final"
         self.network = create_feature_extractor(
@@ -48,7 +48,9 @@ class TracedStages(Stages):
         )
 
     def forward(self, images: Tensor) -> tuple[list[Tensor], Tensor | None]:
-        """Return the output maps of all stages, and the network's final features."""
+        """Return the output maps of all stages, and the final features; None if the network is
+        cut.
+        """
         found = self.network(images)
         final = found.get("final")
         return [found[name] for name in self.ends], None if final is None else final.flatten(1)
@@ -60,7 +62,7 @@ class TracedStages(Stages):
 
 
 class _Probed(NamedTuple):
-    """A module and its output map."""
+    """A module, and the size of the map that it outputs."""
 
     name: str
     is_pooling: bool
@@ -69,7 +71,8 @@ class _Probed(NamedTuple):
 
 
 def stages_of(network: nn.Module) -> Stages:
-    """Return the stages of a network: blocks of equal channels and pixels form one stage.
+    """Return the stages of a network. Consecutive blocks form one stage if their maps have the same
+    number of channels and pixels.
 
     Raises:
         ConfigError: The network cannot be traced, or none of its blocks returns maps.
@@ -94,7 +97,7 @@ def _ends_stage(one: _Probed, after: _Probed | None) -> bool:
 
 @torch.no_grad()
 def _probed(network: nn.Module) -> list[_Probed]:
-    """Return the maps of the outermost blocks, in the order of computation."""
+    """Return the maps of the network's top-level blocks, in the order of computation."""
     inner = getattr(network, "features", None)
     prefix, blocks = ("features.", inner) if isinstance(inner, nn.Sequential) else ("", network)
     found: list[_Probed] = []

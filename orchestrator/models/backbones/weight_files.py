@@ -18,7 +18,7 @@ from torch import nn
 from orchestrator.config.backbones import is_weight_file
 from orchestrator.errors import ConfigError
 
-# raised by torch and safetensors for invalid files and for weights of other networks
+# errors that torch and safetensors raise for invalid files and for weights of other networks
 _ERRORS = (
     OSError,
     EOFError,
@@ -53,7 +53,7 @@ def load_weights(model: nn.Module, file: Path, name: str) -> None:
 
 
 def digest(file: Path, name: str) -> str:
-    """Return the SHA-256 of a file of weights. A process reads a file again only after it changed.
+    """Return the SHA-256 of a file of weights. The result is cached until the file changes.
 
     Args:
         file: The file.
@@ -71,7 +71,7 @@ def digest(file: Path, name: str) -> str:
         raise cannot_load(name, str(file), error) from None
 
 
-# Cached, because the plan and the driver of a sweep request the digest for every trial.
+# Cached, because a sweep needs the digest for every trial, both to plan and to run.
 @lru_cache(maxsize=16)
 def _digest(file: Path, version: tuple[int, ...]) -> str:  # noqa: ARG001 - part of the cache's key
     with file.open("rb") as stream:
