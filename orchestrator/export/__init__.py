@@ -1,6 +1,6 @@
-"""Export a trained network as one file for a phone, a server or a browser: write it, compare it
-with the original, and quantise it.
+"""Export a trained network as one file for a phone, a server or a browser. The file is written,
+compared with the original network, and optionally quantised.
 
-This module imports nothing, because the command line checks for the optional packages before it
-loads torch.
+This module imports nothing: the command line must be able to check for the optional packages before
+torch is imported.
 """

@@ -1,4 +1,4 @@
-"""Define the types of the inputs and outputs of an exported file."""
+"""Types of the arrays that an exported model reads and returns."""
 
 from __future__ import annotations
 

@@ -13,8 +13,8 @@ from jaxtyping import Int64
 from orchestrator.errors import DifferentOutputsError
 from orchestrator.export.arrays import Images, Predictor
 
-# Reordering float32 sums usually changes logits by a millionth of the largest; a hundred times that
-# means a different model.
+# Reordering float32 sums usually changes logits by a millionth of the largest logit. A change a
+# hundred times as large means that the file computes another model.
 TOLERANCE = 1e-4
 _BATCH = 256
 _WARM_UPS = 10
@@ -57,7 +57,7 @@ class Comparison:
         Raises:
             DifferentOutputsError: Logits differ by more than rounding errors, or are NaN.
         """
-        # the negated comparison also rejects NaN
+        # `not … <=` instead of `>`, so that NaN is rejected as well
         if not self.largest_difference <= self.allowed_difference:
             raise DifferentOutputsError(
                 "the exported file's logits differ from the original's by up to"
@@ -77,7 +77,7 @@ def compare(
 
     Args:
         file: The exported file.
-        original: The model that the file was made from.
+        original: The model from which the file was made.
         images: At least one image.
         progress: Receives the number of finished images and the total number of images.
     """
@@ -89,7 +89,7 @@ def compare(
         ours.append(given.argmax(axis=1))
         theirs.append(expected.argmax(axis=1))
         progress(rows.stop, len(images))
-    # numpy's maximum propagates NaN; Python's may not
+    # numpy's maximum, because it propagates NaN; Python's maximum may not
     return Comparison(
         float(np.max(differences)),
         float(np.max(logits)),
@@ -102,7 +102,8 @@ def median_seconds(predict: Predictor, image: Images) -> float:
     """Return the median time of one call of a predictor, after some warm-up calls.
 
     Args:
-        predict: Predictor to call; times are comparable between machines if it uses one thread.
+        predict: Predictor to call. It should use one thread, so that times are comparable between
+            machines.
         image: A batch of one image.
     """
     for _ in range(_WARM_UPS):
@@ -116,8 +117,8 @@ def median_seconds(predict: Predictor, image: Images) -> float:
 
 
 def _batches(num: int) -> Iterator[slice]:
-    """Yield a slice of one image, then slices of large batches, so that a file with a fixed batch
-    size fails.
+    """Yield a slice of one image, then slices of many images. A file with a fixed batch size fails
+    on one of them.
     """
     yield slice(0, 1)
     for start in range(1, num, _BATCH):

@@ -11,7 +11,7 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Description:
-    """Everything that a user who has only the file needs to know.
+    """Information for users who have only the exported file.
 
     Attributes:
         class_names: Class of each logit, in order.

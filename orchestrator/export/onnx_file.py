@@ -35,7 +35,7 @@ def write_onnx(program: ExportedProgram, texts: Mapping[str, str], path: Path) -
     """
     try:
         with quiet():
-            # the graph already has a dynamic batch axis; this names the axis
+            # The batch axis of the graph is already dynamic; `dynamic_shapes` only names this axis.
             converted = torch.onnx.export(
                 program,
                 input_names=[INPUT],
@@ -48,8 +48,8 @@ def write_onnx(program: ExportedProgram, texts: Mapping[str, str], path: Path) -
         raise not_convertible("an ONNX file", error) from error
     if converted is None:
         raise not_convertible("an ONNX file", RuntimeError("torch returned none"))
-    # The exporter records the local source location of each operation, which is private and takes
-    # half of a small file.
+    # The exporter records where each operation is defined in the local source code. These records
+    # are private and take half of a small file, so they are removed.
     ClearMetadataAndDocStringPass()(converted.model)
     converted.save(path, external_data=False)
     describe(path, texts)

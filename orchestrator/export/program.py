@@ -9,7 +9,7 @@ from torch.export import Dim, ExportedProgram
 from orchestrator.errors import NotConvertibleError
 from orchestrator.export.description import Shape
 
-_NUM_EXAMPLES = 2  # from a single image, torch.export infers a fixed batch size of 1
+_NUM_EXAMPLES = 2  # with a single example image, torch.export would fix the batch size at 1
 
 
 def trace(classifier: nn.Module, shape: Shape) -> ExportedProgram:

@@ -27,19 +27,20 @@ def write_pt2(program: ExportedProgram, texts: Mapping[str, str], path: Path) ->
     Raises:
         OSError: The file cannot be written.
     """
-    content = io.BytesIO()  # torch's own writer aborts the process if the disk is full
+    # Write to memory first: torch's own file writer aborts the process if the disk is full.
+    content = io.BytesIO()
     torch.export.save(program, content, extra_files=dict(texts))
     path.write_bytes(content.getbuffer())
 
 
 def open_pt2(path: Path, num_threads: int) -> Predictor:
-    """Open a pt2 file as a predictor; `as_predictor` explains the number of threads."""
+    """Open a pt2 file as a predictor; `num_threads` has the same meaning as in `as_predictor`."""
     return as_predictor(torch.export.load(path).module(), num_threads)
 
 
 def read_pt2_texts(path: Path) -> dict[str, str]:
-    """Return the metadata of a pt2 file. It is read from the archive, because loading the graph
-    takes seconds.
+    """Return the metadata of a pt2 file. Only the metadata is read from the archive, because
+    loading the graph takes seconds.
 
     Raises:
         BadZipFile: The file is not a pt2 file.
@@ -53,7 +54,7 @@ def read_pt2_texts(path: Path) -> dict[str, str]:
 
 
 def as_predictor(classifier: nn.Module, num_threads: int = 0) -> Predictor:
-    """Wrap a torch module as a function of arrays.
+    """Wrap a torch module as a function from numpy images to numpy logits.
 
     Args:
         classifier: uint8 images → logits, on the CPU.

@@ -1,10 +1,10 @@
-"""Quantise float32 to int8: a quarter of the size, with activation ranges taken from training
-images.
+"""Quantise an ONNX file from float32 to int8, which reduces it to a quarter of its size.
 
-If training images are available, quantisation is static [Jacob et al. 2018]: weights have one scale
-per channel and activations one per tensor, and both are rounded before each convolution and matrix
-product. Without images, quantisation is dynamic: weights are rounded beforehand, and activations at
-run time. The rest of the graph, including normalisation of pixels and embeddings, stays in float32.
+If training images are available, quantisation is static [Jacob et al. 2018]: the images determine
+the ranges of activations in advance. Weights have one scale per channel, activations one scale per
+tensor. Without images, quantisation is dynamic: weights are rounded in advance, and activations at
+run time. Only weights and activations of convolutions and matrix products are rounded. The rest of
+the graph, including normalisation of pixels and embeddings, stays in float32.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def quantize(
         try:
             quant_pre_process(
                 source, prepared, skip_symbolic_shape=True
-            )  # folds normalisation into the convolutions
+            )  # preparation folds normalisation into the convolutions
             how = _write(prepared, target, calibration)
         except Exception as error:  # ONNX Runtime raises many kinds of errors
             raise not_convertible("an int8 file", error) from error
@@ -72,7 +72,8 @@ def _write(prepared: Path, target: Path, calibration: Images | None) -> str:
         quant_format=QuantFormat.QDQ,
         op_types_to_quantize=_OPERATIONS,
         per_channel=True,
-        reduce_range=True,  # 7-bit weights: on CPUs without VNNI, sums of 8-bit products overflow
+        # 7-bit weights, because sums of 8-bit products overflow on CPUs without VNNI
+        reduce_range=True,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
     )
@@ -80,7 +81,7 @@ def _write(prepared: Path, target: Path, calibration: Images | None) -> str:
 
 
 class _Calibration(CalibrationDataReader):  # type: ignore[misc] # onnxruntime is not typed
-    """Reader of calibration images, batch by batch."""
+    """Source of calibration images for ONNX Runtime, batch by batch."""
 
     def __init__(self, images: Images) -> None:
         self._batches: Iterator[Images] = iter(
