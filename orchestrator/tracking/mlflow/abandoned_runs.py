@@ -1,4 +1,4 @@
-"""Close runs whose process was killed; otherwise they would stay RUNNING for ever."""
+"""Close runs whose process was killed, because such runs would stay RUNNING for ever."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from orchestrator.tracking.mlflow.runs import RUNNING, active_experiments, conne
 from orchestrator.tracking.run_process import RunProcess, recorded_process, this_process
 from orchestrator.tracking.tracker import RunStatus
 
-RUNS_PER_PAGE = 100  # MLflow returns each run with all its values
+RUNS_PER_PAGE = 100  # small, because MLflow returns each run with all its values
 # A process without a heartbeat for this long counts as gone: it has missed fifteen heartbeats.
 SILENCE = timedelta(minutes=15)
 
@@ -26,11 +26,11 @@ def close_abandoned_runs(
 ) -> list[str]:
     """Close as FAILED the runs whose process is gone, and return their ids.
 
-    A process counts as gone if it ran on this host and has ended, or if it runs out of sight of
-    this process (another host or container) and has sent no heartbeat for `SILENCE`. Other runs,
-    and runs that name no process, do not change. Several processes may call this function at once:
-    they write the same values. A closed run's end time is the time of this call, because the time
-    at which its process ended is unknown.
+    A process of this host counts as gone if it has ended. A process of another host or container
+    counts as gone if it has sent no heartbeat for `SILENCE`. A run whose tags name no process is
+    not closed. Several processes may call this function at once, because they write the same
+    values. The end time of a closed run is the time of this call, because the time at which the
+    run's process ended is unknown.
 
     Args:
         client: MLflow's client of the store.
@@ -40,12 +40,12 @@ def close_abandoned_runs(
     Raises:
         UserInputError: The store refuses access.
         TrackingUnavailableError: The store does not answer (within seconds) or cannot be written.
-        OrchestratorError: A run was deleted meanwhile.
+        OrchestratorError: A run was deleted during this call.
     """
     closed = []
     with mlflow_calls(uri):
-        # Find all runs before closing any: a closed run no longer matches, which would shift the
-        # pages.
+        # Find all runs before closing any of them: a closed run no longer matches the search, so
+        # later pages would skip runs.
         for run in list(_running(client, experiment_ids)):
             process = recorded_process(run.data.tags)
             reason = _why_gone(process, run) if process else ""
@@ -79,7 +79,7 @@ def _running(client: MlflowClient, experiment_ids: Sequence[str]) -> Iterator[Ru
 
 
 def _why_gone(process: RunProcess, run: Run) -> str:
-    """Return why a run's process counts as gone; empty if it may be alive."""
+    """Return why a run's process counts as gone; empty if the process may be alive."""
     here = this_process()
     if here is not None and process.is_seen_from(here):
         return (
@@ -100,8 +100,8 @@ def _why_gone(process: RunProcess, run: Run) -> str:
 
 
 def _close(client: MlflowClient, run_id: str, process: RunProcess, reason: str) -> bool:
-    # Read the run again: since the search, its process may have closed it, or another process may
-    # have resumed it.
+    # Read the run again: after the search, the run's process may have closed the run, or another
+    # process may have resumed it.
     run = client.get_run(run_id)
     if run.info.status != RUNNING or recorded_process(run.data.tags) != process:
         return False

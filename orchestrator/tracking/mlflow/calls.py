@@ -1,5 +1,5 @@
-"""Wrap calls into MLflow: keep its log lines off the terminal, and convert its errors to those of
-this project.
+"""Wrap calls into MLflow: keep MLflow's log lines off the terminal, and convert MLflow's errors to
+errors of this project.
 """
 
 import logging
@@ -32,8 +32,8 @@ _WRONG_REQUESTS = (
 
 
 class _MuteThisThread(logging.Filter):
-    """Drops log records of noisy libraries in the thread that created the filter; other threads are
-    not affected.
+    """Drops a log record if one of the `_NOISY` libraries writes it in the thread that created this
+    filter; keeps all log records of other threads.
     """
 
     def __init__(self) -> None:
@@ -46,11 +46,10 @@ class _MuteThisThread(logging.Filter):
 
 @contextmanager
 def quiet_logs() -> Iterator[None]:
-    """Keep migration lines, retry warnings and logged tracebacks of MLflow and its libraries off
-    the terminal.
+    """Keep log lines of MLflow and its libraries off the terminal, such as warnings of retries.
 
-    It sets filters on the handlers instead of levels on the loggers, because two threads may use it
-    at once and end their `with` blocks in any order.
+    This function sets filters on the log handlers instead of levels on the loggers. Several threads
+    may therefore use it at once, and end their `with` blocks in any order.
     """
     loggers = [logging.getLogger(), *map(logging.getLogger, _NOISY)]
     handlers = {handler for logger in loggers for handler in logger.handlers}
@@ -68,12 +67,15 @@ def quiet_logs() -> Iterator[None]:
 
 @contextmanager
 def mlflow_calls(uri: str) -> Iterator[None]:
-    """Run calls into MLflow quietly, and raise failures as errors of this project.
+    """Keep MLflow quiet in the `with` block, and convert MLflow's errors to errors of this project.
+
+    Args:
+        uri: URI of the store, for error messages.
 
     Raises:
-        UserInputError: Credentials refused, or something other than an MLflow server answered.
+        UserInputError: The server refuses the credentials, or is not an MLflow server.
         TrackingUnavailableError: The store cannot be reached or written.
-        OrchestratorError: MLflow refuses the logged values, or cannot send them: a bug.
+        OrchestratorError: MLflow refuses the request, such as a request for a deleted run.
     """
     with quiet_logs():
         try:
@@ -91,7 +93,7 @@ def mlflow_calls(uri: str) -> Iterator[None]:
 
 @contextmanager
 def environment(settings: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables for the calls in the `with` block, then restore the old values."""
+    """Set environment variables during the `with` block, then restore their earlier values."""
     before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)
     try:
@@ -112,8 +114,8 @@ def _explained(error: MlflowException, uri: str) -> OrchestratorError:
         )
     if error.error_code == "ENDPOINT_NOT_FOUND" or "not in a valid JSON format" in message:
         return UserInputError("something answers, but not an MLflow server", where, SQLITE_ADVICE)
-    # An error that is not in MLflow's form does not come from MLflow: the server is down, and a
-    # proxy answers for it.
+    # An error response without MLflow's error format comes from a proxy whose MLflow server is
+    # down, so it counts as an unavailable store.
     if error.error_code in _WRONG_REQUESTS and _NOT_OF_MLFLOW not in message:
         return OrchestratorError(f"MLflow refuses the request: {message}", where)
     return unavailable(uri, message)

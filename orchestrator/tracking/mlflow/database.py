@@ -1,5 +1,5 @@
-"""Prepare the schema of an MLflow database: one process at a time creates it, migrates an older
-one, and rejects a newer one.
+"""Prepare the schema of an MLflow database, in one process at a time: create a missing schema,
+migrate an older schema, and reject a newer schema.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ from orchestrator.tracking.uris import SERVER_SCHEMES, uri_scheme
 
 logger = logging.getLogger(__name__)
 
-# Another process may hold the lock for minutes while it migrates a database of gigabytes.
+# Wait so long because another process may hold the lock while it migrates a large database.
 _PATIENCE_SECONDS = 600
 _QUIET_SECONDS = 10
 _MIGRATIONS = Path(mlflow.__file__).parent / "store" / "db_migrations"
@@ -41,19 +41,19 @@ _MIGRATIONS = Path(mlflow.__file__).parent / "store" / "db_migrations"
 
 @contextmanager
 def database_ready(uri: str) -> Iterator[None]:
-    """Prepare the database's schema for MLflow, and lock out other processes of this machine while
-    MLflow opens the database for the first time.
+    """Prepare a database's schema for MLflow, and hold a lock while MLflow opens the database.
 
-    MLflow's own migrations fail when several processes open a new database file at once.
+    The lock excludes other processes of this machine during the `with` block, because MLflow's own
+    migrations fail if several processes open a new database file at once.
 
     Args:
         uri: A supported, absolute and reachable URI of a store. For an MLflow server, which manages
             its own database, this function does nothing.
 
     Raises:
-        UserInputError: The schema is newer than the installed MLflow, a database server has an
-            older schema, or a database driver is missing.
-        TrackingUnavailableError: The database refuses the connection, or migrating it failed.
+        UserInputError: The schema is newer than the installed MLflow supports; the schema of a
+            database server is older, and a person must migrate it; or a database driver is missing.
+        TrackingUnavailableError: The database refuses the connection, or the migration failed.
     """
     if uri_scheme(uri) in SERVER_SCHEMES:
         yield
@@ -92,7 +92,7 @@ def _check_schema(uri: str) -> None:
     if current is None and path is not None and path.stat().st_size == 0:
         _create_whole(path)
     if current is None or current == newest_schema(mlflow.__version__):
-        return  # the database is up to date, or empty: MLflow creates the tables when opening it
+        return  # the schema is current, or the database is empty and MLflow creates the tables
     scripts = _migrations()
     if current in scripts.get_heads():
         return
@@ -115,7 +115,7 @@ def _check_schema(uri: str) -> None:
 
 @cache
 def _migrations() -> ScriptDirectory:
-    """Return MLflow's migrations, cached because reading them takes half a second."""
+    """Return MLflow's schema migrations; cached, because reading them takes half a second."""
     return ScriptDirectory(str(_MIGRATIONS))
 
 
@@ -135,9 +135,9 @@ def _create_whole(database: Path) -> None:
     """Create MLflow's tables in a temporary file, then move the complete file to the database's
     path.
 
-    SQLite commits each step of MLflow's migrations: a process that is killed between two of them
-    would leave a database that no later process can open. If the temporary file cannot be written,
-    MLflow creates the tables itself, or reports why it cannot.
+    SQLite commits each of MLflow's migration steps separately. A process that is killed between two
+    steps would leave a database that no later process can open. If the temporary file cannot be
+    written, this function creates nothing, and MLflow creates the tables on opening the database.
     """
     making = database.with_name(f"{database.name}.new")
     try:
@@ -163,8 +163,8 @@ def _back_up(database: Path, backup: Path) -> None:
 
 
 def _upgrade(uri: str) -> None:
-    # This command is MLflow's only public way to migrate; the functions behind it are private. All
-    # users of a machine can see a command's arguments: these contain only the file's path.
+    # Run the command `mlflow db upgrade`, because MLflow's functions for migrations are private.
+    # The command's arguments are visible to all users of the machine, but contain no secret.
     command = [sys.executable, "-m", "mlflow", "db", "upgrade", uri]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - no shell
     if answer.returncode != 0:

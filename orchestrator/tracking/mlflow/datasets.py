@@ -1,4 +1,4 @@
-"""Record data sets on a run of MLflow, which keeps each data set once per experiment."""
+"""Record in MLflow which data sets a run uses."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ _CONTEXT_TAG = "mlflow.data.context"
 
 
 def log_datasets(client: MlflowClient, run_id: str, uses: Sequence[DatasetUse]) -> None:
-    """Record data sets on a run; data sets that the run already has stay unchanged.
+    """Record which data sets a run uses, without changing data sets that are already recorded.
 
     Args:
         client: MLflow's client of the store.

@@ -1,4 +1,4 @@
-"""Deliver log entries to MLflow: in order, many entries per request, and no entry twice."""
+"""Send log entries to MLflow in the order of logging: many in one request, and none twice."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ from orchestrator.tracking.preflight import check_reachable
 from orchestrator.tracking.run_process import recorded_process, this_process
 from orchestrator.tracking.tracker import MetricPoint
 
-# Tags whose value is the id of a run that the store may know by another id.
+# Tags whose value is a run id, which may be a provisional id: see `MlflowDelivery.run_ids`.
 _RUN_TAGS = (names.PARENT_RUN_TAG, names.SWEEP_TAG)
 
 logger = logging.getLogger(__name__)
@@ -60,15 +60,17 @@ logger = logging.getLogger(__name__)
 class MlflowDelivery:
     """Sends the entries of one session to MLflow (see `outbox.delivery.Delivery`).
 
+    A run that is opened while the store is down has a provisional id until MLflow creates the run.
+
     Args:
         destination: The store and the experiment.
-        run_ids: The store's ids of runs created here, by the id that this program issued.
+        run_ids: MLflow's run ids, by provisional id; from earlier deliveries of the same session.
         store: The opened store; None opens the store on first use.
 
     Attributes:
         destination: The store and the experiment.
-        run_ids: The given ids, and the ids of runs created since then.
-        open_runs: The store's ids of runs that have begun and not ended.
+        run_ids: MLflow's run ids, by provisional id, including runs that this delivery creates.
+        open_runs: MLflow's ids of the runs that have begun and not ended.
     """
 
     def __init__(
@@ -84,13 +86,13 @@ class MlflowDelivery:
 
     @cached_property
     def store(self) -> Store:
-        """Return the store, opened on first use.
+        """Return the store; open it on first use.
 
         Raises:
             UserInputError: The experiment is deleted, or the store refuses access.
             TrackingUnavailableError: The store does not answer.
         """
-        check_reachable(self.destination.uri)  # MLflow would retry an unreachable store for minutes
+        check_reachable(self.destination.uri)  # fails at once; MLflow would retry for minutes
         return open_store(self.destination.uri, self.destination.experiment)
 
     @property
@@ -99,7 +101,7 @@ class MlflowDelivery:
         return "store" in self.__dict__
 
     def send(self, entries: Sequence[Entry]) -> list[Refused]:
-        """Send all entries, and return those that the store refuses permanently.
+        """Send all entries, and return the entries that the store refuses permanently.
 
         Raises:
             TrackingUnavailableError: The store does not answer, or cannot be written.
@@ -125,8 +127,9 @@ class MlflowDelivery:
         return True
 
     def beat(self) -> None:
-        """Record for each open run that its process is alive. Set a run back to RUNNING if another
-        process has closed it as abandoned.
+        """Record for each open run that the run's process is alive.
+
+        If another process has closed one of these runs as abandoned, set the run back to RUNNING.
 
         Raises:
             TrackingUnavailableError: The store does not answer.
@@ -144,13 +147,13 @@ class MlflowDelivery:
                 logger.debug("the heartbeat of run %s was not sent: %s", run_id, error)
 
     def with_ids(self, tags: Mapping[str, str]) -> dict[str, str]:
-        """Return the tags, with each run id issued here replaced by the store's id of that run."""
+        """Return tags with each provisional run id replaced by MLflow's id of the run."""
         return {
             key: self.id_of(value) if key in _RUN_TAGS else value for key, value in tags.items()
         }
 
     def id_of(self, run: str) -> str:
-        """Return the store's id of a run, given the id that this program issued."""
+        """Return MLflow's id of a run, given this id or the run's provisional id."""
         return self.run_ids.get(run, run)
 
     def _beat(self, run_id: str) -> None:
@@ -232,7 +235,7 @@ class MlflowDelivery:
 
     def _begin(self, entry: Begin) -> None:
         tags = self.with_ids(entry.tags) | {names.SPOOL_ID_TAG: entry.run}
-        # A delivery that was killed after this request has already created the run.
+        # Search for the run first: an earlier delivery may have created it before it was killed.
         run_id = find_run_of_tag(
             self.store.client, [self.store.experiment_id], names.SPOOL_ID_TAG, entry.run
         )
@@ -253,7 +256,7 @@ class MlflowDelivery:
         run = client.get_run(run_id)
         driver = run.data.tags.get(names.PROCESS_STARTED_TAG, "")
         if entry.process and driver and driver != entry.process:
-            # While the entry waited, another process has resumed the run.
+            # Another process resumed the run while this entry waited, so do not end the run.
             return
         if entry.reason:
             client.set_tag(
@@ -266,7 +269,7 @@ class MlflowDelivery:
 
 @dataclass
 class _Batch:
-    """The content of one request for one run."""
+    """Values of one run that a single request logs."""
 
     parameters: dict[str, str] = field(default_factory=dict)
     points: list[MetricPoint] = field(default_factory=list)

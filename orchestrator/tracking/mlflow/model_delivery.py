@@ -1,9 +1,10 @@
 """Deliver a packaged model to MLflow: as a logged model of its run and, if a name is given, as a
-version in the registry.
+version of the registered model with this name.
 
-All ids are explicit, so the run may belong to another process, or have ended hours ago. An earlier
-delivery may have been killed at any point, so each step first looks for its result: repeated
-deliveries create one logged model and one version. A READY logged model is complete.
+The run may be open in another process, or may have ended earlier. A delivery may be killed at any
+step and then repeated. Each step therefore first searches MLflow for its result, so that repeated
+deliveries create only one logged model and one version. A logged model is complete if its status is
+READY.
 """
 
 from __future__ import annotations
@@ -31,15 +32,15 @@ _MODEL_FILE = "MLmodel"
 
 
 def deliver_model(client: MlflowClient, run_id: str, entry: entries.Model) -> str:
-    """Send a packaged model, or its parts that MLflow lacks, and return the logged model's id.
+    """Deliver a packaged model to MLflow, and return the id of the logged model.
 
     Args:
-        client: MLflow's client of the store and its registry.
-        run_id: The store's id of the run that trained the model.
-        entry: Entry with the package's folder and the model's names.
+        client: MLflow's client of the store and its model registry.
+        run_id: MLflow's id of the run that trained the model.
+        entry: Log entry with the package's folder and the model's names.
 
     Raises:
-        OrchestratorError: The folder contains no package; nothing is sent.
+        OrchestratorError: The folder contains no packaged model.
     """
     package = _Package.read(entry.folder)
     tags = package.facts.tags() | {DELIVERY_TAG: f"{entry.run}/{entry.name}"}
@@ -59,13 +60,13 @@ def deliver_model(client: MlflowClient, run_id: str, entry: entries.Model) -> st
 def register_logged_model(
     client: MlflowClient, model: LoggedModel, name: str, facts: ModelFacts
 ) -> ModelVersion:
-    """Register a delivered model as a version, once per name, and return the version.
+    """Return the version of a registered model for a logged model; create a missing version.
 
     Args:
-        client: MLflow's client of the store and its registry.
+        client: MLflow's client of the store and its model registry.
         model: A logged model that is READY.
         name: Name of the registered model.
-        facts: Facts of the model; a few become tags and the description of the version.
+        facts: Facts about the model, for the tags and the description of a new version.
     """
     version = _version(client, model, name, facts)
     _link_to_version(client, model, version)
@@ -74,12 +75,12 @@ def register_logged_model(
 
 @dataclass(frozen=True)
 class _Package:
-    """A package written by `packaging`.
+    """A packaged model, which `packaging` has written.
 
     Attributes:
         folder: Folder of the package.
         model: Content of the package's MLmodel file.
-        facts: Facts of the model.
+        facts: Facts about the model.
     """
 
     folder: Path
@@ -96,8 +97,9 @@ class _Package:
 
 
 def _logged_model(client: MlflowClient, run: Run, name: str, tags: dict[str, str]) -> LoggedModel:
-    """Return the logged model of this delivery, created if missing. A new logged model is PENDING,
-    and is created with the delivery's tag.
+    """Find the logged model that an earlier try of this delivery created, or create it.
+
+    The tag `DELIVERY_TAG` identifies the delivery. A new logged model has the status PENDING.
     """
     experiment_id = run.info.experiment_id
     found = client.search_logged_models(
@@ -111,8 +113,10 @@ def _logged_model(client: MlflowClient, run: Run, name: str, tags: dict[str, str
 
 
 def _upload(client: MlflowClient, run_id: str, model: LoggedModel, package: _Package) -> None:
-    """Upload the package's files, replacing those of an earlier delivery. Upload the MLmodel file,
-    which also receives the ids, last.
+    """Upload all files of a package; replace files that an earlier try uploaded.
+
+    The MLmodel file is uploaded last, because the ids of the run and of the logged model are added
+    to this file first.
     """
     client.log_model_artifacts(model.model_id, str(package.folder))
     described = package.model
@@ -130,7 +134,7 @@ def _upload(client: MlflowClient, run_id: str, model: LoggedModel, package: _Pac
 def _version(
     client: MlflowClient, model: LoggedModel, name: str, facts: ModelFacts
 ) -> ModelVersion:
-    """Return the version of this delivery in the registry, created if missing."""
+    """Find the version that an earlier try of this delivery registered, or register it."""
     run_id = model.source_run_id
     tags = facts.version_tags() | {DELIVERY_TAG: model.tags[DELIVERY_TAG]}
     try:
@@ -141,8 +145,8 @@ def _version(
     for version in client.search_model_versions(f"run_id = '{run_id}'"):
         if version.name == name and version.tags.get(DELIVERY_TAG) == tags[DELIVERY_TAG]:
             return version
-    # Pass the address of the files instead of `models:/ID`: MLflow would look up the latter in its
-    # global tracking store instead of this client's store.
+    # Do not pass `models:/ID` as the source: MLflow would search for this id in its global tracking
+    # store instead of this client's store.
     source = model.artifact_location
     return client.create_model_version(
         name, source, run_id, tags, description=facts.description(), model_id=model.model_id
@@ -150,7 +154,7 @@ def _version(
 
 
 def _link_to_version(client: MlflowClient, model: LoggedModel, version: ModelVersion) -> None:
-    """Record the version on the logged model; an MLflow server has already recorded it."""
+    """Record on a logged model that a version was registered; MLflow servers do this themselves."""
     known = json.loads(client.get_logged_model(model.model_id).tags.get(_VERSIONS_TAG, "[]"))
     link = {"name": version.name, "version": str(version.version)}
     if link not in [{"name": one["name"], "version": str(one["version"])} for one in known]:

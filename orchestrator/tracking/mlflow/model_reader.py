@@ -1,6 +1,4 @@
-"""Find trained models of an MLflow store by their run or by their name in the registry, and
-download them.
-"""
+"""Find trained models in an MLflow store by run or by registered name, and download them."""
 
 from __future__ import annotations
 
@@ -40,7 +38,7 @@ class RegisteredModel:
 
 
 class ModelReader(RunReader):
-    """Finds runs as `RunReader` does, and their models."""
+    """Finds runs as `RunReader` does, and also finds and downloads trained models."""
 
     def __init__(self, uri: str) -> None:
         """Connect to the store.
@@ -53,18 +51,18 @@ class ModelReader(RunReader):
         self._client = records.client
 
     def locations_of(self, run_id: str) -> dict[Role, str]:
-        """Return the location of each logged model package of a run, by role."""
+        """Return the location of each model package that a run has logged, by the model's role."""
         return {role: model.artifact_location for role, model in self._models_of(run_id).items()}
 
     def registered(self, reference: str) -> RegisteredModel:
-        """Return the registered model version that a reference names.
+        """Return the version of a registered model that a reference names.
 
         Args:
             reference: `NAME@ALIAS` or `NAME/VERSION`.
 
         Raises:
-            UserInputError: The reference is invalid, the version does not exist, or no run of this
-                program trained it.
+            UserInputError: The reference is invalid, the version does not exist, or the version was
+                not registered by this program.
         """
         found = _REFERENCE.fullmatch(reference.strip())
         if found is None:
@@ -91,7 +89,7 @@ class ModelReader(RunReader):
         return RegisteredModel(version.run_id, roles[0], location)
 
     def download(self, location: str, folder: Path) -> Path:
-        """Download a package into a folder, and return its path.
+        """Download a model package into a folder, and return the path of the copy.
 
         Raises:
             UserInputError: The package's files are missing.
@@ -120,7 +118,7 @@ class ModelReader(RunReader):
         return {role: model for model in models for role in ROLES if model.name == role}
 
     def _logged_model(self, model_id: str) -> LoggedModel | None:
-        """Return a logged model; None if it is deleted or was never sent completely."""
+        """Return a logged model; None if the model is deleted or was never sent completely."""
         try:
             model = self._client.get_logged_model(model_id)
         except MlflowException as error:

@@ -1,8 +1,8 @@
-"""Log the monitoring of a retraining to one run, apart from the runs of its candidates.
+"""Log a retraining's checks of unlabelled images to one run of the retraining, its monitoring run.
 
-A tick that trains no candidate has no run of its own, and a candidate's run has already ended when
-the candidate is judged.
-The monitoring run is always FINISHED, so it is never closed as abandoned.
+The runs of candidates cannot hold these values: a tick without a new candidate has no run, and a
+candidate's run has ended before the candidate is judged. The monitoring run always has the status
+FINISHED, so it is never closed as an abandoned run.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ _POINTS_PER_REQUEST = 1000
 def log_monitoring(
     uri: str, experiment: str, retraining: str, points: Sequence[MetricPoint]
 ) -> str:
-    """Log points to the monitoring run of a retraining, created if missing; return the run's id.
+    """Log metric points to a retraining's monitoring run, and return the run's id.
 
-    A point that is logged twice is stored once.
+    A missing monitoring run is created. A point that is logged twice is stored once.
 
     Args:
-        uri: URI of the store; supported and absolute.
-        experiment: MLflow experiment of the retraining.
+        uri: A supported and absolute URI of a store.
+        experiment: Name of the retraining's MLflow experiment.
         retraining: Name of the retraining.
-        points: Points with their steps and times.
+        points: Metric points with their steps and times of logging.
 
     Raises:
         UserInputError: The experiment is deleted, or the store refuses access.

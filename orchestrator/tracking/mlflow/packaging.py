@@ -1,9 +1,9 @@
-"""Package a trained network as a folder that MLflow loads anywhere, without code of this project
-and without pickle.
+"""Package a trained network as a folder that MLflow can load without this project's code and
+without pickle.
 
-The network is exported as a graph (`torch.export`, MLflow's `pt2` format): it takes uint8 images in
-any batch size and returns logits in the order of the class names. Scaling of pixels, normalisation
-and evaluation mode are part of the graph.
+The package contains a graph that `torch.export` has exported (MLflow's `pt2` format). The graph
+takes uint8 images in batches of any size, and returns logits in the order of the class names. The
+graph includes the scaling and normalisation of pixels, and always runs in evaluation mode.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from orchestrator.tracking.model_facts import ModelFacts
 
 _MODEL_FILE = "MLmodel"
 _GRAPH_FILE = Path("data") / "model.pt2"
-# Listed here because MLflow would otherwise load the model again, in a separate process, to find
-# out which packages it imports.
+# Packages that the model imports. Without this list, MLflow would load the model in a separate
+# process to find these packages.
 _REQUIREMENTS = ("mlflow", "numpy", "torch")
-_NUM_EXAMPLES = 2  # with one image, torch.export would fix the batch size to one
+_NUM_EXAMPLES = 2  # with one example image, torch.export would fix the batch size to one
 
 Shape = tuple[int, int, int]
 
@@ -43,9 +43,9 @@ class PackagedModel:
     """The content of a model package.
 
     Attributes:
-        classifier: Maps uint8 images of any batch size to logits, on the CPU.
+        classifier: Module that maps uint8 images in batches of any size to logits, on the CPU.
         shape: (channels, height, width) of the images.
-        facts: Facts of the model.
+        facts: Facts about the model.
     """
 
     classifier: nn.Module
@@ -54,7 +54,7 @@ class PackagedModel:
 
 
 class _Classifier(nn.Module):
-    """A network reduced to its use: images in, logits out."""
+    """Wraps a network: takes images, and returns only the network's logits."""
 
     def __init__(self, network: AnyNetwork) -> None:
         super().__init__()
@@ -66,20 +66,20 @@ class _Classifier(nn.Module):
 
 
 def package_model(network: AnyNetwork, shape: Shape, facts: ModelFacts, folder: Path) -> None:
-    """Write a network of any method as an MLflow model, completely or not at all.
+    """Write the network of any method as an MLflow model; after an error, no folder remains.
 
     Args:
-        network: The network, on any device; it is not changed.
+        network: The network, on any device; this function does not change the network.
         shape: (channels, height, width) of the images.
-        facts: Stored as the model's metadata.
-        folder: Created by this call.
+        facts: Facts about the model, which become the metadata of the MLflow model.
+        folder: Path of the package; this function creates the folder.
 
     Raises:
         OSError: The folder cannot be written.
-        Exception: torch cannot export the network for an arbitrary number of images; it raises
-            dozens of different classes.
+        Exception: torch cannot export the network for an arbitrary number of images. The class of
+            the error varies, because torch raises dozens of classes.
     """
-    # Exported on the CPU, because an exported graph is tied to the device of its export.
+    # Export a copy on the CPU, because an exported graph only runs on the device of its export.
     classifier = _Classifier(copy.deepcopy(network)).cpu().eval()
     try:
         with quiet_logs():
@@ -93,7 +93,7 @@ def open_package(folder: Path) -> PackagedModel:
     """Open a package that `package_model` wrote, without unpickling anything.
 
     Raises:
-        OrchestratorError: The folder contains no such package.
+        OrchestratorError: The folder contains no package that `package_model` wrote.
     """
     try:
         with quiet_logs(), environment({"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}):
@@ -121,21 +121,25 @@ def _save(classifier: _Classifier, shape: Shape, facts: ModelFacts, folder: Path
         serialization_format="pt2",
     )
     _require_any_batch_size(folder / _GRAPH_FILE)
-    # Without this setting, MLflow looks for the weights on the GPU of a machine that has one.
+    # Without this setting, MLflow expects the weights on the GPU if the machine has a GPU.
     model.flavors["python_function"]["config"]["device"] = "cpu"
     model.save(str(folder / _MODEL_FILE))
 
 
 def _require_any_batch_size(file: Path) -> None:
-    """Check that the exported graph accepts any number of images.
+    """Check that an exported graph accepts batches of any size.
 
-    If the code of a network does not support other numbers, MLflow lets torch.export fix the number
-    to that of the example images.
+    The code of some networks works only for one batch size. MLflow lets torch.export fix the batch
+    size of such a network's graph to the number of example images.
+
+    Args:
+        file: File of the exported graph.
 
     Raises:
-        RuntimeError: The graph accepts only one number of images.
+        RuntimeError: The graph accepts only one batch size.
     """
-    with ZipFile(file) as archive:  # loading the whole graph would take seconds
+    # Read only the description of the graph, because loading the graph takes seconds.
+    with ZipFile(file) as archive:
         [description] = [name for name in archive.namelist() if name.endswith("models/model.json")]
         graph = json.loads(archive.read(description))["graph_module"]["graph"]
     if "as_int" in graph["tensor_values"]["images"]["sizes"][0]:
@@ -143,23 +147,23 @@ def _require_any_batch_size(file: Path) -> None:
 
 
 def example_images(shape: Shape) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """Return brightness ramps as example images, for tracing the graph and for showing users the
-    form of the input; training images are private.
+    """Return artificial example images, which show brightness ramps.
+
+    MLflow traces the network with these images, and stores them as an example of the model's input.
+    Training images are not used, because they may be private.
     """
     size = (_NUM_EXAMPLES, *shape)
     return (np.arange(np.prod(size)) % 256).astype(np.uint8).reshape(size)
 
 
 def _signature(shape: Shape, num_classes: int) -> ModelSignature:
-    # The arrays have no names: MLflow would pass a named array to the model in a dictionary, which
-    # its PyTorch flavour rejects.
+    # Give the arrays no names: MLflow would pass a named array to the model in a dictionary, and
+    # MLflow's PyTorch flavour rejects dictionaries.
     images = TensorSpec(np.dtype(np.uint8), (-1, *shape))
     logits = TensorSpec(np.dtype(np.float32), (-1, num_classes))
     return ModelSignature(inputs=Schema([images]), outputs=Schema([logits]))
 
 
 def _version(package: str) -> str:
-    """Return a package's version without a suffix such as `+cpu`, which only one package index
-    offers.
-    """
+    """Return the installed version of a package as PyPI names it, without a suffix like `+cpu`."""
     return metadata.version(package).partition("+")[0]

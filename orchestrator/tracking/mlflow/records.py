@@ -1,4 +1,4 @@
-"""Read the records of a store through MLflow's client."""
+"""Read the experiments, runs and versions of a store through MLflow's client."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ from orchestrator.tracking.run_query import RunQuery
 from orchestrator.tracking.tracked_run import History, TrackedRun
 
 _PER_PAGE = 1000
-_RUNS_PER_PAGE = 100  # a busy server took over 20 s for a thousand runs with all their values
+# A small page: a busy server took more than 20 s for a thousand runs with all their values.
+_RUNS_PER_PAGE = 100
 _VERSIONS_PER_PAGE = 200
 _STUDENTS = "name LIKE '%-student'"
 Found = TypeVar("Found")
 
 
 class MlflowRecords:
-    """Implements `run_query.Records`.
+    """Implements `run_query.Records` through MLflow's client.
 
     Attributes:
         uri: URI of the store.
@@ -48,7 +49,7 @@ class MlflowRecords:
             self.client: MlflowClient = connect(uri)
 
     def experiments(self) -> Mapping[str, str]:
-        """Return the experiments; they are requested once and kept."""
+        """Return the names of the experiments, by id; request them only once."""
         return self._experiments
 
     def runs(self, query: RunQuery) -> Iterator[TrackedRun]:
@@ -67,7 +68,7 @@ class MlflowRecords:
         )
 
     def experiments_of(self, run_ids: AbstractSet[str]) -> dict[str, str]:
-        """Search for the given runs, and return the names of their experiments."""
+        """Search for runs, and return the names of their experiments, by run id."""
         if not run_ids:
             return {}
         ids = ", ".join(f"'{run_id}'" for run_id in sorted(run_ids))
@@ -78,18 +79,18 @@ class MlflowRecords:
         return {run.info.run_id: self._experiments[run.info.experiment_id] for run in runs}
 
     def histories(self, run_id: str, metric_names: Sequence[str]) -> dict[str, History]:
-        """Request the history of one metric after the other."""
+        """Request the history of each metric separately."""
         with mlflow_calls(self.uri):
             return {name: self._history(run_id, name) for name in metric_names}
 
     def list_files(self, run_id: str, folder: str = "") -> set[str]:
-        """List a folder among a run's artifacts."""
+        """List the files in a folder of a run's artifacts."""
         with mlflow_calls(self.uri):
             listed = self.client.list_artifacts(run_id, folder or None)
             return {file.path for file in listed if not file.is_dir}
 
     def read_files(self, run_id: str, paths: Iterable[str]) -> dict[str, bytes]:
-        """Download files of a run, one after the other."""
+        """Download artifacts of a run, one after the other."""
         with mlflow_calls(self.uri), tempfile.TemporaryDirectory() as folder:
             return {
                 path: Path(self.client.download_artifacts(run_id, path, folder)).read_bytes()
@@ -107,12 +108,12 @@ class MlflowRecords:
         }
 
     def version(self, model: str, version: str) -> VersionFacts:
-        """Request one version of a model."""
+        """Request one version of a registered model."""
         with mlflow_calls(self.uri):
             return version_facts(self.client.get_model_version(model, version))
 
     def students_with_tag(self, tag: str) -> Iterator[VersionFacts]:
-        """Search for the versions of student models that have a tag."""
+        """Search for the student versions that have a tag with this key."""
         return map(
             version_facts,
             self._pages(
@@ -165,7 +166,7 @@ class MlflowRecords:
 
 
 def filter_text(query: RunQuery) -> str:
-    """Return the conditions of a query in MLflow's search language."""
+    """Return the conditions of a query as a filter in MLflow's search language."""
     conditions = [
         *([f"attributes.run_id = '{query.run_id}'"] if query.run_id else []),
         *([f"attributes.run_id LIKE '{query.run_id_prefix}%'"] if query.run_id_prefix else []),

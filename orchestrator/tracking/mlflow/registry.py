@@ -1,7 +1,4 @@
-"""Implement `ModelRegistry` through MLflow's client.
-
-Clients are explicit: nothing here depends on MLflow's global settings.
-"""
+"""Implement `ModelRegistry` through MLflow's client, without MLflow's global settings."""
 
 from __future__ import annotations
 
@@ -22,7 +19,8 @@ from orchestrator.tracking.outbox import entries
 from orchestrator.tracking.registry import MAX_TAG, ModelRegistry, VersionFacts
 
 _MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
-_MAX_VERSION_TAG = 16_000  # characters of up to four bytes, which fit a TEXT column of MySQL
+# Number of characters that always fit MySQL's TEXT column, even with four bytes a character.
+_MAX_VERSION_TAG = 16_000
 
 
 class MlflowRegistry(ModelRegistry):
@@ -33,26 +31,26 @@ class MlflowRegistry(ModelRegistry):
 
         Args:
             uri: A supported, absolute and reachable URI of a store.
-            name: Base name of the models: NAME-teacher and NAME-student.
+            name: Common part of the model names, which are NAME-teacher and NAME-student.
         """
         super().__init__(uri, name)
         with mlflow_calls(uri), database_ready(uri):
             self._client: MlflowClient = connect(uri)
 
     def with_alias(self, role: Role, alias: str) -> VersionFacts | None:
-        """Request the version of a model that has an alias."""
+        """Request a version of a role's model by alias; return None if no version has the alias."""
         return self._if_there(
             lambda: self._client.get_model_version_by_alias(self.model_name(role), alias)
         )
 
     def find(self, role: Role, version: str) -> VersionFacts | None:
-        """Request a version of a model; return None if there is no such version."""
+        """Request a version of a role's model; return None if there is no such version."""
         return self._if_there(
             lambda: self._client.get_model_version(self.model_name(role), version)
         )
 
     def set_alias(self, role: Role, alias: str, version: str | None) -> None:
-        """Set or delete an alias of a model."""
+        """Set an alias of a role's model; if `version` is None, delete the alias."""
         with mlflow_calls(self.uri):
             if version is not None:
                 self._client.set_registered_model_alias(self.model_name(role), alias, version)
@@ -64,12 +62,12 @@ class MlflowRegistry(ModelRegistry):
                     raise
 
     def version(self, role: Role, version: str) -> VersionFacts:
-        """Request an existing version of a model."""
+        """Request an existing version of a role's model."""
         with mlflow_calls(self.uri):
             return version_facts(self._client.get_model_version(self.model_name(role), version))
 
     def versions(self, role: Role, tag: str = "", value: str = "") -> list[VersionFacts]:
-        """Search for the versions of a model, page by page."""
+        """Search for the versions of a role's model, and sort them by version number."""
         wanted = f"name = '{self.model_name(role)}'" + (
             f" and tags.`{tag}` = '{value}'" if tag else ""
         )
@@ -85,7 +83,7 @@ class MlflowRegistry(ModelRegistry):
         return sorted(map(version_facts, found), key=lambda facts: int(facts.version))
 
     def set_tags(self, role: Role, version: str, tags: Mapping[str, str]) -> None:
-        """Set the tags of a version, one after the other."""
+        """Set tags of a version of a role's model, in one request per tag."""
         with mlflow_calls(self.uri):
             for key, value in tags.items():
                 self._client.set_model_version_tag(
@@ -93,7 +91,7 @@ class MlflowRegistry(ModelRegistry):
                 )
 
     def model_tags(self, role: Role) -> dict[str, str]:
-        """Request the tags of a model."""
+        """Request the tags of a role's model; empty if the model is not registered."""
         with mlflow_calls(self.uri):
             try:
                 return dict(self._client.get_registered_model(self.model_name(role)).tags)
@@ -103,7 +101,7 @@ class MlflowRegistry(ModelRegistry):
                 raise
 
     def set_model_tag(self, role: Role, key: str, value: str) -> None:
-        """Set a tag of a model, if the model exists."""
+        """Set a tag of a role's model, if the model is registered."""
         with mlflow_calls(self.uri):
             try:
                 self._client.set_registered_model_tag(self.model_name(role), key, value[:MAX_TAG])
@@ -112,7 +110,7 @@ class MlflowRegistry(ModelRegistry):
                     raise
 
     def register(self, role: Role, package: Path, run_id: str, candidate: str) -> str:
-        """Deliver a packaged model, once for each candidate."""
+        """Deliver a packaged model to MLflow, unless the candidate already has a version."""
         name, delivery = self.model_name(role), f"{candidate}/{role}"
         if not self.versions(role, DELIVERY_TAG, delivery):
             with mlflow_calls(self.uri):
@@ -124,7 +122,7 @@ class MlflowRegistry(ModelRegistry):
         return self.versions(role, DELIVERY_TAG, delivery)[0].version
 
     def tag_run(self, run_id: str, tags: Mapping[str, str]) -> None:
-        """Set the tags of a run, one after the other."""
+        """Set tags of a run, in one request per tag."""
         with mlflow_calls(self.uri):
             for key, value in tags.items():
                 self._client.set_tag(run_id, key, value[:MAX_TAG])
@@ -135,7 +133,7 @@ class MlflowRegistry(ModelRegistry):
             self._client.log_text(run_id, text, name)
 
     def run_file(self, run_id: str, name: str, folder: Path) -> str:
-        """Download a file of a run, and return the file's text."""
+        """Download an artifact of a run, and return its text; empty if the artifact is missing."""
         folder.mkdir(parents=True, exist_ok=True)
         with mlflow_calls(self.uri):
             try:
@@ -147,7 +145,7 @@ class MlflowRegistry(ModelRegistry):
         return Path(path).read_text(encoding="utf-8")
 
     def download(self, role: Role, version: str, path: str, folder: Path) -> Path:
-        """Download files of a version from the artifact store."""
+        """Download a file or folder of a version from the artifact store."""
         folder.mkdir(parents=True, exist_ok=True)
         with mlflow_calls(self.uri):
             uri = self._client.get_model_version_download_uri(self.model_name(role), version)
@@ -174,7 +172,7 @@ class MlflowRegistry(ModelRegistry):
 
 
 def version_facts(version: ModelVersion) -> VersionFacts:
-    """Return MLflow's version of a model as `VersionFacts`."""
+    """Convert MLflow's `ModelVersion` to `VersionFacts`."""
     return VersionFacts(
         str(version.version),
         version.run_id or "",

@@ -1,4 +1,4 @@
-"""Register the models of a run on request."""
+"""Register the models of a finished run, when a user requests this."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _MISSING = "RESOURCE_DOES_NOT_EXIST"
 
 @dataclass(frozen=True)
 class NewVersion:
-    """A version of a run's model.
+    """A registered version of a model that a run has trained.
 
     Attributes:
         model: The registered model's name.
         version: Version number.
-        is_new: Whether this call registered the version; otherwise the version existed already.
-        url: Address of the version's page; empty if no server shows it.
+        is_new: Whether this call registered the version; False if the version existed before.
+        url: Address of the version's page; empty if the store is not an MLflow server.
     """
 
     model: str
@@ -39,10 +39,10 @@ class NewVersion:
 
 
 class RunRegistrar(ModelReader):
-    """Finds runs and their models as `ModelReader` does, and registers the models."""
+    """Finds runs and models as `ModelReader` does, and registers models."""
 
     def send(self, run_id: str, role: Role, package: Path) -> None:
-        """Log a packaged model to a run that lacks it."""
+        """Log a packaged model to a run that has not logged this model."""
         with mlflow_calls(self._uri):
             entry = entries.Model(run=run_id, folder=package, name=role, registered_name="")
             deliver_model(self._client, run_id, entry)
@@ -50,13 +50,13 @@ class RunRegistrar(ModelReader):
     def register(
         self, run_id: str, role: Role, model: str, summary: Mapping[str, Any]
     ) -> NewVersion:
-        """Register the model that a run has logged. If the registered model already has a version
-        of this model, return that version.
+        """Register a model that a run has logged, and return the new version. If the registered
+        model already has a version of the logged model, return that version.
 
         Args:
             run_id: Id of the run that logged the model.
-            role: Role of the model.
-            model: The registered model's name.
+            role: Role of the logged model.
+            model: Name under which the model is registered.
             summary: Content of the run's summary.json.
         """
         logged = self._models_of(run_id)[role]
@@ -72,12 +72,12 @@ class RunRegistrar(ModelReader):
         return NewVersion(model, number, number not in known, url)
 
     def give_alias(self, version: NewVersion, alias: str) -> None:
-        """Move an alias to a version."""
+        """Move an alias of a registered model to a version."""
         with mlflow_calls(self._uri):
             self._client.set_registered_model_alias(version.model, alias, version.version)
 
     def is_retrained(self, student: str) -> bool:
-        """Return whether a retraining has registered versions of a student's model."""
+        """Return whether a retraining has registered versions of a student model."""
         wanted = f"name = '{student}' and tags.`{TEACHER_TAG}` LIKE '%'"
         with mlflow_calls(self._uri):
             try:

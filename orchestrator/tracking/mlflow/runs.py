@@ -18,7 +18,7 @@ from orchestrator.tracking.uris import artifact_root
 MAX_PARAMETER_CHARACTERS = 6000
 MAX_TAG_CHARACTERS = 8000
 RUNNING = "RUNNING"
-# Tags about the process that last drove a run, and about how it ended the run.
+# Tags about the latest process of a run, and about the reason for which the run ended.
 _TAGS_OF_ONE_PROCESS = (
     names.HOST_TAG,
     names.PROCESS_TAG,
@@ -48,7 +48,7 @@ class Store:
 
 
 def open_store(uri: str, experiment: str) -> Store:
-    """Open a store; create its schema and experiment if missing.
+    """Connect to a store; create a missing schema and a missing experiment.
 
     Raises:
         UserInputError: The experiment is deleted, or its name, the schema or the credentials are
@@ -61,10 +61,10 @@ def open_store(uri: str, experiment: str) -> Store:
 
 
 def connect(uri: str) -> MlflowClient:
-    """Return a client of one store; it creates the schema of an empty database."""
+    """Return MLflow's client of a store; create the schema of an empty database."""
     root = artifact_root(uri)
-    # MLflow creates its "Default" experiment together with the database. The artifacts of that
-    # experiment belong under the same root as those of all others.
+    # MLflow creates its experiment "Default" together with the schema. Store the artifacts of this
+    # experiment under the same root folder as the artifacts of all others.
     store_root = {"_MLFLOW_SERVER_ARTIFACT_ROOT": root.as_uri()} if root else {}
     with environment(store_root):
         # Without `registry_uri`, the client would use MLflow's global setting for the registry.
@@ -72,12 +72,12 @@ def connect(uri: str) -> MlflowClient:
 
 
 def open_experiment(client: MlflowClient, uri: str, name: str) -> str:
-    """Return the id of an active experiment; create it if the name is new.
+    """Return the id of an active experiment; create the experiment if the name is new.
 
     Args:
         client: MLflow's client of the store.
-        uri: The store's URI.
-        name: The experiment's name.
+        uri: The store's URI, for messages and for the location of artifacts.
+        name: Name of the experiment.
 
     Raises:
         UserInputError: The name is empty or too long, or the experiment is deleted.
@@ -99,7 +99,7 @@ def open_experiment(client: MlflowClient, uri: str, name: str) -> str:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-            # Another process has created the experiment meanwhile.
+            # Another process has created the experiment since the search.
             found = client.get_experiment_by_name(name)
     return _active(found, uri, name)
 
@@ -113,7 +113,7 @@ def create_run(
 
 
 def find_run(client: MlflowClient, uri: str, run_id: str) -> Run:
-    """Return the run with an id: MLflow's own id, or one issued here while MLflow was unreachable.
+    """Return the run with an id: MLflow's id, or the provisional id of `names.SPOOL_ID_TAG`.
 
     Args:
         client: MLflow's client of the store.
@@ -141,7 +141,7 @@ def find_run(client: MlflowClient, uri: str, run_id: str) -> Run:
 
 
 def active_experiments(client: MlflowClient) -> list[str]:
-    """Return the ids of all experiments that are not deleted, however many pages MLflow needs."""
+    """Return the ids of all experiments that are not deleted."""
     ids: list[str] = []
     token: str | None = None
     while True:
@@ -155,7 +155,7 @@ def active_experiments(client: MlflowClient) -> list[str]:
 def find_run_of_tag(
     client: MlflowClient, experiment_ids: Sequence[str], tag: str, value: str
 ) -> str | None:
-    """Return MLflow's id of a run with this value of a tag; None if no run has it."""
+    """Return MLflow's id of a run whose tag has a given value; None if there is no such run."""
     if not value.isalnum():
         return None  # ids are alphanumeric; other characters could break MLflow's search filter
     found = client.search_runs(list(experiment_ids), f"tags.`{tag}` = '{value}'", max_results=1)
@@ -163,7 +163,7 @@ def find_run_of_tag(
 
 
 def find_run_of_experiment(client: MlflowClient, uri: str, run_id: str, experiment: str) -> Run:
-    """Return a run like `find_run`; raise `UserInputError` if it is not in the experiment."""
+    """Return the run with an id; raise `UserInputError` if the run is not in the experiment."""
     run = find_run(client, uri, run_id)
     its_own = client.get_experiment(run.info.experiment_id).name
     if its_own != experiment:
@@ -177,26 +177,28 @@ def find_run_of_experiment(client: MlflowClient, uri: str, run_id: str, experime
 
 
 def reopen_run(client: MlflowClient, run: Run, tags: Mapping[str, str]) -> None:
-    """Set a run back to RUNNING, and record the process that drives it now.
+    """Set a run back to RUNNING, and replace the tags about the run's earlier process.
 
     Args:
         client: MLflow's client of the store.
-        run: The run, read just before.
-        tags: New tags of the run, which name the process; the run keeps its other tags.
+        run: Current state of the run in the store.
+        tags: Tags to set, including the tags that identify the run's new process.
     """
     run_id = run.info.run_id
     client.log_batch(run_id, tags=run_tags(tags))
     for tag in _TAGS_OF_ONE_PROCESS:
         if tag in run.data.tags and tag not in tags:
             client.delete_tag(run_id, tag)
-    # The status changes last: another process could close a RUNNING run as abandoned if the run
-    # still named its earlier process.
+    # Change the status last: while a RUNNING run names its earlier process, another process could
+    # close the run as abandoned.
     client.update_run(run_id, status=RUNNING)
 
 
 def read_earlier_log(client: MlflowClient, run_id: str) -> EarlierLog:
-    """Return everything that a run has logged. This takes one request for the run, and one per
-    metric for each 25,000 points.
+    """Read the parameters and metric points that a run has logged.
+
+    This takes one request for the run, and at least one request for each metric; MLflow returns at
+    most 25,000 points in a request.
     """
     data = client.get_run(run_id).data
     points = (
@@ -208,7 +210,7 @@ def read_earlier_log(client: MlflowClient, run_id: str) -> EarlierLog:
 
 
 def run_tags(tags: Mapping[str, str]) -> list[RunTag]:
-    """Return tags as MLflow's objects, truncated to the length that MLflow stores."""
+    """Convert tags to MLflow's objects; truncate values to the length that MLflow stores."""
     return [RunTag(key, clipped(value, MAX_TAG_CHARACTERS)) for key, value in tags.items()]
 
 

@@ -1,8 +1,8 @@
 """Write saved views of MLflow's experiment page as experiment tags, and link to them.
 
-Since MLflow 3.16 the page keeps its "Saved views" in tags `mlflow.sharedViewState.ID` of the
-experiment. MLflow documents no interface for writing views, so this module writes them only for
-the versions of MLflow whose page was checked.
+Since MLflow 3.16, the page stores each saved view in an experiment tag `mlflow.sharedViewState.ID`.
+MLflow documents no interface for writing views. This module therefore writes views only for the
+versions of MLflow with which it was tested.
 """
 
 import base64
@@ -28,7 +28,7 @@ from orchestrator.tracking.views.view import Json, View
 VIEW_TAG_PREFIX = "mlflow.sharedViewState."
 CHECKED_VERSIONS = ("3.16", "3.17")
 MAX_VALUE_CHARACTERS = (
-    20_000  # MLflow's limit; a view has about 1,000, whether for 5 or 1,000 tasks
+    20_000  # MLflow's limit for a tag; a view has about 1,000 characters, even for 1,000 tasks
 )
 _COMPRESSED = "deflate;"
 
@@ -63,11 +63,13 @@ def save_views(client: MlflowClient, experiment_id: str, views: Iterable[View]) 
 
 
 def view_url(uri: str, experiment_id: str, view_id: str) -> str:
-    """Return the URL of a view's page, on the MLflow server or on the server that `orchestrator ui`
+    """Return the URL of the page that shows a view.
+
+    The page is on the MLflow server or, for any other store, on the server that `orchestrator ui`
     starts.
     """
-    # Without this workflow, MLflow shows its menu for language models to a browser that has never
-    # opened it.
+    # Without `workflowType`, MLflow shows its menu for language models in a browser in which MLflow
+    # was never opened before.
     query = {
         "viewStateShareKey": view_id,
         "compareRunsMode": "CHART",
@@ -82,7 +84,7 @@ def tag_of(view: View) -> str:
 
 
 def view_names(tags: Mapping[str, str]) -> dict[str, str]:
-    """Return the name of every saved view in an experiment's tags, by id, whoever saved it."""
+    """Return the name of each view that an experiment's tags contain, by the view's id."""
     found = {
         key.removeprefix(VIEW_TAG_PREFIX): _read(value)
         for key, value in tags.items()
@@ -92,7 +94,7 @@ def view_names(tags: Mapping[str, str]) -> dict[str, str]:
 
 
 def envelope(view: View, now_milliseconds: int) -> str:
-    """Return the value of a view's tag: name, times and the compressed state."""
+    """Return the value of a view's tag: JSON with the view's name, times and compressed state."""
     packed = zlib.compress(json.dumps(view.state, separators=(",", ":")).encode(), level=9)
     state = _COMPRESSED + base64.b64encode(packed).decode()
     return json.dumps(
@@ -123,8 +125,8 @@ def _is_wanted(view: View, saved: str | None) -> bool:
     if saved is None:
         return True
     before = _read(saved)
-    # The page sets the update time when a person overwrites a view; in views that this program
-    # wrote, both times are equal.
+    # When a person overwrites a view, the page changes the update time. In a view that only this
+    # program has written, the update time equals the creation time.
     is_ours = before.get("createdAt") == before.get("updatedAt")
     return is_ours and (before.get("name") != view.name or state_of(saved) != view.state)
 

@@ -1,4 +1,4 @@
-"""Share one outbox between a run and its children, which one process writes."""
+"""Share one outbox between a run and its children; one process logs to all of them."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ from orchestrator.tracking.outbox.entries import Begin
 from orchestrator.tracking.outbox.outbox import Outbox
 from orchestrator.tracking.outbox.spool import Spool
 
-# How long `begin_child` may wait until earlier entries are sent and MLflow has issued the child's
-# id.
+# How long `begin_child` may wait until the outbox has sent earlier log entries and MLflow has
+# created the child.
 OPENING_SECONDS = 5.0
 
 
 class Session:
-    """Opens runs through one outbox.
+    """Opens a run and its children, and logs to all of them through one outbox.
 
     Args:
-        spool: Keeps entries that the outbox has not sent.
-        delivery: Sends the entries to the store.
-        opening_tags: Tags of every run that the session opens: user, process and code.
+        spool: Keeps the log entries that the outbox has not sent yet.
+        delivery: Sends the log entries to the store.
+        opening_tags: Tags of every run that the session opens; they identify the user, the process
+            and the commit of the code.
 
     Attributes:
-        outbox: Takes the entries of the runs.
-        delivery: Sends the entries to the store.
+        outbox: Takes the log entries of all runs of the session.
+        delivery: Sends the log entries to the store.
         opening_tags: Tags of every run that the session opens.
     """
 
@@ -52,8 +53,8 @@ class Session:
         return run_id
 
     def begin_child(self, tags: Mapping[str, str]) -> str:
-        """Create a run, and return its id: the store's id if the store answers within
-        `OPENING_SECONDS`, otherwise a provisional one.
+        """Create a run, and return its id: MLflow's id if MLflow creates the run within
+        `OPENING_SECONDS`, otherwise a provisional id.
         """
         is_failing = self.outbox.is_failing
         run_id = self.begin_later(tags)
@@ -63,10 +64,10 @@ class Session:
         return self.delivery.id_of(run_id)
 
     def earlier_log_of_child(self, run_id: str, parent_run_id: str) -> EarlierLog:
-        """Return the parameters that a child has logged; an empty log if the store does not answer.
+        """Return a log of a child's logged parameters; an empty log if the store does not answer.
 
         Raises:
-            UserInputError: The run does not exist, or is not a child of the parent.
+            UserInputError: The child does not exist, or is not a child of this parent run.
         """
         if self.outbox.is_failing:
             return NoEarlierLog()
@@ -83,5 +84,5 @@ class Session:
 
 
 def now_ms() -> int:
-    """Return the time in milliseconds since 1970."""
+    """Return the current time in milliseconds since 1970."""
     return time.time_ns() // 1_000_000

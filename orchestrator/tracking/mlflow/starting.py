@@ -1,7 +1,7 @@
-"""Start or resume a run in MLflow, whether or not its store answers.
+"""Start or resume a run in MLflow, even if the store does not answer.
 
-Before that, clean up after earlier processes of this machine: send entries that wait in the spool,
-and close runs whose process is gone.
+If the store answers, first clean up after earlier processes: send the log entries that they left in
+the spool, and close runs whose process is gone.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ logger = logging.getLogger(__name__)
 def start_run(
     destination: Destination, spool_dir: Path, tags: Mapping[str, str], run_id: str | None = None
 ) -> MlflowTracker:
-    """Start a new run, or resume the run of an id; create schema and experiment if missing.
+    """Start a new run or resume a run; create a missing schema and a missing experiment.
 
     Args:
         destination: The store and the experiment; the store's URI is supported, absolute and
             reachable.
-        spool_dir: Folder in which sessions keep waiting entries.
-        tags: Tags of the run, including `names.RUN_NAME_TAG`; they override those of
-            `opening_tags`.
+        spool_dir: Folder in which sessions keep log entries that the store lacks.
+        tags: Tags of the run, including `names.RUN_NAME_TAG`; these tags override the tags that
+            `opening_tags` returns.
         run_id: Id of the run to resume; None for a new run.
 
     Raises:
@@ -61,11 +61,11 @@ def start_run(
     """
     opened_by = opening_tags()
     all_tags = opened_by | dict(tags)
-    # Deliver waiting entries first: they may create the run to resume.
+    # Deliver waiting log entries first, because they may create the run to resume.
     _deliver_left_behind(spool_dir, destination.uri)
     with mlflow_calls(destination.uri):
-        # Find the run before the experiment is created: a wrong run id must not leave an empty
-        # experiment behind.
+        # Search for the run before creating the experiment, so that a wrong run id creates no empty
+        # experiment.
         earlier = None if run_id is None else _existing_run(destination, run_id)
         store = open_store(destination.uri, destination.experiment)
         _close_abandoned(store)
@@ -88,11 +88,11 @@ def start_run(
 def start_run_later(
     destination: Destination, spool_dir: Path, tags: Mapping[str, str], run_id: str | None = None
 ) -> MlflowTracker:
-    """Open a run while the store does not answer: all its entries wait in the spool.
+    """Open a run while the store does not answer; the run's log entries wait in the spool.
 
     Args:
         destination: The store and the experiment, as for `start_run`.
-        spool_dir: Folder of the spools, as for `start_run`.
+        spool_dir: Folder of the waiting log entries, as for `start_run`.
         tags: Tags of the run, as for `start_run`.
         run_id: Id of the run to resume, as for `start_run`.
 
@@ -110,10 +110,10 @@ def start_run_later(
 
 
 def opening_tags() -> dict[str, str]:
-    """Return the tags that name the user, the commit of the code, and the process, by which other
-    processes see whether the run is alive.
+    """Return tags that identify the user, the commit of the code, and this process.
 
-    A session calls this function once for all its runs: they run the code that this process has
+    Other processes read from the tags whether the run's process is still alive. A session calls
+    this function only once for all its runs, because they all run the code that this process has
     loaded, even if the checkout changes later.
     """
     process = this_process()
@@ -143,7 +143,7 @@ def _existing_run(destination: Destination, run_id: str) -> Run:
 
 
 def _close_abandoned(store: Store) -> None:
-    """Close runs whose process is gone; a failure must not stop the new run."""
+    """Close runs whose process is gone; only log a failure, which must not stop the new run."""
     try:
         close_abandoned_runs(store.client, store.uri, [store.experiment_id])
     except OrchestratorError as error:

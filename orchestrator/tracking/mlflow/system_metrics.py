@@ -1,9 +1,9 @@
-"""Sample the machine during a run: MLflow's own monitors of processors, memory, disk, network and
-GPUs, every few seconds.
+"""Log the load of the machine during a run: processors, memory, disk, network and GPUs, measured by
+MLflow's own monitors every few seconds.
 
-Metrics have MLflow's names with the node's number inserted
-(`system/node_0/cpu_utilization_percentage`), so MLflow's pages draw one chart for all nodes. The
-values describe the whole machine, even inside a container.
+The metrics have MLflow's names with the node's number inserted, such as
+`system/node_0/cpu_utilization_percentage`. MLflow's pages therefore draw one chart of a metric for
+all nodes. The values describe the whole machine, even inside a container.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ logger = logging.getLogger(__name__)
 def system_metrics(
     log: Log, interval_seconds: float, node: int = 0, first_step: int = 1
 ) -> Iterator[None]:
-    """Sample this machine in a thread while the `with` block runs.
+    """Sample the load of this machine in a thread while the `with` block runs.
 
     Args:
-        log: Called with each sample and its step. If the call fails, sampling ends with a warning,
-            because the run matters more.
-        interval_seconds: Time between two samples, and before the first sample.
+        log: Called with each sample and the sample's step. If a call fails, sampling ends with a
+            warning, so that the run continues.
+        interval_seconds: Time before the first sample, and between two samples.
         node: Number of this machine among all machines of the run.
-        first_step: Step of the first sample; a resumed run already has the steps before it.
+        first_step: Step of the first sample; a resumed run already has samples at earlier steps.
     """
     told_to_end = threading.Event()
     sampler = threading.Thread(
@@ -59,8 +59,8 @@ def _sample(
 ) -> None:
     try:
         monitors = _monitors()
-        # Each call averages over the time since the previous call, so the first result is
-        # meaningless.
+        # cpu_percent returns the average since its previous call, so discard the result of the
+        # first call.
         psutil.cpu_percent()
         for step in count(first_step):
             if told_to_end.wait(interval_seconds):
@@ -74,7 +74,7 @@ def _monitors() -> list[BaseMetricsMonitor]:
     monitors: list[BaseMetricsMonitor] = [CPUMonitor(), DiskMonitor(), NetworkMonitor()]
     try:
         monitors.append(GPUMonitor())
-    except (ImportError, RuntimeError) as error:  # nvidia-ml-py or a GPU is missing
+    except (ImportError, RuntimeError) as error:  # the package nvidia-ml-py or a GPU is missing
         logger.debug("no system metrics of GPUs: %s", error)
     return monitors
 

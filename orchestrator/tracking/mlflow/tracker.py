@@ -1,5 +1,7 @@
-"""Write to a run in MLflow. Each run is addressed by its id, not through MLflow's active run or
-global tracking URI, so one process can write to many runs.
+"""Log to a run in MLflow, through the outbox.
+
+Each run is addressed by its id, and not through MLflow's active run or global tracking URI. One
+process can therefore log to several runs at the same time.
 """
 
 from __future__ import annotations
@@ -30,20 +32,20 @@ from orchestrator.tracking.run_process import this_process
 from orchestrator.tracking.tracker import DatasetUse, Lifetime, MetricPoint, RunStatus
 from orchestrator.tracking.views.view import View
 
-# How long closing a run may wait without progress in sending entries; after that, the next command
-# sends the rest. The wait depends on the run's final status.
+# How long `close` waits for the store without any progress, by the run's final status. The next
+# command sends the remaining entries.
 PATIENCE_SECONDS = {RunStatus.FINISHED: 60.0, RunStatus.FAILED: 10.0, RunStatus.KILLED: 3.0}
 
 
 class MlflowTracker:
-    """Writes to one run of an MLflow store, through the session that it shares with its children.
+    """Logs to one run of an MLflow store, through a session that the run shares with its children.
 
     Args:
-        session: Takes the entries of the run.
-        run_id: Id of an open run, or of a run that the session will create.
+        session: Session that takes the log entries of the run.
+        run_id: Id of an open run, or provisional id of a run that the outbox will create.
         parent_run_id: Id of the parent run; empty if there is none.
-        earlier: Values that a resumed run had logged before.
-        is_alone: Whether the session ends with this run; False for a child.
+        earlier: What a resumed run had logged before; None for a new run.
+        is_alone: Whether closing this run also closes the session's outbox; False for a child.
     """
 
     def __init__(
@@ -62,20 +64,20 @@ class MlflowTracker:
 
     @property
     def run_id(self) -> str:
-        """Return MLflow's id of the run. If the run was opened while the store was down, return the
-        value of the run's tag `names.SPOOL_ID_TAG`.
+        """Return MLflow's id of the run. If the run was opened while the store was down, return its
+        provisional id, which is the value of its tag `names.SPOOL_ID_TAG`.
         """
         return self._lifetime.run_id
 
     @property
     def client(self) -> MlflowClient:
-        """Return the store's client; raise `TrackingUnavailableError` if it was never reached."""
+        """Return the store's client; raise `TrackingUnavailableError` if the store is down."""
         return self._session.delivery.store.client
 
     @property
     def experiment_id(self) -> str:
-        """Return MLflow's id of the experiment; raise `TrackingUnavailableError` if the store was
-        never reached.
+        """Return MLflow's id of the run's experiment; raise `TrackingUnavailableError` if the store
+        is down.
         """
         return self._session.delivery.store.experiment_id
 
@@ -85,7 +87,7 @@ class MlflowTracker:
         return self._session.delivery.destination.uri
 
     def log_parameters(self, parameters: Mapping[str, str]) -> None:
-        """Log settings; a key may be logged again only with the same value."""
+        """Log settings of the run; a setting that is logged again must have the same value."""
         kept = {key: clipped(value, MAX_PARAMETER_CHARACTERS) for key, value in parameters.items()}
         self._lifetime.require_open()
         self._earlier.require_same(kept)
@@ -96,7 +98,7 @@ class MlflowTracker:
         self.log_points([MetricPoint(name, value, step) for name, value in metrics.items()])
 
     def log_points(self, points: Sequence[MetricPoint]) -> None:
-        """Log values of metrics at any steps."""
+        """Log metric points, which may have different steps."""
         values = [(point.name, float(point.value), point.step) for point in points]
         self._put(Points(run=self.run_id, time_ms=now_ms(), values=values))
 
@@ -105,7 +107,7 @@ class MlflowTracker:
         self._put(Tags(run=self.run_id, values=dict(tags)))
 
     def log_file(self, path: Path, artifact_folder: str = "") -> None:
-        """Copy a file to the run's artifacts."""
+        """Log a copy of a file as an artifact of the run."""
         self._lifetime.require_open()
         self._put(
             File(
@@ -132,7 +134,7 @@ class MlflowTracker:
         self._put(Datasets(run=self.run_id, uses=list(uses)))
 
     def save_views(self, views: Sequence[View]) -> None:
-        """Save views on the experiment's page."""
+        """Save views on MLflow's page of the run's experiment."""
         self._put(Views(run=self.run_id, views=list(views)))
 
     def view_url(self, view: View) -> str:
@@ -153,20 +155,20 @@ class MlflowTracker:
         return self._child(run_id, earlier)
 
     def flush(self, patience_seconds: float = PATIENCE_SECONDS[RunStatus.FINISHED]) -> bool:
-        """Wait until the store has all entries; return False after `patience_seconds` without
+        """Wait until the store has all log entries; return False after `patience_seconds` without
         progress.
         """
         return self._session.outbox.flush(patience_seconds)
 
     def close(self, status: RunStatus, reason: str = "") -> None:
-        """Set the run's final status and the reason.
+        """End the run with a final status and the reason for this status.
 
-        Closing a run that is not a child waits until the store has all entries, or gives up if the
-        store does not answer.
+        If the run is not a child, this method waits until the store has all log entries. If the
+        store does not answer, the remaining entries stay in the spool.
 
         Raises:
-            TrackingUnavailableError: Values are lost, because neither the store nor the disk took
-                them.
+            TrackingUnavailableError: Entries are lost, because the store does not answer and the
+                disk is full.
         """
         ended_ms = now_ms()
         if not self._lifetime.end(status):

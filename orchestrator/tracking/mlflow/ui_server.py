@@ -1,4 +1,4 @@
-"""Describe the MLflow server that shows runs on this machine, and request its experiments."""
+"""Describe the MLflow server that `orchestrator ui` starts, and list the server's experiments."""
 
 import os
 import sys
@@ -9,11 +9,11 @@ from orchestrator.tracking.uris import artifact_root
 
 
 def mlflow_program(uri: str, port: int) -> Program:
-    """Return the program that shows a database.
+    """Return the MLflow server program that shows a database's runs on web pages.
 
     Args:
         uri: Address of an existing database with a schema that the installed MLflow accepts.
-        port: Port to listen on.
+        port: Port on which the server listens.
     """
     command = [sys.executable, "-m", "mlflow", "server"]
     command += ["--host", LOOPBACK, "--port", str(port), "--workers", "1"]
@@ -21,8 +21,8 @@ def mlflow_program(uri: str, port: int) -> Program:
 
 
 def experiments_of(server: LocalServer) -> list[dict[str, Any]]:
-    """Return the active experiments as MLflow's REST interface gives them, except for the empty one
-    that MLflow creates itself.
+    """Return the active experiments in the form of MLflow's REST interface, without the empty
+    experiment "Default" that MLflow creates itself.
     """
     wanted = {"max_results": 1000, "filter": "name != 'Default'"}
     answer = server.ask("POST", "/api/2.0/mlflow/experiments/search", wanted)
@@ -31,7 +31,8 @@ def experiments_of(server: LocalServer) -> list[dict[str, Any]]:
 
 
 def _environment(uri: str) -> dict[str, str]:
-    # The URI may contain a password, and every user of the machine can see a command's arguments.
+    # Pass the URI in an environment variable, because it may contain a password, and every user of
+    # the machine can see a command's arguments.
     store = {
         "MLFLOW_BACKEND_STORE_URI": uri,
         "MLFLOW_DEFAULT_ARTIFACT_ROOT": str(artifact_root(uri)),
