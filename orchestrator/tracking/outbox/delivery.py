@@ -1,4 +1,4 @@
-"""The protocol for sending log entries to a tracking store."""
+"""Define the protocol for sending log entries to a tracking store."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from orchestrator.tracking.outbox.entries import Entry
 
 @dataclass(frozen=True)
 class Refused:
-    """An entry that the store refuses permanently, with the reason."""
+    """A log entry that the store refuses permanently, with the reason."""
 
     entry: Entry
     reason: str
 
 
 class Delivery(Protocol):
-    """Sends the entries of one session, in order.
+    """Sends the log entries of one session, in the order of logging.
 
-    Sending an entry again does not change the store: a point is identified by name, step and time
-    of logging, settings and tags by key and value, and a new run by the id in its `Begin`. So after
-    an error, the caller sends all entries again.
+    After an error, the caller sends all entries again. An entry that the store already has changes
+    nothing: a metric point is identified by its name, step and time of logging, a setting or tag by
+    its key and value, and a new run by the id in its `Begin` entry.
 
     Not thread-safe.
     """
 
     @property
     def run_ids(self) -> Mapping[str, str]:
-        """Return the store's ids of the runs that were created, by the id in their `Begin`."""
+        """Return the store's id of each created run, by the id in the run's `Begin` entry."""
         ...
 
     @property
@@ -38,7 +38,7 @@ class Delivery(Protocol):
         ...
 
     def send(self, entries: Sequence[Entry]) -> list[Refused]:
-        """Send all entries, and return those that the store refuses permanently.
+        """Send all entries, and return the entries that the store refuses permanently.
 
         Raises:
             TrackingUnavailableError: The store does not answer, or cannot be written.
@@ -51,7 +51,7 @@ class Delivery(Protocol):
         ...
 
     def beat(self) -> None:
-        """Record for each open run that its process is alive.
+        """Record in the store, for each open run, that the run's process is alive.
 
         Raises:
             TrackingUnavailableError: The store does not answer.

@@ -1,6 +1,6 @@
-"""Define the log entries of a run as values that can wait on disk.
+"""Define the log entries of a run, which the spool stores on disk as JSON.
 
-The JSON form of entries is frozen: this version must deliver spools of earlier versions.
+Do not change the JSON form of an entry, because this version must read spools of earlier versions.
 """
 
 from __future__ import annotations
@@ -15,7 +15,11 @@ from orchestrator.tracking.views.view import View
 
 
 class _Entry(BaseModel):
-    """An entry of a run. `run` is the id that this program issued; the store may use another id."""
+    """A log entry of one run.
+
+    The field `run` is MLflow's id of the run, or a provisional id if the run was opened while the
+    store was down.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
@@ -23,7 +27,7 @@ class _Entry(BaseModel):
 
 
 class Begin(_Entry):
-    """Create a run that was opened while the store was down."""
+    """Create a run that was opened while the store was down; `run` is its provisional id."""
 
     kind: Literal["begin"] = "begin"
     tags: dict[str, str]
@@ -31,7 +35,7 @@ class Begin(_Entry):
 
 
 class Resume(_Entry):
-    """Reopen a run of the store; points that the run already has are not sent again."""
+    """Reopen an existing run. Metric points that the run has already logged are not sent again."""
 
     kind: Literal["go_on"] = "go_on"
     tags: dict[str, str]
@@ -45,8 +49,8 @@ class Parameters(_Entry):
 
 
 class Points(_Entry):
-    """Log values of metrics. The time of logging identifies them, so sending them again adds
-    nothing.
+    """Log values of metrics, each as (name, value, step). Sending this entry again adds no values,
+    because the time of logging stays the same.
     """
 
     kind: Literal["points"] = "points"
@@ -62,7 +66,7 @@ class Tags(_Entry):
 
 
 class File(_Entry):
-    """Add a file to the run's artifacts."""
+    """Add a file to the artifacts of a run."""
 
     kind: Literal["file"] = "file"
     path: Path
@@ -81,22 +85,24 @@ class Model(_Entry):
 
 
 class Datasets(_Entry):
-    """Record the data that the run learns from and is tested on."""
+    """Record the data sets that a run learns from and is tested on."""
 
     kind: Literal["datasets"] = "datasets"
     uses: list[DatasetUse]
 
 
 class Views(_Entry):
-    """Save views of the run's experiment."""
+    """Save views on MLflow's page of the run's experiment."""
 
     kind: Literal["views"] = "views"
     views: list[View]
 
 
 class End(_Entry):
-    """End the run, unless another process has resumed it since. `process` is the run's value of
-    `names.PROCESS_STARTED_TAG` when the entry was logged.
+    """End a run, unless another process has resumed the run since this entry was logged.
+
+    The field `process` identifies the process that logged the entry, in the form of the tag
+    `names.PROCESS_STARTED_TAG`.
     """
 
     kind: Literal["end"] = "end"
@@ -114,9 +120,9 @@ _ADAPTER: TypeAdapter[Entry] = TypeAdapter(Annotated[Entry, Field(discriminator=
 
 
 def entry_from_json(line: bytes) -> Entry:
-    """Read an entry from its line in a journal.
+    """Read a log entry from its line in the journal.
 
     Raises:
-        pydantic.ValidationError: The line is not an entry.
+        pydantic.ValidationError: The line is not a log entry.
     """
     return _ADAPTER.validate_json(line)

@@ -1,6 +1,6 @@
-"""The file with a session's entries: one line per entry, in the order of logging.
+"""Store the log entries of a session in a file: one line per entry, in the order of logging.
 
-An incomplete line, left by a process that was killed while writing, is ignored.
+An incomplete last line is ignored: the process was killed while it wrote the line.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from orchestrator.tracking.outbox.entries import Entry, entry_from_json
 
 
 class Journal:
-    """Appends entries to a file, and reads them back. The first entry creates the file.
+    """Appends log entries to a file, and reads them from the file.
 
     Args:
-        path: The file.
+        path: Path of the file; the first entry creates the file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -55,7 +55,7 @@ class Journal:
         ]
 
     def has_entries_after(self, offset: int) -> bool:
-        """Return whether there is a complete line after an offset.
+        """Return whether the file has a complete line after an offset.
 
         Raises:
             OSError: The file cannot be read.
@@ -63,7 +63,7 @@ class Journal:
         return any(True for _ in self._lines_after(offset))
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file if it is open."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

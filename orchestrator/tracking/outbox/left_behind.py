@@ -1,5 +1,6 @@
-"""Deliver entries that ended sessions left in the spool, because their process was killed or the
-store was down.
+"""Send the log entries that still wait in the spools of earlier sessions.
+
+Such a session could not send its entries, because its process was killed or the store was down.
 """
 
 from __future__ import annotations
@@ -22,21 +23,23 @@ from orchestrator.tracking.outbox.entries import Entry
 from orchestrator.tracking.outbox.outbox import WINDOW
 from orchestrator.tracking.outbox.spool import Destination, Spool
 
-# Creates the delivery of a session from its destination and its `Delivered.run_ids`.
+# Function that creates the delivery of a session, given the session's destination and run ids (see
+# `Delivered.run_ids`).
 DeliveryTo: TypeAlias = Callable[[Destination, Mapping[str, str]], Delivery]
 
 
 @dataclass(frozen=True)
 class LeftBehind:
-    """Result of delivering the entries of a session whose process is gone.
+    """Result of sending the log entries of a session whose process is gone.
 
     Attributes:
-        folder: The session's spool.
-        destination: Destination of the session's entries.
-        num_sent: Number of entries that the store took.
-        num_refused: Number of entries refused permanently; they stay in the folder, with the
-            reason.
-        error: The error because of which other entries keep waiting; None if no entry waits.
+        folder: Spool folder of the session.
+        destination: The store and the experiment of the session.
+        num_sent: Number of entries that the store accepted.
+        num_refused: Number of entries that the store refused permanently; the folder keeps these
+            entries, each with the reason.
+        error: Error that ended the sending; the entries that are not sent keep waiting. None if
+            all entries were sent or refused.
         is_store_away: Whether the store could not be opened.
     """
 
@@ -51,14 +54,14 @@ class LeftBehind:
 def deliver_left_behind(
     spool_dir: Path, delivery_to: DeliveryTo, uri: str | None = None, *, only_there: bool = True
 ) -> list[LeftBehind]:
-    """Send the entries of sessions whose process is gone.
+    """Send the log entries of all sessions whose process is gone.
 
     Args:
-        spool_dir: Folder in which sessions keep waiting entries.
-        delivery_to: Creates the delivery of each session.
-        uri: Address of a store with its secrets, which a spool does not keep; None for no such
-            store.
-        only_there: Whether to skip sessions whose store is not that of `uri`.
+        spool_dir: Folder that contains the spool folder of each session.
+        delivery_to: Function that creates the delivery of a session.
+        uri: URI of a store, including its secrets, for the sessions that log to this store. The
+            URIs in spools have no secrets. None uses only the URIs in the spools.
+        only_there: Whether to skip sessions that log to another store than that of `uri`.
     """
     found: list[LeftBehind] = []
     for spool in Spool.left_behind(spool_dir):
@@ -75,8 +78,10 @@ def deliver_left_behind(
 def _deliver(
     spool: Spool, delivery_to: DeliveryTo, before: Sequence[LeftBehind], uri: str | None
 ) -> LeftBehind:
-    """Send the entries of one session. Skip the session if its store did not answer for an earlier
-    session, because each try may take seconds.
+    """Send the log entries of one session.
+
+    If the session's store did not answer for one of the sessions `before`, skip this session,
+    because each try may take seconds.
     """
     destination, num_sent, num_refused = spool.destination, 0, 0
     try:
@@ -114,8 +119,9 @@ def _deliver(
 
 
 def _sent_windows(spool: Spool, delivery: Delivery) -> Iterator[tuple[int, int]]:
-    """Send waiting entries, window by window; yield the number of entries and of refused entries
-    of each window.
+    """Send the waiting entries of a spool in several requests.
+
+    For each request, yield the number of entries and how many of these the store refused.
     """
     waiting, aside = spool.waiting(), spool.aside()
     for start in range(0, len(waiting), WINDOW):

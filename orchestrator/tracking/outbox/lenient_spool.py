@@ -1,4 +1,4 @@
-"""Write to a spool on a disk that may be full: a failed write is a warning instead of an error."""
+"""Write to a spool on a disk that may be full; a failed write causes a warning and no error."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ logger = logging.getLogger(__name__)
 
 
 class LenientSpool:
-    """Writes to a spool; if the disk is full, warns once and continues.
+    """Writes to a spool. If a write fails, logs a warning once and continues.
 
     Args:
-        spool: The session's spool.
+        spool: Spool of the session.
     """
 
     def __init__(self, spool: Spool) -> None:
@@ -25,12 +25,12 @@ class LenientSpool:
 
     @property
     def folder(self) -> Path:
-        """Return the session's folder."""
+        """Return the spool folder of the session."""
         return self._spool.folder
 
     def append(self, entry: Entry) -> int | None:
-        """Write an entry, and return the offset at which the entry ends in the journal; None if the
-        disk is full.
+        """Append an entry to the journal, and return the offset at which the entry ends; return
+        None if the entry cannot be written.
         """
         try:
             return self._spool.append(entry)
@@ -39,7 +39,9 @@ class LenientSpool:
             return None
 
     def copied(self, path: Path) -> Path:
-        """Return a copy of a file or folder; the original if the disk is full."""
+        """Copy a file or folder into the spool, and return the path of the copy; return the
+        original path if copying fails.
+        """
         try:
             return self._spool.copy(path)
         except OSError as error:
@@ -52,10 +54,10 @@ class LenientSpool:
         """Record that the store has received entries.
 
         Args:
-            ends: Offset at which each entry ends in the journal; None for an entry that could not
-                be written there.
-            run_ids: Ids of runs, as in `spool.Delivered`.
-            aside: Entries that were logged earlier, but are not sent yet.
+            ends: Offset in the journal at which each entry ends; None for an entry that could not
+                be written to the journal.
+            run_ids: The store's ids of runs, as in `spool.Delivered`.
+            aside: Entries that were put aside, and that the store still lacks.
         """
         in_journal = [end for end in ends if end is not None]
         if not in_journal:
@@ -66,7 +68,7 @@ class LenientSpool:
             self._warn(error)
 
     def note_refused(self, entry: Entry, reason: str) -> None:
-        """Record that the store refuses an entry permanently."""
+        """Record that the store refuses an entry permanently, with the reason."""
         try:
             self._spool.note_refused(entry, reason)
         except OSError as error:

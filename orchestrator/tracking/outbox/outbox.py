@@ -1,8 +1,8 @@
 """Take the entries that a process logs, write them to disk at once, and send them from a thread.
 
-To log an entry, training only waits until one line is written. If the store does not answer, the
-outbox retries with growing pauses while the process is alive; meanwhile the entries wait in the
-spool. If only a file cannot be sent, the file waits until all other entries are sent.
+Training waits only until an entry is written to the disk. If the store does not answer, the entries
+wait in the spool, and the outbox retries with growing pauses while the process is alive. If only a
+file or model cannot be sent, the outbox puts its entry aside until all other entries are sent.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from orchestrator.tracking.outbox.waiting import (
     first_that_can_come_last,
 )
 
-# How long the thread gathers entries for one request. Fewer requests save CPU time: with a SQLite
-# file as the store, this process does the work of each request.
+# How long the thread gathers entries for one request. Fewer requests save CPU time, because this
+# process itself does the work of a request if the store is a SQLite file.
 GATHER_SECONDS = 5.0
 WINDOW = 500  # largest number of entries in one request
 JOIN_SECONDS = 1.0
@@ -36,10 +36,10 @@ logger = logging.getLogger(__name__)
 
 
 class Outbox:
-    """The entries of one session, and the thread that sends them.
+    """Queue of one session's log entries, with the thread that sends the entries to the store.
 
     Args:
-        spool: The session's folder; entries that already wait there are sent first.
+        spool: Spool of the session; entries that already wait in the spool are sent first.
         delivery: Sends the entries to the store.
     """
 
@@ -58,13 +58,11 @@ class Outbox:
 
     @property
     def is_failing(self) -> bool:
-        """Return whether the last request to the store failed, or has not ended although a caller
-        waited for it.
-        """
+        """Return whether the last request to the store failed, or `flush` gave up waiting."""
         return self._pace.failure is not None or self._is_stalled
 
     def put(self, entry: Entry) -> None:
-        """Take an entry, without waiting for the store.
+        """Write an entry to the spool and queue it, without waiting for the store.
 
         Raises:
             RuntimeError: The outbox is closed.
@@ -79,8 +77,8 @@ class Outbox:
             self._changed.notify_all()
 
     def copied(self, path: Path) -> Path:
-        """Copy a file or folder into the spool, and return the copy; the original if the disk is
-        full.
+        """Copy a file or folder into the spool, and return the path of the copy; return the
+        original path if copying fails.
         """
         return self._spool.copied(path)
 
@@ -88,11 +86,11 @@ class Outbox:
         """Wait until the store has all entries.
 
         Args:
-            patience_seconds: Maximum time without progress.
-            numbers_only: Whether files that were put aside may keep waiting.
+            patience_seconds: Longest time to wait without progress.
+            numbers_only: Whether entries that were put aside may keep waiting.
 
         Returns:
-            False if the store does not answer, or there is no progress.
+            Whether the store has all entries; False if the store does not answer in time.
         """
         with self._changed:
             tries_left = self._pace.num_failures + 2
@@ -117,19 +115,20 @@ class Outbox:
         """Send the entries that can be sent, and end the thread.
 
         Args:
-            patience_seconds: Maximum time without progress; after that, the next command sends the
-                rest.
+            patience_seconds: Longest time to wait without progress. The next command sends the
+                remaining entries.
 
         Raises:
-            TrackingUnavailableError: Entries are lost: neither the store nor the disk took them.
+            TrackingUnavailableError: Entries are lost, because the store does not answer and the
+                disk is full.
         """
         self.flush(patience_seconds)
         with self._changed:
             self._is_ending = True
             self._changed.notify_all()
             left = self._waiting.all()
-        # Do not wait longer for a request that hangs: its thread ends with the process, and sending
-        # its entries again does no harm.
+        # Do not wait longer for a request that hangs: the thread ends with the process, and sending
+        # the request's entries again does no harm.
         self._thread.join(timeout=JOIN_SECONDS)
         self._spool.close()
         self._report(left)
@@ -169,9 +168,9 @@ class Outbox:
                     self._pause()
 
     def _next_window(self) -> list[Waiting]:
-        """Wait for entries, and return the entries to send next; none if the outbox is closing.
+        """Wait for entries, and return the entries of the next request; send heartbeats meanwhile.
 
-        Send heartbeats while waiting.
+        An empty list means that the outbox is closing.
         """
         while True:
             self._beat_when_due()
@@ -193,8 +192,10 @@ class Outbox:
         return self._pace.is_hurried or self._is_ending
 
     def _put_aside(self, window: Sequence[Waiting], error: Exception) -> bool:
-        """Make the first file of a window wait until all other entries are sent. Return False if
-        the window has no file to put aside, or the store does not answer at all.
+        """Put aside the first file, model, data set or view of a failed request, so that it is sent
+        after all other entries, and return True.
+
+        Return False if the request contains no such entry, or the store does not answer at all.
         """
         index = first_that_can_come_last(window)
         if index is None or not self._delivery.answers():
@@ -242,8 +243,8 @@ class Outbox:
     def _note_sent(self, window: Sequence[Waiting], refused: Sequence[Refused]) -> None:
         with self._changed:
             if self._is_ending:
-                # Another process owns the spool by now, and sends the entries again: this does no
-                # harm.
+                # The outbox is closing, and another process may already use the spool. That process
+                # sends these entries again, which does no harm.
                 return
             self._note_refused(refused)
             self._waiting.remove(window)

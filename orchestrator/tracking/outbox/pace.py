@@ -1,4 +1,4 @@
-"""Decide when to retry a failing store, and when to send a heartbeat."""
+"""Decide when to retry a store that does not answer, and when to send a heartbeat."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ import time
 from orchestrator.errors import OrchestratorError
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 15.0
-HURRIED_PAUSE_SECONDS = 1.0  # longest pause while a caller waits for the store
+HURRIED_PAUSE_SECONDS = 1.0  # longest pause while a caller waits in `flush`
 HEARTBEAT_SECONDS = 60.0
 
 
 class Pace:
-    """Times the requests to a store: pauses grow with each failure, but stay short while a caller
-    waits.
+    """Decides how long the outbox pauses before its next request to the store.
 
-    Not thread-safe: the outbox calls it with its lock held, except for the heartbeat, which only
-    the sending thread uses.
+    The pause grows with each failure in a row, but stays short while a caller waits in `flush`.
+
+    Not thread-safe: the outbox holds its lock when it calls a method, except for `is_beat_due`,
+    which only the sending thread calls.
 
     Attributes:
-        failure: Why the last request to the store failed; None if it succeeded.
-        num_failures: Number of failures in a row.
-        is_hurried: Whether a caller waits for the store.
+        failure: Error of the last request to the store; None if the request succeeded.
+        num_failures: Number of failures since the last success.
+        is_hurried: Whether a caller waits in `flush`.
         next_try: When to retry an entry that was put aside, on the monotonic clock.
         next_beat: When the next heartbeat is due, on the monotonic clock.
     """
@@ -34,29 +35,29 @@ class Pace:
         self.next_beat = time.monotonic()
 
     def note_failure(self, error: Exception) -> bool:
-        """Record that the store failed; return whether the request before had succeeded."""
+        """Record a failed request; return whether this is the first failure since a success."""
         is_first = self.failure is None
         self.num_failures += 1
         self.failure = known_error(error)
         return is_first
 
     def note_put_aside(self) -> None:
-        """Record that an entry was put aside, and delay the next try to send it."""
+        """Record that an entry was put aside, and set the time for the entry's next try."""
         self.num_failures += 1
         self.next_try = time.monotonic() + self._longest_pause()
 
     def note_success(self) -> bool:
-        """Record that the store took entries; return whether the request before had failed."""
+        """Record a successful request; return whether the previous request had failed."""
         is_back = self.failure is not None
         self.num_failures, self.failure = 0, None
         if is_back:
-            # While the store failed, another process may have closed this process's runs as
-            # abandoned.
+            # Send a heartbeat at once, which reopens runs: while the store did not answer, another
+            # process may have closed this process's runs as abandoned.
             self.next_beat = time.monotonic()
         return is_back
 
     def pause_seconds(self) -> float:
-        """Return how long to wait before the next request to the store."""
+        """Return the pause before the next request to the store, in seconds."""
         return min(
             self._longest_pause(), FIRST_PAUSE_SECONDS * 2.0 ** min(self.num_failures - 1, 10)
         )
@@ -74,9 +75,7 @@ class Pace:
 
 
 def known_error(error: Exception) -> OrchestratorError:
-    """Return an error of this project unchanged; wrap any other error in one of this project's
-    classes.
-    """
+    """Return an `OrchestratorError` unchanged; convert any other error to this class."""
     return (
         error
         if isinstance(error, OrchestratorError)

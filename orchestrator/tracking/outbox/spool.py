@@ -1,21 +1,21 @@
 """Keep log entries on disk until the tracking store has them.
 
-A process has one folder for each run that it opened; the trials of a sweep share the sweep's
-folder:
+In a session, one process logs to one run and to the run's children, for example to a sweep and its
+trials. Each session has a spool folder:
 
 ```
-SPOOL/RUN_ID-xxxxxxxx.lock        held while the process is alive
+SPOOL/RUN_ID-xxxxxxxx.lock        locked while the process is alive
 SPOOL/RUN_ID-xxxxxxxx/
-├── destination.json              store and experiment
-├── journal.jsonl                 one entry a line, in order (see `journal`)
-├── delivered.json                offset up to which the store has entries, and its ids of runs
+├── destination.json              the store and the experiment
+├── journal.jsonl                 one log entry per line, in the order of logging (see `journal`)
+├── delivered.json                progress of sending the entries (see `Delivered`)
 ├── refused.jsonl                 entries that the store refuses permanently, with the reason
 └── files/                        copies of logged files
 ```
 
-A killed process loses none of its logged entries: the next command, or `orchestrator reconcile`,
-sends those that the store lacks. The format is frozen (`tests/data/spool_0_1`), so that this
-version can read folders that an earlier version wrote.
+If the process is killed, no logged entry is lost: the next command, or `orchestrator reconcile`,
+sends the entries that the store lacks. Do not change the format, because this version must read
+folders that earlier versions have written, such as `tests/data/spool_0_1`.
 """
 
 from __future__ import annotations
@@ -50,11 +50,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Destination:
-    """The store and the experiment of a session.
+    """The store and the experiment to which a session logs.
 
     Attributes:
-        uri: The store's URI. A spool keeps the URI without secrets; earlier versions kept secrets.
-        experiment: The experiment's name.
+        uri: URI of the store. A spool contains the URI without its secrets; the spools of earlier
+            versions contain the secrets.
+        experiment: Name of the experiment.
     """
 
     uri: str = field(repr=False)
@@ -63,13 +64,13 @@ class Destination:
 
 @dataclass
 class Delivered:
-    """Progress of delivering a session's entries.
+    """Progress of sending a session's log entries to the store.
 
     Attributes:
-        offset: Number of bytes of the journal whose entries were delivered or put aside.
-        run_ids: The store's id of each run that was opened while the store was down, by the id that
-            this program issued.
-        aside: Entries before the offset that are not delivered yet, as JSON; they are sent last.
+        offset: Number of bytes at the start of the journal whose entries were sent or put aside.
+        run_ids: The store's id of each run that was opened while the store was down, by the run's
+            provisional id.
+        aside: Entries that were put aside to be sent after all others, as JSON.
     """
 
     offset: int = 0
@@ -78,10 +79,10 @@ class Delivered:
 
 
 class Spool:
-    """The folder of one session, locked by this process.
+    """Spool folder of one session, which this process has locked.
 
     Args:
-        folder: Folder of the session.
+        folder: Spool folder of the session.
         lock: Lock of the folder, held by this process.
     """
 
@@ -94,7 +95,7 @@ class Spool:
 
     @classmethod
     def begin(cls, spool_dir: Path, run_id: str, destination: Destination) -> Spool:
-        """Create the folder of a new session.
+        """Create the spool folder of a new session.
 
         Raises:
             StorageUnavailableError: The folder cannot be created.
@@ -103,7 +104,7 @@ class Spool:
         try:
             spool_dir.mkdir(parents=True, exist_ok=True)
             lock = FileLock(_lock_file(folder))
-            lock.acquire(timeout=5)  # another process may hold the lock for a moment, to check it
+            lock.acquire(timeout=5)  # another process may hold the lock for a moment to test it
             folder.mkdir(mode=0o700)
             _write_json(folder / _DESTINATION, shown_values(asdict(destination)))
             return cls(folder, lock)
@@ -120,7 +121,7 @@ class Spool:
         """Yield the spools of sessions whose process is gone, the oldest first.
 
         The order matters, because a session may resume the run of an earlier session. This process
-        holds the lock of each spool until the spool is closed.
+        holds the lock of a spool until the caller closes the spool.
         """
         for lock_file in sorted(spool_dir.glob("*.lock"), key=_begun_ns):
             lock, folder = FileLock(lock_file), lock_file.with_suffix("")
@@ -153,7 +154,7 @@ class Spool:
         return self._journal.append(entry)
 
     def copy(self, path: Path) -> Path:
-        """Copy a file or folder into the session's folder, because the original may change.
+        """Copy a file or folder into the spool folder, because the original may change.
 
         Raises:
             OSError: The file or folder cannot be copied.
@@ -171,8 +172,8 @@ class Spool:
         return target
 
     def waiting(self) -> list[tuple[Entry, int]]:
-        """Return the entries after the delivered offset, each with the offset at which the entry
-        ends.
+        """Return the entries of the journal that were neither sent nor put aside, each with the
+        offset at which the entry ends.
 
         Raises:
             UserInputError: A line is not an entry.
@@ -181,21 +182,22 @@ class Spool:
         return self._journal.entries_after(self.delivered.offset)
 
     def aside(self) -> list[Entry]:
-        """Return the entries before the delivered offset that were put aside, to be sent last."""
+        """Return the entries that were put aside to be sent after all others."""
         return [entry_from_json(line.encode()) for line in self.delivered.aside]
 
     def note_delivered(
         self, offset: int, run_ids: Mapping[str, str], aside: Sequence[Entry] = ()
     ) -> None:
-        """Record the offset up to which the store has the entries; the offset never decreases.
+        """Record the progress of sending entries to the store.
 
         Args:
-            offset: Offset at which the last delivered entry ends.
-            run_ids: Ids of runs, as in `Delivered`.
-            aside: Entries before the offset that the store does not have.
+            offset: Offset in the journal at which the last sent entry ends. A smaller offset than
+                the recorded offset is ignored.
+            run_ids: The store's ids of runs, as in `Delivered`.
+            aside: Entries that are put aside, as in `Delivered`.
 
         Raises:
-            OSError: The record cannot be written; the entries will be sent again, which does no
+            OSError: The record cannot be written. The entries will be sent again, which does no
                 harm.
         """
         self.delivered = Delivered(
@@ -206,7 +208,7 @@ class Spool:
         _write_json(self.folder / _DELIVERED, asdict(self.delivered))
 
     def note_refused(self, entry: Entry, reason: str) -> None:
-        """Record that the store refuses an entry permanently.
+        """Record that the store refuses an entry permanently, with the reason.
 
         Raises:
             OSError: The record cannot be written.
@@ -217,7 +219,10 @@ class Spool:
             )
 
     def close(self) -> None:
-        """Remove the folder if the store has all entries; keep refused entries for inspection."""
+        """Release the lock, and remove the folder if the store has all entries.
+
+        A folder with refused entries is kept for inspection.
+        """
         self._journal.close()
         if self.delivered.aside or self._journal.has_entries_after(self.delivered.offset):
             self._lock.release()
@@ -233,8 +238,8 @@ def _remove(folder: Path, lock: FileLock) -> None:
 
 
 def _forget(folder: Path, lock: FileLock) -> None:
-    # Remove the lock file while holding the lock: otherwise a waiting process could lock a deleted
-    # file.
+    # Remove the lock file before releasing the lock: otherwise, another process could lock the file
+    # just before its removal.
     _lock_file(folder).unlink(missing_ok=True)
     lock.release()
 
@@ -256,8 +261,8 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _read_delivered(folder: Path) -> Delivered:
-    """Read the progress of delivery. Missing or corrupt progress counts as none: sending entries
-    again does no harm.
+    """Read the progress of sending entries. If the file is missing or corrupt, return no progress,
+    because sending entries again does no harm.
     """
     try:
         return Delivered(**_read_json(folder / _DELIVERED))

@@ -1,6 +1,7 @@
-"""Queue the entries that the store lacks, in the order of logging; some can be put aside.
+"""Queue the log entries that the store lacks, in the order of logging.
 
-A window is the part of the queue that the outbox sends next.
+An entry that cannot be sent may be put aside, and is then sent after all other entries. A window is
+the part of the queue that the outbox sends in one request.
 """
 
 from __future__ import annotations
@@ -12,18 +13,19 @@ from itertools import islice
 
 from orchestrator.tracking.outbox.entries import Datasets, Entry, File, Model, Views
 
-# Entries that can be put aside. Artifacts often have a store and credentials of their own, whose
-# failure must not delay numbers.
+# Classes of entries that can be put aside. Artifacts often have a separate store and separate
+# credentials, and an error of that store must not delay numbers.
 _CAN_COME_LAST = (File, Model, Datasets, Views)
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """An entry that the store does not have.
+    """A log entry that the store lacks.
 
     Attributes:
-        entry: The entry.
-        end: Offset at which the entry ends in the journal; None if the disk was full.
+        entry: The log entry.
+        end: Offset in the journal at which the entry ends; None if the entry is not in the journal,
+            because the disk was full.
     """
 
     entry: Entry
@@ -31,12 +33,13 @@ class Waiting:
 
 
 class WaitingEntries:
-    """Queue of entries in the order of logging; an entry put aside waits until all others are sent.
+    """Queue of log entries in the order of logging, with a second queue for entries put aside.
 
-    Not thread-safe: the outbox calls it with its lock held. Only one thread removes entries.
+    Not thread-safe: the outbox calls all methods with its lock held. Only one thread removes
+    entries.
 
     Args:
-        entries: Each entry with the offset at which it ends in the journal.
+        entries: Each entry, with the offset in the journal at which the entry ends.
     """
 
     def __init__(self, entries: Iterable[tuple[Entry, int]]) -> None:
@@ -49,27 +52,27 @@ class WaitingEntries:
         return [waiting.entry for waiting in self._aside]
 
     def append(self, waiting: Waiting) -> None:
-        """Add an entry at the end."""
+        """Add an entry at the end of the queue."""
         self._in_order.append(waiting)
 
     def all(self) -> list[Waiting]:
-        """Return all entries; those that were put aside come last."""
+        """Return all entries; the entries that were put aside come last."""
         return [*self._in_order, *self._aside]
 
     def count(self, *, in_order_only: bool = False) -> int:
-        """Count the waiting entries, with or without those that were put aside."""
+        """Count the waiting entries; if `in_order_only`, omit the entries that were put aside."""
         return len(self._in_order) + (0 if in_order_only else len(self._aside))
 
     def first_in_order(self, limit: int) -> list[Waiting]:
-        """Return the first `limit` entries in the order of logging, without those put aside."""
+        """Return a window with the first `limit` entries that were not put aside."""
         return list(islice(self._in_order, limit))
 
     def first_aside(self) -> list[Waiting]:
-        """Return a window that holds the first entry that was put aside; empty if there is none."""
+        """Return a window with the first entry that was put aside; empty if none was put aside."""
         return list(islice(self._aside, 1))
 
     def put_aside(self, window: Sequence[Waiting], index: int) -> None:
-        """Make one entry of a window wait until all others are sent.
+        """Put one entry of a window aside, so that it is sent after all other entries.
 
         Args:
             window: Window from `first_in_order` or `first_aside`.
@@ -96,7 +99,7 @@ class WaitingEntries:
 
 
 def first_that_can_come_last(window: Sequence[Waiting]) -> int | None:
-    """Return the index of the first entry that may be put aside; None if there is none."""
+    """Return the index of the first entry that can be put aside; None if there is no such entry."""
     return next(
         (
             index
