@@ -1,11 +1,16 @@
-"""Answer queries from an MLflow database in plain SQL, because importing MLflow takes seconds.
+"""Read an MLflow database in plain SQL, because importing MLflow takes seconds.
 
 ```
-database       one store whose schema is known here; MLflow handles all others
-registry       versions and aliases            (files: artifacts in a local folder)
-records        runs, their numbers and files
+database       execute SQL in a database with a known schema
+conditions     convert a query for runs to SQL
+records        read runs, with their metrics and files
+registry       read registered models and their aliases
+versions       read versions of registered models
+files          read artifacts in local folders
 ```
-Changes to a store go through MLflow, except for one tag that every tick of a retraining writes.
-Tests compare all answers with those of the installed MLflow. A database with the schema of a newer
-MLflow is queried through MLflow until that schema's revision is added to `tracking.schemas`.
+
+MLflow itself makes all changes to a store, except for one tag that every tick of a retraining
+writes. Tests compare all results with the results of the installed MLflow. If `tracking.schemas`
+does not list the schema of a database, for example because MLflow is newer, MLflow reads the
+database.
 """

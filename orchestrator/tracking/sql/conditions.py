@@ -1,4 +1,4 @@
-"""Convert the conditions of a query for runs to SQL."""
+"""Convert a query for runs to SQL conditions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Conditions(NamedTuple):
     """SQL conditions on the table of runs, which has the alias `r`.
 
     Attributes:
-        text: SQL text.
+        text: Conditions in SQL, joined by AND.
         values: Values of the placeholders in the text, by name.
     """
 
@@ -25,13 +25,13 @@ class Conditions(NamedTuple):
 
 
 def run_conditions(query: RunQuery) -> Conditions:
-    """Return the conditions of a query; deleted runs never match."""
+    """Convert a query to SQL conditions, which deleted runs never satisfy."""
     parts = ["r.lifecycle_stage = 'active'", "r.experiment_id IN :experiments"]
     values: dict[str, Any] = {"experiments": [int(number) for number in query.experiment_ids]}
     if query.run_id:
         parts.append("r.run_uuid = :run_id")
         values["run_id"] = query.run_id
-    if query.run_id_prefix:  # a range uses the index; LIKE would read all rows
+    if query.run_id_prefix:  # a range of ids uses the index; LIKE would read all rows
         parts.append("r.run_uuid >= :first AND r.run_uuid < :after")
         values |= {
             "first": query.run_id_prefix,
@@ -47,8 +47,10 @@ def run_conditions(query: RunQuery) -> Conditions:
 
 
 def _tag_tests(query: RunQuery) -> Iterator[tuple[str, str, str | None]]:
-    """Yield a condition for each tag of the query, with the tag's key, and the value to compare
-    with, if any. `{number}` in the condition stands for the condition's number.
+    """Yield (condition, key, value) for each tag of a query; the value is None if the condition has
+    no placeholder for a value.
+
+    The caller replaces `{number}` in each condition, so that the names of all placeholders differ.
     """
     for key, value in query.tags.items():
         yield f"{_TAGGED} = :value{{number}})", key, value

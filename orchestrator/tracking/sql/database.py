@@ -1,4 +1,4 @@
-"""Query one MLflow database in SQL that both SQLite and PostgreSQL accept."""
+"""Execute SQL in an MLflow database, in a form that both SQLite and PostgreSQL accept."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ Row = Mapping[str, Any]
 
 
 class Database:
-    """Executes SQL statements; each method raises `TrackingUnavailableError` if that fails.
+    """Executes SQL statements in the database of a tracking store.
+
+    Each method raises `TrackingUnavailableError` if a statement fails.
 
     Attributes:
         uri: URI of the store, for messages.
@@ -36,9 +38,9 @@ class Database:
         """Return the rows of a query.
 
         Args:
-            statement: SQL with placeholders such as `:name`. A list or tuple as the value expands
-                for `IN`.
-            values: Values of the placeholders, by name.
+            statement: SQL with placeholders such as `:name`.
+            values: Values of the placeholders, by name. A list or tuple is for a placeholder after
+                `IN`.
         """
         text = sqlalchemy.text(statement).bindparams(
             *(
@@ -55,7 +57,7 @@ class Database:
         return next(iter(self.rows(statement, **values)), None)
 
     def pairs(self, statement: str, **values: object) -> dict[str, str]:
-        """Return the rows of a query that selects `key` and `value`, as a dictionary."""
+        """Return a dictionary from a query that selects the columns `key` and `value`."""
         return {row["key"]: row["value"] for row in self.rows(statement, **values)}
 
     def execute(self, statement: str, **values: object) -> None:
@@ -64,7 +66,7 @@ class Database:
             connection.execute(sqlalchemy.text(statement), values)
 
     def revisions(self) -> set[str]:
-        """Return the revisions of the schema; empty if MLflow has not created the tables."""
+        """Return the revisions of MLflow's schema; empty if MLflow has not created the tables."""
         with self._calls():
             if not sqlalchemy.inspect(self._engine).has_table("alembic_version"):
                 return set()
@@ -79,10 +81,10 @@ class Database:
 
 
 def open_database(uri: str) -> Database | None:
-    """Return the database of a store; None if the store must be queried through MLflow.
+    """Return the database of a store; None if only MLflow can read the store.
 
-    MLflow is needed for an MLflow server, for unknown kinds of databases and schemas, for an empty
-    database, and if MLflow is configured to separate workspaces.
+    Only MLflow can read an MLflow server, an empty database, and a database of another kind or with
+    an unknown schema. This also holds for every store if MLflow is configured to use workspaces.
 
     Args:
         uri: A supported and absolute URI of a store.
@@ -94,14 +96,14 @@ def open_database(uri: str) -> Database | None:
         return None
     waits = {"timeout": LOCK_SECONDS} if uri_scheme(uri) == "sqlite" else {}
     try:
-        # Without a pool, no connection stays open when the command ends.
+        # Use no pool of connections, so that no connection stays open.
         engine = sqlalchemy.create_engine(uri, poolclass=sqlalchemy.NullPool, connect_args=waits)
     except (ImportError, SQLAlchemyError):
-        return None  # a driver is missing, which the code in tracking/mlflow reports
+        return None  # the database driver is missing, which tracking.mlflow reports
     database = Database(uri, engine)
     return database if database.revisions() & {*NEWEST_SCHEMAS.values()} else None
 
 
 def chunks(ids: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    """Yield parts of a list of ids, because databases limit the number of values in a statement."""
+    """Split ids into parts of limited size, because databases limit the values of a statement."""
     return (ids[start : start + size] for start in range(0, len(ids), size))

@@ -1,4 +1,4 @@
-"""Read artifacts in a folder of this machine; MLflow reads all other artifacts."""
+"""Access artifacts in local folders; all other artifacts are read through MLflow."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from urllib.request import url2pathname
 
 
 def local_folder(location: str) -> Path | None:
-    """Return the folder of an artifact location; None if the location is not on this machine.
+    """Return the local folder at an artifact location; None if the location is not local.
 
     Args:
-        location: A path, or an address such as `file:///folder` or `s3://bucket/folder`.
+        location: Path, or URI such as `file:///folder` or `s3://bucket/folder`.
     """
     parts = urlsplit(location)
     if parts.scheme == "file" and parts.netloc in ("", "localhost"):
@@ -22,7 +22,7 @@ def local_folder(location: str) -> Path | None:
 
 
 def copy_into(source: Path, folder: Path) -> Path:
-    """Copy a file or folder into a folder, and return the copy.
+    """Copy a file or folder into another folder, and return the path of the copy.
 
     Raises:
         FileNotFoundError: The file or folder does not exist.

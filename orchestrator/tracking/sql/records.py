@@ -1,4 +1,4 @@
-"""Read runs, and versions of students, from a database."""
+"""Read experiments, runs and student versions from an MLflow database."""
 
 from __future__ import annotations
 
@@ -26,29 +26,30 @@ _VALUES_PER_QUERY = 500
 
 
 class DatabaseRecords:
-    """Implements `run_query.Records`.
+    """Implements `run_query.Records` in SQL.
 
     Attributes:
         uri: URI of the store.
     """
 
     def __init__(self, database: Database, mlflow: Callable[[], Records]) -> None:
-        """Keep the arguments without querying the database.
+        """Keep the arguments, without querying the database yet.
 
         Args:
             database: Database of the store.
-            mlflow: Opens the same store through MLflow, for artifacts on other machines.
+            mlflow: Function that opens the same store through MLflow, for artifacts that are not in
+                a local folder.
         """
         self.uri = database.uri
         self._database = database
         self._open = mlflow
 
     def experiments(self) -> Mapping[str, str]:
-        """Return the experiments; they are queried once and kept."""
+        """Return the names of the experiments, by id; query them only once."""
         return self._experiments
 
     def runs(self, query: RunQuery) -> Iterator[TrackedRun]:
-        """Query the runs that match a query page by page, with their values."""
+        """Read the runs that match a query, page by page, with parameters, metrics and tags."""
         conditions = run_conditions(query)
         offset = 0
         while query.experiment_ids:
@@ -65,7 +66,7 @@ class DatabaseRecords:
             offset += len(page)
 
     def experiments_of(self, run_ids: AbstractSet[str]) -> dict[str, str]:
-        """Query the names of the experiments of given runs."""
+        """Query the names of the experiments of runs, by run id."""
         return {
             row["run_uuid"]: self._experiments[str(row["experiment_id"])]
             for ids in chunks(sorted(run_ids), _VALUES_PER_QUERY)
@@ -78,13 +79,13 @@ class DatabaseRecords:
         }
 
     def histories(self, run_id: str, metric_names: Sequence[str]) -> dict[str, History]:
-        """Query the histories of all given metrics at once."""
+        """Query the histories of metrics, many metrics in one statement."""
         found: dict[str, dict[int, float]] = {name: {} for name in metric_names}
         for keys in chunks(metric_names, _VALUES_PER_QUERY):
             for row in self._database.rows(
                 "SELECT key, step, value, is_nan FROM metrics"
-                # `key || ''` keeps SQLite from using the index on the key, with which it would read
-                # the metric of every run.
+                # Because of `key || ''`, SQLite does not use the index on the key: with this index,
+                # SQLite would read the metrics of all runs.
                 " WHERE run_uuid = :run AND key || '' IN :keys ORDER BY timestamp, step, value",
                 run=run_id,
                 keys=keys,
@@ -93,7 +94,7 @@ class DatabaseRecords:
         return {name: sorted(points.items()) for name, points in found.items()}
 
     def list_files(self, run_id: str, folder: str = "") -> set[str]:
-        """List a folder of a run's artifacts if it is local; use MLflow for artifacts elsewhere."""
+        """List the files in a folder of a run's artifacts; use MLflow for a folder elsewhere."""
         place = self._artifacts(run_id)
         if place is None:
             return self._mlflow.list_files(run_id, folder)
@@ -109,7 +110,7 @@ class DatabaseRecords:
             raise unavailable(self.uri, error) from error
 
     def read_files(self, run_id: str, paths: Iterable[str]) -> dict[str, bytes]:
-        """Read a run's artifacts from a local folder; use MLflow for artifacts elsewhere."""
+        """Read artifacts of a run from a local folder; use MLflow for a folder elsewhere."""
         place = self._artifacts(run_id)
         if place is None:
             return self._mlflow.read_files(run_id, paths)
@@ -136,7 +137,7 @@ class DatabaseRecords:
         return found
 
     def version(self, model: str, version: str) -> VersionFacts:
-        """Query one version of a model."""
+        """Query one version of a registered model."""
         found = read_versions(
             self._database,
             "v.name = :name AND v.version = :version",
@@ -150,7 +151,7 @@ class DatabaseRecords:
         return facts
 
     def students_with_tag(self, tag: str) -> Iterator[VersionFacts]:
-        """Query the versions of student models that have a tag, page by page."""
+        """Query the student versions that have a tag with this key, page by page."""
         tagged = (
             "v.name LIKE :names AND EXISTS (SELECT 1 FROM model_version_tags g"
             " WHERE g.workspace = v.workspace AND g.key = :tag AND g.name = v.name"

@@ -1,4 +1,4 @@
-"""Read the model registry of a database in SQL; change it through MLflow."""
+"""Read the model registry of an MLflow database in SQL, and change the registry through MLflow."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from orchestrator.tracking.sql.versions import read_versions
 
 
 class DatabaseRegistry(ModelRegistry):
-    """A registry that reads from the database, and loads MLflow only for changes."""
+    """A model registry that is read in SQL; MLflow is imported only for changes."""
 
     def __init__(self, database: Database, name: str, mlflow: Callable[[], ModelRegistry]) -> None:
-        """Keep the arguments without querying the database.
+        """Keep the arguments, without querying the database yet.
 
         Args:
             database: Database of the store.
-            name: Base name of the models: NAME-teacher and NAME-student.
-            mlflow: Opens the same registry through MLflow.
+            name: Common part of the model names, which are NAME-teacher and NAME-student.
+            mlflow: Function that opens the same registry through MLflow.
         """
         super().__init__(database.uri, name)
         self._database = database
@@ -36,7 +36,7 @@ class DatabaseRegistry(ModelRegistry):
         return self._open()
 
     def with_alias(self, role: Role, alias: str) -> VersionFacts | None:
-        """Query the version of a model that has an alias."""
+        """Query a version of a role's model by alias; return None if no version has the alias."""
         held = self._database.row(
             "SELECT version FROM registered_model_aliases"
             " WHERE workspace = :workspace AND name = :name AND alias = :alias",
@@ -47,13 +47,13 @@ class DatabaseRegistry(ModelRegistry):
         return None if held is None else self.find(role, str(held["version"]))
 
     def find(self, role: Role, version: str) -> VersionFacts | None:
-        """Query a version of a model; return None if there is no such version."""
+        """Query a version of a role's model; return None if there is no such version."""
         if not version.isdecimal():
             return None
         return next(iter(self._read(role, "v.version = :version", version=int(version))), None)
 
     def version(self, role: Role, version: str) -> VersionFacts:
-        """Query an existing version of a model."""
+        """Query an existing version of a role's model."""
         found = self.find(role, version)
         if found is None:
             what = f"there is no {self.model_name(role)} version {version}"
@@ -61,7 +61,7 @@ class DatabaseRegistry(ModelRegistry):
         return found
 
     def versions(self, role: Role, tag: str = "", value: str = "") -> list[VersionFacts]:
-        """Query all versions of a model, or those with a value of a tag."""
+        """Query all versions of a role's model, or only those whose tag `tag` equals `value`."""
         if not tag:
             return self._read(role)
         tagged = (
@@ -71,7 +71,7 @@ class DatabaseRegistry(ModelRegistry):
         return self._read(role, tagged, tag=tag, value=value)
 
     def model_tags(self, role: Role) -> dict[str, str]:
-        """Query the tags of a model."""
+        """Query the tags of a role's model."""
         return self._database.pairs(
             "SELECT key, value FROM registered_model_tags"
             " WHERE workspace = :workspace AND name = :name",
@@ -80,8 +80,9 @@ class DatabaseRegistry(ModelRegistry):
         )
 
     def set_model_tag(self, role: Role, key: str, value: str) -> None:
-        """Write a tag of a model in SQL, because every tick writes this tag, even a tick with
-        nothing to do.
+        """Set a tag of a role's model in SQL, without importing MLflow.
+
+        This is faster for ticks without new data, because every tick of a retraining sets a tag.
         """
         self._database.execute(
             "INSERT INTO registered_model_tags (workspace, name, key, value)"
@@ -95,7 +96,7 @@ class DatabaseRegistry(ModelRegistry):
         )
 
     def download(self, role: Role, version: str, path: str, folder: Path) -> Path:
-        """Copy files of a version from a local folder; use MLflow for files elsewhere."""
+        """Copy a version's file or folder; use MLflow if the version's folder is not local."""
         facts = self.version(role, version)
         package = local_folder(facts.source)
         if package is None:
@@ -109,7 +110,7 @@ class DatabaseRegistry(ModelRegistry):
             raise unavailable(self.uri, error) from error
 
     def run_file(self, run_id: str, name: str, folder: Path) -> str:
-        """Read a file of a run from a local folder; use MLflow for a file elsewhere."""
+        """Read an artifact of a run from a local folder; use MLflow if the folder is not local."""
         run = self._database.row("SELECT artifact_uri FROM runs WHERE run_uuid = :run", run=run_id)
         place = local_folder(run["artifact_uri"] or "") if run else None
         if place is None:
@@ -122,11 +123,11 @@ class DatabaseRegistry(ModelRegistry):
     # --- changes of the store -------------------------------------------------------------------
 
     def set_alias(self, role: Role, alias: str, version: str | None) -> None:
-        """Set an alias through MLflow."""
+        """Set an alias of a role's model through MLflow."""
         self._mlflow.set_alias(role, alias, version)
 
     def set_tags(self, role: Role, version: str, tags: Mapping[str, str]) -> None:
-        """Set the tags of a version through MLflow."""
+        """Set tags of a version of a role's model through MLflow."""
         self._mlflow.set_tags(role, version, tags)
 
     def register(self, role: Role, package: Path, run_id: str, candidate: str) -> str:
@@ -134,11 +135,11 @@ class DatabaseRegistry(ModelRegistry):
         return self._mlflow.register(role, package, run_id, candidate)
 
     def tag_run(self, run_id: str, tags: Mapping[str, str]) -> None:
-        """Set the tags of a run through MLflow."""
+        """Set tags of a run through MLflow."""
         self._mlflow.tag_run(run_id, tags)
 
     def write_run_file(self, run_id: str, name: str, text: str) -> None:
-        """Write a file of a run through MLflow."""
+        """Write a text file to a run's artifacts through MLflow."""
         self._mlflow.write_run_file(run_id, name, text)
 
     # --- internals --------------------------------------------------------------------------------

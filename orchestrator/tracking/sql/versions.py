@@ -1,4 +1,4 @@
-"""Read versions of a database's model registry, with their tags."""
+"""Read versions of registered models from an MLflow database, with the tags of the versions."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ _PER_PAGE = 200
 def read_versions(
     database: Database, condition: str, order: str, **values: object
 ) -> Iterator[VersionFacts]:
-    """Yield the versions that match a condition and were not deleted, read page by page.
+    """Yield the versions that match a condition and are not deleted; read them page by page.
 
     Args:
         database: Database of the registry.
-        condition: SQL condition on the table of versions, which has the alias `v`; user input must
-            be passed in `values`.
-        order: SQL terms for `ORDER BY` that order all versions unambiguously.
+        condition: SQL condition on the table of versions, which has the alias `v`. Pass user input
+            only in `values`.
+        order: SQL columns for `ORDER BY`, which must give each version a unique place, because each
+            page is read by a separate query.
         values: Values of the placeholders in the condition, by name.
     """
     bound = {"workspace": WORKSPACE, "deleted": _DELETED, **values}
