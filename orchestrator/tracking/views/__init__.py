@@ -1,1 +1,1 @@
-"""Saved views of MLflow's experiment page, as values."""
+"""Describe saved views of MLflow's experiment page."""

@@ -1,7 +1,7 @@
 """Describe charts and sections in the form that MLflow's experiment page stores in a saved view.
 
-The page keeps its state as JSON in an undocumented format: the names here were read from MLflow's
-own page (see `saved_views.CHECKED_VERSIONS`), and the tests look at the result in Chromium.
+The page stores its state as JSON in an undocumented format. The keys used here were taken from the
+page of the MLflow versions in `saved_views.CHECKED_VERSIONS`; the tests open the views in Chromium.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,10 +9,10 @@ from collections.abc import Iterable, Sequence
 from orchestrator.tracking import names
 from orchestrator.tracking.views.view import Json
 
-# The lines of one run in a chart differ only in their dashes. MLflow has this many kinds of dashes;
-# the line of a further metric would look like the first.
+# In a chart of several metrics, a run's lines have one colour, and differ in their dash pattern.
+# MLflow has this number of dash patterns, so the line of one more metric would repeat a pattern.
 NUM_LINE_STYLES = 6
-CARD_HEIGHT = 360  # height in pixels; MLflow's default
+CARD_HEIGHT = 360  # height of a chart in pixels; MLflow's default
 
 # Without these settings, MLflow smooths the lines of a chart.
 _LINE: Json = {
@@ -33,16 +33,17 @@ def line(metric: str) -> Json:
 
 
 def lines(title: str, metrics: Sequence[str], stands_for: str) -> Json:
-    """Return a chart of several metrics over their steps: colour shows the run, dashes the metric.
+    """Return a chart of several metrics over their steps. The colour of a line shows the run; the
+    dash pattern shows the metric.
 
     Args:
         title: Title of the chart.
-        metrics: Metrics to draw; a reader can distinguish at most `NUM_LINE_STYLES`.
-        stands_for: A metric. MLflow takes this chart for that metric's chart, and creates no chart
-            of its own for the metric.
+        metrics: Names of the metrics. A reader can distinguish at most `NUM_LINE_STYLES` lines.
+        stands_for: Name of a metric that needs no other chart. MLflow creates a chart for every
+            metric without a chart, and treats this chart as the chart of the metric `stands_for`.
     """
-    # MLflow would write "a/b vs a/c vs a/d" above the chart. It shows a title only above charts in
-    # the form of the charts that it creates for several nodes.
+    # Without these settings, the chart's title is "a/b vs a/c vs a/d". MLflow shows other titles
+    # only for charts of the system metrics of several nodes, so declare the chart as one of these.
     titled = {
         "displayName": title,
         "nodeLevelSystemMetricConfiguration": {"metric": title, "type": "node"},
@@ -51,14 +52,14 @@ def lines(title: str, metrics: Sequence[str], stands_for: str) -> Json:
 
 
 def bar(metric: str) -> Json:
-    """Return a bar chart of a metric's last value, one bar per run, in the order of the page's
-    list.
+    """Return a bar chart of a metric's last value, with one bar for each run. The bars have the
+    order of the runs in the page's list of runs.
     """
     return {"type": "BAR", "metricKey": metric, "selectedMetricKeys": [metric]}
 
 
 def scatter(x_metric: str, y_metric: str) -> Json:
-    """Return a scatter chart with one point per run."""
+    """Return a scatter chart of two metrics, with one point for each run."""
     return {
         "type": "SCATTER",
         "xaxis": {"key": x_metric, "type": "METRIC"},
@@ -67,8 +68,10 @@ def scatter(x_metric: str, y_metric: str) -> Json:
 
 
 def parallel(parameters: Sequence[str], metrics: Sequence[str]) -> Json:
-    """Return a parallel-coordinates chart: one line per run, coloured by the last metric; a run
-    that lacks a value has no line.
+    """Return a parallel-coordinates chart, with one line for each run.
+
+    The last metric determines the colour of the lines. A run that lacks a parameter or metric of
+    the chart has no line.
     """
     return {
         "type": "PARALLEL",
@@ -93,13 +96,13 @@ def section(
 def charts_state(sections: Sequence[Json], opened: Iterable[str] = ()) -> Json:
     """Return the part of the page's state that describes its charts.
 
-    MLflow itself adds a chart for each metric that it finds, in a section named by the metric's
-    prefix. Those sections are closed and come after the given ones, so that every other metric is
-    one click away.
+    MLflow adds a chart for each metric without a chart in the given sections. It puts this chart
+    into a section that is named by the prefix of the metric's name. The sections that MLflow adds
+    come last, and are closed unless `opened` contains their prefix.
 
     Args:
         sections: Sections of the view, in order.
-        opened: Prefixes of those sections of MLflow that are open nevertheless.
+        opened: Prefixes of metric names.
     """
     open_prefixes = set(opened)
     generated = [
@@ -120,7 +123,7 @@ def charts_state(sections: Sequence[Json], opened: Iterable[str] = ()) -> Json:
             for each in numbered
             for place, chart in enumerate(each["charts"])
         ],
-        "isAccordionReordered": True,  # otherwise the page sorts the sections by name
+        "isAccordionReordered": True,  # otherwise, the page sorts the sections by name
     }
 
 

@@ -1,4 +1,4 @@
-"""Define saved views that compare runs on MLflow's page of an experiment."""
+"""Define the saved views that compare runs on MLflow's experiment page."""
 
 import math
 from collections.abc import Sequence
@@ -25,46 +25,48 @@ CANDIDATES_VIEW = "orchestrator-candidates"
 TRIALS_VIEW = "orchestrator-trials-forgetting"
 SWEEP_VIEW = "orchestrator-sweep"
 
-_MAX_AXES = 6  # parameters in one chart; with more, MLflow truncates the names of parameters
-_CONDITION_HEIGHT = 260  # height in pixels; charts with more axes and trials are higher
-# Show the first 10 runs of the page's list in the charts, as the page does by default.
+# Limit of parameters in a chart: with more parameters, MLflow truncates their names.
+_MAX_AXES = 6
+# Height in pixels of a chart of conditional parameters, which has few axes and few lines.
+_CONDITION_HEIGHT = 260
+# Draw only the first 10 runs of the page's list of runs, as the page does by default.
 _NEWEST_TEN = "FIRST_10_RUNS"
 _ALL_LISTED = "SHOW_ALL"
 _WITH_RESULTS = f"metrics.`{names.summary_metric('teacher', 'accuracy')}` >= 0"
-# If the sort key is exactly `attributes.start_time`, the page folds trials into the run of their
-# sweep, and charts omit the trials. With quotes in the key, only the server recognises it, not the
-# page.
+# The quotes matter: with the sort key `attributes.start_time` (no quotes), the page groups trials
+# under the run of their sweep, and the charts omit the trials. The server accepts both forms.
 _NEWEST_FIRST = "attributes.`start_time`"
 
 
 def runs_first(view_id: str) -> int:
-    """Return the position of a view for sorting: first views of runs, then of candidates, trials
-    and sweeps, then views that a person saved.
+    """Return the sort key of a view: views of runs come first, then views of candidates, of trials
+    and of sweeps, and then views that a person has saved.
     """
     kinds = (FORGETTING_VIEW, STUDENT_VIEW, CANDIDATES_VIEW, TRIALS_VIEW, SWEEP_VIEW)
     return next((i for i, kind in enumerate(kinds) if view_id.startswith(kind)), len(kinds))
 
 
 def run_views(num_tasks: int) -> list[View]:
-    """Return the views of every experiment: forgetting, and the student compared with its teacher.
+    """Return the views that every experiment has: one shows forgetting, and the other compares the
+    student with its teacher.
 
-    The views show neither trials nor candidates: a trial's numbers may come from validation images,
-    and a retraining's candidate learns only one task.
+    The views omit trials, whose metrics may come from validation images. They also omit candidates
+    of a retraining, because a candidate learns only one task.
 
     Args:
-        num_tasks: Number of tasks of a run. An experiment may contain runs with different numbers
-            of tasks; each number has a separate view of forgetting.
+        num_tasks: Number of tasks of a run. Runs with different numbers of tasks have separate
+            views of forgetting.
     """
     return [_forgetting_view(num_tasks), _student_view()]
 
 
 def trial_views(num_tasks: int) -> list[View]:
-    """Return the views of the trials of all sweeps of an experiment; see `run_views`."""
+    """Return the views that show the trials of all sweeps of an experiment; see `run_views`."""
     return [_forgetting_view(num_tasks, of_trials=True)]
 
 
 def candidates_view(retraining: str) -> View:
-    """Return the view of the candidates of a retraining, judged or not, the newest first.
+    """Return the view that shows all candidates of a retraining, the newest first.
 
     Args:
         retraining: Name of the retraining.
@@ -83,14 +85,14 @@ def candidates_view(retraining: str) -> View:
 
 
 def sweep_view(sweep_id: str, search_space: SearchSpace) -> View:
-    """Return the view of one sweep's finished trials, the best first: their parameters, objectives
-    and forgetting.
+    """Return the view that shows the finished trials of one sweep, the best first.
 
-    The view omits trials that were stopped early, because their objective covers fewer tasks.
+    The charts show the parameters, the objective and the forgetting of the trials. The view omits
+    trials that were stopped early, because their objective covers fewer tasks.
 
     Args:
         sweep_id: MLflow's id of the sweep's run.
-        search_space: The varied parameters and the objective.
+        search_space: Search space of the sweep.
     """
     objective = names.TRIAL_OBJECTIVE
     finished = f"tags.`{names.SWEEP_TAG}` = '{sweep_id}' AND attributes.status = 'FINISHED'"
@@ -130,15 +132,15 @@ def _forgetting_view(num_tasks: int, *, of_trials: bool = False) -> View:
 
 
 def _forgetting_charts(role: Role, num_tasks: int) -> list[Json]:
-    tasks = _spread(max(1, num_tasks - 1))  # the last task cannot be forgotten yet
+    tasks = _spread(max(1, num_tasks - 1))  # without the last task, which cannot be forgotten yet
     metrics = [names.task_forgetting(role, task) for task in tasks]
     title = (
         "Forgetting of each task"
         if num_tasks - 1 <= len(tasks)
         else f"Forgetting of {len(tasks)} of the {num_tasks} tasks"
     )
-    # The chart stands for a metric that belongs to no single task, so that MLflow still creates a
-    # chart for each task's metric.
+    # This chart replaces MLflow's chart of the backward transfer, so MLflow still creates a chart
+    # for the forgetting of each task.
     each = lines(title, metrics, stands_for=names.summary_metric(role, "backward_transfer"))
     return [
         line(names.summary_metric(role, "accuracy")),
@@ -148,8 +150,8 @@ def _forgetting_charts(role: Role, num_tasks: int) -> list[Json]:
 
 
 def _spread(num_tasks: int) -> list[int]:
-    """Return all tasks if a reader can distinguish their lines, otherwise evenly spaced tasks from
-    the first to the last.
+    """Return the tasks whose lines a chart shows: all tasks if a reader can distinguish so many
+    lines, otherwise evenly spaced tasks from the first to the last.
     """
     count = min(num_tasks, NUM_LINE_STYLES)
     return [round(place * (num_tasks - 1) / max(1, count - 1)) for place in range(count)]
@@ -178,8 +180,9 @@ def _student_view() -> View:
 
 
 def _runs_with_results() -> str:
-    """Return the filter for runs that have learned a task. It excludes trials, sweeps (which have
-    no results of their own), and candidates (those of earlier releases by their state).
+    """Return a filter for runs that have learned a task. Sweeps do not match, because only their
+    trials learn tasks. The filter excludes trials by their parent run, and candidates by their
+    retraining or, for candidates of earlier releases, by their state.
     """
     others = (names.PARENT_RUN_TAG, names.RETRAINING_TAG, names.STATE_TAG)
     return " AND ".join([_WITH_RESULTS, *(f"tags.`{tag}` IS NULL" for tag in others)])
@@ -209,12 +212,12 @@ def _list_state(search_filter: str, columns: Sequence[str], visible: str = _NEWE
 
 
 def _sweep_sections(search_space: SearchSpace) -> list[Json]:
-    """Return the sections of a sweep's view: parameters that all trials have, accuracy against
-    forgetting, and parameters that only some trials have.
+    """Return the sections of a sweep's view: first the parameters that all trials have, then
+    accuracy against forgetting, and last the parameters that only some trials have.
 
     MLflow draws no line for a trial that lacks a parameter of the chart, so conditional parameters
-    have separate charts. On an axis of text, such as lists of thresholds, MLflow shows 30 values,
-    and drops trials with other values.
+    have separate charts. If the values of a parameter are texts, such as lists of thresholds,
+    MLflow shows only 30 of the values, and omits trials with other values.
     """
     groups: dict[str, list[str]] = {}
     for path, distribution in _varied(search_space).items():
@@ -258,7 +261,7 @@ def _varied(search_space: SearchSpace) -> dict[str, DistributionConfig]:
 
 
 def _trade_off_charts() -> list[Json]:
-    """Return charts of a trial's accuracy against its forgetting, and of all objectives."""
+    """Return charts of accuracy against forgetting for both roles, and of the trials' objective."""
     trade_offs = [
         scatter(*(names.final_metric(role, measure) for measure in ("last_accuracy", "forgetting")))
         for role in reversed(ROLES)

@@ -1,4 +1,4 @@
-"""A saved view of MLflow's experiment page, as a value."""
+"""Represent a saved view of MLflow's experiment page."""
 
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -8,13 +8,13 @@ Json: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A named state of MLflow's experiment page.
+    """A saved view of MLflow's experiment page: a state of the page under a name.
 
     Attributes:
-        id: Id of the view, part of its tag's key and of its link. Writing a view again keeps its
-            id, so links stay valid.
-        name: Name in the page's list of saved views.
-        state: Charts, filter, order and columns, as the page stores them.
+        id: Id of the view, which is part of the view's URL. A view that is written again keeps its
+            id, so that earlier URLs stay valid.
+        name: Name of the view in the page's list of saved views.
+        state: Charts, filter, sort order and columns, in the JSON form that the page stores.
     """
 
     id: str
