@@ -1,30 +1,34 @@
-"""Record runs: the `Tracker` protocol, its doubles, and MLflow behind an outbox.
+"""Record runs in an MLflow store, through an outbox that keeps log entries while the store is down.
 
 ```
-opening, reading    open a run, or a reader of runs; load MLflow only when they are called
+opening, reading    open a run for logging, or a store for reading; import MLflow only when called
        |
     mlflow/         everything that imports MLflow: delivery, runs, models, registry, views, UI
-    sql/            queries of an MLflow database without importing MLflow
+    sql/            read an MLflow database in SQL, without importing MLflow
        |
-    outbox/         write log entries to disk at once, send them from a thread; knows no MLflow
+    outbox/         write log entries to disk at once, and send them from a thread; no MLflow code
        |
-run_reader, record_lister, run_query, registry     queries of a store; mlflow/ and sql/ answer them
+run_reader, record_lister     read runs, and list runs and model versions
+run_query, registry           interfaces to runs and to models, which mlflow/ and sql/ implement
        |
-in_memory_tracker, null_tracker, earlier_log       trackers without a store; resumed runs
-tracked_run, datasets, provenance, run_process     facts about a run, as values
-listed_version      a registered version, as a value
-preflight           check that a store answers, before MLflow is loaded
-local_server        a web server on this machine, on loopback
+in_memory_tracker, null_tracker                    trackers that need no store
+earlier_log                                        what a resumed run has already logged
+tracked_run, datasets, provenance, run_process     facts about a run
+listed_version      facts about a registered model version
+preflight           check that a store answers, before MLflow is imported
+local_server        run a web server on this machine
        |
-    tracker         the protocol by which a run reports its numbers
+    tracker         the protocol by which a run logs its values, files and models
        |
-    views/          saved views of MLflow's experiment page, as values
+    views/          saved views of MLflow's experiment page
        |
-names, uris, model_facts, schemas     metrics and tags; addresses; facts of models; schemas
+names, uris         names of metrics and tags; addresses of stores
+model_facts         facts about a trained model
+schemas             database schemas of the supported MLflow versions
 ```
 
-Imports point downwards: a contract in `pyproject.toml` checks that. Importing this package does not
-import MLflow, which takes some seconds.
+Imports point downwards, which a contract in `pyproject.toml` checks. Importing this package does
+not import MLflow, because that takes several seconds.
 """
 
 from orchestrator.tracking.in_memory_tracker import InMemoryTracker

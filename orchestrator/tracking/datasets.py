@@ -1,8 +1,8 @@
-"""Describe the data that a run learns from and is tested on, in MLflow's terms.
+"""Describe the data that a run learns from and is tested on, in the form that MLflow records.
 
-MLflow keeps a data set once per experiment, by name and digest. So every value recorded here
-describes the data set itself, not the first run that used it: the number of images that a run
-leaves out is a parameter of the run instead.
+An MLflow experiment stores a data set only once, even if many runs use the data set. The values
+recorded here therefore describe the data set itself. The number of images that a run skips may
+differ between runs, so this number is a parameter of the run.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _use(
 ) -> DatasetUse:
     source_type, source = _source(config.origin(half))
     return DatasetUse(
-        # MLflow treats data sets with the same name and digest as one.
+        # MLflow treats data sets with the same name and digest as one data set.
         name=f"{table.name}-{half}",
         digest=table.fingerprint[:MAX_DIGEST_CHARACTERS],
         source_type=source_type,
@@ -76,7 +76,7 @@ def _unlabeled_use(config: DataConfig, pool: UnlabeledPool) -> DatasetUse:
 
 
 def _source(origin: str | FunctionOrigin) -> tuple[str, dict[str, Any]]:
-    """Return kind and location of a data source in the form that `mlflow.data.get_source` reads."""
+    """Return a data source's kind and location as `mlflow.data.get_source` expects them."""
     if isinstance(origin, FunctionOrigin):
         return "code", {"tags": {"package": origin.package, "function": origin.name}}
     return _place(origin)

@@ -1,4 +1,4 @@
-"""Resume a run without logging its values twice or contradicting them."""
+"""Keep a resumed run from logging a metric point twice, and from changing a logged parameter."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -10,7 +10,7 @@ _SHOWN_CHARACTERS = 200
 
 
 class EarlierLog:
-    """The values that a resumed run had already logged, and the values logged since.
+    """What a run had logged before it was resumed, and the metric points that it has logged since.
 
     Args:
         run_id: Id of the run, for error messages.
@@ -26,7 +26,7 @@ class EarlierLog:
         self._points = set(points)
 
     def require_same(self, parameters: Mapping[str, str]) -> None:
-        """Raise `UserInputError` if a parameter differs from the value logged earlier."""
+        """Raise `UserInputError` if a parameter's value differs from the value logged earlier."""
         for key, value in parameters.items():
             before = self._parameters.get(key, value)
             if value != before:
@@ -39,7 +39,9 @@ class EarlierLog:
                 )
 
     def without_repeats(self, points: Sequence[MetricPoint]) -> list[MetricPoint]:
-        """Return the points whose name and step are not logged yet; of duplicates, the first."""
+        """Return the points whose name and step are not logged yet. If several points have the
+        same name and step, return only the first of these.
+        """
         first = {(point.name, point.step): point for point in reversed(points)}
         return [point for key, point in reversed(first.items()) if key not in self._points]
 
@@ -55,15 +57,15 @@ class NoEarlierLog(EarlierLog):
         super().__init__("", {}, ())
 
     def without_repeats(self, points: Sequence[MetricPoint]) -> list[MetricPoint]:
-        """Return all points."""
+        """Return all points, because a new run has logged none."""
         return list(points)
 
     def remember(self, points: Sequence[MetricPoint]) -> None:
-        """Do nothing."""
+        """Do nothing, because a new run may log a point again."""
 
 
 def not_a_child(run_id: str, parent_run_id: str) -> UserInputError:
-    """Return the error for resuming a run as a child of a run that is not its parent."""
+    """Return the error for a run that is resumed as the child of a run other than its parent."""
     return UserInputError(
         f"run {run_id} is not a child of run {parent_run_id}", next_step=NEW_RUN_ADVICE
     )

@@ -1,4 +1,4 @@
-"""A tracker that keeps everything in memory."""
+"""Keep everything that a run logs in memory, without a tracking store."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from orchestrator.tracking.views.view import View
 
 
 class InMemoryTracker:
-    """Keeps everything in public attributes, for tests and notebooks.
+    """Keeps everything that a run logs in public attributes, for tests and notebooks.
 
     Args:
         run_name: Name of the run.
@@ -19,15 +19,16 @@ class InMemoryTracker:
     Attributes:
         run_name: The run's name; resuming the run through `open_child` may change it.
         parameters: All logged parameters, by key.
-        metrics: All points, in the order of logging.
+        metrics: All metric points, in the order of logging.
         tags: The latest value of each tag.
-        files: Content by artifact path ("figures/overview.png").
-        models: Each model's name in the registry ("" if unregistered), by its name within the run.
+        files: Content of each logged file, by artifact path such as "figures/overview.png".
+        models: Each logged model's name in the model registry, by the model's name within the run;
+            "" for a model that is not registered.
         datasets: All logged uses of data sets, in the order of logging.
-        views: Saved views by id.
+        views: Saved views, by the id of the view.
         status: Final status of the run; None while the run is open.
         reason: Reason passed to `close`.
-        children: Runs opened by `open_child`, in order.
+        children: Trackers of the runs opened by `open_child`, in the order of opening.
     """
 
     def __init__(self, run_name: str = "", parent_run_id: str = "") -> None:
@@ -51,48 +52,48 @@ class InMemoryTracker:
 
     @property
     def status(self) -> RunStatus | None:
-        """Return the final status; None while the run is open."""
+        """Return the run's final status; None while the run is open."""
         return self._lifetime.status
 
     def log_parameters(self, parameters: Mapping[str, str]) -> None:
-        """Keep settings without truncating them."""
+        """Keep settings of the run in `parameters`, without truncating the values."""
         self._lifetime.require_open()
         self._earlier.require_same(parameters)
         self.parameters.update(parameters)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Append one point per value."""
+        """Append one point per value to `metrics`."""
         self.log_points([MetricPoint(name, value, step) for name, value in metrics.items()])
 
     def log_points(self, points: Sequence[MetricPoint]) -> None:
-        """Append points."""
+        """Append points to `metrics`; a resumed run skips points that it has already logged."""
         self._lifetime.require_open()
         news = self._earlier.without_repeats(points)
         self.metrics += news
         self._earlier.remember(news)
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Set or replace tags of the run."""
+        """Set or replace tags of the run in `tags`."""
         self._lifetime.require_open()
         self.tags.update(tags)
 
     def log_file(self, path: Path, artifact_folder: str = "") -> None:
-        """Keep the file's content."""
+        """Keep the file's content in `files`."""
         self._lifetime.require_open()
         self.files[str(PurePosixPath(artifact_folder, path.name))] = path.read_bytes()
 
     def log_model(self, folder: Path, name: str, registered_name: str = "") -> None:
-        """Record the model's name."""
+        """Keep the model's names in `models`, but not the model itself."""
         self._lifetime.require_open()
         self.models[name] = registered_name
 
     def log_datasets(self, uses: Sequence[DatasetUse]) -> None:
-        """Append uses of data sets."""
+        """Append uses of data sets to `datasets`."""
         self._lifetime.require_open()
         self.datasets += uses
 
     def save_views(self, views: Sequence[View]) -> None:
-        """Keep views."""
+        """Keep views in `views`."""
         self._lifetime.require_open()
         self.views.update({view.id: view for view in views})
 
@@ -103,7 +104,7 @@ class InMemoryTracker:
     def open_child(
         self, run_name: str, tags: Mapping[str, str], run_id: str | None = None
     ) -> "InMemoryTracker":
-        """Open a new child, or resume one of `children`."""
+        """Open a new child of the run, or resume one of `children`."""
         all_tags = self._lifetime.child_tags(run_name, tags)
         if run_id is None:
             child = InMemoryTracker(run_name, self.run_id)
@@ -124,7 +125,7 @@ class InMemoryTracker:
         self.reason = ""
 
     def close(self, status: RunStatus, reason: str = "") -> None:
-        """End the run."""
+        """End the run with a final status and the reason for this status."""
         if self._lifetime.end(status):
             self.reason = reason
 

@@ -1,4 +1,4 @@
-"""A version of the model registry, as lists show it."""
+"""Describe a registered version of a student model, for lists of versions."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from datetime import datetime
 
 @dataclass(frozen=True)
 class ListedVersion:
-    """A version of a student in the registry.
+    """A version of a student model in the model registry.
 
     Attributes:
         model: The registered model's name.
         version: Version number.
         aliases: Aliases of the version.
-        state: State from the version's tag; empty if no retraining registered the version.
-        reason: Reason for that state; empty if not recorded.
+        state: State that a retraining gave the version, such as `champion`; empty if no
+            retraining registered the version.
+        reason: Reason for the state; empty if not recorded.
         decided_by: Person or gate that decided the state; empty if not recorded.
         run_id: Id of the run that trained the version; empty if unknown.
-        experiment: The MLflow experiment of that run; empty if the run is deleted.
+        experiment: Name of the MLflow experiment with that run; empty if the run is deleted.
         created: Time of registration.
         tags: All tags of the version.
     """
@@ -37,13 +38,15 @@ class ListedVersion:
 
     @property
     def num_classes(self) -> int | None:
-        """Return the number of classes that the model knows; None if no tag records it."""
+        """Return the number of classes that the model has learned; None if no tag records it."""
         text = self.tags.get("num_classes", "")
         return int(text) if text.isdecimal() else None
 
     @property
     def last_accuracy(self) -> float | None:
-        """Return the model's last accuracy, in [0, 1]; None if no tag records it."""
+        """Return the model's accuracy on all classes after its last task, in [0, 1]; None if no tag
+        records the accuracy.
+        """
         try:
             return float(self.tags.get("last_accuracy", ""))
         except ValueError:

@@ -18,21 +18,22 @@ from orchestrator.errors import TrackingUnavailableError, UserInputError
 from orchestrator.masking import hide
 
 LOOPBACK = "127.0.0.1"
-START_SECONDS = 120.0  # a server usually starts in about 10 s
+START_SECONDS = 120.0  # a server usually needs about 10 s to start
 _END_SECONDS = 10.0
 _POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
 class Program:
-    """A server to run.
+    """A web server program: how to start it, and how to check that it answers.
 
     Attributes:
-        name: Name for messages.
+        name: Name of the server in error messages.
         command: Program and arguments; every user of the machine can see them.
-        environment: Environment variables.
-        health: Path of the URL that answers once the server is up.
-        uri: Address of the database that the server shows; messages mask its password.
+        environment: Environment variables of the server's process.
+        health: URL path that answers with status 200 once the server is ready.
+        uri: Address of the database that the server shows. Error messages mask the password in
+            this address.
     """
 
     name: str
@@ -44,11 +45,11 @@ class Program:
 
 @dataclass(frozen=True)
 class LocalServer:
-    """A running server.
+    """A running web server on the loopback interface.
 
     Attributes:
         program: The server's program.
-        port: Port on which it listens.
+        port: Port on which the server listens.
         process: The server's process, which leads its own process group.
         log: File with the server's output.
     """
@@ -64,7 +65,7 @@ class LocalServer:
         return f"http://{LOOPBACK}:{self.port}"
 
     def ask(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - plain JSON values
-        """Send an HTTP request to the server, and return the JSON of its answer."""
+        """Send an HTTP request to the server, and return the JSON value that the server answers."""
         connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=60)
         with contextlib.closing(connection):
             text = None if body is None else json.dumps(body)
@@ -81,7 +82,7 @@ class LocalServer:
             raise self.ended()
 
     def ended(self) -> TrackingUnavailableError:
-        """Return the error for a server that has ended, with its last line of output."""
+        """Return the error for a server that has ended, with the last line of its output."""
         self.log.seek(0)
         lines = self.log.read().decode(errors="replace").strip().splitlines()
         reason = hide(lines[-1], self.program.uri) if lines else "it printed nothing"
@@ -89,7 +90,7 @@ class LocalServer:
 
 
 def wait_for_ever(servers: Sequence[LocalServer]) -> None:
-    """Wait until this process is interrupted, while servers run.
+    """Wait until this process is interrupted or one of the servers ends.
 
     Raises:
         TrackingUnavailableError: A server has ended.
@@ -101,19 +102,19 @@ def wait_for_ever(servers: Sequence[LocalServer]) -> None:
 
 
 def free_port(port: int, option: str = "--port") -> int:
-    """Return the port if nothing listens on it; for 0, one that the system chooses.
+    """Return the number of a port on which no program listens.
 
     Args:
-        port: The requested port.
-        option: Command-line option that chooses the port, for messages.
+        port: Number of the requested port; 0 lets the operating system choose a free port.
+        option: Command-line option that chooses the port, for the error message.
 
     Raises:
-        UserInputError: The port is in use, or not allowed for this user.
+        UserInputError: The port is in use, or this user is not allowed to use it.
     """
     with socket.socket() as probe:
         probe.setsockopt(
             socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-        )  # as the server does: with this option, a port that was just released counts as free
+        )  # servers set this option too: a port that was released a moment ago then counts as free
         try:
             probe.bind((LOOPBACK, port))
         except OSError as error:
@@ -129,14 +130,17 @@ def free_port(port: int, option: str = "--port") -> int:
 
 @contextmanager
 def local_server(program: Program, port: int) -> Iterator[LocalServer]:
-    """Start the server, wait until it answers, and finally end it with all its processes.
+    """Start a web server, wait until it answers, and end the server after the `with` block.
+
+    All processes that the server has started end too.
 
     Args:
         program: The server to run.
-        port: Port to listen on, from `free_port`.
+        port: Port on which the server listens, from `free_port`.
 
     Raises:
-        TrackingUnavailableError: The server ends at once or does not answer within two minutes.
+        TrackingUnavailableError: The server ends before it answers, or does not answer within two
+            minutes.
     """
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(  # noqa: S603 - commands of this package
@@ -163,7 +167,7 @@ def _wait_for_answer(server: LocalServer) -> None:
 
 
 def _answers(server: LocalServer) -> bool:
-    # urllib would use a configured web proxy, which does not lead to this machine.
+    # urllib would send the request to a configured web proxy, which cannot reach this machine.
     connection = http.client.HTTPConnection(LOOPBACK, server.port, timeout=5)
     with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
         connection.request("GET", server.program.health)
@@ -179,7 +183,8 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     except subprocess.TimeoutExpired:
         pass
     finally:
-        # Runs also after a second Ctrl-C, and ends workers that outlive the group's leader.
+        # Kill the whole process group, even after a second Ctrl-C: the server's worker processes
+        # may still run after the server's main process has ended.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()

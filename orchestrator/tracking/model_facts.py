@@ -1,4 +1,4 @@
-"""Facts of a model, as stored in its package, its logged model in MLflow, and the registry."""
+"""Describe a trained model, for its package, its logged model in MLflow and the model registry."""
 
 from __future__ import annotations
 
@@ -9,21 +9,23 @@ from typing import Any
 
 from orchestrator.config.roles import Role
 
-# The size of a tag in the store with the narrowest column: TEXT of MySQL.
+# Largest size of a tag, in bytes, that all supported stores accept; MySQL has the lowest limit.
 MAX_TAG_BYTES = 65_535
-_MOST_NAMED, _MAX_NAME = 20, 60  # a version's description has at most 5,000 characters
+# Limits of class names in a version's description, which may have at most 5,000 characters: their
+# number, and the length of each.
+_MOST_NAMED, _MAX_NAME = 20, 60
 
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """Facts of a model, as values that JSON can hold.
+    """Facts about a trained model, as values that JSON can store.
 
     Attributes:
         role: `teacher` or `student`.
         method: Kind of method that trained the model.
-        dataset: Name of the data set.
+        dataset: Name of the data set on which the model was trained.
         dataset_fingerprint: SHA-256 of the data set's content.
-        class_names: Name of each logit's class, in the order of the logits.
+        class_names: Names of the classes, in the order of the model's logits.
         num_parameters: Number of learned parameters.
         last_accuracy: Accuracy on all classes after the last task; in [0, 1].
         average_incremental_accuracy: Mean of the accuracies after each task; in [0, 1].
@@ -42,7 +44,7 @@ class ModelFacts:
 
     @classmethod
     def of(cls, summary: Mapping[str, Any], role: Role) -> ModelFacts:
-        """Return the facts of a finished run's model.
+        """Return the facts about a model of a finished run.
 
         Args:
             summary: Content of the run's summary.json.
@@ -63,8 +65,8 @@ class ModelFacts:
         return asdict(self)
 
     def version_tags(self) -> dict[str, str]:
-        """Return the facts that become tags of a version in the registry: only those that people
-        compare and that lists show. The package and the logged model's tags have all facts.
+        """Return the facts that become tags of a registered version: only the facts that lists of
+        versions show. The model's package and the tags of the logged model contain all facts.
         """
         shown = ("role", "dataset", "num_classes", "last_accuracy")
         return {name: text for name, text in self.tags().items() if name in shown}
@@ -92,8 +94,9 @@ class ModelFacts:
 
 
 def fitting_json(texts: Sequence[str], max_bytes: int = MAX_TAG_BYTES) -> str:
-    """Return texts as a JSON list of at most `max_bytes`; an ellipsis replaces the texts that do
-    not fit.
+    """Return texts as a JSON list of at most `max_bytes` bytes.
+
+    If the texts do not fit, an ellipsis replaces the last texts.
     """
     whole = _json(texts)
     if len(whole.encode()) <= max_bytes:
@@ -101,7 +104,7 @@ def fitting_json(texts: Sequence[str], max_bytes: int = MAX_TAG_BYTES) -> str:
     room = max_bytes - len(_json(["…"]).encode())
     kept: list[str] = []
     for text in texts:
-        room -= len(_json([text]).encode())  # two brackets, as long as a comma and a space
+        room -= len(_json([text]).encode())  # the brackets are as long as a separator ", "
         if room < 0:
             break
         kept.append(text)

@@ -1,11 +1,18 @@
-"""Define the name of each metric and each tag of a run in one place, so that a rename is visible.
+"""Define the names of the metrics and tags of runs in one place, so that a rename is visible.
 
-Steps: `<role>/…`, `<role>_accuracy/…` and `<role>_forgetting/…` are logged at the number of tasks
-learned (1 … N, because MLflow draws a line only from step 1 on), `<role>_training/…` at the number
-of epochs so far in the lane, `final/…` once, at `FINAL_STEP`. A trial of a sweep adds
-`trial/objective`, at the number of tasks learned, and the other `trial/…` at `FINAL_STEP`. MLflow's
-page has one section per prefix (the name before the last `/`), so each prefix stands for one
-question about a run, such as forgetting, not for one task.
+The beginning of a metric's name tells what the steps of the metric count:
+
+```
+<role>, <role>_accuracy, <role>_forgetting   tasks learned, from 1 on
+<role>_training                              epochs of the role so far, over all its tasks
+final                                        nothing: a run logs one value, at `FINAL_STEP`
+monitoring                                   checks of unlabelled images in a retraining
+trial (only for trials of a sweep)           tasks learned for objectives, otherwise nothing
+```
+
+Tasks are counted from 1, because MLflow draws a line only from step 1 on. MLflow's page shows one
+section for each prefix of names (the part before the last `/`). Each prefix therefore stands for
+one question about a run, such as forgetting, and not for one task.
 """
 
 from typing import Literal, TypeAlias
@@ -41,8 +48,8 @@ FINAL_UNLABELED_IMAGES = "final/unlabeled_images"
 FINAL_UNLABELED_LEFT_OUT = "final/unlabeled_left_out"
 FINAL_UNLABELED_SURE = "final/unlabeled_sure"
 UNLABELED_METRICS = (FINAL_UNLABELED_IMAGES, FINAL_UNLABELED_LEFT_OUT, FINAL_UNLABELED_SURE)
-"""Metrics of runs that learn from images without labels: how many of these images the run uses, how
-many it skips, and of how many the last teacher is sure."""
+"""Metrics of runs that learn from unlabelled images: the number of images that the run uses, the
+number that the run skips, and the number that the final teacher classifies with confidence."""
 MONITORING_IMAGES = "monitoring/images"
 MONITORING_AGREEMENT = "monitoring/agreement"
 MONITORING_HELD_OUT_AGREEMENT = "monitoring/held_out_agreement"
@@ -79,7 +86,7 @@ PROCESS_STARTED_TAG = "orchestrator.process_started"
 # Run id of the sweep, set on each trial: run searches on MLflow's page do not show a run's parent.
 SWEEP_TAG = "orchestrator.sweep"
 HEARTBEAT_TAG = "orchestrator.heartbeat"  # last time, in UTC, at which the run's process was alive
-SPOOL_ID_TAG = "orchestrator.spool_id"  # id of a run that was opened while the store was down
+SPOOL_ID_TAG = "orchestrator.spool_id"  # provisional id of a run opened while the store was down
 TRIAL_TAG = "orchestrator.trial"
 RETRAINING_TAG = "orchestrator.retraining"  # a retraining's name, on runs that train a candidate
 STATE_TAG = "orchestrator.state"  # state of a candidate's version; on a run: the gate's verdict
@@ -103,19 +110,17 @@ def summary_metric(role: Role, measure: SummaryMeasure) -> str:
 
 
 def task_accuracy(role: Role, task_index: int) -> str:
-    """Return the name of the accuracy on one task's test data, such as
-    `teacher_accuracy/task_00`.
-    """
+    """Return the metric name of the test accuracy on a task, such as `teacher_accuracy/task_00`."""
     return f"{role}_accuracy/task_{task_index:02d}"
 
 
 def task_forgetting(role: Role, task_index: int) -> str:
-    """Return the name of the forgetting of one task, such as `student_forgetting/task_00`."""
+    """Return the metric name of the forgetting of a task, such as `student_forgetting/task_00`."""
     return f"{role}_forgetting/task_{task_index:02d}"
 
 
 def training_metric(role: Role, part: str) -> str:
-    """Return the name of a loss or a ratio within training, such as `student_training/kdr`."""
+    """Return the metric name of an epoch's loss or ratio, such as `student_training/kdr`."""
     return f"{role}_training/{part}"
 
 
@@ -125,16 +130,16 @@ def final_metric(role: Role, measure: FinalMeasure) -> str:
 
 
 def trial_value(metric: str) -> str:
-    """Return the name of one of a trial's objectives, such as `trial/student/num_parameters`."""
+    """Return the metric name of a trial's objective, such as `trial/student/num_parameters`."""
     return f"trial/{metric}"
 
 
 def all_metrics(num_tasks: int) -> tuple[str, ...]:
-    """Return all metric names of a run over `num_tasks` tasks.
+    """Return the names of the metrics of a run over `num_tasks` tasks, without `UNLABELED_METRICS`.
 
     A comparison method does not log `kdr`, and a closed-form method logs no metrics of epochs.
-    Every run logs all other metrics, because the parallel-coordinates chart drops a run that lacks
-    a chosen metric.
+    Every run logs all other metrics, because MLflow's parallel-coordinates chart omits a run that
+    lacks a metric of the chart.
     """
     names: list[str] = []
     for role in ROLES:

@@ -1,4 +1,4 @@
-"""A tracker that discards everything."""
+"""Discard everything that a run logs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orchestrator.tracking.views.view import View
 
 
 class NullTracker:
-    """Discards everything, for runs without tracking.
+    """Discards everything that a run logs, for runs without tracking.
 
     Args:
         run_id: Id of the run to resume; None for a new run.
@@ -43,15 +43,15 @@ class NullTracker:
         self._lifetime.require_open()
 
     def log_file(self, path: Path, artifact_folder: str = "") -> None:
-        """Ignore the file."""
+        """Discard the file."""
         self._lifetime.require_open()
 
     def log_model(self, folder: Path, name: str, registered_name: str = "") -> None:
-        """Ignore the model."""
+        """Discard the model."""
         self._lifetime.require_open()
 
     def log_datasets(self, uses: Sequence[DatasetUse]) -> None:
-        """Discard the data sets."""
+        """Discard the uses of data sets."""
         self._lifetime.require_open()
 
     def save_views(self, views: Sequence[View]) -> None:
@@ -65,10 +65,10 @@ class NullTracker:
     def open_child(
         self, run_name: str, tags: Mapping[str, str], run_id: str | None = None
     ) -> NullTracker:
-        """Return a child that discards everything, without checking `run_id`."""
+        """Return a child that discards everything, without checking that `run_id` is a child."""
         self._lifetime.child_tags(run_name, tags)
         return NullTracker(run_id, self.run_id)
 
     def close(self, status: RunStatus, reason: str = "") -> None:
-        """End the run."""
+        """End the run, and discard the reason."""
         self._lifetime.end(status)

@@ -31,20 +31,20 @@ def open_run(
 ) -> "MlflowTracker":
     """Start or resume a run, and return the tracker that writes to it.
 
-    The database, its schema and the experiment are created if missing. Before that, this function
-    cleans up after earlier processes of this machine: it sends entries that wait in the spool, and
-    closes runs of the experiment whose process is gone as FAILED, so that no run stays RUNNING for
-    ever. A failure of this clean-up is logged as a warning.
+    This function creates a missing database, schema or experiment. It also cleans up after earlier
+    processes: it sends the log entries that ended processes left in the spool, and it closes each
+    RUNNING run of the experiment as FAILED if the run's process is gone. A failure of the clean-up
+    is logged as a warning.
 
-    A resumed run is RUNNING again, and belongs to this process. It keeps its logged values, and no
-    value is logged twice (see `Tracker`).
+    A resumed run is RUNNING again, and its tags name this process. The run keeps its logged values,
+    and logs no metric point twice (see `Tracker`).
 
     Args:
         tracking: Configuration of the store (`sqlite:///FILE`, the http(s) address of an MLflow
             server, or a database server) and of the spool.
-        experiment: The experiment's name; created if missing.
+        experiment: Name of the experiment.
         run_name: Name of the run in the UI.
-        tags: Further tags of the run; see `names` for keys.
+        tags: Further tags of the run; `names` defines the keys.
         run_id: Id of the run to resume; None for a new run.
 
     Raises:
@@ -61,7 +61,7 @@ def open_run(
     try:
         check_reachable(destination.uri)
         prepare_mlflow()
-        # Importing MLflow takes seconds, so only opening a run imports it.
+        # Import MLflow only when a run is opened, because the import takes seconds.
         from orchestrator.tracking.mlflow.starting import start_run  # noqa: PLC0415
 
         return start_run(destination, tracking.spool, all_tags, run_id)

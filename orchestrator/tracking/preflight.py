@@ -1,7 +1,8 @@
-"""Prepare for MLflow before it is imported: check the store in seconds, and set its environment.
+"""Check within seconds that a store answers, and set MLflow's environment variables, before MLflow
+is imported.
 
-Importing MLflow takes seconds, and if the store does not answer, MLflow retries for minutes (a
-server 7 times, a database 10 times).
+Importing MLflow takes seconds. If a store does not answer, MLflow retries for minutes: 7 times for
+a server, 10 times for a database.
 """
 
 import http.client
@@ -23,24 +24,24 @@ from orchestrator.masking import hide, secrets_advice, shown
 from orchestrator.tracking.uris import SQLITE_ADVICE, uri_scheme
 
 ANSWER_SECONDS = 5.0
-LOCK_SECONDS = 20.0  # how long to wait for a lock of the database, as MLflow does
+LOCK_SECONDS = 20.0  # how long to wait for a lock of a SQLite file; MLflow waits as long
 DEFAULT_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _REFUSED = re.compile(r"password|authentication|access denied|\brole\b", re.IGNORECASE)
 _MLFLOW_ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    # Without this variable, MLflow prints two lines of its own when a run on a server ends.
+    # Without this variable, MLflow prints two lines when a run of an MLflow server ends.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    # Without this variable, MLflow shows a progress bar for each small file that is read back.
+    # Without this variable, MLflow shows a progress bar for each artifact that is downloaded.
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    # No retries: MLflow's default of 7 retries, up to 120 s apart, takes minutes. The outbox
-    # retries instead, and keeps the waiting entries.
+    # Disable MLflow's 7 retries, which are up to 120 s apart and take minutes. The outbox retries
+    # instead, and keeps the waiting entries.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
 }
 
 
 def unavailable(uri: str, cause: object) -> TrackingUnavailableError:
-    """Return the error for a store that cannot be used now, with the cause in one line."""
+    """Return the error for a store that cannot be used now, with the first line of the cause."""
     first_line = (str(cause).strip() or type(cause).__name__).splitlines()[0]
     step = "start the store or correct tracking.uri"
     if uri_scheme(uri) in DEFAULT_PORTS and _REFUSED.search(first_line):
@@ -53,14 +54,14 @@ def unavailable(uri: str, cause: object) -> TrackingUnavailableError:
 
 
 def check_reachable(uri: str) -> None:
-    """Check that the store answers, without MLflow.
+    """Check that a tracking store answers, without importing MLflow.
 
     Args:
-        uri: A supported, absolute URI.
+        uri: Supported and absolute URI of the store.
 
     Raises:
-        TrackingUnavailableError: Nothing answers, or the database file cannot be written.
-        UserInputError: The file is not a SQLite database.
+        TrackingUnavailableError: The store does not answer, or the database file cannot be written.
+        UserInputError: The database file is not a SQLite database.
     """
     path = sqlite_path(uri)
     if path is not None:
@@ -72,7 +73,7 @@ def check_reachable(uri: str) -> None:
 
 
 def prepare_mlflow() -> None:
-    """Set the environment that MLflow reads on import; existing variables take precedence."""
+    """Set the environment variables that MLflow reads on import; keep existing values."""
     for name, value in _MLFLOW_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
 
@@ -81,7 +82,7 @@ def _check_sqlite_file(uri: str, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(path, timeout=LOCK_SECONDS)) as connection:
-            # This statement reads the header and takes the write lock, as MLflow must do later.
+            # BEGIN IMMEDIATE fails unless the file is a database that this process can write.
             connection.execute("BEGIN IMMEDIATE")
             connection.rollback()
     except (sqlite3.OperationalError, OSError) as error:
@@ -104,7 +105,8 @@ def _check_port(uri: str) -> None:
 
 
 def _check_server(uri: str) -> None:
-    # urllib uses the same proxy settings as MLflow's client. Credentials are not checked here.
+    # urllib and MLflow's client use the same proxy settings. The URL here has no credentials, so
+    # only MLflow's first call checks them.
     address = urllib.parse.urlsplit(uri)
     bare = address._replace(
         netloc=address.netloc.rpartition("@")[2], path=f"{address.path.rstrip('/')}/health"
@@ -112,9 +114,9 @@ def _check_server(uri: str) -> None:
     try:
         urllib.request.urlopen(bare.geturl(), timeout=ANSWER_SECONDS).close()  # noqa: S310 - http or https, checked
     except urllib.error.HTTPError as error:
-        error.close()  # A server answers; MLflow's first call shows whether it is an MLflow server.
+        error.close()  # a server answers; MLflow's first call shows whether it is an MLflow server
     except (OSError, http.client.HTTPException) as error:
         if not isinstance(
             getattr(error, "reason", None), ssl.SSLError
-        ):  # MLflow may accept a certificate that urllib rejects
+        ):  # ignore certificate errors: MLflow may accept a certificate that urllib rejects
             raise unavailable(uri, getattr(error, "reason", error)) from error

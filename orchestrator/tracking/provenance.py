@@ -1,4 +1,4 @@
-"""Record the user and the commit of this project's code as tags."""
+"""Identify the user who starts a run, and the commit of this project's code, as tags."""
 
 import getpass
 import subprocess
@@ -12,11 +12,11 @@ _DIRTY = "-dirty"
 
 
 def provenance_tags(project_root: Path = _PROJECT_ROOT) -> dict[str, str]:
-    """Return tags that name the user and, if `project_root` is the top of a git checkout (instead
-    of an installed wheel), the commit.
+    """Return tags that name the user and, if `project_root` is the top folder of a git checkout,
+    the commit. An installed wheel has no git checkout.
     """
     tags: dict[str, str] = {}
-    # A container's user id may have no name.
+    # In a container, the user id may have no user name; the tag is then omitted.
     with suppress(KeyError, OSError, ImportError):
         tags[names.USER_TAG] = getpass.getuser()
     if (project_root / ".git").exists():
@@ -31,8 +31,8 @@ def _git_tags(checkout: Path) -> dict[str, str]:
             command, cwd=checkout, capture_output=True, text=True, timeout=5, check=True
         )
     except (OSError, subprocess.SubprocessError):
-        # There is no git, no commit yet, or the checkout is another user's. A missing tag must not
-        # stop the run.
+        # Git is not installed, the checkout has no commit, or git rejects the checkout because
+        # another user owns it. Omit the tags, because they must not stop the run.
         return {}
     state = answer.stdout.strip()
     is_dirty = state.endswith(_DIRTY)

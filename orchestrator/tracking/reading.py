@@ -1,4 +1,4 @@
-"""Open readers of runs and models, and reject a wrong address before MLflow is imported."""
+"""Open a tracking store for reading, and reject a wrong address before MLflow is imported."""
 
 from __future__ import annotations
 
@@ -25,18 +25,19 @@ def open_reader(uri: str) -> RunReader:
     """Return a read-only reader that finds runs in a tracking store.
 
     Args:
-        uri: `sqlite:///FILE`, the http(s) address of an MLflow server, or a database server.
+        uri: `sqlite:///FILE`, the http(s) address of an MLflow server, or the URI of a database
+            server.
 
     Raises:
-        UserInputError: The URI is invalid, the database does not exist, or its schema does not
-            belong to the installed MLflow.
+        UserInputError: The URI is invalid, the database does not exist, or the installed MLflow
+            cannot use the database's schema.
         TrackingUnavailableError: The store does not answer within seconds.
     """
     return RunReader(_records(_existing(uri)))
 
 
 def open_model_reader(uri: str) -> ModelReader:
-    """Return a reader for the models of runs and of the registry. Raises as `open_reader` does."""
+    """Return a reader of runs and trained models; for argument and errors see `open_reader`."""
     uri = _existing(uri)
     from orchestrator.tracking.mlflow.model_reader import ModelReader  # noqa: PLC0415
 
@@ -44,7 +45,7 @@ def open_model_reader(uri: str) -> ModelReader:
 
 
 def open_registrar(uri: str) -> RunRegistrar:
-    """Return a registrar, which writes models of runs to the registry. Raises as `open_reader`."""
+    """Return a registrar of trained models; for argument and errors see `open_reader`."""
     uri = _existing(uri)
     from orchestrator.tracking.mlflow.run_registration import RunRegistrar  # noqa: PLC0415
 
@@ -52,20 +53,20 @@ def open_registrar(uri: str) -> RunRegistrar:
 
 
 def open_lister(uri: str) -> RecordLister:
-    """Return a lister of runs, sweeps and versions. Raises as `open_reader` does."""
+    """Return a lister of runs and model versions; for argument and errors see `open_reader`."""
     return RecordLister(_records(_existing(uri)))
 
 
 def open_registry(uri: str, name: str) -> ModelRegistry:
-    """Return the model registry of a tracking store; an empty database gets its schema.
+    """Return the model registry of a tracking store; create the schema of an empty database.
 
     Args:
         uri: Address of the store, as for `open_reader`.
-        name: Base name of the models: NAME-teacher and NAME-student.
+        name: Common part of the model names, which are NAME-teacher and NAME-student.
 
     Raises:
-        UserInputError: The URI is invalid, or the database's schema does not belong to the
-            installed MLflow.
+        UserInputError: The URI is invalid, or the installed MLflow cannot use the database's
+            schema.
         TrackingUnavailableError: The store does not answer within seconds.
     """
     require_supported(uri)
@@ -76,10 +77,10 @@ def open_registry(uri: str, name: str) -> ModelRegistry:
 
 
 def open_existing_registry(uri: str, name: str) -> ModelRegistry:
-    """Return the model registry of a tracking store, like `open_registry`, if the store exists.
+    """Return the model registry of a tracking store; unlike `open_registry`, create no database.
 
     Raises:
-        UserInputError: As for `open_reader`.
+        UserInputError: The database does not exist, or a reason that `open_registry` names.
         TrackingUnavailableError: The store does not answer within seconds.
     """
     uri = _existing(
@@ -89,7 +90,9 @@ def open_existing_registry(uri: str, name: str) -> ModelRegistry:
 
 
 def existing_store(uri: str, advice: str = _NAME_STORE) -> str:
-    """Return the absolute address of a store. A database file must exist; a server may be down.
+    """Return the absolute address of a store.
+
+    A SQLite database file must exist. A server is not checked, and may be down.
 
     Args:
         uri: Address of the store, as for `open_reader`.
@@ -107,7 +110,7 @@ def existing_store(uri: str, advice: str = _NAME_STORE) -> str:
 
 
 def _existing(uri: str, advice: str = _NAME_STORE) -> str:
-    """Return the absolute address of a store that exists and answers."""
+    """Return the absolute address of a store, and check that the store exists and answers."""
     uri = existing_store(uri, advice)
     check_reachable(uri)
     prepare_mlflow()
@@ -115,7 +118,9 @@ def _existing(uri: str, advice: str = _NAME_STORE) -> str:
 
 
 def _records(uri: str) -> Records:
-    """Return records read in SQL from a database with a known schema, otherwise through MLflow."""
+    """Return access to a store's records: in SQL for a database with a known schema, otherwise
+    through MLflow.
+    """
     from orchestrator.tracking.sql.database import open_database  # noqa: PLC0415 - SQLAlchemy takes 0.2 s
 
     def mlflow_records() -> Records:
@@ -132,8 +137,8 @@ def _records(uri: str) -> Records:
 
 
 def _registry(uri: str, name: str) -> ModelRegistry:
-    """Return the registry read in SQL from a database with a known schema, otherwise through
-    MLflow.
+    """Return access to a store's model registry: in SQL for a database with a known schema,
+    otherwise through MLflow.
     """
     from orchestrator.tracking.sql.database import open_database  # noqa: PLC0415
 

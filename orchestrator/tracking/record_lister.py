@@ -1,5 +1,6 @@
-"""List runs, sweeps and versions of a store, the newest first; read only as many as the caller
-needs.
+"""List the runs, sweeps and student versions of a tracking store, the newest first.
+
+Records are read page by page, and only as many pages as the caller needs.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ class RunFilter:
 
     Attributes:
         experiment: Name of the runs' experiment; None means any.
-        status: Status of the runs, in MLflow's terms; empty means any.
-        tags: Tags that the runs must have, with their values.
+        status: Status of the runs in MLflow's terms, such as `FINISHED`; empty means any.
+        tags: Required values of tags, by the key of the tag.
     """
 
     experiment: str | None = None
@@ -41,20 +42,21 @@ class RunFilter:
 
 
 class RecordLister:
-    """Lists the content of a store; each method raises `TrackingUnavailableError` if the store does
-    not answer.
+    """Lists the runs, sweeps and student versions of a tracking store.
+
+    Each method raises `TrackingUnavailableError` if the store does not answer.
     """
 
     def __init__(self, records: Records) -> None:
-        """Keep the records without requesting anything.
+        """Create a lister without sending a request to the store.
 
         Args:
-            records: Records of the store.
+            records: Access to the records of the store.
         """
         self._records = records
 
     def require_experiment(self, name: str) -> None:
-        """Raise `UserInputError` if the store has no experiment of that name."""
+        """Raise `UserInputError` if the store has no experiment with this name."""
         known = sorted(self._experiments.values())
         if name not in known:
             raise UserInputError(
@@ -64,7 +66,9 @@ class RecordLister:
             )
 
     def runs(self, wanted: RunFilter) -> Iterator[TrackedRun]:
-        """Yield runs (no sweeps, no trials), the newest first, without files and histories."""
+        """Yield runs that are neither sweeps nor trials, the newest first, without their files and
+        histories.
+        """
         return (run for run in self._records.runs(self._query(wanted)) if not run.is_sweep)
 
     def sweeps(self, wanted: RunFilter) -> Iterator[TrackedRun]:

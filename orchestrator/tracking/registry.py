@@ -1,8 +1,8 @@
-"""Define the model registry that retrainings use: pairs of teacher and student, and their aliases.
+"""Define the model registry in which retrainings keep pairs of a teacher and a student version.
 
-The student's aliases are authoritative, because the student is the model that is served; the
-teacher's aliases are set to match. The tag `TEACHER_TAG` of a student's version names its teacher's
-version.
+An alias such as `champion` is set on a student version and on the teacher version of the same pair.
+The student's aliases are authoritative, because the student is the model that is served. The tag
+`TEACHER_TAG` of a student version contains the number of the teacher version.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ GATE_TAG_PREFIX = "orchestrator.gate."
 GATE_CONDITIONS_TAG = (  # the gate's conditions as JSON, in earlier releases; now a file of the run
     "orchestrator.gate_conditions"
 )
-EVENTS_TAG = "orchestrator.events"  # all states of a version so far (see `version_events`)
+EVENTS_TAG = "orchestrator.events"  # all states that a version has had (see `version_events`)
 TICK_TAG = "orchestrator.tick"  # on a version: the tick that trained it; on a model: the last tick
 MAX_TAG = 5000
 
 
 @dataclass(frozen=True)
 class VersionFacts:
-    """A version in the registry.
+    """A version of a registered model.
 
     Attributes:
         version: Version number.
@@ -53,12 +53,13 @@ class VersionFacts:
 
 
 class ModelRegistry(ABC):
-    """The registry of one store, for a teacher's and a student's model. Each method raises
-    `TrackingUnavailableError` if the store does not answer.
+    """Model registry of one store, for one pair of a teacher model and a student model.
+
+    Each method raises `TrackingUnavailableError` if the store does not answer.
 
     Attributes:
         uri: URI of the store.
-        name: Base name of the models: NAME-teacher and NAME-student.
+        name: Common part of the model names, which are NAME-teacher and NAME-student.
     """
 
     def __init__(self, uri: str, name: str) -> None:
@@ -66,12 +67,12 @@ class ModelRegistry(ABC):
         self.name = name
 
     def model_name(self, role: Role) -> str:
-        """Return the registered name of a role's model."""
+        """Return the name under which a role's model is registered."""
         return f"{self.name}-{role}"
 
     @abstractmethod
     def with_alias(self, role: Role, alias: str) -> VersionFacts | None:
-        """Return the version of a role's model that has an alias; None if no version has it."""
+        """Return a version of a role's model by alias; None if no version has the alias."""
 
     @abstractmethod
     def find(self, role: Role, version: str) -> VersionFacts | None:
@@ -79,7 +80,7 @@ class ModelRegistry(ABC):
 
     @abstractmethod
     def set_alias(self, role: Role, alias: str, version: str | None) -> None:
-        """Move an alias to a version; None as the version removes the alias."""
+        """Move an alias of a role's model to a version; if `version` is None, remove the alias."""
 
     @abstractmethod
     def version(self, role: Role, version: str) -> VersionFacts:
@@ -87,32 +88,33 @@ class ModelRegistry(ABC):
 
     @abstractmethod
     def versions(self, role: Role, tag: str = "", value: str = "") -> list[VersionFacts]:
-        """Return the versions of a role's model, the oldest first: all, or those with a value of a
-        tag.
+        """Return the versions of a role's model, the oldest first. If `tag` is not empty, return
+        only the versions whose tag has the value `value`.
         """
 
     @abstractmethod
     def set_tags(self, role: Role, version: str, tags: Mapping[str, str]) -> None:
-        """Set or replace tags of a version."""
+        """Set or replace tags of a version of a role's model."""
 
     @abstractmethod
     def model_tags(self, role: Role) -> dict[str, str]:
-        """Return the tags of a role's model as a whole; empty if the model has no version yet."""
+        """Return the tags of a role's model, not of a version; empty if the model is missing."""
 
     @abstractmethod
     def set_model_tag(self, role: Role, key: str, value: str) -> None:
-        """Set or replace a tag of a role's model as a whole, if the model exists."""
+        """Set or replace a tag of a role's model, not of a version, if the model is registered."""
 
     @abstractmethod
     def register(self, role: Role, package: Path, run_id: str, candidate: str) -> str:
-        """Register a packaged model as a version, once per candidate, and return the version's
-        number.
+        """Register a packaged model as a new version, and return the version's number. If the
+        candidate already has a version, return that version's number instead.
 
         Args:
             role: Role of the model.
-            package: Folder of the package (see `packaging`); further files in it are included.
+            package: Folder of the package (see `mlflow.packaging`). All files in the folder become
+                files of the version.
             run_id: Id of the run that trained the model.
-            candidate: Identity of the trained candidate.
+            candidate: Id of the retraining's candidate, which is a pair of teacher and student.
         """
 
     @abstractmethod
@@ -125,26 +127,26 @@ class ModelRegistry(ABC):
 
     @abstractmethod
     def run_file(self, run_id: str, name: str, folder: Path) -> str:
-        """Return the text of a file among the artifacts of a run; empty if it is missing.
+        """Return the text of a file among the artifacts of a run; empty if the file is missing.
 
         Args:
             run_id: Id of the run.
             name: Name of the file.
-            folder: Folder for a downloaded copy.
+            folder: Folder to which the file may be downloaded.
         """
 
     @abstractmethod
     def download(self, role: Role, version: str, path: str, folder: Path) -> Path:
-        """Download files of a version, and return the path of the copy.
+        """Copy a file or folder of a version into a folder, and return the path of the copy.
 
         Args:
             role: Role of the model.
             version: Version number.
-            path: Path of the files within the version's package.
-            folder: Folder for the downloaded files.
+            path: Path of the file or folder within the version's package.
+            folder: Folder for the copy.
 
         Raises:
-            OrchestratorError: The files are missing.
+            OrchestratorError: The file or folder is missing.
         """
 
     def missing_files(

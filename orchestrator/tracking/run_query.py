@@ -1,4 +1,4 @@
-"""Define a query for runs, and a protocol that both MLflow and SQL implement to answer it."""
+"""Define a query for runs, and the protocol `Records`, which MLflow and SQL implement."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class RunQuery:
     Attributes:
         experiment_ids: Ids of the experiments to search.
         run_id: Id of the run; empty means any.
-        run_id_prefix: First characters of the id; empty means any.
-        status: Status in MLflow's terms; empty means any.
-        tags: Required values of tags, by key.
-        tag_prefixes: First characters of required values of tags, by key.
+        run_id_prefix: First characters of the run's id; empty means any.
+        status: Status of the run in MLflow's terms, such as `FINISHED`; empty means any.
+        tags: Required values of tags, by the key of the tag.
+        tag_prefixes: Required first characters of the values of tags, by the key of the tag.
         has_tags: Keys of tags that must exist, with any value.
         lacks_tags: Keys of tags that must not exist.
         per_page: Number of runs read at once.
@@ -50,39 +50,39 @@ class Records(Protocol):
     uri: str
 
     def experiments(self) -> Mapping[str, str]:
-        """Return the names of the experiments that are not deleted, by id."""
+        """Return the names of the experiments that are not deleted, by experiment id."""
         ...
 
     def runs(self, query: RunQuery) -> Iterator[TrackedRun]:
-        """Yield runs, the newest first, without histories and files, page by page."""
+        """Yield the runs that match a query, the newest first, without histories and files."""
         ...
 
     def experiments_of(self, run_ids: AbstractSet[str]) -> dict[str, str]:
-        """Return the names of the experiments of runs that are not deleted, by run id."""
+        """Return the name of each run's experiment, by run id; omit runs that are deleted."""
         ...
 
     def histories(self, run_id: str, metric_names: Sequence[str]) -> dict[str, History]:
-        """Return (step, value) pairs ordered by step, by metric. Of several values at one step, the
-        last counts.
+        """Return each metric's history, by the metric's name: (step, value) pairs ordered by step.
+        If a step has several values, the history contains the last one.
         """
         ...
 
     def list_files(self, run_id: str, folder: str = "") -> set[str]:
-        """Return the paths of a run's artifacts that are directly in a folder."""
+        """Return the paths of the files in a folder of a run's artifacts, without subfolders."""
         ...
 
     def read_files(self, run_id: str, paths: Iterable[str]) -> dict[str, bytes]:
-        """Return the contents of a run's artifacts, by path."""
+        """Return the contents of the given artifacts of a run, by path."""
         ...
 
     def student_aliases(self) -> dict[str, dict[str, str]]:
-        """Return the version that each alias names, by the student model's name and the alias."""
+        """Return the version number of each alias, by student model and by alias."""
         ...
 
     def version(self, model: str, version: str) -> VersionFacts:
-        """Return an existing version of a model."""
+        """Return an existing version of a registered model."""
         ...
 
     def students_with_tag(self, tag: str) -> Iterator[VersionFacts]:
-        """Yield the versions of students that have a tag, the newest first."""
+        """Yield the student versions that have a tag with this key, the newest first."""
         ...

@@ -1,6 +1,4 @@
-"""Read runs of a store, with their metrics and files, as values. A few searches replace a request
-per run.
-"""
+"""Read runs from a tracking store, with their metrics and files."""
 
 from __future__ import annotations
 
@@ -18,7 +16,8 @@ from orchestrator.tracking import names
 from orchestrator.tracking.run_query import Records, RunQuery
 from orchestrator.tracking.tracked_run import TrackedRun
 
-MOST_PEERS = 500  # limit of runs in a report's comparison, because a store may have ten thousand
+# Limit of runs with which a report compares a run, because a store may contain ten thousand runs.
+MOST_PEERS = 500
 _RUN_ID_LETTERS = 32
 _LEAST_PREFIX = 4
 _TEXT_FILES = (
@@ -32,28 +31,29 @@ _TEXT_FILES = (
 
 
 class RunReader:
-    """Reads from one store; each method raises `TrackingUnavailableError` if the store does not
-    answer.
+    """Reads runs from one tracking store.
+
+    Each method raises `TrackingUnavailableError` if the store does not answer.
     """
 
     def __init__(self, records: Records) -> None:
-        """Keep the records without requesting anything.
+        """Create a reader without sending a request to the store.
 
         Args:
-            records: Records of the store.
+            records: Access to the records of the store.
         """
         self._records = records
         self._uri = records.uri
 
     def find(self, run_id: str) -> TrackedRun:
-        """Return a run without histories and files.
+        """Return a run, without its histories and files.
 
         Args:
-            run_id: Id of the run as MLflow shows it, or the id's first characters (at least 4) if
-                they are unique.
+            run_id: Id of the run as MLflow shows it, or at least the first 4 characters of the id.
 
         Raises:
-            UserInputError: The run does not exist or is deleted, or several runs match.
+            UserInputError: The run does not exist or is deleted, or several runs have ids that
+                begin with these characters.
         """
         given = run_id.strip().lower()
         if not re.fullmatch(rf"[0-9a-f]{{{_LEAST_PREFIX},{_RUN_ID_LETTERS}}}", given):
@@ -65,17 +65,17 @@ class RunReader:
         return self._run_called(given)
 
     def with_histories(self, run: TrackedRun, metric_names: Iterable[str]) -> TrackedRun:
-        """Return the run with the histories of those given metrics that it has logged."""
+        """Return the run with the histories of given metrics; skip metrics that the run lacks."""
         wanted = [name for name in metric_names if name in run.metrics]
         histories = self._records.histories(run.run_id, wanted)
         return replace(run, histories={**run.histories, **histories})
 
     def with_files(self, run: TrackedRun) -> TrackedRun:
-        """Return the run with its summary, environment and other text files, if they exist."""
+        """Return the run with its summary, environment and other text files that exist."""
         listed = self._records.list_files(run.run_id)
         seeds = [path for path in listed if output_files.is_seed_summary_file(path)]
-        # A trial with one seed has a summary like any run. A trial with several seeds has none: it
-        # logs only means over its seeds, as metrics.
+        # A trial with one seed has the summary of that seed. A trial with several seeds has no
+        # single summary, because it logs means over the seeds as metrics.
         summary = (
             output_files.SUMMARY_FILE
             if output_files.SUMMARY_FILE in listed
@@ -97,7 +97,7 @@ class RunReader:
         )
 
     def with_picture(self, run: TrackedRun, name: str) -> TrackedRun:
-        """Return the run with one of its figures, if that figure exists.
+        """Return the run with one of its figures; unchanged if the figure does not exist.
 
         Args:
             run: The run.
@@ -110,16 +110,18 @@ class RunReader:
         return replace(run, pictures={**run.pictures, name: content})
 
     def trials_of(self, sweep: TrackedRun) -> list[TrackedRun]:
-        """Return the trials of a sweep, ordered by number, without histories and files, from one
-        search.
+        """Return the trials of a sweep, ordered by trial number, without their histories and
+        files.
         """
         query = RunQuery([sweep.experiment_id], tags={names.PARENT_RUN_TAG: sweep.run_id})
         trials = self._records.runs(query)
         return sorted(trials, key=lambda trial: int(trial.tags.get(names.TRIAL_TAG, "0")))
 
     def finished_on_same_data(self, run: TrackedRun) -> list[TrackedRun]:
-        """Return the newest finished runs (at most `MOST_PEERS`) of a run's experiment on the run's
-        data set. They include the run itself, but no trials of sweeps.
+        """Return the finished runs that have the same experiment and data set as a run.
+
+        The list contains the newest `MOST_PEERS` of these runs, including the run itself. It
+        contains no sweeps and no trials.
         """
         if not re.fullmatch(r"[0-9a-f]+", run.fingerprint):
             return []
@@ -158,8 +160,8 @@ class RunReader:
         )
 
     def _queries_for(self, run_id: str) -> list[RunQuery]:
-        # A user may still refer to a run by the provisional id that it had if it was opened while
-        # the store was down.
+        # A run that was opened while the store was down had a provisional id at first, which a user
+        # may still give here.
         ids, tag = self._experiment_ids, names.SPOOL_ID_TAG
         if len(run_id) == _RUN_ID_LETTERS:
             return [

@@ -1,4 +1,7 @@
-"""A run as values, for reports: read from MLflow, or taken from the process that computes it."""
+"""Hold the facts about a run, for reports.
+
+The facts are read from MLflow or, while a process computes the run, taken from that process.
+"""
 
 from __future__ import annotations
 
@@ -16,24 +19,25 @@ History = Sequence[tuple[int, float]]
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """A run, finished or not.
+    """Facts about a run, which may be open or finished.
 
     Attributes:
         run_id: MLflow's id of the run.
         name: Name of the run.
-        experiment: Name of its MLflow experiment.
+        experiment: Name of the run's MLflow experiment.
         experiment_id: MLflow's id of the experiment.
-        status: Status in MLflow's terms; RUNNING while the run is open.
-        started: Start time; None if the store does not record it.
+        status: Status of the run in MLflow's terms; RUNNING while the run is open.
+        started: Start time; None if the store does not record the start.
         ended: End time; None while the run is open.
-        parameters: The configuration by dotted paths; empty for a sweep.
-        tags: Tags by key; see `names` for keys.
-        metrics: The latest value of each metric.
-        histories: (step, value) pairs ordered by step, by metric name; only of requested metrics.
-        summary: Content of summary.json; None if it does not exist (yet).
-        environment: Content of environment.json; empty if it does not exist.
-        files: Other text artifacts, by path.
-        pictures: Figures, by file name; only requested ones.
+        parameters: Values of the run's configuration, by dotted path; empty for a sweep.
+        tags: Values of tags, by key; `names` defines the keys.
+        metrics: Latest value of each metric, by the metric's name.
+        histories: (step, value) pairs ordered by step, by the metric's name; contains only metrics
+            whose histories were requested.
+        summary: Content of summary.json; None if the file does not exist (yet).
+        environment: Content of environment.json; empty if the file does not exist.
+        files: Contents of other text artifacts, by path.
+        pictures: Contents of requested figures, by file name.
     """
 
     run_id: str
@@ -59,46 +63,47 @@ class TrackedRun:
 
     @property
     def method(self) -> str:
-        """Return the kind of method; empty if the run has not recorded it yet."""
+        """Return the kind of the run's learning method; empty if it is not recorded yet."""
         return self.tags.get(names.METHOD_TAG, "")
 
     @property
     def seed(self) -> str:
-        """Return the seed; for a trial, its seeds separated by commas."""
+        """Return the run's random seed; if a trial has several seeds, commas separate the seeds."""
         return self.tags.get(names.SEED_TAG, "")
 
     @property
     def dataset(self) -> str:
-        """Return the data set's name."""
+        """Return the name of the run's data set; empty if it is not recorded yet."""
         return self.tags.get(names.DATASET_TAG, "")
 
     @property
     def fingerprint(self) -> str:
-        """Return the data set's fingerprint."""
+        """Return the fingerprint of the run's data set; empty if it is not recorded yet."""
         return self.tags.get(names.DATASET_FINGERPRINT_TAG, "")
 
     @property
     def parent_run_id(self) -> str:
-        """Return the run id of a trial's sweep; empty if this run is not a trial."""
+        """Return the run id of the sweep to which a trial belongs; empty if the run is no trial."""
         return self.tags.get(names.PARENT_RUN_TAG, "")
 
     @property
     def is_sweep(self) -> bool:
-        """Return whether this is the parent run of a sweep's trials."""
+        """Return whether the run is a sweep, the parent run of trials."""
         return self.tags.get(names.SWEEP_TAG) == self.run_id
 
     @property
     def seconds(self) -> float | None:
-        """Return the run's duration, for an open run its duration so far; None if the store does
-        not record the start.
+        """Return the run's duration in seconds, up to now if the run is open; None if the store
+        does not record the start.
         """
         if self.started is None:
             return None
         return ((self.ended or datetime.now(UTC)) - self.started).total_seconds()
 
     def matrix(self, role: Role) -> list[list[float]]:
-        """Return the accuracy matrix from the summary or, without a summary, from the metrics
-        logged so far. Row i has i + 1 entries.
+        """Return the accuracy matrix of a role; row i has i + 1 entries.
+
+        The matrix comes from the run's summary or, without a summary, from the metrics' histories.
         """
         if self.summary is not None and role in self.summary:
             return [list(row) for row in self.summary[role]["accuracy_matrix"]]
@@ -106,7 +111,7 @@ class TrackedRun:
 
 
 def matrix_metrics(metric_names: Iterable[str]) -> list[str]:
-    """Return the names of metrics whose histories hold the accuracy matrices."""
+    """Select the names of the metrics whose histories contain the accuracy matrices."""
     return [
         name
         for name in metric_names
@@ -115,8 +120,12 @@ def matrix_metrics(metric_names: Iterable[str]) -> list[str]:
 
 
 def histories_of(points: Iterable[MetricPoint]) -> dict[str, list[tuple[int, float]]]:
-    """Return (step, value) pairs of logged points, by metric name. Of several values at one step,
-    the last counts.
+    """Return each metric's history, by the metric's name: (step, value) pairs ordered by step.
+
+    If a step has several values, the history contains the last one.
+
+    Args:
+        points: Metric points in the order of logging.
     """
     by_name: dict[str, dict[int, float]] = {}
     for point in points:
@@ -131,8 +140,8 @@ def _matrix_from(histories: Mapping[str, History], role: Role) -> list[list[floa
         for step, value in histories.get(names.task_accuracy(role, task), ())
     }
     rows: list[list[float]] = []
-    # Drop an incomplete row and all rows after it: the mean of an incomplete row would not be the
-    # accuracy.
+    # Drop the first incomplete row and all later rows: the accuracy after a task is the mean of a
+    # complete row.
     while all((len(rows) + 1, task) in accuracies for task in range(len(rows) + 1)):
         rows.append([accuracies[len(rows) + 1, task] for task in range(len(rows) + 1)])
     return rows

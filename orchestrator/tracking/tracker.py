@@ -1,4 +1,4 @@
-"""The protocol by which a run reports its numbers."""
+"""Define the protocol by which a run logs its values, files and models."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class MetricPoint:
         name: Name of the metric.
         value: Value at the step.
         step: Step of the value; see `names` for what a step counts.
-        time_ms: Time of logging, in milliseconds since 1970; 0 if it does not matter.
+        time_ms: Time of logging, in milliseconds since 1970; 0 if the time does not matter.
     """
 
     name: str
@@ -37,16 +37,16 @@ class MetricPoint:
 
 @dataclass(frozen=True, slots=True)
 class DatasetUse:
-    """A data set and its use by a run, in MLflow's terms.
+    """A data set and its use by a run, in the form that MLflow records.
 
     Attributes:
         name: Name of the data set.
-        digest: Digest of its content; at most 36 characters.
-        source_type: Kind of the data's source.
-        source: Location of the data's source, as JSON.
+        digest: Digest of the data set's content; at most 36 characters.
+        source_type: Kind of the data set's source, such as `local`.
+        source: Location of the data set's source, as JSON.
         schema: Shape and type of the images and labels, as JSON.
-        profile: Numbers of images, as JSON.
-        context: `training`, `testing` or `unlabeled`.
+        profile: Numbers of images and classes, as JSON.
+        context: How the run uses the data set: `training`, `testing` or `unlabeled`.
     """
 
     name: str
@@ -61,14 +61,14 @@ class DatasetUse:
 class Tracker(Protocol):
     """Takes the values, files and models that one run logs, in the order of logging.
 
-    A tracker may keep logged entries and send them to the store later. After `close`, the store has
-    all of them, or the next command finds and sends the rest.
+    A tracker may keep logged entries and send them to the store later. Entries that are not sent
+    when `close` returns are sent by the next command.
 
-    Every `log_…`, `set_tags` and `open_child` raises `RuntimeError` once the run is closed.
+    After the run is closed, every `log_…`, `set_tags` and `open_child` raises `RuntimeError`.
 
-    A run that is resumed by its id never gets a point twice: a point is skipped if the run already
-    has its name and step. The run's parameters may be logged again with the same values; a
-    different value raises `UserInputError`.
+    A resumed run never logs a metric point twice: the tracker skips a point if the run already has
+    a point with the same name and step. A resumed run may log a parameter again with the same
+    value; a different value raises `UserInputError`.
     """
 
     @property
@@ -93,8 +93,11 @@ class Tracker(Protocol):
         ...
 
     def log_file(self, path: Path, artifact_folder: str = "") -> None:
-        """Log a copy of a file, under its own name, in a folder of the run's artifacts ("" is the
-        top).
+        """Log a copy of a file under the same name.
+
+        Args:
+            path: Path of the file.
+            artifact_folder: Folder within the run's artifacts; "" is the top folder.
         """
         ...
 
@@ -104,7 +107,7 @@ class Tracker(Protocol):
         Args:
             folder: Folder of the package.
             name: Name of the model within the run, such as `student`.
-            registered_name: Name in the model registry; empty to not register the model.
+            registered_name: Name in the model registry; if empty, the model is not registered.
         """
         ...
 
@@ -113,8 +116,8 @@ class Tracker(Protocol):
         ...
 
     def save_views(self, views: Sequence[View]) -> None:
-        """Save views on the page of the run's experiment; views saved by a person there stay
-        unchanged.
+        """Save views on the page of the run's experiment; keep views that a person has saved
+        there.
         """
         ...
 
@@ -125,18 +128,18 @@ class Tracker(Protocol):
     def open_child(
         self, run_name: str, tags: Mapping[str, str], run_id: str | None = None
     ) -> "Tracker":
-        """Open a child of this run, such as a trial of a sweep; parent and child are closed
+        """Open a child of this run, such as a trial of a sweep. The parent and the child are closed
         separately.
 
         Args:
             run_name: Name of the child.
-            tags: Further tags of the child; see `names` for keys.
-            run_id: Id of a child of this run to resume; None for a new child.
+            tags: Further tags of the child; `names` defines the keys.
+            run_id: Id of the child to resume; None for a new child.
 
         Raises:
-            RuntimeError: This run is closed, or is itself a child: there are only two levels.
-            UserInputError: `run_id` is not a child of this run (a tracker that discards everything
-                does not check it).
+            RuntimeError: This run is closed, or is itself a child. A child cannot have children.
+            UserInputError: The run to resume is not a child of this run; `NullTracker` does not
+                check this.
         """
         ...
 
@@ -172,7 +175,7 @@ class Lifetime:
         """Return all tags of a new child; raise `RuntimeError` if this run is itself a child."""
         self.require_open()
         if self.parent_run_id:
-            # MLflow's pages show no third level.
+            # MLflow's pages do not show children of children.
             raise RuntimeError(
                 f"run {self.run_id} is a child of run {self.parent_run_id}, and only two levels"
                 " are possible: open the new run from the parent"
@@ -185,7 +188,7 @@ class Lifetime:
         }
 
     def end(self, status: RunStatus) -> bool:
-        """End the run; return True the first time, False for every later call."""
+        """End the run, and return True; return False if the run has ended already."""
         if self.status is not None:
             return False
         self.status = status

@@ -1,5 +1,5 @@
-"""Handle tracking URIs: make them absolute, mask them, and link them to the MLflow UI. Does not
-import MLflow.
+"""Check the URI of a tracking store, and derive addresses of MLflow's pages from the URI, without
+importing MLflow.
 """
 
 import shlex
@@ -18,13 +18,13 @@ SQLITE_ADVICE = "use sqlite:///mlflow.db, or the http(s) address of an MLflow se
 
 
 def uri_scheme(uri: str) -> str:
-    """Return the scheme, such as `postgresql` of `postgresql+psycopg2://…`; empty for a path."""
+    """Return a URI's scheme, such as `postgresql` of `postgresql+psycopg2://…`; "" for a path."""
     scheme, separator, _ = uri.partition(":")
     return scheme.partition("+")[0].lower() if separator else ""
 
 
 def require_supported(uri: str) -> None:
-    """Raise `UserInputError` for a URI that cannot hold runs."""
+    """Raise `UserInputError` for a URI that is not the address of a supported tracking store."""
     scheme = uri_scheme(uri)
     if scheme in ("", "file"):
         what = f"{_shown(uri)!r} is a file store, which MLflow has retired"
@@ -48,10 +48,10 @@ def require_supported(uri: str) -> None:
 
 
 def artifact_root(uri: str) -> Path | None:
-    """Return the absolute folder for artifacts of a new experiment; None if the MLflow server
-    chooses the location.
+    """Return the absolute folder for the artifacts of a new experiment; None if the store is an
+    MLflow server, which chooses the location itself.
 
-    MLflow's own default, `mlruns` in the current directory, would depend on that directory.
+    MLflow's default, `mlruns` in the current directory, would depend on the current directory.
     """
     if uri_scheme(uri) in SERVER_SCHEMES:
         return None
@@ -60,7 +60,7 @@ def artifact_root(uri: str) -> Path | None:
 
 
 def ui_command(uri: str, experiment_id: str = "") -> str:
-    """Return how a person can see runs: a shell command or, for an MLflow server, an address."""
+    """Return the command that shows runs; for an MLflow server, the address of the runs' page."""
     if uri_scheme(uri) in SERVER_SCHEMES:
         return experiment_url(uri, experiment_id)
     found_unasked = sqlite_path(uri) == Path.cwd() / "mlflow.db"
@@ -74,8 +74,10 @@ def ui_command(uri: str, experiment_id: str = "") -> str:
 
 
 def experiment_url(uri: str, experiment_id: str = "") -> str:
-    """Return the address of an experiment's page, or of the list of experiments if no id is given.
-    The page is on the MLflow server, or on the server that `ui_command` starts.
+    """Return the address of an experiment's page or, without an id, of the list of experiments.
+
+    The page is on the MLflow server or, for any other store, on the server that `orchestrator ui`
+    starts.
     """
     server = _server(uri) or LOCAL_UI_URL
     return f"{server}/#/experiments" + (f"/{experiment_id}" if experiment_id else "")
@@ -88,7 +90,9 @@ def run_url(uri: str, run_id: str) -> str:
 
 
 def run_page(uri: str, run_id: str) -> str:
-    """Return the address of a run's page: on the MLflow server, or on the server that `ui_command`
+    """Return the address of a run's page.
+
+    The page is on the MLflow server or, for any other store, on the server that `orchestrator ui`
     starts.
     """
     return run_url(uri if _server(uri) else LOCAL_UI_URL, run_id)
@@ -113,7 +117,7 @@ def _server(uri: str) -> str:
 
 
 def _shown(uri: str) -> str:
-    """Return a faulty URI without possible secrets; its scheme may be missing."""
+    """Mask the secrets in an unsupported URI, which may have no scheme."""
     if "://" in uri or not {*"@?"} & {*uri}:
         return shown(uri)
     return shown(f"missing://{uri}").removeprefix("missing://")
