@@ -83,8 +83,8 @@ def rebuilt(
     Args:
         state: State of the whole network; the tensors of a pre-trained extractor may be absent.
         context: Role, experiment and image shape of the network.
-        embedding: Embedding module, whose values the state overwrites; None selects power
-            normalisation.
+        embedding: Embedding module, or None for power normalisation. Its values are replaced by
+            those in `state`.
         classifier: Classifier, whose values the state overwrites.
     """
     # Building the network must not change torch's random state.

@@ -59,7 +59,9 @@ class MethodFacts(Protocol):
         ...
 
     def num_epochs(self, role: Role, is_first_task: bool, experiment: Experiment) -> int:
-        """Return the number of epochs of a stage over all its phases; 0 for a closed form."""
+        """Return the number of epochs of a stage over all its phases. The number is 0 if the stage
+        computes only closed forms.
+        """
         ...
 
 
@@ -75,7 +77,9 @@ class LearnsFromUnlabeled(Protocol):
 
 
 SharedKind = Literal["extraction", "teaching"]
-"""Kinds of results that stages share: extracted features, or layers that teaching has trained."""
+"""Kinds of results that stages share: extracted features (`extraction`), or student layers that
+were trained to predict the teacher's features (`teaching`).
+"""
 
 
 @dataclass(frozen=True)
@@ -88,8 +92,8 @@ class SharedPasses:
         network: Role whose extractor processes the images.
         num_image_passes: Number of passes.
         unlabeled: Whether the images are the unlabelled ones, which are the same in all tasks.
-        of_views: Whether the images are seeded views. Extractors do not process the mirror images
-            of views.
+        of_views: Whether the images are seeded views: augmented copies that can be drawn again from
+            a seed. Mirror images of views are not processed.
     """
 
     kind: SharedKind
@@ -118,7 +122,9 @@ class CountsPasses(Protocol):
     def shared_passes(
         self, is_first_task: bool, experiment: Experiment, num_labeled: int, num_unlabeled: int
     ) -> Sequence[SharedPasses]:
-        """Return the image passes that compute the shared results of a student's stage."""
+        """Return the image passes that compute the results which a student's stage shares with
+        other stages. In an image pass, a network processes one image once.
+        """
         ...
 
 
@@ -172,7 +178,7 @@ def is_judged_by_tables(role: Role, experiment: Experiment) -> bool:
 
     The tables hold the features of a pre-trained teacher's extractor. The first columns are also
     the features of a student that inherits the teacher's first stages, unless these stages are
-    taught.
+    trained to predict the teacher's features.
     """
     if role == "teacher" or not facts_of(experiment).student_builds_on_teacher:
         return is_pretrained(role, experiment)

@@ -52,7 +52,7 @@ from orchestrator.models.backbones import FeatureGroup
 from orchestrator.training.context import LearningContext
 
 _POWER_NORMALIZATION = 0.5  # exponent that power normalisation has already applied to features
-_LEAST_VARIANCE = 1e-8  # lower limit: features of a single image have variance 0
+_LEAST_VARIANCE = 1e-8  # lower limit of a class's mean variance, which is 0 for one image
 
 
 class TukeyTransform(nn.Module):
@@ -98,11 +98,12 @@ class MahalanobisClassifier(nn.Module):
     def __init__(
         self, means: Float[Tensor, "classes d"], factors: Float[Tensor, "classes d d"]
     ) -> None:
-        """Store the means and the factors.
+        """Store the class means and the factors of the inverse covariances.
 
         Args:
             means: One row per class.
-            factors: One matrix per class.
+            factors: One matrix F per class: `F Fᵀ` is the inverse of the normalised covariance of
+                the class.
         """
         super().__init__()
         self.register_buffer("means", means)
@@ -121,7 +122,7 @@ class MahalanobisClassifier(nn.Module):
     def with_class(
         self, mean: Float[Tensor, " d"], factor: Float[Tensor, "d d"]
     ) -> MahalanobisClassifier:
-        """Return a classifier with one more class; this classifier does not change."""
+        """Return a new classifier that has one more class. The current object does not change."""
         return MahalanobisClassifier(
             torch.cat([self.means, mean[None]]), torch.cat([self.factors, factor[None]])
         )
@@ -152,8 +153,8 @@ class FeCam(FrozenFeatures):
         return NetworkModel(Network(found.extractor, embedding, classifier))
 
     def untrained_head(self, inputs: HeadInputs) -> tuple[nn.Module, nn.Module]:
-        """Return the transform of the features, and a classifier with a mean and a factor for each
-        class.
+        """Return the transform of the features, and an untrained classifier. For each class, the
+        classifier has a mean and a matrix F; `F Fᵀ` is an inverse covariance.
         """
         extractor, num = inputs.extractor, inputs.extractor.num_features
         transform = TukeyTransform(_config_of(inputs.experiment).tukey_exponent)

@@ -35,7 +35,9 @@ class Model(Protocol):
 
     @property
     def details(self) -> Mapping[str, float]:
-        """Return further values about the learning, for the summary; most methods have none."""
+        """Return values that this method reports in the summary, such as a chosen ridge strength.
+        Most methods report none.
+        """
         ...
 
 
@@ -45,7 +47,7 @@ class NetworkModel:
 
     Attributes:
         network: Extractor, embedding module, classifier.
-        details: Further values about the learning, for the summary.
+        details: Values that the method reports in the summary, such as a chosen ridge strength.
     """
 
     network: AnyNetwork

@@ -88,8 +88,9 @@ class TrainedNetwork:
         return NetworkModel(self._train_classifier(inputs, inputs.views, context))
 
     def untrained_head(self, inputs: HeadInputs) -> tuple[nn.Module, nn.Module]:
-        """Return a projection and a cosine classifier. If the role's extractor is pre-trained,
-        return power normalisation and a linear classifier.
+        """Return an untrained projection and an untrained cosine classifier. If the role's
+        extractor is pre-trained, return power normalisation and an untrained linear classifier
+        instead.
         """
         extractor, num_classes = inputs.extractor, inputs.num_classes
         if is_pretrained(inputs.role, inputs.experiment):

@@ -120,7 +120,9 @@ class RanPac(FrozenFeatures):
         return MomentsModel(network, moments, {"ridge": ridge})
 
     def untrained_head(self, inputs: HeadInputs) -> tuple[nn.Module, nn.Module]:
-        """Return a projection and a linear classifier over the random features."""
+        """Return a projection to random features and a linear classifier of these features, both
+        untrained (filled with zeros).
+        """
         config, extractor = inputs.experiment.method, inputs.extractor
         assert isinstance(config, RanPacConfig)  # noqa: S101 - for the type checker
         projection = torch.zeros(extractor.num_features, config.num_projections)

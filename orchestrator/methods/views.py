@@ -42,11 +42,13 @@ class ClassFeatures:
         return torch.cat([self.clean[None], self.views])
 
     def trust(self) -> Float[Tensor, " n"]:
-        """Return the weights; 1 for every image if `weights` is None."""
+        """Return the trust in each image's label, the probability that the label is right:
+        `weights`, or 1 for every image if `weights` is None.
+        """
         return self.clean.new_ones(len(self.clean)) if self.weights is None else self.weights
 
     def subset(self, chosen: Tensor) -> ClassFeatures:
-        """Return the features of the chosen images, with their views."""
+        """Return the features of the chosen images and of their augmented copies."""
         weights = None if self.weights is None else self.weights[chosen]
         return ClassFeatures(self.clean[chosen], self.views[:, chosen], weights)
 
@@ -149,8 +151,9 @@ def shared_features(
 def passes_made(
     kind: SharedKind, extractor: Backbone, image: UInt8[Tensor, "n c h w"], num: int
 ) -> dict[str, Any]:
-    """Return the number and cost of the image passes that computed a shared result. The values are
-    stored in the result's artifact, so that plans can estimate the cost of similar results.
+    """Return the number of image passes that computed a shared result, and the multiply-adds of one
+    pass. In an image pass, a network processes one image once. The values are stored in the
+    result's artifact, so that plans can estimate the cost of similar results.
 
     Args:
         kind: Whether features were extracted, or layers trained.
@@ -180,7 +183,8 @@ def _varied(
     """
     share, drawn = context.ranks.span(len(images)), generator.get_state()
     for start in range(share.start, max(share.stop, share.start + 1), _VARIED_AT_ONCE):
-        generator.set_state(drawn)  # restart: `vary` draws for all images, whatever part it returns
+        # Restart the generator for every part: `vary` draws random numbers for all images.
+        generator.set_state(drawn)
         yield context.vary(
             images, generator, slice(start, min(share.stop, start + _VARIED_AT_ONCE))
         )

@@ -111,9 +111,10 @@ class DualTeacherFacts:
     def num_epochs(self, role: Role, is_first_task: bool, experiment: Experiment) -> int:
         """Return the number of epochs of one stage.
 
-        A student's stage counts the epochs of distillation. The stage of an inherited student
-        counts the transfer rounds and the epochs of teaching. A teacher's stage counts the epochs
-        of extractor training and of refinement.
+        The number for a student is its epochs of distillation. For an inherited student it is the
+        number of transfer rounds over all images, plus the epochs in which inherited layers learn
+        to predict the teacher's features. For a teacher it is the epochs of extractor training and
+        of refinement.
         """
         if role == "student":
             own = experiment.student
@@ -127,8 +128,8 @@ class DualTeacherFacts:
         return teacher.refinement.epochs + (teacher.training.epochs if trains else 0)
 
     def num_own_epochs(self, role: Role, is_first_task: bool, experiment: Experiment) -> int:
-        """Return the number of epochs of one stage, without the epochs of teaching the inherited
-        layers.
+        """Return the number of epochs of one stage, without the epochs in which inherited layers
+        learn to predict the teacher's features.
         """
         taught = _taught_epochs(is_first_task, experiment) if role == "student" else 0
         return self.num_epochs(role, is_first_task, experiment) - taught
@@ -145,9 +146,10 @@ class DualTeacherFacts:
     def shared_passes(
         self, is_first_task: bool, experiment: Experiment, num_labeled: int, num_unlabeled: int
     ) -> Sequence[SharedPasses]:
-        """Return the image passes of the results that the stage of an inherited student shares with
-        other stages. These results are the teacher's features of seeded views, the taught layers,
-        and the student's features.
+        """Return the image passes that compute shared results. In an image pass, a network
+        processes one image once. The stage of an inherited student shares these results with other
+        stages: the teacher's features of seeded views, the taught layers, and the student's
+        features.
         """
         if not inherits(experiment) or is_judged_by_tables("student", experiment):
             return ()

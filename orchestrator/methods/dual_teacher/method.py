@@ -142,8 +142,8 @@ METHOD = DualTeacher()
 def _answering(taught: AnyNetwork, classifier: Tensors) -> AnyNetwork:
     """Return the network with which a student predicts.
 
-    If a classifier is given, the network consists of the taught network's extractor and this
-    classifier. Otherwise it is the taught network itself.
+    If tensors of a classifier are given, the network consists of this classifier and the extractor
+    of `taught`, the trained network. Otherwise it is `taught` itself.
     """
     if not classifier:
         return taught

@@ -38,7 +38,7 @@ class MomentsModel:
     Attributes:
         network: Extractor, embedding module, classifier.
         moments: Sums over all features so far.
-        details: Further values about the learning, for the summary.
+        details: Values that the method reports in the summary, such as a chosen ridge strength.
     """
 
     network: AnyNetwork
@@ -150,7 +150,9 @@ class ClosedForm(FrozenFeatures):
         return MomentsModel(Network(found.extractor, normalization, classifier), moments)
 
     def untrained_head(self, inputs: HeadInputs) -> tuple[nn.Module, nn.Module]:
-        """Return power normalisation, and a linear classifier of the normalised features."""
+        """Return power normalisation, and an untrained linear classifier of the normalised
+        features.
+        """
         return linear_head(inputs.extractor, inputs.num_classes)
 
     def to_artifact(self, model: Model) -> Artifact:

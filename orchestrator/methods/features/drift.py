@@ -29,15 +29,17 @@ class FeatureDrift:
     shift: Float[Tensor, " d"]
 
     def of_points(self, points: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
-        """Return features, or means of features, as they are after the change."""
+        """Return features, or means of features, as they are after the extractor has changed."""
         return points @ self.change + self.shift
 
     def of_directions(self, directions: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
-        """Return differences between feature vectors, as they are after the change."""
+        """Return directions (differences between feature vectors) as they are after the extractor
+        has changed.
+        """
         return directions @ self.change
 
     def of_covariance(self, covariance: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
-        """Return a covariance of features as it is after the change."""
+        """Return a covariance of features as it is after the extractor has changed."""
         return self.change.T @ covariance @ self.change
 
 

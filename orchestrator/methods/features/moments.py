@@ -29,8 +29,8 @@ class FeatureMoments:
     counts: Float[Tensor, " classes"]
 
     def with_class(self, views: Float[Tensor, "views n d"]) -> FeatureMoments:
-        """Return the moments with one more class. All views of an image together weigh as much as
-        one image.
+        """Return the moments with one more class. All views of an image (the original and its
+        augmented copies) together weigh as much as one image.
         """
         share = 1 / len(views)
         rows = views.flatten(0, 1)
@@ -62,7 +62,7 @@ def nearest_mean_classifier(moments: FeatureMoments) -> LinearClassifier:
 
 def ridge_classifier(moments: FeatureMoments, ridge: float) -> LinearClassifier:
     """Return the ridge regression of one-hot labels on features (ACIL, Zhuang et al. 2022). The
-    sums give the same result as all images at once.
+    sums in `moments` suffice: the features of all images at once would give the same result.
     """
     identity = torch.eye(len(moments.second), device=moments.second.device, dtype=torch.float64)
     weights = torch.linalg.solve(

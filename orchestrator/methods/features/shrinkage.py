@@ -31,7 +31,8 @@ def shrinkage_for_images(
         return 1.0
     covariance, freedom = covariance.double(), max(1.0, degrees_of_freedom)
     trace_squared = covariance.trace().square()
-    # Subtract the noise of the estimate S from tr(S²): on average it is tr(S)² / freedom.
+    # The noise of the estimate S raises tr(S²) by tr(S)² / freedom on average. Subtract this
+    # increase.
     squared = (covariance.square().sum() - trace_squared / freedom).clamp_min(
         trace_squared / len(covariance)
     )

@@ -101,8 +101,8 @@ class FeatureStatistics:
         return _degrees_of_freedom(self.counts)
 
     def followed(self, drift: FeatureDrift) -> FeatureStatistics:
-        """Return the statistics for a changed extractor: means and covariance move with the
-        features.
+        """Return the statistics in the features of a changed extractor: means and covariance are
+        mapped by the estimated drift of the features.
         """
         return FeatureStatistics(
             drift.of_points(self.means), self.counts, drift.of_covariance(self.covariance)

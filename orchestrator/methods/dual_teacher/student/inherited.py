@@ -53,8 +53,9 @@ class InheritedStudent:
         network: Inherited layers, normalisation, linear discriminants.
         statistics: Statistics of the seen classes in the network's features. Unlabelled images are
             not included.
-        details: Values for the summary, such as the mean KDR and TSSR of the task's images. The
-            number of unlabelled images is the sum of their probabilities of showing a seen class.
+        details: Values for the summary, such as the mean KDR and TSSR of the task's images, and the
+            number of unlabelled images. Each unlabelled image adds to this number the probability
+            that it shows a seen class.
     """
 
     network: AnyNetwork

@@ -39,8 +39,8 @@ def stability_loss(
         features: Features of a batch.
         before: Features of the same images, from the previous task's extractor.
     """
-    # One worker's share of a batch may be a single image. It has no variance, so its squared length
-    # is used instead.
+    # If this worker's share of the batch is a single image, the old features have no variance.
+    # Their squared length is used instead.
     variance = before.var(dim=0).sum() if len(before) > 1 else before.square().sum()
     moved: Float[Tensor, ""] = (features - before).square().sum(dim=1).mean()
     return moved / variance.clamp_min(torch.finfo(before.dtype).tiny)

@@ -41,7 +41,8 @@ class _Taught(NamedTuple):
 
     Attributes:
         logits: Logits whose distribution is mixed into the student's target.
-        compared: Logits whose distribution is compared to compute the similarity KDR.
+        compared: Logits of the distribution that the similarity KDR compares with the student's
+            distribution or with the real answer.
     """
 
     logits: Tensor
@@ -71,8 +72,9 @@ class Distillation:
             teacher_logits = self.teacher.network.classifier(embeddings)
         parts: dict[str, float | Tensor] = {}
         num = len(rows)
-        # A softmax of the teacher's cosines is too flat to show how far the teacher believes a
-        # label.
+        # A softmax of the teacher's cosines is too flat: it gives even the right label a low
+        # probability. The similarity `answer` therefore uses probabilities from the teacher's
+        # posterior.
         believed = (
             self._posterior.logits(batch.features[:num])
             if self.config.transfer.similarity == "answer"
@@ -143,8 +145,8 @@ class Distillation:
         return TeacherPosterior(self.teacher)
 
     def _reported(self, of_share: Tensor) -> float | Tensor:
-        """Return the mean over the whole batch, for reports. With a single rank the mean stays a
-        tensor, so that no training step waits for a GPU.
+        """Return the mean of a value over the whole batch, for reports. With a single rank the mean
+        stays a tensor, so that no training step waits for a GPU.
         """
         return of_share.mean() if self.context.ranks.size == 1 else self._mean(of_share)
 

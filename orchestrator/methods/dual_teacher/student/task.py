@@ -62,8 +62,8 @@ def learn_student_task(
         data: The new classes' training images.
         config: The student's configuration.
         context: Seed, device, image augmentation, listener for epoch reports.
-        features: Features of the new images from the teacher's extractor, if already computed;
-            without augmentation.
+        features: The teacher's features of the new images without augmentation, or None if they
+            were not computed beforehand.
     """
     network = _start(previous, teacher, data, config, context)
     num_old = int(data.labels.min())

@@ -51,11 +51,11 @@ _LEAST_DEVIATION = 1e-6
 def taught(
     extractor: Backbone, of_teacher: Backbone, inputs: LearningInputs, context: LearningContext
 ) -> tuple[Backbone, dict[str, float]]:
-    """Return the inherited layers after teaching, and the share of the targets' variance that their
-    predictions explain.
+    """Return the inherited layers after they have learned to predict the teacher's final features.
+    Also return the share of the targets' variance that their predictions explain.
 
-    The teacher's features of the views and the taught layers are computed once. All stages with the
-    same inputs share them.
+    The teacher's features of the training images and the trained layers are computed once. All
+    stages with the same inputs share them.
 
     Args:
         extractor: The inherited layers, not modified.
@@ -97,8 +97,8 @@ def taught(
 def _chosen_images(
     inputs: LearningInputs, config: TeachingConfig, context: LearningContext
 ) -> UInt8[Tensor, "n c h w"]:
-    """Return the images to teach on: at most `max_images`, drawn at random from the task's images
-    and the unlabelled images.
+    """Return the images from which the inherited layers learn: at most `max_images`, drawn at
+    random from the task's images and the unlabelled images.
     """
     parts = [inputs.data.images]
     if inputs.unlabeled is not None:
@@ -132,14 +132,16 @@ class SeededViews:
     folder: Path | None = None
 
     def view(self, index: int) -> UInt8[Tensor, "n c h w"]:
-        """Return one view of every image, on the CPU."""
+        """Return one view (augmented copy) of every image, on the CPU. Views with an odd index are
+        also mixed with views of other images.
+        """
         generator = stream(self.context.seed, "taught views", index)
         varied = self.context.vary(self.images, generator).cpu()
         return mix(varied, generator) if index % 2 else varied
 
     def all(self) -> UInt8[Tensor, "m c h w"]:
-        """Return all views: the first view of every image, then the second of every image, and so
-        on.
+        """Return all views (augmented copies): the first view of every image, then the second of
+        every image, and so on.
         """
         num, *shape = self.images.shape
         size = (self.num_views * num, *shape)
@@ -152,7 +154,9 @@ class SeededViews:
         return found
 
     def answers(self, of_teacher: Backbone) -> Artifact:
-        """Return the teacher's final features of all views, in half precision."""
+        """Return the teacher's answers to all views (augmented copies of the images): its final
+        features, in half precision.
+        """
         ranks, looking = self.context.ranks, _unmirrored(of_teacher)
         num_final = next(group.size for group in looking.groups if group.name == FINAL)
         parts = []
@@ -175,8 +179,8 @@ def _unmirrored(extractor: Backbone) -> Backbone:
 
 
 class _Foresight(nn.Module):
-    """The layers that teaching trains: the last inherited stage, and the projection that predicts
-    the teacher's final features from the student's features.
+    """The layers that learn to predict the teacher's final features: the last inherited stage, and
+    a projection from the student's features to the prediction.
     """
 
     def __init__(self, learning: Sequence[nn.Module], projection: nn.Linear) -> None:

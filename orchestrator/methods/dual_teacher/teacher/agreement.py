@@ -143,12 +143,12 @@ class Agreement:
 def posterior_weights(
     scores: Sequence[Float[Tensor, "_ classes"]], num_old: int
 ) -> list[Float[Tensor, " _"]]:
-    """Return the probability of every image that its label is right.
+    """Return, for every image, the probability that its label is right.
 
     Args:
-        scores: One matrix for the images of each new class. It has the log-likelihood of each image
-            (row) under each class (column), minus the log-likelihood under a class at the mean of
-            all classes.
+        scores: One matrix per new class, with a row per image and a column per class. An entry is
+            the log-likelihood of the image under the class, minus its log-likelihood under a
+            hypothetical class at the mean of all classes.
         num_old: Number of classes before the new ones.
     """
     weights: list[Tensor] = [torch.empty(0)] * len(scores)

@@ -32,8 +32,8 @@ from orchestrator.methods.views import ClassFeatures
 from orchestrator.models.classifiers import COSINE_SCALE
 
 Vectors = Float[Tensor, "old vectors m"]
-# If some directions have no variance, this share of the mean variance is added to every variance.
-# It exceeds the rounding error of single precision.
+# This share of the mean variance is added to every variance if some directions have no variance.
+# The share is larger than the rounding error of single precision.
 _FLAT_SHARE = 1e-3
 
 
@@ -56,8 +56,9 @@ def augmentation_vectors(
     old: OldClasses,
     new_embeddings: Float[Tensor, "n m"],
 ) -> Float[Tensor, "old kept m"]:
-    """Return the augmentation vectors: random deviations, which adaptive augmentation then
-    optimises.
+    """Return the augmentation vectors of the old classes. The vectors start as random deviations
+    from the prototypes. If the configuration chooses adaptive augmentation, they are then
+    optimised.
 
     Args:
         config: Configuration of the augmentation.
@@ -152,7 +153,9 @@ def _root(covariance: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
 
 
 def spread_radii(drawn: Vectors) -> Float[Tensor, "old 1 1"]:
-    """Return the spread of each class: the root mean square length of the class's draws."""
+    """Return the spread of each old class: the root mean square length of the random deviations
+    drawn for the class.
+    """
     radii: Tensor = drawn.square().sum(dim=2, keepdim=True).mean(dim=1, keepdim=True).sqrt()
     return radii
 
@@ -173,11 +176,12 @@ def optimize_vectors(
     old: OldClasses,
     new_embeddings: Float[Tensor, "n m"],
 ) -> Vectors:
-    """Optimise the vectors through the old classifier, with a learning rate of their own.
+    """Optimise the augmentation vectors through the old task's classifier, which does not change.
+    The vectors have their own learning rate.
 
-    After every step, vectors longer than the limit of their class are shortened. The loss only
-    requires a margin: maximising the classifier's confidence would move all vectors of a class to
-    the same point in the middle of the class.
+    After every step, vectors longer than the largest length allowed for their class are shortened
+    to this length. The loss only requires a margin: maximising the classifier's confidence would
+    move all vectors of a class to the same point in the middle of the class.
     """
     learnable = nn.Parameter(vectors.clone())
     optimizer = torch.optim.Adam([learnable], lr=config.learning_rate)
@@ -221,8 +225,9 @@ def augmentation_loss(
 def _margin_loss(
     cosines: Float[Tensor, "n classes"], labels: Tensor, margin: float
 ) -> Float[Tensor, ""]:
-    """Return the mean amount by which the margin is missed; 0 if there is only one class. The
-    cosine to the own class should exceed the cosine to every other class by the margin.
+    """Return the mean amount by which augmented prototypes miss the margin; 0 if there is only one
+    class. The cosine of a prototype to its own class should exceed its cosine to every other class
+    by the margin.
     """
     if cosines.shape[1] == 1:
         return cosines.new_zeros(())

@@ -21,9 +21,9 @@ from orchestrator.methods.features.shrinkage import shrinkage_for_images
 from orchestrator.models import WhitenedEmbedding
 from orchestrator.models.backbones import FeatureGroup
 
-# Lower limit of a class mean's squared length, from which the expected error has been subtracted.
-# The limit is a share of the median squared length. It is needed because the mean of a single image
-# may consist of error alone.
+# The expected error is subtracted from the squared length of a class mean. For the mean of a single
+# image, the difference may be zero or negative. It is therefore raised to at least this share of
+# the median squared length.
 _LEAST_CERTAIN_SHARE = 0.1
 _CENTRED_SHARE = 0.9
 _LEAST_VARIANCE = 1e-8
@@ -57,12 +57,14 @@ def principal_basis(
 
 
 def _scales(variances: Float[Tensor, " d"], groups: Sequence[FeatureGroup]) -> Float[Tensor, " d"]:
-    """Return, for each feature, a factor that gives all groups the same mean variance."""
+    """Return a scale factor for each feature. After scaling, all groups of features have the same
+    mean variance.
+    """
     if len(groups) <= 1:
         return torch.ones_like(variances)
     level = variances.mean().clamp_min(_LEAST_VARIANCE)
     parts = variances.split([group.size for group in groups])
-    # a group without variance must not be stretched infinitely
+    # the limit keeps the factor finite for a group of features whose variance is 0
     return torch.cat(
         [
             torch.full_like(part, float((level / part.mean().clamp_min(_LEAST_VARIANCE)).sqrt()))
@@ -72,8 +74,8 @@ def _scales(variances: Float[Tensor, " d"], groups: Sequence[FeatureGroup]) -> F
 
 
 def diagonal_of(basis: Float[Tensor, "d m"]) -> Float[Tensor, " d"] | None:
-    """Return the scale factors of a basis whose axes are scaled features; None for any other
-    basis.
+    """Return the diagonal of a basis that only scales the features: one scale factor per feature.
+    Return None for any other basis.
     """
     factors = basis.diagonal()
     keeps_axes = len(factors) == len(basis) and torch.count_nonzero(basis) == torch.count_nonzero(
@@ -85,8 +87,8 @@ def diagonal_of(basis: Float[Tensor, "d m"]) -> Float[Tensor, " d"] | None:
 def covariance_inside(
     covariance: Float[Tensor, "d d"], basis: Float[Tensor, "d m"]
 ) -> Float[Tensor, "k k"]:
-    """Return the covariance along the axes of a basis. If there are more axes than features, the
-    surplus axes are omitted.
+    """Return the covariance along the axes of a basis. A joint embedding space with more dimensions
+    than features has axes without a feature; these axes are omitted.
     """
     factors = diagonal_of(basis)
     if factors is None:
@@ -113,8 +115,8 @@ def whitening(
 def _whitening_inside(
     inside: Float[Tensor, "k k"], dimensions: int, shrinkage: float
 ) -> Float[Tensor, "m m"]:
-    # If there are more axes than features, the surplus axes have the variance of the isotropic
-    # covariance.
+    # A space with more dimensions than features has axes without a feature. Along these axes, the
+    # variance is that of the isotropic covariance.
     whitening: Tensor = torch.eye(dimensions) / (shrinkage * _level(inside)) ** 0.5
     precise = shrunk(inside.to(precision_for(len(inside))), shrinkage)
     root = _triangular_root if len(inside) > _LARGE else _symmetric_root

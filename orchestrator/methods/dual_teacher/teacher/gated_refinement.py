@@ -58,7 +58,8 @@ class LearnedHead:
         statistics: Statistics of all seen classes.
         space: The joint embedding space.
         vectors: Augmentation vectors of the old classes, in this space.
-        strength: Share of the refinement that was kept, in [0, 1].
+        strength: Share of the refinement (the trained correction of the closed form) that was kept,
+            in [0, 1].
     """
 
     head: Head
@@ -121,8 +122,9 @@ def _refined(
     features: tuple[Sequence[ClassFeatures], Sequence[Tensor]],
     setting: tuple[TeacherConfig, LearningContext],
 ) -> tuple[Head, float]:
-    """Return the partly refined head, and the share of the refinement that it contains. If the gate
-    is on, held-out images determine the share; otherwise the share is 1.
+    """Return embedding module and classifier after part of the refinement, and the share of the
+    refinement that was kept. If the refinement gate is on, held-out images determine the share;
+    otherwise the share is 1.
     """
     learning, judging = features
     labels = range(statistics.num_classes - len(learning), statistics.num_classes)

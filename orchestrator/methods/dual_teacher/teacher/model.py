@@ -29,7 +29,8 @@ class TeacherModel:
         space: The joint embedding space after this task.
         vectors: Vectors that augmented the prototypes of old classes in this task (old classes,
             vectors, dimensions).
-        refinement_strength: Share of this task's refinement that was kept, in [0, 1].
+        refinement_strength: Share of this task's refinement (the trained correction of the closed
+            form) that was kept, in [0, 1].
         doubted_labels: Mean probability that a label of this task is wrong, estimated from the
             agreement of features and labels.
     """
@@ -43,7 +44,9 @@ class TeacherModel:
 
     @property
     def details(self) -> dict[str, float]:
-        """Return the kept share of the refinement, and the share of doubted labels."""
+        """Return values for the summary: the share of the refinement (trained correction of the
+        closed form) that was kept, and the share of doubted labels.
+        """
         return {
             "refinement_strength": self.refinement_strength,
             "doubted_labels": self.doubted_labels,

@@ -17,10 +17,10 @@ class TeacherPosterior:
 
     The within-class covariance in the joint embedding space is the identity. The log-probability of
     a class with mean `m` is therefore `z·m - m²/2`, except for a term that all classes share. The
-    direction of `m` is taken from the anchor of the classifier, because the anchor includes the
-    result of refinement. A mean of few images is too long, by a factor that equals the length of
-    the anchor (`closed_form.directions_of`). In `m²`, the length of the mean is divided by this
-    factor.
+    direction of `m` is the classifier's direction of the class, which includes the result of
+    refinement. The mean of few images is too long, by a factor that equals the length of the
+    classifier's direction (`closed_form.directions_of`). In `m²`, the length of the mean is divided
+    by this factor.
     """
 
     def __init__(self, teacher: TeacherModel) -> None:
@@ -37,8 +37,8 @@ class TeacherPosterior:
             )
         lengths = means.norm(dim=1)
         self._points = lengths[:, None] * functional.normalize(directions, dim=1)
-        # Do not divide by 0: the anchor is 0 if the embedded mean of its class is 0. All other
-        # anchors are at least 1 long.
+        # Do not divide by 0: the classifier's direction of a class is 0 if the embedded mean of the
+        # class is 0. All other directions have a length of at least 1.
         self._squares = (lengths / directions.norm(dim=1).clamp_min(1)).square()
 
     @torch.no_grad()

@@ -44,8 +44,8 @@ class Head:
     classifier: CosineClassifier
 
     def anchored(self, statistics: ClassStatistics) -> Head:
-        """Set the classifier's anchors to the directions of the class means, and return the
-        head.
+        """Compute the classifier's anchors (closed-form class directions) from the class means, and
+        return the head.
         """
         with torch.no_grad():
             self.classifier.anchor(class_directions(self.embedding, statistics))
@@ -73,11 +73,13 @@ class FixedPart:
 
     @classmethod
     def of(cls, embedding: WhitenedEmbedding, normalized: Float[Tensor, "*n d"]) -> FixedPart:
-        """Compute the fixed part from power-normalised features."""
+        """Compute, from power-normalised features, the part of the embeddings that training does
+        not change.
+        """
         return cls(embedding.whiten(normalized), normalized)
 
     def __getitem__(self, chosen: Tensor | tuple[Tensor, ...]) -> FixedPart:
-        """Return the fixed part of the chosen rows."""
+        """Return the fixed part of the embeddings that the index `chosen` selects."""
         return FixedPart(self.whitened[chosen], self.normalized[chosen])
 
     def embedded_by(self, embedding: WhitenedEmbedding) -> Float[Tensor, "*n m"]:
@@ -94,10 +96,10 @@ class RefinementData:
             augmented copies.
         new_labels: Classes of the new images.
         statistics: Statistics of all seen classes.
-        members: Power-normalised substitutes for images of the old classes. The vectors were
-            computed from the substitutes.
-        vectors: Augmentation vectors of the old classes, which are the first classes of
-            `statistics`.
+        members: Power-normalised substitutes for images of the old classes, one for each
+            augmentation vector.
+        vectors: Augmentation vectors, computed from `members`. The old classes are the first
+            classes of `statistics`.
     """
 
     new: Float[Tensor, "views n d"]
@@ -110,11 +112,11 @@ class RefinementData:
 def refine(
     head: Head, data: RefinementData, config: TeacherConfig, context: LearningContext
 ) -> None:
-    """Train the head in place.
+    """Refine the head (embedding module and classifier) in place, by training.
 
     Each batch of new images' features and augmented prototypes is balanced over classes. The loss
     is cross-entropy over all seen classes, plus push and pull, plus the keep loss. The keep loss
-    holds the embeddings of class means and new images close to their embeddings before training.
+    penalises every change of the embeddings of class means and new images.
     """
     num_old, num_vectors, _ = data.vectors.shape
     old_labels = torch.arange(num_old).repeat_interleave(num_vectors)
@@ -209,8 +211,8 @@ def best_strength(
             class. An image and its moved copies depend on each other, so they count as one
             observation.
     """
-    # Compute the fixed parts once for all strengths: they do not depend on the strength, and
-    # whitening is by far the most work.
+    # Compute the fixed parts of the embeddings once for all candidate shares of the refinement.
+    # They do not depend on the share, and whitening is by far the most work.
     means = FixedPart.of(start.embedding, statistics.means.to(held_out.device))
     judged, spread = (
         FixedPart.of(start.embedding, held_out),
@@ -237,8 +239,8 @@ def best_strength(
 def hold_out(
     features: Sequence[ClassFeatures], fraction: float, generator: torch.Generator
 ) -> list[tuple[Tensor, Tensor]]:
-    """Return for each class the rows to learn from and the rows to hold out. A class of fewer than
-    five images has no held-out rows.
+    """Split the images of each class at random: return the row numbers to learn from, and those to
+    hold out. No image is held out from a class of fewer than five images.
     """
     parts = []
     for of_class in features:
@@ -255,7 +257,9 @@ _FEWEST_TO_SPLIT = 5
 def _balanced_gain(
     differences: Float[Tensor, " n"], labels: Int64[Tensor, " n"], num_images: int
 ) -> tuple[float, float]:
-    """Return the gain in class-balanced accuracy, and the standard error of this gain."""
+    """Return by how much refinement raises the class-balanced accuracy, and the standard error of
+    this gain.
+    """
     classes, of_point, counts = labels.unique(return_inverse=True, return_counts=True)
     shares = differences / (counts[of_point] * len(classes))
     of_image = shares.view(-1, num_images).sum(dim=0)

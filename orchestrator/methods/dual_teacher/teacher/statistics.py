@@ -16,7 +16,8 @@ from torch import Tensor
 from orchestrator.methods.features.drift import FeatureDrift
 from orchestrator.methods.views import ClassFeatures
 
-# weight of the variation between views of one image, relative to the variation between images
+# weight of the variation between augmented copies of one image, relative to the variation between
+# images
 _VIEW_SCATTER_SHARE = 0.5
 
 _STEADY_IMAGES = 20
@@ -36,7 +37,8 @@ class ClassStatistics:
         counts: Number of training images of each class. For a class with doubted labels, the number
             of undoubted images whose mean would be equally exact.
         radii: Root mean square distance of each class's features to their mean.
-        factors: Main directions of each class's own spread, scaled by their standard deviation.
+        factors: Main directions of each class's own spread. The length of a direction is the
+            standard deviation of the features along it.
         covariance: Within-class covariance, a weighted mean over classes. A class of n images
             weighs `n / (n + 20)`, because few images show little of the spread. For example, 5, 100
             and 1,000 images weigh 0.2, 0.83 and 0.98.
@@ -101,8 +103,9 @@ def with_class(
     Args:
         statistics: Statistics of the previous classes.
         features: Features of the new class's images.
-        view_weight: Number of images at which original images and augmented copies weigh the same
-            in the class mean.
+        view_weight: Controls how much augmented copies count in the class mean. In a class with
+            this number of images, copies and original images weigh the same; with fewer images, the
+            copies weigh more.
     """
     covariance, deviations = _spread(features)
     covariance = (covariance + covariance.T) / 2  # exactly symmetric, so that half can be stored
@@ -120,8 +123,8 @@ def with_class(
 
 
 def carry(statistics: ClassStatistics, drift: FeatureDrift) -> ClassStatistics:
-    """Return the statistics for a changed extractor: means, spread and covariance move with the
-    features.
+    """Return the statistics in the features of a changed extractor: means, spread and covariance
+    are mapped by the estimated drift of the features.
     """
     covariance = drift.of_covariance(statistics.covariance)
     growth = (
@@ -142,9 +145,9 @@ def _mean(features: ClassFeatures, view_weight: float) -> Float[Tensor, " d"]:
     """Return the class's mean. The fewer images there are, the more their augmented copies weigh,
     because the copies show how far the class extends.
 
-    Each image weighs the square root of the trust in its label. The root softens the effect of
-    doubt: wrong labels harm a mean less than a covariance, whereas low weights of rightly labelled
-    images push the mean away from the other classes.
+    Each image weighs the square root of the trust in its label (the probability that the label is
+    right). The root softens the effect of doubt: wrong labels harm a mean less than a covariance,
+    whereas low weights of rightly labelled images push the mean away from the other classes.
     """
     shares = features.trust().sqrt()
     shares = shares / shares.sum()
@@ -176,8 +179,8 @@ def _spread(features: ClassFeatures) -> tuple[Float[Tensor, "d d"], Float[Tensor
 
 def _main_directions(deviations: Float[Tensor, "rows d"], rank: int) -> Float[Tensor, "rank d"]:
     factors = deviations.new_zeros(rank, deviations.shape[1])
-    # Only low-rank spreads use factors; for all other spreads the rank is 0. Skip the SVD then,
-    # because it is slow for many features.
+    # Only a low-rank spread uses these factors (the main directions of a class). For any other
+    # spread the rank is 0, and the SVD is skipped, because it is slow for many features.
     if not rank:
         return factors
     _, singular, directions = torch.linalg.svd(deviations, full_matrices=False)

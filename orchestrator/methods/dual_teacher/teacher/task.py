@@ -72,8 +72,8 @@ def learn_teacher_task(
         data: The new classes' training images.
         config: The teacher's configuration.
         context: Seed, device, image augmentation, listener for epoch reports.
-        views: The extractor's features of each new class's images, if already computed; None
-            computes them.
+        views: The extractor's features of each new class's images, or None if they must still be
+            computed.
     """
     network, known = _start(previous, data, config, context)
     known = _train_extractor(network.extractor, known, previous, data, config, context)
