@@ -38,7 +38,9 @@ class CosineClassifier(nn.Module):
         return len(self.anchors)
 
     def anchor(self, directions: Float[Tensor, "classes m"]) -> None:
-        """Set the anchors of all classes; new classes get a residual of zero."""
+        """Set the anchors (closed-form directions) of all classes. The residual (learned
+        correction) of every new class is zero.
+        """
         num_new = len(directions) - len(self.residuals)
         grown = torch.cat(
             [self.residuals.detach(), directions.new_zeros(max(0, num_new), directions.shape[1])]
@@ -47,11 +49,12 @@ class CosineClassifier(nn.Module):
         self.residuals = nn.Parameter(grown)
 
     def rebase(self, change: Float[Tensor, "m m"]) -> None:
-        """Adapt the classifier to a change of the space's axes that maps `z` to `z change`. The
-        residuals are merged into the anchors and then set to zero.
+        """Adapt the classifier to new axes of the space, in which the point `z` has the coordinates
+        `z change`. The residuals (learned corrections) are added to the anchors (closed-form class
+        directions) and then set to zero.
 
-        Predictions do not change. A classifier whose anchors are computed again in the new space
-        need not be adapted.
+        Predictions do not change. Adapting is not needed if the anchors are computed again in the
+        new space.
         """
         directions = self.directions().detach()
         moved = torch.linalg.solve(change.double(), directions.double().T).T.to(directions.dtype)
@@ -68,8 +71,8 @@ class CosineClassifier(nn.Module):
         return old
 
     def directions(self) -> Float[Tensor, "classes m"]:
-        """Return the direction of each class: the sum of anchor and residual, with the anchor's
-        length.
+        """Return the direction of each class: its anchor (closed-form direction) plus its residual
+        (learned correction). The sum is scaled to the length of the anchor.
         """
         return self._directions(self.anchors)
 
@@ -80,8 +83,8 @@ class CosineClassifier(nn.Module):
     def logits(
         self, embeddings: Float[Tensor, "n m"], anchors: Float[Tensor, "classes m"]
     ) -> Float[Tensor, "n classes"]:
-        """Compute the logits with given anchors instead of the classifier's own anchors. During
-        training, such anchors are computed again whenever the embedding module changes.
+        """Compute the logits with the given anchors (closed-form class directions) instead of the
+        stored ones. Training computes the anchors again whenever the embedding module changes.
         """
         return COSINE_SCALE * functional.normalize(embeddings, dim=1) @ self._directions(anchors).T
 

@@ -33,7 +33,7 @@ class PowerNormalization(nn.Module):
         self.has_final = not groups or groups[-1].name == FINAL
 
     def forward(self, features: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
-        """Return the normalised features, in which each group has length 1."""
+        """Return the normalised features. Each group of features has length 1."""
         num_final = features.shape[-1] - sum(self.statistics)
         *statistics, final = features.split([*self.statistics, num_final], dim=-1)
         parts = [functional.normalize(group, dim=-1) for group in statistics]
@@ -42,7 +42,7 @@ class PowerNormalization(nn.Module):
         return torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]
 
 
-_LEAST_VARIANCE_SHARE = 1e-4  # smallest variance, as a share of the mean variance
+_LEAST_VARIANCE_SHARE = 1e-4  # lower limit of a variance, as a share of the mean variance
 _LEAST_VARIANCE = 1e-8
 
 
@@ -104,7 +104,9 @@ class WhitenedEmbedding(nn.Module):
         return self.adapt(self.whiten(normalized), self.standardize(normalized))
 
     def whiten(self, normalized: Float[Tensor, "*n d"]) -> Float[Tensor, "*n m"]:
-        """Return the closed-form part of the embeddings, which training does not change."""
+        """Whiten power-normalised features. The result is the closed-form part of the embeddings;
+        training changes only the other part, the output of the adapter.
+        """
         return normalized @ self.whitening - self.offset
 
     def standardize(self, normalized: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:

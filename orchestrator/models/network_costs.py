@@ -42,7 +42,9 @@ class NetworkCosts:
 
 @torch.no_grad()
 def costs_of(network: AnyNetwork, image: UInt8[Tensor, "1 c h w"]) -> NetworkCosts:
-    """Return the costs of a network, which is run once on the image."""
+    """Return the costs of a network: parameters, multiply-adds and bytes. To count multiply-adds,
+    the network is run once on the image.
+    """
     network.eval()
     extractor_multiply_adds = multiply_adds(network.extractor, image)
     features = network.extractor(image)

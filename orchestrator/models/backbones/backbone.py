@@ -153,8 +153,8 @@ def build_backbone(config: BuildableBackboneConfig, shape: Shape) -> Backbone:
     numbers from torch's global generator.
 
     Raises:
-        ConfigError: The network or stage does not exist, its weights cannot be loaded, or an
-            extension returns no body.
+        ConfigError: The network or stage does not exist, its weights cannot be loaded, or the
+            `build` function of an extension does not return a `Body`.
     """
     if isinstance(config, InheritedLayersConfig):
         return build_backbone(config.base, shape).until(config.until)

@@ -22,14 +22,14 @@ class Body:
         layers: Standardised floating-point images → features.
         num_features: Number of features.
         num_channels: Expected number of channels; grey images are repeated in every channel.
-        pixel_mean: Mean of each channel's pixels, which lie in [0, 1]. It is subtracted from the
-            pixels.
-        pixel_deviation: Standard deviation of each channel's pixels. It divides the differences
-            from the mean.
+        pixel_mean: Mean of each channel's pixels, which lie in [0, 1]. The mean is subtracted from
+            the pixels.
+        pixel_deviation: Standard deviation of each channel's pixels. Pixels are divided by it after
+            the mean was subtracted.
         input_size: Side in pixels to which images are resized if the configuration sets no size;
             None keeps the size of the images.
-        stages: Function that returns the stages of `layers`, and may share their modules; None for
-            a network without stages.
+        stages: Function that splits `layers` into stages, or None for a network without stages. The
+            stages may share modules with `layers`.
     """
 
     layers: nn.Module

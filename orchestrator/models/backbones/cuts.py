@@ -53,7 +53,7 @@ class Cut:
         num_channels: Channels of the last stage's map.
         map_size: Height and width of the last stage's map.
         num_features: Number of features per image.
-        cost: Cost of all layers of the extractor.
+        cost: Parameters, multiply-adds and latency of the extractor.
     """
 
     stage: str
@@ -65,7 +65,8 @@ class Cut:
 
 @dataclass(frozen=True)
 class Cuts:
-    """The costs of a teacher's extractor and of its cuts.
+    """The costs (parameters, multiply-adds, latency) of a teacher's extractor and of its cuts. A
+    cut is a shorter extractor that ends after one of the stages.
 
     Attributes:
         whole: Cost of the whole extractor.
@@ -83,13 +84,14 @@ class Cuts:
 def cuts_of(
     config: BackboneConfig, shape: Shape, only: str | None = None, *, is_timed: bool = False
 ) -> Cuts:
-    """Return the costs of a backbone and of its cuts. Weights are random, so that no weights are
-    downloaded.
+    """Return the costs (parameters, multiply-adds, latency) of a backbone and of its cuts. A cut is
+    a shorter extractor that ends after one of the backbone's stages. Weights are random, so that no
+    weights are downloaded.
 
     Args:
         config: The teacher's backbone.
         shape: Shape of the images.
-        only: Name of a single stage to measure; None means all.
+        only: Name of the only stage after which to cut, or None for a cut after every stage.
         is_timed: Whether to measure latency.
 
     Raises:

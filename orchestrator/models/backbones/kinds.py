@@ -15,7 +15,7 @@ from orchestrator.config.backbones import (
 from orchestrator.config.extensions import Extension, extension_identity, load_extension
 from orchestrator.errors import ConfigError
 
-if TYPE_CHECKING:  # these modules import torch, which identities do not need
+if TYPE_CHECKING:  # `body` imports torch, which is not needed to identify a backbone
     from orchestrator.models.backbones.body import Body, Shape
 
 
@@ -62,7 +62,8 @@ def kind_of(config: BackboneConfig) -> BackboneKind:
 
 
 def weights_identity(config: BuildableBackboneConfig) -> str:
-    """Return the identity of a backbone's pre-trained weights; empty for random weights.
+    """Return a text that identifies a backbone's pre-trained weights. If the weights are random,
+    return an empty string.
 
     Raises:
         ConfigError: The network does not exist, or its weights cannot be read.

@@ -109,7 +109,9 @@ class _Block(nn.Module):
 def _convolution(
     inputs: int, outputs: int, stride: int = 1, size: int = 3
 ) -> tuple[nn.Module, nn.Module]:
-    """Return a convolution and its group normalisation (see `small_cnn` for the reason)."""
+    """Return a convolution, and the group normalisation of its output. `small_cnn` explains why
+    group normalisation is used.
+    """
     return nn.Conv2d(inputs, outputs, size, stride, padding=size // 2, bias=False), nn.GroupNorm(
         8, outputs
     )

@@ -15,7 +15,7 @@ _MIN_GRID = 4  # blocks halve the image until it has this number of pixels per s
 
 
 def build(_config: SmallCnnConfig, shape: Shape) -> Body:
-    """Build the network in the teacher's size."""
+    """Build the network with 32 to 128 channels, meant for teachers."""
     return small_cnn((32, 64, 128), shape)
 
 

@@ -1,4 +1,4 @@
-"""`small_cnn` with fewer channels, in the student's size."""
+"""Variant of `small_cnn` with fewer channels, meant for students."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from orchestrator.models.backbones.small_cnn import small_cnn
 
 
 def build(_config: SmallCnnTinyConfig, shape: Shape) -> Body:
-    """Build the network in the student's size."""
+    """Build the variant of `small_cnn` with 16 to 32 channels, meant for students."""
     return small_cnn((16, 32, 32), shape)

@@ -59,8 +59,8 @@ class Stages(nn.Module):
         self.head, self.num_final = head, num_final
 
     def forward(self, images: Float[Tensor, "n c h w"]) -> tuple[list[Tensor], Tensor | None]:
-        """Return the output maps of all stages, and the final features; None if the network is
-        cut.
+        """Return the output maps of all stages, and the final features. If the network is cut after
+        a stage, return None instead of the final features.
         """
         maps, found = [], images
         for part in self.parts:

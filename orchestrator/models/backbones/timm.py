@@ -32,7 +32,7 @@ def build(config: TimmConfig, _shape: Shape) -> Body:
 
     Raises:
         ConfigError: The extra `timm` is not installed, timm has no such network, the network does
-            not support this size, or its weights cannot be loaded.
+            not support the configured image size, or its weights cannot be loaded.
     """
     published = _published(config)
     data = _timm().data.resolve_data_config(pretrained_cfg=published.to_dict())
@@ -56,8 +56,8 @@ def build(config: TimmConfig, _shape: Shape) -> Body:
 
 
 def weights_identity(config: TimmConfig) -> str:
-    """Return the SHA-256 of the weight file, or the name of the published weights in timm; empty
-    for random weights.
+    """Return the SHA-256 of the weight file, or the name of the published weights in timm. If the
+    weights are random, return an empty string.
 
     Raises:
         ConfigError: The network or its weights do not exist, or the file cannot be read.
@@ -123,7 +123,9 @@ def _network(config: TimmConfig, published: Any, sized: dict[str, int]) -> nn.Mo
         with explained(config.name, weights_identity(config)):
             return _created(config.name, num_classes=0, pretrained=True, **sized)
     except ConfigError:
-        # If the image size is the cause, and not the weights, this call raises another error.
+        # Build the network again without pre-trained weights. If the image size caused the failure,
+        # this call raises an error that names the size; otherwise the error about the weights is
+        # raised.
         _random(config.name, sized)
         raise
 

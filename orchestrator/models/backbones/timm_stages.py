@@ -21,7 +21,7 @@ class TimmStages(Stages):
         """Wrap a network.
 
         Args:
-            network: A network of timm; its modules are shared.
+            network: A network of timm. It is not copied: the stages share its modules.
             channels: Number of channels of each stage to return, from the first stage on.
             is_whole: Whether to return the final features as well.
         """
@@ -29,8 +29,8 @@ class TimmStages(Stages):
         self.network: Any = network
 
     def forward(self, images: Tensor) -> tuple[list[Tensor], Tensor | None]:
-        """Return the output maps of all stages, and the final features; None if the network is
-        cut.
+        """Return the output maps of all stages, and the final features. If the network is cut after
+        a stage, return None instead of the final features.
         """
         wanted = list(range(len(self.channels)))
         if self.head is None:

@@ -45,8 +45,8 @@ def build(config: TorchvisionConfig, _shape: Shape) -> Body:
 
 
 def weights_identity(config: TorchvisionConfig) -> str:
-    """Return the SHA-256 of the weight file, or the name of the published weights in torchvision;
-    empty for random weights.
+    """Return the SHA-256 of the weight file, or the name of the published weights in torchvision.
+    If the weights are random, return an empty string.
 
     Raises:
         ConfigError: The model does not exist, or its weights cannot be read.

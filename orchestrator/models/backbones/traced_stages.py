@@ -29,7 +29,8 @@ class TracedStages(Stages):
         """Trace a network.
 
         Args:
-            network: Images → final features; its modules are shared.
+            network: Images → final features. The network is not copied: the stages share its
+                modules.
             ends: Names of the modules whose outputs are the stages' maps.
             channels: Number of channels of each map.
             is_whole: Whether to return the final features as well.
@@ -40,7 +41,8 @@ class TracedStages(Stages):
         self._source = (network,)
         nodes = {name: name for name in ends}
         if is_whole:
-            # A head that is not None states that this object returns the network's final features.
+            # In this class, `head` computes nothing. A value other than None only marks that the
+            # final features are returned as well.
             self.head = nn.Identity()
             nodes[_last_node(network)] = "final"
         self.network = create_feature_extractor(
@@ -48,8 +50,8 @@ class TracedStages(Stages):
         )
 
     def forward(self, images: Tensor) -> tuple[list[Tensor], Tensor | None]:
-        """Return the output maps of all stages, and the final features; None if the network is
-        cut.
+        """Return the output maps of all stages, and the final features. If the network is cut after
+        a stage, return None instead of the final features.
         """
         found = self.network(images)
         final = found.get("final")
