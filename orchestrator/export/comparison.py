@@ -117,8 +117,8 @@ def median_seconds(predict: Predictor, image: Images) -> float:
 
 
 def _batches(num: int) -> Iterator[slice]:
-    """Yield a slice of one image, then slices of many images. A file with a fixed batch size fails
-    on one of them.
+    """Yield a slice of one image, then slices of many images. The two batch sizes reveal a file
+    that accepts only one batch size.
     """
     yield slice(0, 1)
     for start in range(1, num, _BATCH):

@@ -1,4 +1,6 @@
-"""Describe an exported model in the metadata of its file, which is the same in every format."""
+"""Describe an exported model in the metadata of its file. The metadata is the same for every file
+format.
+"""
 
 from __future__ import annotations
 

@@ -34,7 +34,9 @@ def write_pt2(program: ExportedProgram, texts: Mapping[str, str], path: Path) ->
 
 
 def open_pt2(path: Path, num_threads: int) -> Predictor:
-    """Open a pt2 file as a predictor; `num_threads` has the same meaning as in `as_predictor`."""
+    """Open a pt2 file as a predictor that computes with `num_threads` threads. If `num_threads` is
+    0, torch's current number of threads is used.
+    """
     return as_predictor(torch.export.load(path).module(), num_threads)
 
 
