@@ -58,7 +58,7 @@ def main() -> NoReturn:
     except Exception as error:  # noqa: BLE001 - the last resort: a bug in this program
         if (
             isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG
-        ):  # names that the user chose may be used as file names
+        ):  # a name that the user chose, such as a run's name, may be too long as a file name
             _fail(
                 f"{error.filename}: the name is too long for a file; choose a shorter one",
                 UserInputError.exit_code,

@@ -63,7 +63,7 @@ DATA_COMMANDS: dict[str, Callable[..., None]] = {
 
 
 def build_application() -> typer.Typer:
-    """Return the command-line application with every command defined above."""
+    """Return the command-line application with all commands of `COMMANDS` and `DATA_COMMANDS`."""
     application = typer.Typer(
         name="orchestrator",
         no_args_is_help=True,

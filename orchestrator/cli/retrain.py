@@ -1,4 +1,7 @@
-"""`orchestrator retrain`: run one tick of a retraining, or replay past arrivals as a backtest."""
+"""`orchestrator retrain`: look for new images once and learn from them, or run a backtest.
+
+A backtest replays images that arrived in the past.
+"""
 
 from __future__ import annotations
 
