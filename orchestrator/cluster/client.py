@@ -117,7 +117,8 @@ class KubernetesClient:
                 )
             except ApiException as error:
                 if error.status == 409 and '"AlreadyExists"' in (error.body or ""):
-                    return self.get(kind, name) or self.create(manifest)  # create again if deleted
+                    # if the existing object has been deleted meanwhile, create it
+                    return self.get(kind, name) or self.create(manifest)
                 raise
 
     def delete(self, kind: str, name: str) -> None:

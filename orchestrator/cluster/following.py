@@ -49,8 +49,8 @@ class JobListener(Protocol):
 def follow(client: KubernetesClient, name: str, listener: JobListener) -> JobState:
     """Follow a job until it is over, and return its final state.
 
-    Output and state are read separately, so state changes are reported even if the log cannot be
-    read.
+    The job's state and the job's output are read separately. So state changes are reported even if
+    the output cannot be read.
 
     Raises:
         UserInputError: The job was cancelled.
@@ -116,10 +116,10 @@ def _state(client: KubernetesClient, name: str, answered: float) -> JobState | N
 
 
 class _Output:
-    """Reads the output of a job's command from the log of KubeRay's submitter.
+    """Reads the output of a job's command from the log of KubeRay's submitter pod.
 
-    The submitter passes the command to Ray and prints the command's output. The submitter runs in
-    the pod of a batch Job that has the RayJob's name.
+    The submitter pod passes the command to Ray and prints the command's output. The pod is part of
+    a batch Job that has the RayJob's name.
     """
 
     def __init__(self, client: KubernetesClient, name: str, listener: JobListener) -> None:

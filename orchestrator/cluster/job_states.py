@@ -45,7 +45,7 @@ class JobState:
     Attributes:
         name: Name of the RayJob.
         kind: run, sweep or retrain; empty if unknown.
-        schedule: Schedule whose tick the job runs; empty if the job runs no tick.
+        schedule: Schedule that started the job; empty if no schedule started it.
         phase: Phase of the job, in KubeRay's terms.
         outcome: Result of the command, in Ray's terms; empty before the command ends.
         reason: Reason for a failure, in KubeRay's terms.

@@ -72,8 +72,8 @@ def schedule_name(name: str) -> str:
 
 
 def slug(name: str) -> str:
-    """Return a user's name with only the characters that Kubernetes allows: lower case letters,
-    digits and single hyphens.
+    """Return a name that a user chose, reduced to the characters that Kubernetes allows: lower case
+    letters, digits and single hyphens.
     """
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "unnamed"
 

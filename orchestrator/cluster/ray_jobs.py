@@ -1,4 +1,4 @@
-"""Describe a workload as a RayJob: the Ray cluster, the command, the deadlines and the retries.
+"""Describe a job as KubeRay's RayJob: Ray cluster, command, deadlines and retries.
 
 A job starts its own Ray cluster or uses a running one.
 """
@@ -47,7 +47,7 @@ _AUTOSCALER = resources("500m", "512Mi")
 # Time that a cancelled run has to set its state in MLflow to KILLED, before Ray stops it and,
 # later, Kubernetes stops the pod.
 _ENDING_SECONDS = 15
-_SUBMITTER = resources("500m", "1Gi")  # large enough for Ray's command line, which loads Ray
+_SUBMITTER = resources("500m", "1Gi")  # enough CPU and memory for `ray job submit`
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def ray_job(
     ray_cluster: str | None = None,
     tick: Tick | None = None,
 ) -> Submission:
-    """Return the objects for running a workload as a RayJob.
+    """Return the Kubernetes objects for running a workload (command and files) as a RayJob.
 
     The RayJob's name contains a digest of the job's content, so submitting the same job twice
     creates only one RayJob.
@@ -85,7 +85,7 @@ def ray_job(
         workload: The workload to run.
         cluster: Configuration of the cluster, including deadlines, retries and clean-up.
         ray_cluster: Name of a running RayCluster; None starts a cluster for the job.
-        tick: Tick of a schedule that the job runs; None for a job submitted by a person.
+        tick: The scheduled time for which the job runs; None for a job submitted by a person.
     """
     labels = labels_of(
         workload.kind, **({SCHEDULE_LABEL: tick.schedule} if tick and tick.schedule else {})
@@ -154,8 +154,8 @@ def _job_on(
 ) -> dict[str, Any]:
     """Return the specification of a RayJob on a running Ray cluster.
 
-    Files cannot be mounted into running pods, so the submitter uploads them as Ray's working
-    directory.
+    The job's files cannot be mounted into running pods. So the submitter pod, which passes the
+    command to Ray, uploads the files as Ray's working directory.
     """
     volume, mount = files_volume(files)
     return {
@@ -261,7 +261,7 @@ def _head(
         [volume, *volumes],
         cluster.head,
     )
-    # the head offers no CPUs to Ray, so training runs on the workers
+    # the head pod offers no CPUs to Ray, so Ray trains on the worker pods
     parameters = {
         "dashboard-host": "0.0.0.0",  # noqa: S104 - in a pod
         "num-cpus": "0",

@@ -246,9 +246,9 @@ def _deletion_strategy(spec: Manifest, rules: Sequence[Manifest]) -> Iterator[st
 def _deletion_rule(
     rule: Manifest, spec: Manifest, ages: dict[tuple[str, str], dict[str, int]]
 ) -> Iterator[str]:
-    """Yield each problem of one deletion rule, and record the rule's delay in `ages`.
+    """Yield each problem of one deletion rule, and add the rule's delay to `ages`.
 
-    `ages` maps each job state that triggers rules to the delays of these rules, by policy.
+    `ages[state][policy]` is the delay in seconds after which the job state triggers the policy.
     """
     policy, condition = rule["policy"], dict(rule["condition"])
     age = condition.pop("ttlSeconds", 0)

@@ -1,4 +1,4 @@
-"""Run the ticks of a retraining on a schedule on Kubernetes.
+"""Run the ticks of a retraining (runs of `orchestrator retrain`) on a schedule on Kubernetes.
 
 There are two kinds of schedule: a CronJob with a small pod that submits one RayJob for each tick,
 or a RayCronJob of KubeRay.
@@ -39,7 +39,7 @@ def schedule(workload: Workload, cluster: ClusterConfig, cron: str) -> Submissio
     """Return the objects that run a retraining on a schedule.
 
     Args:
-        workload: Workload of one tick.
+        workload: Command and files of one tick (one scheduled run of `orchestrator retrain`).
         cluster: Configuration of the cluster, including the kind of schedule.
         cron: Times of the ticks, in cron notation.
     """
@@ -64,9 +64,9 @@ def _cron_job(
     del workload  # unused: the CronJob's pod reads the workload from its mounted files
     limits = cluster.limits
     job = {
-        "backoffLimit": 0,  # no retry, because the next tick repeats the work
-        # The CronJob's job waits for its RayJob, and the next tick cannot start before the RayJob
-        # ends. The deadline limits the wait.
+        "backoffLimit": 0,  # no retry, because the next scheduled run repeats the work
+        # The Job that the CronJob creates waits until its RayJob ends, and delays the next
+        # scheduled run. The deadline limits this wait.
         "activeDeadlineSeconds": (limits.running_seconds + limits.ttl_seconds)
         * (limits.max_retries + 1),
         "template": _submitting_pod(cluster, files, labels),
@@ -102,7 +102,8 @@ def _submitting_pod(cluster: ClusterConfig, files: str, labels: dict[str, str]) 
         resources(cluster.schedule.cpu, cluster.schedule.memory),
         [mount],
         command=command,
-        # The command identifies its tick by these variables; see `cluster.ticks`.
+        # `submit` reads the time at which the run was due from these variables; see
+        # `cluster.ticks`.
         env=[
             {"name": "HOME", "value": SCRATCH_FOLDER},
             _from_label(TICK_VARIABLE, "batch.kubernetes.io/job-name"),

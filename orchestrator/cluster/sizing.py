@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from orchestrator.config.cluster_jobs import SweepScaleConfig
 from orchestrator.config.execution import LaneConfig, RayConfig
 
-# Ray label that keeps each lane on its own pods, if teacher and student need different pods.
+# Ray label that keeps teacher workers and student workers (the two lanes) on separate pods, if both
+# roles need different pods.
 _LANE_LABEL = "lane"
 
 
@@ -66,7 +67,7 @@ class Workers:
 
 
 def workers_of_run(execution: RayConfig) -> Workers:
-    """Return the pods with which teacher and student of a run can train at the same time."""
+    """Return the worker pods that a run needs to train teacher and student at the same time."""
     return _in_lanes(_group("teacher", execution.teacher), _group("student", execution.student))
 
 
@@ -101,8 +102,8 @@ def _in_lanes(teacher: WorkerGroup, student: WorkerGroup) -> Workers:
     """Return one group if teacher and student need equal pods, otherwise one labelled group for
     each role.
 
-    Without the labels, a small worker could occupy a large pod. The lane that needs large pods
-    would then wait for ever.
+    A lane is the group of training workers of the teacher or of the student. Without the labels, a
+    small worker could occupy a large pod. The lane that needs large pods would then wait for ever.
     """
     if teacher.is_like(student):
         return Workers(
@@ -140,7 +141,7 @@ def _for_trials(group: WorkerGroup, scale: SweepScaleConfig) -> WorkerGroup:
 
 
 def _group(role: str, lane: LaneConfig) -> WorkerGroup:
-    # STRICT_PACK needs all workers of a lane on one Ray node, and each pod is one Ray node
+    # STRICT_PACK needs all training workers of this role on one Ray node, and a pod is one Ray node
     together = lane.max_train_workers if lane.placement == "STRICT_PACK" else 1
     return WorkerGroup(
         role,

@@ -40,7 +40,7 @@ class Request:
         overrides: Settings of the experiment or retraining, as `a.b=value`.
         cron: Times at which to run the command, in cron notation; None runs the command once.
         ray_cluster: Name of a running RayCluster; None starts a cluster for the job.
-        tick: The schedule's tick that the job runs; None for a job that a person submits.
+        tick: The scheduled time for which the job runs; None for a job that a person submits.
         num_trials: Number of a sweep's trials; None means the number in the search-space file.
         name: Name of a run in MLflow; None means the default.
         output: Output folder on the cluster's volume; None means a folder of the job's own.

@@ -1,9 +1,9 @@
-"""Determine when a tick of a schedule was due, from the name of the tick's job.
+"""Determine when a tick was due, from the name of the tick's job.
 
-Kubernetes does not tell a CronJob's pod when its tick was due: the annotation
-`cronjob-scheduled-timestamp` is set on the Job, not on the Job's pods. But the Job is named
-`NAME-MINUTES`, with the due time in minutes since 1970. The RayJob of a RayCronJob is named in the
-same way. Pods have the name of their job as a label.
+A tick is one scheduled run of `orchestrator retrain`. Kubernetes does not tell a CronJob's pod when
+the tick was due: the annotation `cronjob-scheduled-timestamp` is set on the Job, not on the Job's
+pods. But the Job is named `NAME-MINUTES`, with the due time in minutes since 1970. The RayJob of a
+RayCronJob is named in the same way. Pods have the name of their job as a label.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _JOB_OF_A_SCHEDULE = re.compile(r"^(?P<schedule>[a-z0-9-]+?)-(?P<minutes>\d{8})(
 
 @dataclass(frozen=True)
 class Tick:
-    """One tick of a schedule.
+    """One scheduled run of `orchestrator retrain`.
 
     Attributes:
         schedule: Name of the schedule; empty if only the time is known.
-        due: Time at which the tick was due.
+        due: Time at which the run was due.
     """
 
     schedule: str
@@ -32,7 +32,11 @@ class Tick:
 
 
 def tick_of(text: str) -> Tick:
-    """Return the tick for a time (2026-11-22T03:00:00Z), or for the name of a schedule's job.
+    """Return the tick (one scheduled run) with the due time that a text contains.
+
+    Args:
+        text: A time (2026-11-22T03:00:00Z), or the name of a schedule's job, which ends with the
+            due time.
 
     Raises:
         UserInputError: The text is neither a time nor the name of a job.
@@ -50,10 +54,10 @@ def tick_of(text: str) -> Tick:
 
 
 def tick_of_job(job: str, schedule: str) -> Tick:
-    """Return the tick that a schedule's pod runs.
+    """Return the tick (one scheduled run) that a schedule's pod runs.
 
     A person can create a job from a schedule with `kubectl create job manual --from=cronjob/NAME`.
-    Such a job can have any name, and its tick is due now.
+    Such a job can have any name, and counts as due now.
 
     Args:
         job: Name of the pod's job, or a time.

@@ -90,7 +90,7 @@ def run_workload(
     name: str | None = None,
     output: str | None = None,
 ) -> Workload:
-    """Return the workload of a run.
+    """Return the workload (command, files and worker pods) of a run.
 
     Args:
         experiment: The user's experiment, loaded with the overrides of `settings_for(cluster)`.
@@ -117,8 +117,9 @@ def sweep_workload(
     cluster: ClusterConfig,
     output: str | None = None,
 ) -> Workload:
-    """Return the workload of a sweep, with as many concurrent trials as the cluster's workers
-    allow.
+    """Return the workload (command, files and worker pods) of a sweep.
+
+    The sweep runs as many trials at the same time as the worker pods allow.
 
     Arguments and errors are those of `run_workload`.
     """
@@ -130,7 +131,7 @@ def sweep_workload(
         SEARCH_SPACE_FILE: _text(_within(search_space, cluster.sweeps.max_trials), cluster),
         EXPERIMENT_FILE: _text(experiment, cluster, _OF_THE_CLUSTER),
     }
-    # training processes of a trial wait for nodes that the cluster is still adding
+    # set how long a trial's training processes wait for pods that the cluster is still adding
     waiting = (
         ()
         if len(workers.groups) == 1 and workers.groups[0].name == "trials"
@@ -153,7 +154,7 @@ def sweep_workload(
 def retraining_workload(
     retraining: Retraining, cluster: ClusterConfig, output: str | None = None
 ) -> Workload:
-    """Return the workload of one tick of a retraining.
+    """Return the workload (command, files and worker pods) of one scheduled retraining run.
 
     Arguments and errors are those of `run_workload`.
     """
@@ -164,7 +165,7 @@ def retraining_workload(
         _check_reachable("lease.uri", retraining.lease.uri, cluster)
     workers = workers_of_run(_ray(retraining.experiment))
     files = {RETRAINING_FILE: _text(retraining, cluster, {"experiment": _OF_THE_CLUSTER})}
-    # all ticks share one folder, because only one tick runs at a time
+    # all scheduled runs share one output folder, because only one of them runs at a time
     arguments = (
         RETRAINING_FILE,
         *_told(cluster, workers, prefix="experiment."),
@@ -179,7 +180,8 @@ def _within(search_space: SearchSpace, most: int) -> SearchSpace:
     Without a limit, the searcher draws all trials at the start, and cannot learn from their
     results.
     """
-    if search_space.trial_scheduler.kind == "pbt":  # no limit: a population's trials take turns
+    # population-based training needs no limit, because its trials take turns
+    if search_space.trial_scheduler.kind == "pbt":
         return search_space
     return search_space.model_copy(
         update={"max_concurrent_trials": min(search_space.max_concurrent_trials or most, most)}
@@ -202,13 +204,13 @@ def _told(
 
 
 def _output(cluster: ClusterConfig, job: str, wanted: str | None) -> tuple[str, str]:
-    """Return the command-line option for the output folder.
+    """Return the option `--output` with the job's output folder, for the command line.
 
     If the cluster has a volume, the output folder is on the volume. Results, Ray's log and a
     sweep's ledger can then be read after the pods have ended.
 
     Raises:
-        ConfigError: The wanted folder is not on the volume.
+        ConfigError: The folder that the user wants is not on the volume.
     """
     if wanted is None:
         return "--output", f"{_state_folder(cluster)}/jobs/{job}"
