@@ -76,8 +76,8 @@ def candidate_experiment(
 ) -> Experiment:
     """Return the complete experiment that trains a candidate.
 
-    The experiment normally continues from the champion's last stages. Of the champion's classes, it
-    then reads only the held-out images, which the gate needs.
+    The experiment normally continues from the champion's last stages. For the champion's classes,
+    the experiment then reads only held-out images, because the gate needs these images.
 
     The experiment starts from the first task in four cases: there is no champion, known classes are
     refreshed, the method learns from all images, or the configured networks differ from the
@@ -142,13 +142,11 @@ def _unlabeled(
 
 
 def can_go_on(retraining: Retraining, champion: Registered, draft: Lineage) -> bool:
-    """Return whether the configured networks match the champion's networks.
+    """Return whether learning can go on from the champion's stages.
 
-    Only then can learning continue from the champion's stages.
-
-    If the champion's extractor was trained, the configuration may freeze or fine-tune it. A trained
-    extractor never matches a pre-trained extractor that is used unchanged, because the features
-    differ.
+    The configured networks must match the champion's networks. If the champion's extractor was
+    trained, the configuration may freeze or fine-tune the extractor. But a trained extractor never
+    matches a pre-trained extractor that is used unchanged, because the features differ.
     """
     configured, of_champion = retraining.experiment, champion.experiment
     known_weights = champion.lineage.weights
@@ -178,7 +176,8 @@ def held_out_images(retraining: Retraining, held: Lineage, found: Scan) -> Arriv
     """Return the data configuration that selects all present held-out images of a held candidate's
     classes.
 
-    The selection includes images in files that arrived after the candidate learned.
+    A held candidate is one about which the gate could not decide. The selection includes images in
+    files that arrived after the candidate learned.
 
     Args:
         retraining: Configuration of the retraining, including the source of the images.
@@ -203,12 +202,13 @@ def held_out_images(retraining: Retraining, held: Lineage, found: Scan) -> Arriv
 
 
 def looks_at(table: ImageTable, rows: Iterable[int], data: DataConfig) -> Classes:
-    """Return for each held-out image the number of gate verdicts that use the image, including the
-    next verdict.
+    """Return for each held-out image the number of looks: gate verdicts that use the image.
 
-    Each champion learned from one delivery. The gate judged the champion by the held-out images of
-    this delivery and of all earlier deliveries. So the images of the first delivery are used in
-    every verdict.
+    The next verdict is counted too.
+
+    Each champion learned from one delivery: the files that were new to this champion. The gate
+    judged the champion by the held-out images of this delivery and of all earlier deliveries.
+    So the images of the first delivery are used in every verdict.
 
     Args:
         table: The images, with the file and row of each image.

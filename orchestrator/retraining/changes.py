@@ -1,6 +1,6 @@
-"""Turn a scan of the source into findings for people, and into a plan for the tick.
+"""Turn a scan of the source into findings for people, and into a plan for `orchestrator retrain`.
 
-A plan decides whether the tick learns, does nothing or refuses; making a plan changes nothing.
+The plan decides whether a run learns, does nothing or refuses. Making a plan changes nothing.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class ChangePlan:
-    """Plan of a tick.
+    """Plan of a tick (one run of `orchestrator retrain`).
 
     Attributes:
         findings: All findings.
@@ -91,13 +91,13 @@ class ChangePlan:
 def plan_changes(
     found: Scan, lineage: Lineage, retraining: Retraining, shifts: Sequence[Finding] = ()
 ) -> ChangePlan:
-    """Decide what a tick does.
+    """Plan what a tick (one run of `orchestrator retrain`) does about the changes in the source.
 
     Args:
         found: Scan of the source.
         lineage: Lineage of the champion; empty without a champion.
         retraining: Configuration of the retraining, including the reactions to findings.
-        shifts: Findings of the shift test.
+        shifts: Findings about known classes whose new images look different.
     """
     new, waiting = _new_classes(found, lineage, retraining)
     findings = [

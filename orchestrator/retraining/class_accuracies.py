@@ -48,7 +48,7 @@ def class_accuracies(
     """Count each class's images and correct predictions.
 
     Args:
-        labels: Class of each image, as its position in the order of learning.
+        labels: Class of each image, as the class's position in the order of learning.
         predictions: Predicted class of each image; one sequence for each role.
     """
     num_classes = max(labels, default=-1) + 1
@@ -69,7 +69,7 @@ def class_accuracies(
 
 
 def write_class_accuracies(folder: Path, accuracies: ClassAccuracies) -> None:
-    """Write the accuracies as a file into a candidate's state folder."""
+    """Write a candidate's accuracy on each class to a file in a folder; create a missing folder."""
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(asdict(accuracies), separators=(",", ":"))
     (folder / CLASS_ACCURACIES_FILE).write_text(text, encoding="utf-8")

@@ -65,8 +65,9 @@ class Condition:
 
     @property
     def seems_violated(self) -> bool:
-        """Return whether the measured value violates the bound, without regard to its confidence
-        bounds.
+        """Return whether the measured value violates the bound of this condition.
+
+        The uncertainty of the measured value is ignored.
         """
         if self.bound is None:
             return False
@@ -144,13 +145,13 @@ class Judge:
     def at_least(
         self, name: str, key: str, statement: Statement, bound: float, num_images: int
     ) -> Condition:
-        """Test whether the value of a statement is at least a bound, and return the condition."""
+        """Test whether a measured quantity is at least a bound, and return the condition."""
         return self._held_against(name, key, statement, bound, num_images, is_upper=False)
 
     def at_most(
         self, name: str, key: str, statement: Statement, bound: float, num_images: int
     ) -> Condition:
-        """Test whether the value of a statement is at most a bound, and return the condition."""
+        """Test whether a measured quantity is at most a bound, and return the condition."""
         return self._held_against(name, key, statement, bound, num_images, is_upper=True)
 
     def _held_against(
@@ -196,10 +197,10 @@ def _verdict(found: Bounds, bound: float, is_upper: bool) -> ConditionVerdict:
 def _deciding_factor(
     statement: Statement, bound: float, risk: float, is_upper: bool
 ) -> float | None:
-    """Return the factor by which the number of images must grow to decide the statement.
+    """Return the factor by which the number of images must grow to decide a condition.
 
-    The factor assumes that further images give the same result. Return None if a factor of about a
-    thousand is not enough.
+    The condition compares the statement (a measured quantity) with a bound. The factor assumes that
+    further images give the same result. Return None if a factor of about a thousand is not enough.
     """
 
     def decides(factor: float) -> bool:

@@ -23,7 +23,7 @@ Classes = Int64[np.ndarray, " _"]
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predictions of a candidate's network, and of the champion's network of the same role.
+    """Predictions of a candidate's teacher or student, and of the champion's network of this role.
 
     Old images are images of the champion's classes.
 
@@ -81,8 +81,9 @@ class Evidence:
 
     @property
     def uses(self) -> float:
-        """Return the mean number of gate verdicts that use an image, with equal weight for each
-        class.
+        """Return the mean number of gate verdicts that use a held-out image.
+
+        All classes have equal weight in the mean.
         """
         if self.looks is None:
             return 1.0
@@ -202,7 +203,8 @@ def gather_evidence(
     Args:
         candidate: The candidate's networks, on the CPU.
         champion: The champion's networks; empty without a champion.
-        held_out: Images of all classes; labels are positions in the order of learning.
+        held_out: Held-out images of all classes. The label of an image is the position of its class
+            in the order of learning.
         num_old: Number of the champion's classes; 0 without a champion.
         known: Tasks that the candidate has learned.
         looks: (images,), number of gate verdicts that use each image, including the present

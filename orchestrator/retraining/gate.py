@@ -49,10 +49,10 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class PromotionDecision:
-    """A verdict with its reasons.
+    """Decision whether a candidate becomes the champion, with the reasons for it.
 
     Attributes:
-        verdict: The verdict.
+        verdict: The verdict on the candidate.
         reason: The reason for the verdict, as one sentence.
         conditions: All tested conditions.
         blames_data: Whether wrong labels are a likely reason for the rejection, because the
@@ -77,12 +77,12 @@ class PromotionDecision:
 
 
 def decide(evidence: Evidence, gate: GateConfig, attempts: int = 1) -> PromotionDecision:
-    """Test a candidate against the conditions of the gate.
+    """Decide whether a candidate becomes the champion, by the conditions of the gate.
 
     Args:
         evidence: Predictions of candidate and champion for the same held-out images.
         gate: Bounds and confidence level of the conditions.
-        attempts: Number of candidates that learned from the same files, including the present one.
+        attempts: Number of candidates that learned from the same files, including this candidate.
             More attempts make each test stricter, because every candidate may pass by chance.
     """
     by_class = class_accuracies(
@@ -122,7 +122,7 @@ def _least_used(evidence: Evidence, gate: GateConfig) -> Evidence:
     """Return the evidence from images that no earlier verdict used, or all evidence if these images
     are too few or lack a class.
 
-    The required number of images does not depend on the predictions.
+    The choice does not depend on the predictions, so it cannot bias the verdict.
     """
     new = evidence.only_new()
     complete = np.array_equal(np.unique(new.labels), np.unique(evidence.labels))
@@ -133,12 +133,12 @@ def _least_used(evidence: Evidence, gate: GateConfig) -> Evidence:
 def _by_what_would_be_lost(
     evidence: Evidence, judge: Judge, unknown: Sequence[Condition]
 ) -> tuple[Verdict, str]:
-    """Return PROMOTE if the candidate is more accurate than the champion over all classes,
-    otherwise HOLD.
+    """Return PROMOTE if the candidate is more accurate than the champion over all classes, or if
+    there is no champion; otherwise return HOLD.
 
-    The champion misclassifies every image of a new class. So even a candidate that learned wrong
-    labels can be more accurate, for example with half of the new images correct. Therefore a
-    candidate whose measured accuracy on new classes is below the minimum is held.
+    The champion misclassifies every image of a new class, so even a candidate that learned wrong
+    labels can be more accurate over all classes. Therefore return HOLD, too, if the candidate's
+    measured accuracy on new classes is below the required minimum.
     """
     reason = _unknown_reason(unknown, evidence)
     if not evidence.num_old:
@@ -241,8 +241,8 @@ def _about_old_classes(
 def _about_single_classes(
     evidence: Evidence, role: Role, gate: GateConfig, judge: Judge
 ) -> Condition:
-    """Return the condition on the class whose accuracy drops most; the allowed risk is divided
-    equally among the champion's classes.
+    """Return the condition on the single class whose accuracy drops most. Each of the champion's
+    classes is tested with an equal part of the allowed error probability.
     """
     own, labels = evidence.predictions[role], evidence.labels[evidence.is_old]
     champion, among_all = own.champion == labels, own.among_all[evidence.is_old] == labels
@@ -290,7 +290,7 @@ def _about_new_classes(
 def _about_forgetting(
     evidence: Evidence, role: Role, gate: GateConfig, judge: Judge
 ) -> list[Condition]:
-    """Return the condition on forgetting; the accuracies before forgetting are taken as exact."""
+    """Return the condition on forgetting; accuracies before forgetting count as exact values."""
     name, key = f"{role}: forgetting", f"{role}_forgetting"
     left = evidence.kept_of_earlier(role)
     if left is None:

@@ -9,13 +9,13 @@ journal/000000000044.json      released
 heartbeats/000000000041        rewritten regularly by the process that wrote entry 41
 ```
 
-A process may write entry n + 1 only if the last entry that it has read is entry n. So two ticks
-cannot both write entry n + 1. A lease holder that slept while another process took over cannot
-write either, because its next number is already used. The entry number thus serves as a fencing
-token.
+A process may write entry n + 1 only if the last entry that it has read is entry n. So two processes
+cannot both write entry n + 1. A stale lease holder (one whose lease another process has taken over)
+cannot write either, because its next number is already used. The entry number thus serves as a
+fencing token.
 
-Every change that a stale holder must not make is first written as an entry and then applied to the
-registry. If the writer dies in between, the next holder applies the change.
+Every change that needs the lease is first written as an entry and then applied to the registry. If
+the writer dies in between, the next lease holder applies the change.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ class Entry:
     Attributes:
         index: The entry's number, from 1.
         kind: The entry's kind.
-        token: Index of the `acquired` entry by which the writer got the lease.
+        token: Fencing token of the writer: the index of the `acquired` entry that the writer wrote
+            to get the lease.
         holder: The process that wrote the entry, as tags (see `run_process`).
         state: State of the retraining after this entry.
         nonce: Random text that distinguishes this entry from an entry of another process.
@@ -163,15 +164,15 @@ class Journal:
         state: State,
         token: int | None = None,
     ) -> Entry:
-        """Write the next entry.
+        """Write the journal's next entry after the entry `before`.
 
         Args:
             before: The last entry that the caller has read; None for an empty journal.
             kind: Kind of the new entry.
-            holder: The calling process, as tags.
+            holder: Tags that identify the calling process.
             state: State of the retraining after the new entry.
-            token: Token of the caller; None for the `acquired` entry, whose index becomes the
-                token.
+            token: Index of the caller's `acquired` entry, which serves as fencing token; None if
+                this call writes the `acquired` entry.
 
         Raises:
             LeaseLostError: `before` is not the last entry.
@@ -182,8 +183,8 @@ class Journal:
         entry = Entry(index, kind, token or index, holder, state, uuid.uuid4().hex)
         if not self.storage.create(entry.name, entry.as_bytes()):
             raise self._lost(index)
-        # Old entries are pruned, so an old number may be free again. An entry with such a number
-        # does not follow the last entry, and its writer has lost the lease.
+        # Old entries are pruned, so the number of an old entry may be free again. A writer that
+        # used such a number has lost the lease, because its entry is not the last one.
         if self._names()[-1] > entry.name:
             raise self._lost(index)
         return entry

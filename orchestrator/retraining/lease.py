@@ -30,8 +30,8 @@ tick checks these files if the holder was killed; see `suspects`.
 
 
 def this_holder() -> dict[str, str]:
-    """Return the tags of this process, by which other processes can detect whether this process has
-    ended.
+    """Return tags that identify this process. With these tags, other processes can detect whether
+    this process has ended.
     """
     process = this_process()
     return (
@@ -42,8 +42,8 @@ def this_holder() -> dict[str, str]:
 
 
 class Lease:
-    """A lease that this process has acquired. Journal entries are written only while the lease is
-    held.
+    """A lease that this process has acquired: the right to write journal entries, until the process
+    releases the lease or loses it to another process.
     """
 
     def __init__(self, journal: Journal, acquired: Entry) -> None:
@@ -89,17 +89,17 @@ class Lease:
 
     @property
     def state(self) -> State:
-        """Return the state as of this holder's last entry."""
+        """Return the state of the retraining after the last entry that this process wrote."""
         return self._last.state
 
     @property
     def token(self) -> int:
-        """Return the holder's token, which is larger than the tokens of all earlier holders."""
+        """Return the fencing token: a number that is larger for each later lease holder."""
         return self._last.token
 
     @property
     def storage(self) -> Storage:
-        """Return the storage of the journal, which also contains the holder's notes."""
+        """Return the journal's storage, where the lease holder may also keep other small files."""
         return self._journal.storage
 
     def write(self, kind: EntryKind, state: State) -> None:
@@ -180,7 +180,7 @@ class Heartbeat:
 def _refuse_if_alive(
     journal: Journal, last: Entry, config: LeaseConfig, here: dict[str, str]
 ) -> str:
-    """Return the reason why the lease holder counts as dead.
+    """Check that the lease holder counts as dead, and return the reason as text.
 
     Raises:
         LockedError: The holder may be alive, because its last heartbeat is recent.
@@ -192,8 +192,8 @@ def _refuse_if_alive(
     if age is None:  # no heartbeat yet: use the age of the entry
         age = journal.storage.age_seconds(last.name) or 0.0
     if age < -config.expires_seconds:
-        # The last heartbeat lies in the future, so the clock of the holder or of the storage is
-        # wrong. A dead holder would seem alive until that time.
+        # The time of the last heartbeat lies in the future, so a clock is wrong. Without this rule,
+        # a dead holder would count as alive until that time has passed.
         return f"its last heartbeat is {-age:.0f} s ahead of the storage's clock"
     if age <= config.expires_seconds:
         raise LockedError(

@@ -1,6 +1,7 @@
 """A model's lineage: what the model has learned, and from which files.
 
-The lineage is stored with the model in the registry. The next tick compares the source with it.
+The lineage is stored with the model in the registry. The next run of `orchestrator retrain`
+compares the source with the lineage.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ class TakenFile(_Record):
         sha256: Digest of the file's content.
         num_bytes: Size of the file.
         modified: Time at which the file was written, in seconds since 1970.
-        delivery: Number of the delivery in which the file arrived, from 1.
+        delivery: Number, from 1, of the file's delivery. A delivery consists of the files that were
+            new to the same candidate.
         num_images: Number of images by class.
         num_held_out: Number of held-out images by class; None in lineages written before this field
             existed.
@@ -78,9 +80,11 @@ class Lineage(_Record):
     """Everything that a champion or a candidate has learned so far.
 
     Attributes:
-        files: Files of all deliveries, in order.
+        files: Labelled files of all deliveries, in order. A delivery consists of the files that
+            were new to the same candidate.
         tasks: Labels of each task, in the order of learning.
-        deliveries: For each known class, the last delivery from which it was learned.
+        deliveries: For each known class, the number of the last delivery from which the class was
+            learned.
         sketches: For each known class, the smallest digests of its images. These digests reveal a
             class that arrives again under another name.
         quarantined: Files that were skipped when the model learned.
@@ -88,7 +92,7 @@ class Lineage(_Record):
             identities were not recorded.
         unlabeled: Files without labels from which the model learned, in the order in which the
             files became known.
-        learned: Last stages and accuracy matrices of both roles; None in a draft.
+        learned: Last stages and accuracy matrices of both roles; None before training.
     """
 
     files: tuple[TakenFile, ...] = ()
@@ -107,12 +111,12 @@ class Lineage(_Record):
 
     @property
     def last_delivery(self) -> int:
-        """Return the number of the newest delivery; 0 before the first."""
+        """Return the number of the last delivery (group of new files), or 0 without deliveries."""
         return max((file.delivery for file in self.files), default=0)
 
     def num_learned_from(self, label: str) -> int:
-        """Count a class's images in the deliveries from which the class was learned, including
-        held-out images.
+        """Count a class's images in the files from which the class was learned, including held-out
+        images.
         """
         return sum(
             file.num_images.get(label, 0)
@@ -122,20 +126,18 @@ class Lineage(_Record):
 
 
 def sketch(digests: Iterable[bytes]) -> tuple[str, ...]:
-    """Return the smallest digests of some images as their sketch (bottom-k sketch, Cohen & Kaplan
-    2007).
+    """Return the smallest digests of a set of images, to compare the set with other sets.
 
-    Equal sets of images have equal sketches.
+    These digests are a bottom-k sketch (Cohen & Kaplan 2007): equal sets have equal sketches.
     """
     return tuple(digest[:8].hex() for digest in sorted(set(digests))[:_SKETCH_SIZE])
 
 
 def overlap(one: Sequence[str], other: Sequence[str]) -> float:
-    """Estimate from two sketches which share of the smaller image set is also in the other set, in
-    [0, 1].
+    """Estimate which share of the smaller of two image sets is also in the larger set, in [0, 1].
 
-    A full sketch contains only the smallest digests of its image set. So only the range of digests
-    that both sketches cover is compared.
+    Each set is given as a sketch (see `sketch`), which contains only the smallest digests of a
+    large set. So only the range of digests that both sketches cover is compared.
     """
     if not one or not other:
         return 0.0

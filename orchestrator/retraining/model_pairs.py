@@ -26,14 +26,14 @@ from orchestrator.tracking.registry import (
 
 
 class ModelPairs:
-    """Implements `settling.Registry` on MLflow's registry."""
+    """Stores aliases and states of model pairs in MLflow's registry; see `settling.Registry`."""
 
     def __init__(self, registry: ModelRegistry) -> None:
         """Keep the registry; no request is sent yet."""
         self._registry = registry
 
     def holder_of(self, alias: Alias) -> ModelPair | None:
-        """Return the pair that has an alias; None if no student version has the alias.
+        """Return the pair of teacher and student that has an alias; None if no pair has it.
 
         Raises:
             UserInputError: The champion was not made by a retraining, so learning cannot continue
@@ -55,7 +55,7 @@ class ModelPairs:
         return pair
 
     def give(self, alias: Alias, pair: ModelPair | None) -> None:
-        """Move an alias to both versions of a pair, or remove the alias if the pair is None."""
+        """Move an alias to a pair of teacher and student; remove the alias if the pair is None."""
         versions: dict[Role, str | None] = (
             {"teacher": None, "student": None} if pair is None else {**_versions(pair)}
         )
@@ -63,10 +63,10 @@ class ModelPairs:
             self._registry.set_alias(role, alias, versions[role])
 
     def note(self, note: Note) -> None:
-        """Write tags with a pair's new state, the reason and the author of the decision to both
-        versions.
+        """Write the new state of a pair of teacher and student as tags of both versions.
 
-        The new state is also appended to the history of states, which is a tag of the student.
+        Further tags contain the reason for the state and the author of the decision. The new state
+        is also appended to the history of states, which is a tag of the student.
         """
         decided = {DECIDED_BY_TAG: note.by} if note.by else {}
         tags = {STATE_TAG: note.state.value, REASON_TAG: note.reason, **decided}
@@ -79,12 +79,12 @@ class ModelPairs:
             self._registry.set_tags("student", note.pair.student, {EVENTS_TAG: events})
 
     def state_of(self, pair: ModelPair) -> str:
-        """Return the state that was last noted for a pair; empty if no state was noted."""
+        """Return the state in the tags of a pair's student; empty if there is no such tag."""
         student = self._registry.find("student", pair.student)
         return student.tags.get(STATE_TAG, "") if student else ""
 
     def of_student(self, version: str) -> ModelPair:
-        """Return the pair that contains a version of the student.
+        """Return the pair of teacher and student that contains a version of the student.
 
         Raises:
             UserInputError: The version does not exist, or was not made by a retraining.
@@ -100,8 +100,8 @@ class ModelPairs:
         return pair
 
     def predecessor_of(self, pair: ModelPair) -> ModelPair | None:
-        """Return the champion from which a pair continued learning; None if the pair started from
-        scratch.
+        """Return the champion from which a pair of teacher and student continued learning; None if
+        the pair started from scratch.
         """
         student = self._registry.find("student", pair.student)
         version = student.tags.get(PREDECESSOR_TAG, "") if student else ""
@@ -109,7 +109,7 @@ class ModelPairs:
         return self._pair(predecessor) if predecessor else None
 
     def has(self, pair: ModelPair) -> bool:
-        """Return whether both versions of a pair still exist."""
+        """Return whether the registry still has both versions of a pair (teacher and student)."""
         return all(
             self._registry.find(role, version) is not None
             for role, version in _versions(pair).items()

@@ -2,8 +2,9 @@
 
 If a change is interrupted in between, the next holder of the lease finishes the change.
 
-A held candidate always continued learning from the present champion. So a new champion supersedes
-the held candidate. No data is lost, because the files of a superseded candidate count as new again.
+A held candidate is one about which the gate could not decide. It always continued learning from the
+present champion, so a new champion supersedes the held candidate. No data is lost, because the
+files of a superseded candidate count as new again.
 """
 
 from __future__ import annotations
@@ -36,12 +37,14 @@ from orchestrator.retraining.version_states import VersionState
 def promote(
     lease: Lease, registry: Registry, candidate: ModelPair, reason: str, by: str = GATE
 ) -> None:
-    """Make a candidate the champion, and mark a different held candidate as superseded.
+    """Make a candidate the champion.
+
+    If another candidate is held (waiting for a decision), it is marked as superseded.
 
     Args:
         lease: Lease, held by this process.
         registry: Registry to update.
-        candidate: Pair that continued learning from the champion.
+        candidate: Pair of teacher and student that continued learning from the champion.
         reason: Reason for the promotion.
         by: Who decided: the gate, or a person.
 
@@ -74,10 +77,10 @@ def promote(
 
 
 def hold(lease: Lease, registry: Registry, held: Held) -> None:
-    """Keep the champion, and hold a candidate about which the gate could not decide.
+    """Keep the champion, and hold a candidate: keep it for a later decision.
 
-    The candidate gets the alias `challenger`. An earlier held candidate is marked as superseded,
-    because the new candidate continued learning from it.
+    The candidate gets the alias `challenger`. If another candidate was held before, that candidate
+    is marked as superseded, because the new candidate continued learning from it.
 
     Raises:
         LeaseLostError: Another process has taken over the lease; nothing is changed.
@@ -196,9 +199,9 @@ def roll_back(
 
     A second rollback returns to the champion before the previous one.
 
-    The rolled-back champion gets the alias `challenger`. Later ticks skip the files that it learned
-    from, as after a rejection for bad data. A held candidate is superseded, because it continued
-    learning from the rolled-back champion.
+    The rolled-back champion gets the alias `challenger`. Later runs skip the files that it learned
+    from. A held candidate (one about which the gate could not decide) is superseded, because this
+    candidate continued learning from the rolled-back champion.
 
     Returns:
         The new champion, and the champion that was rolled back.
@@ -240,8 +243,10 @@ def roll_back(
 
 
 def _follower(state: State, registry: Registry, candidate: ModelPair | None) -> ModelPair:
-    """Return the candidate about which a person decides: the named candidate or, by default, the
-    held one.
+    """Return the candidate about which a person decides.
+
+    If a candidate is named, check that it continued learning from the champion. Otherwise return
+    the held candidate: the one about which the gate could not decide.
 
     Raises:
         UserInputError: No candidate is held, or the named candidate is the champion or did not

@@ -108,7 +108,10 @@ def stage_keys(lineage: Lineage) -> dict[Role, str]:
 
 
 def write_state(folder: Path, lineage: Lineage, experiment: Experiment, store: StageStore) -> None:
-    """Write a candidate's state into the package of the candidate's teacher.
+    """Write a candidate's lineage, experiment and last stages into a folder.
+
+    The next training continues from these files. The folder is the model package of the candidate's
+    teacher.
 
     Raises:
         OrchestratorError: A stage is no longer in the store.
@@ -130,7 +133,7 @@ def write_state(folder: Path, lineage: Lineage, experiment: Experiment, store: S
 
 
 def load_lineage(registry: ModelRegistry, pair: ModelPair, folder: Path) -> Lineage:
-    """Return the lineage of a registered pair.
+    """Return the lineage of a pair of teacher and student in the registry.
 
     Raises:
         UserInputError: The pair's files are missing or corrupt.
@@ -146,8 +149,9 @@ def load_lineage(registry: ModelRegistry, pair: ModelPair, folder: Path) -> Line
 def load_registered(
     registry: ModelRegistry, pair: ModelPair, folder: Path, store: StageStore
 ) -> Registered:
-    """Return a registered pair with its stages; corrupt stages are replaced from the stage store if
-    possible.
+    """Return a pair of teacher and student from the registry, with the last stages of both.
+
+    If a stage in the registry is corrupt, it is loaded from the stage store.
 
     Args:
         registry: Registry of the pair.

@@ -1,10 +1,10 @@
 """Decide when to try the files of a rejected candidate again, and with which seed.
 
-If the data did not cause the rejection, the candidate may have had an unlucky seed or unlucky
-held-out images. Its files then still count as new. The next candidate learns from all new files as
-soon as more files have arrived, or the configuration of the experiment or of the gate has changed.
-Until then, the same files are tried again only after some time, with another seed, and only a few
-times.
+If the data did not cause the rejection, the candidate's seed or the held-out images may have been
+unlucky. The files that the candidate learned from then still count as new. The next candidate
+learns from all new files as soon as more files have arrived, or the configuration of the experiment
+or of the gate has changed. Until then, the same files are tried again only after some time, with
+another seed, and only a few times.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NOT_LEARNED_BY = {"name", "scenario", "execution", "store", "tracking"}
 
 @dataclass(frozen=True)
 class Attempt:
-    """A candidate that has not been trained yet, with the decision whether to train it now.
+    """A planned training of a candidate, with the decision to train now or to wait.
 
     Attributes:
         files: Identifiers of the new files that the candidate would learn from (see `file_id`).
@@ -41,9 +41,9 @@ class Attempt:
     waits: str = ""
 
     def repeats(self, tried: Tried | None) -> bool:
-        """Return whether an equal candidate was already judged by the same images.
+        """Return whether this attempt repeats a rejected one: same files, seed and settings.
 
-        Judging an equal candidate again gives it no further chance to pass by luck.
+        The repetition trains an equal candidate, so the gate need not count it as another attempt.
         """
         return tried is not None and (self.files, self.num_retries, self.settings) == (
             tried.files,
@@ -60,8 +60,7 @@ class Attempt:
 def next_attempt(
     state: State, found: Scan, plan: ChangePlan, retraining: Retraining, now: float
 ) -> Attempt:
-    """Return the next attempt, which determines whether a candidate is trained now, and with which
-    seed.
+    """Plan the next training of a candidate: decide whether to train now, and with which seed.
 
     Args:
         state: State of the retraining, including the last rejected attempt.

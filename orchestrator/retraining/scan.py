@@ -47,7 +47,7 @@ class NewFile:
     num_held_out: Mapping[str, int] | None = None
 
     def taken(self, delivery: int) -> TakenFile:
-        """Return the file as an entry of the next candidate's lineage."""
+        """Return this file as a lineage entry of the given delivery (group of new files)."""
         num_images = {label: len(digests) for label, digests in self.digests.items()}
         return TakenFile(
             name=self.name,
@@ -118,15 +118,15 @@ def scan(
 ) -> Scan:
     """List the source, read its new files, and compare the source with a lineage.
 
-    A file with the same name, size and time as in the lineage is considered unchanged and is not
-    read again.
+    A file with the same name, size and modification time as in the lineage is considered unchanged
+    and is not read again.
 
     Args:
         source: Configuration of the source.
         lineage: Lineage to compare with.
-        quarantined: Files to skip after reading, because they have the content of a rejected file.
+        quarantined: Rejected files; a new file with the content of one of them is skipped.
         now: Present time in seconds since 1970; None means now.
-        set_aside: Files to skip without reading, because they killed an earlier tick.
+        set_aside: Files to skip without reading, because they killed a process that read them.
 
     Raises:
         DataError: The folder does not exist, or a new file is invalid.

@@ -1,5 +1,5 @@
-"""Make the journal and the registry agree: finish interrupted alias changes, and adopt changes of
-the champion that a person made in MLflow.
+"""Settle the journal and the registry, so that both agree: finish interrupted alias changes, and
+adopt a new champion if a person has moved the champion's alias in MLflow.
 """
 
 from __future__ import annotations
@@ -26,44 +26,44 @@ logger = logging.getLogger(__name__)
 
 
 class Registry(Protocol):
-    """Registry of model pairs and their aliases, as far as promotions use it."""
+    """Interface to the registry of model pairs (teacher and student), their aliases and states."""
 
     def holder_of(self, alias: Alias) -> ModelPair | None:
-        """Return the pair that has an alias; None if no version has the alias."""
+        """Return the pair of teacher and student that has an alias; None if no pair has it."""
         ...
 
     def give(self, alias: Alias, pair: ModelPair | None) -> None:
-        """Move an alias to a pair, or remove the alias if the pair is None."""
+        """Move an alias to a pair of teacher and student; remove the alias if the pair is None."""
         ...
 
     def note(self, note: Note) -> None:
-        """Write a pair's state, the reason for the state, and who decided, to the registry."""
+        """Record a pair's new state, the reason for the state, and who decided, in the registry."""
         ...
 
     def state_of(self, pair: ModelPair) -> str:
-        """Return the state last noted for a pair; empty if none was noted."""
+        """Return the recorded state of a pair of teacher and student; empty if none is recorded."""
         ...
 
     def predecessor_of(self, pair: ModelPair) -> ModelPair | None:
-        """Return the champion from which a pair continued learning; None if the pair started from
-        scratch.
+        """Return the champion from which a pair of teacher and student continued learning; None if
+        the pair started from scratch.
         """
         ...
 
     def has(self, pair: ModelPair) -> bool:
-        """Return whether both versions of a pair still exist, as people may delete old versions."""
+        """Return whether the registry still has both versions of a pair (teacher and student)."""
         ...
 
 
 def settle(lease: Lease, registry: Registry) -> None:
-    """Make journal and registry agree at the beginning and end of each tick.
+    """Make journal and registry agree at the beginning and end of each run that may change them.
 
     Interrupted changes are finished. If a person has moved the champion's alias by hand, the new
     champion is adopted.
 
-    A lease holder may sleep while it updates the registry, and count as dead. When it wakes up, it
-    writes the rest of its update. This function reverts such late writes to aliases and to the
-    champion's state.
+    A lease holder may be suspended while it updates the registry, and count as dead. If the process
+    continues later, it writes the rest of its update. This function reverts such late changes of
+    aliases and of the champion's state.
 
     Deleted versions are dropped from the state, except for the champion: see `check_champion`.
 
@@ -97,7 +97,7 @@ def settle(lease: Lease, registry: Registry) -> None:
         ):
             tell(lease, registry, state)
     elif moved is None:
-        return  # a removed alias names no new champion
+        return  # no version has the champion's alias, so there is no new champion to adopt
     elif moved in state.late_tellers:
         logger.warning(
             "%s was made champion by a process that had counted as dead; the champion is %s again",
@@ -119,9 +119,9 @@ def settle(lease: Lease, registry: Registry) -> None:
 def _adopt(lease: Lease, registry: Registry, before: State, moved: ModelPair) -> None:
     """Record in the journal that a person has moved the champion's alias to another pair.
 
-    A move to an older version is treated as a rollback. Otherwise the next tick would learn from
-    the same files and promote the same model again. A held candidate is superseded, because it did
-    not continue learning from the new champion.
+    A move to an older version is treated as a rollback. Otherwise the next run would learn from the
+    same files and promote the same model again. A held candidate (one about which the gate could
+    not decide) is superseded, because this candidate did not continue from the new champion.
     """
     challenger = registry.holder_of(CHALLENGER)
     if before.held is not None and challenger == before.held.pair:
@@ -170,9 +170,8 @@ def check_champion(state: State, registry: Registry) -> None:
     champion.
 
     Raises:
-        UserInputError: The champion was deleted, or its alias was removed. The tick must not train
-            a new first champion, because classes whose images were deleted could not be learned
-            again.
+        UserInputError: The champion was deleted, or its alias was removed. Training must not start
+            from scratch, because images of known classes may have been deleted.
         TransientError: The registry does not answer.
     """
     if state.champion is None or registry.holder_of(CHAMPION) is not None:
@@ -187,8 +186,9 @@ def check_champion(state: State, registry: Registry) -> None:
 
 
 def tell(lease: Lease, registry: Registry, state: State) -> None:
-    """Write a state's aliases and notes to the registry, then record in the journal that both
-    agree.
+    """Tell the registry a state: write its aliases and the new states of model pairs.
+
+    Then record in the journal that registry and journal agree.
     """
     lease.check()
     for note in state.notes:
@@ -199,24 +199,26 @@ def tell(lease: Lease, registry: Registry, state: State) -> None:
     registry.give(PREVIOUS, state.previous)
     if (
         state.champion is not None
-    ):  # a late writer must not remove the alias of a newer first champion
-        registry.give(CHAMPION, state.champion)  # set after all other aliases
+    ):  # without a champion, keep the alias: a newer lease holder may have set it
+        registry.give(CHAMPION, state.champion)  # last, after the other aliases are set
     standing = {state.champion, state.held.pair if state.held else None}
     notes = tuple(note for note in state.notes if note.pair in standing)
     lease.write(EntryKind.SETTLED, replace(state, is_settled=True, notes=notes))
 
 
 def with_notes(before: State, *notes: Note) -> tuple[Note, ...]:
-    """Return the earlier notes followed by the new notes; a new note replaces earlier notes about
-    the same pair.
+    """Return the notes (new states of pairs) of `before` and the given notes, in this order.
+
+    A given note replaces earlier notes about the same pair of teacher and student.
     """
     noted = {note.pair for note in notes}
     return (*(note for note in before.notes if note.pair not in noted), *notes)
 
 
 def of_superseded(before: State, follower: ModelPair) -> tuple[Note, ...]:
-    """Return a note that another pair supersedes the held candidate; empty if no other candidate is
-    held.
+    """Return a note (a new state to record): the held candidate is superseded by `follower`.
+
+    The result is empty if no candidate is held, or if the held candidate is `follower` itself.
     """
     held = before.held
     if held is None or held.pair == follower:
@@ -225,15 +227,16 @@ def of_superseded(before: State, follower: ModelPair) -> tuple[Note, ...]:
 
 
 def newer(found: Iterable[PutAside], champion: ModelPair) -> tuple[PutAside, ...]:
-    """Return the candidates that were registered after a champion.
+    """Return the candidates in `found` that are newer than the champion.
 
-    Older candidates are dropped, because the champion's lineage already covers their files.
+    The files of these candidates are skipped. Older candidates are dropped, because the champion's
+    lineage already lists the files to skip.
     """
     return tuple(it for it in found if int(it.pair.student) > int(champion.student))
 
 
 def without_deleted(state: State, registry: Registry) -> State:
-    """Return the state without deleted versions; the champion is kept even if it was deleted."""
+    """Return the state without versions that the registry no longer has, except the champion."""
 
     def there(pair: ModelPair | None) -> ModelPair | None:
         return pair if pair is None or registry.has(pair) else None

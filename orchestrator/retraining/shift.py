@@ -46,7 +46,9 @@ def shift_p_value(known: Embeddings, new: Embeddings) -> float:
 
 
 def find_shifts(found: Scan, champion: Registered, retraining: Retraining) -> list[Finding]:
-    """Test each known class that has enough new images, and return a finding for each shift.
+    """Find classes whose new images differ from the held-out images; return a finding for each.
+
+    Only known classes with enough new images are tested.
 
     Raises:
         DataError: An image cannot be decoded.
@@ -64,7 +66,7 @@ def find_shifts(found: Scan, champion: Registered, retraining: Retraining) -> li
         held_out_only=False,
     )
     deliveries = {file.name: file.delivery for file in found.kept}
-    # use only held-out images: a network embeds images that it learned from differently
+    # use only held-out images: the embeddings of images that the network learned from would differ
     known = _images(
         retraining,
         deliveries,
@@ -98,7 +100,8 @@ def _images(
 
     Args:
         retraining: Configuration of the retraining, including the source.
-        deliveries: Delivery number of each file, by file name.
+        deliveries: For each file name, the number of the delivery (group of new files) with the
+            file.
         last_delivery: Classes to return; for each class, the last delivery whose images are used.
         held_out_only: Whether to use only held-out images, which no model learned from.
     """

@@ -1,7 +1,8 @@
 """Define the state of a retraining, which each journal entry stores.
 
-The state consists of the model pairs that have aliases, the held candidate, and the candidates
-whose files are skipped or tried again.
+The state consists of the model pairs (teacher and student) that have aliases, the held candidate
+(one about which the gate could not decide), and the candidates whose files are skipped or tried
+again.
 """
 
 from __future__ import annotations
@@ -108,8 +109,8 @@ class PutAside:
 
 @dataclass(frozen=True)
 class State:
-    """State of a retraining: the pairs that have aliases, and the candidates without a final
-    decision.
+    """State of a retraining: the pairs of teacher and student that have aliases, and the candidates
+    without a final decision.
 
     Journals of earlier versions of this program lack the fields after `late_tellers`.
 
@@ -120,13 +121,13 @@ class State:
             pair.
         is_settled: Whether the registry agrees with this state.
         late_tellers: Pairs to which a former lease holder may still move the champion's alias. Such
-            a holder counted as dead while it updated the registry, and may wake up.
+            a lease holder was suspended while it updated the registry, and counted as dead.
         held: The candidate about which the gate could not decide; None if there is none.
         put_aside: Candidates whose files are skipped; all are newer than the champion.
         tried: The last candidate whose files are tried again; None if there is none.
         num_verdicts: Number of gate verdicts since the last final decision.
-        notes: Notes for the registry. Notes about the champion and the held candidate are kept;
-            other notes are dropped after they are written.
+        notes: New states of pairs, to be written to the registry. Notes about the champion and the
+            held candidate are kept; other notes are dropped after they are written.
     """
 
     champion: ModelPair | None = None
@@ -148,8 +149,8 @@ class State:
             for name in ("champion", "previous", "challenger")
         }
         challenger = pairs["challenger"]
-        # In journals of earlier versions, the challenger is the last rejected or rolled-back pair,
-        # whose files are skipped.
+        # Journals of earlier program versions lack `put_aside`. Their `challenger` is the last
+        # rejected or rolled-back pair, whose files are skipped.
         put_aside = (
             tuple(PutAside(**_record(found)) for found in values["put_aside"])
             if "put_aside" in values

@@ -46,15 +46,17 @@ class Statement(Protocol):
 
         Args:
             risk: Probability that the true value is beyond a bound, in (0, 0.5].
-            factor: Factor by which the number of images is multiplied, with an unchanged result,
-                before the bounds are computed.
+            factor: Compute the bounds for a sample that is larger by this factor and gives the same
+                value.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Share:
-    """The share of images for which a flag is true, with equal weight for each class or task.
+    """The share of images with a property, such as a correct prediction.
+
+    Each class or task has equal weight.
 
     Attributes:
         rate: The share, in [0, 1].
@@ -66,10 +68,11 @@ class Share:
 
     @classmethod
     def of(cls, flags: Flags, strata: Strata) -> Share:
-        """Return the share of true flags, averaged over the strata with equal weight.
+        """Return the share of true flags, with equal weight for each stratum (class or task).
 
         Args:
-            flags: (images,), one flag for each image; at least one image.
+            flags: (images,), whether an image has the property, such as a correct prediction; at
+                least one image.
             strata: (images,), the class or task of each image.
         """
         weights = balanced_weights(strata)
@@ -111,7 +114,10 @@ class Difference:
         return cls(Share.of(first & ~second, strata), Share.of(second & ~first, strata))
 
     def bounds(self, risk: float, factor: float = 1.0) -> Bounds:
-        """Return the difference with its confidence bounds."""
+        """Return the difference between the two accuracies, with confidence bounds.
+
+        The arguments are those of `Statement.bounds`.
+        """
         gained, lost = self.gained.bounds(risk, factor), self.lost.bounds(risk, factor)
         value = gained.value - lost.value
         return Bounds(
@@ -134,12 +140,14 @@ class Shortfall:
     share: Share
 
     def bounds(self, risk: float, factor: float = 1.0) -> Bounds:
-        """Return the known number minus the measured share, with its confidence bounds."""
+        """Return the shortfall (known number minus measured share) with its confidence bounds."""
         left = self.share.bounds(risk, factor)
         return Bounds(self.known - left.value, self.known - left.upper, self.known - left.lower)
 
 
 def balanced_weights(strata: Strata) -> Float64[np.ndarray, " images"]:
-    """Return a weight for each image; all strata have equal weight, and the weights sum to 1."""
+    """Return a weight for each image. Each stratum (class or task) has the same total weight, and
+    all weights sum to 1.
+    """
     _, inverse, counts = np.unique(strata, return_inverse=True, return_counts=True)
     return np.asarray(1 / (len(counts) * counts[inverse]))

@@ -176,10 +176,9 @@ def _remote(address: Address) -> ObjectStore:
 
 
 def _s3_keys(address: Address) -> dict[str, str]:
-    """Return the credentials in the address, or those of a profile in the AWS credentials file.
+    """Return the S3 credentials in an address, or those of a profile in the AWS credentials file.
 
-    pyarrow, which the stage store uses, finds both kinds of credentials itself, but obstore does
-    not.
+    obstore reads neither of these places itself. pyarrow, which the stage store uses, reads both.
     """
     if address.user_info:
         return {"access_key_id": address.user, "secret_access_key": address.password}

@@ -1,9 +1,9 @@
-"""Set aside the files that kill a tick.
+"""Set aside files whose reading kills a tick (a run of `orchestrator retrain`).
 
-Before the lease holder reads new files, it lists the files in a note. It removes the note when it
-ends normally. If a tick finds a note, the note's writer was killed, and one of the listed files may
-be the cause. The tick reads each listed file in a separate process. Files that kill this process
-are skipped and reported until they change.
+Before a tick reads new files, it lists the files in a note, and removes the note when the tick ends
+normally. If a tick finds a note, the tick that wrote the note was killed, and one of the listed
+files may be the cause. The later tick reads each listed file in a separate process. Files that kill
+such a process are skipped and reported until they change.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _REASON = "reading the file killed a tick"
 
 @dataclass(frozen=True)
 class SetAside:
-    """Files of a source that are skipped because they killed a tick.
+    """Files of a source that are skipped because they killed the process that read them.
 
     Attributes:
         labeled: Files in the folder `source.path`.
@@ -69,11 +69,14 @@ class _NewFile:
 def begin_reading(
     storage: Storage, token: int, retraining: Retraining, lineage: Lineage
 ) -> SetAside:
-    """Note which files a tick is about to read, and return the files that the tick must skip.
+    """Write a note that lists the files to read now, and return the files that must be skipped.
+
+    Files are skipped if they killed a process that read them.
 
     Args:
         storage: Storage of the journal; this process holds the lease.
-        token: Token of the lease: a note with another token was written by a killed tick.
+        token: Token of this process's lease. A note with another token was written by a process
+            that was killed.
         retraining: Configuration of the retraining, including the source.
         lineage: Lineage of the champion, whose files are not read again.
 
@@ -121,8 +124,9 @@ def _unknown(files: Iterable[SourceFile], known: dict[str, UnlabeledTakenFile]) 
 
 
 def _noted(storage: Storage, token: int) -> frozenset[str]:
-    """Return the identifiers of the files that a killed tick was about to read; empty if the note
-    is corrupt.
+    """Return the identifiers of the files that an earlier, killed process was about to read.
+
+    The process listed these files in a note. The result is empty if the note is missing or corrupt.
     """
     try:
         note: Any = json.loads(storage.read(READING_NOTE) or b"null")
@@ -149,7 +153,7 @@ def _survives(it: _NewFile, retraining: Retraining) -> bool:
 
 
 def _quarantined(it: _NewFile) -> QuarantinedFile:
-    """Return a skipped file's entry for a scan; the content is hashed but not parsed."""
+    """Describe a file to skip as a `QuarantinedFile`; the content is hashed but not parsed."""
     content = Folder(it.uri).content(it.file.name)
     return QuarantinedFile(
         name=it.file.name, sha256=hashlib.sha256(content).hexdigest(), reason=_REASON

@@ -35,7 +35,7 @@ class FindingRecord:
 
 @dataclass(frozen=True)
 class TickRecord:
-    """Result of a tick.
+    """Result of a tick (one run of `orchestrator retrain`).
 
     Attributes:
         at: Time at which the tick ended.
@@ -58,7 +58,7 @@ class TickRecord:
 
     @classmethod
     def of(cls, summary: Mapping[str, Any], at: datetime) -> TickRecord:
-        """Return the record of a tick.
+        """Return the record of a tick (one run of `orchestrator retrain`).
 
         Args:
             summary: Content of the tick's summary.json.

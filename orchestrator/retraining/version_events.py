@@ -1,6 +1,6 @@
-"""Record every change of a version's state, in one tag of the registry.
+"""Record every change of a model version's state as an event, in one tag of the version.
 
-The tags for state and reason contain only the latest values.
+Other tags of the version contain only the latest state and the reason for it.
 """
 
 from __future__ import annotations

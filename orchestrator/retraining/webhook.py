@@ -1,4 +1,4 @@
-"""Post the outcome of a tick to a webhook; the tick succeeds even if posting fails."""
+"""Post the outcome of `orchestrator retrain` to a webhook; if posting fails, only warn."""
 
 from __future__ import annotations
 

@@ -1,1 +1,3 @@
-"""Backtest a retraining: replay past arrivals, inject wrong labels, and count the gate's errors."""
+"""Backtest a retraining: replay the arrival of past files, inject wrong labels, and count how often
+the gate promotes or rejects a candidate wrongly.
+"""

@@ -1,6 +1,6 @@
 """Group the past files of a folder into arrivals, and order the arrivals for a replay.
 
-An arrival is a group of files that one tick finds together.
+An arrival is a group of files that one run of `orchestrator retrain` finds together.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ from orchestrator.data.growing_folder import Folder, SourceFile
 from orchestrator.errors import UserInputError
 from orchestrator.masking import shown
 
-_TOP = "."  # name of the arrival whose files are in no subfolder
+_TOP = "."  # name of the group of files that are in no subfolder
 _FORMATS = {"day": "%Y-%m-%d", "hour": "%Y-%m-%d %H:00", "week": "%G-W%V"}
 
 
 @dataclass(frozen=True)
 class Arrival:
-    """Files that one tick finds together.
+    """Files that one run of `orchestrator retrain` finds together.
 
     Attributes:
-        name: Day, hour, week, file or folder that the files have in common.
+        name: Name of the group: the day, hour or week in which the files were written, the
+            folder that contains the files, or the name of a single file.
         files: The files, sorted by name.
     """
 
@@ -35,12 +36,14 @@ class Arrival:
 
     @property
     def date(self) -> datetime:
-        """Return the time at which the newest file of the arrival was written."""
+        """Return the time at which the newest file of this group was written."""
         return datetime.fromtimestamp(max(file.modified for file in self.files), UTC)
 
 
 def find_arrivals(uri: str, group_by: GroupBy) -> list[Arrival]:
-    """Group the Parquet files of a folder into arrivals, ordered as in `group_files`.
+    """Group the Parquet files of a folder into arrivals (files that arrived together).
+
+    The arrivals are ordered as in `group_files`.
 
     Raises:
         UserInputError: The folder is missing or contains no Parquet file, or all files form a
@@ -68,9 +71,10 @@ def find_arrivals(uri: str, group_by: GroupBy) -> list[Arrival]:
 
 
 def group_files(files: Sequence[SourceFile], group_by: GroupBy) -> list[Arrival]:
-    """Group files into arrivals, ordered by the earliest modification time of each arrival's files.
+    """Group files into arrivals (files that arrived together), and sort the arrivals by time.
 
-    Arrivals that are grouped by folder are ordered by the folder's name, which is usually a date.
+    The time of an arrival is the earliest modification time of its files. If files are grouped by
+    folder, arrivals are sorted by the folder's name instead, which is usually a date.
     """
     groups: dict[str, list[SourceFile]] = {}
     for file in sorted(files, key=lambda file: (file.modified, file.name)):
@@ -82,7 +86,9 @@ def group_files(files: Sequence[SourceFile], group_by: GroupBy) -> list[Arrival]
 
 
 def orders_of(num_arrivals: int, num_orders: int | None, seed: int) -> list[tuple[int, ...]]:
-    """Return the orders in which to replay arrivals; each order is a tuple of arrival indices.
+    """Return the orders in which to replay arrivals (groups of files that arrived together).
+
+    Each order is a tuple of arrival indices.
 
     Args:
         num_arrivals: Number of arrivals. The index of an arrival is its position in the result of

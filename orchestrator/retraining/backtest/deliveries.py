@@ -1,6 +1,7 @@
 """Deliver past arrivals to the source folder of a replay; one arrival may get wrong labels.
 
-A replay runs one tick for each past arrival.
+An arrival is a group of files that arrived together. After each delivery, the replay runs one
+retraining.
 """
 
 from __future__ import annotations
@@ -22,18 +23,18 @@ from orchestrator.retraining.backtest.wrong_labels import (
 
 
 class Deliveries:
-    """Delivers the files of past arrivals to a folder, with correct or with wrong labels.
+    """Delivers past arrivals (groups of files) to a folder, with correct or with wrong labels.
 
     Local files are delivered as symbolic links and never changed. Files in a bucket are downloaded
     once.
     """
 
     def __init__(self, uri: str, arrivals: Sequence[Arrival], downloads: Path) -> None:
-        """Read the labels of every file.
+        """Read the labels of every file to deliver.
 
         Args:
-            uri: Folder of the arrivals.
-            arrivals: The arrivals, as returned by `group_files`.
+            uri: Folder that contains the files.
+            arrivals: Groups of files that arrived together, as returned by `group_files`.
             downloads: Folder for files that are downloaded from a bucket.
 
         Raises:
@@ -50,14 +51,15 @@ class Deliveries:
         }
 
     def num_images(self, arrival: Arrival) -> dict[str, int]:
-        """Return the number of an arrival's images by class; numeric labels come first, in numeric
-        order.
+        """Return the number of images of each class in an arrival (a group of files).
+
+        Numeric labels come first, in numeric order.
         """
         counts = Counter(label for file in arrival.files for label in self._labels[file.name])
         return {label: counts[label] for label in sorted(counts, key=_natural)}
 
     def deliver(self, arrival: Arrival, into: Path) -> None:
-        """Place the files of an arrival in a folder.
+        """Deliver an arrival: link the files of this group into a folder.
 
         Raises:
             StorageUnavailableError: The folder cannot be written.
@@ -68,12 +70,12 @@ class Deliveries:
     def deliver_with_wrong_labels(
         self, arrival: Arrival, new: set[str], share: float, seed: str, into: Path
     ) -> tuple[int, frozenset[str]]:
-        """Place the files of an arrival in a folder, with wrong labels for a share of the images of
-        its new classes.
+        """Deliver an arrival (a group of files) to a folder, with wrong labels for a share of the
+        images of new classes.
 
         Args:
-            arrival: Arrival to place.
-            new: Classes that no earlier arrival has; at least two.
+            arrival: The group of files to deliver.
+            new: Classes that appear in this arrival for the first time; at least two.
             share: Share of the new classes' images that get wrong labels.
             seed: Seed for the choice of images and of their wrong labels.
             into: Target folder.
@@ -100,9 +102,9 @@ class Deliveries:
         return len(wrong), frozenset(digests)
 
     def _place(self, file: SourceFile, into: Path, labels: Mapping[int, str]) -> Path | None:
-        """Link a file and return None.
+        """Place a symbolic link to a file in the folder `into`, and return None.
 
-        If `labels` is not empty, write a relabelled copy instead, and return the path of the copy.
+        If `labels` is not empty, place a relabelled copy instead, and return the path of the copy.
         """
         target = into / file.name
         try:

@@ -1,7 +1,7 @@
-"""Count the gate's errors in replays.
+"""Count the gate's errors in replays of past arrivals.
 
-A false alarm is an arrival with correct labels that was not promoted. A miss is a champion that
-learned from wrong labels.
+A false alarm occurs if files with correct labels arrive, but the candidate that learned from them
+is not promoted. A miss occurs if a champion learned from wrong labels.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Rate:
         return float(found.low), float(found.high)
 
     def as_json(self) -> dict[str, Any]:
-        """Return count, total, share and confidence interval as JSON values."""
+        """Return the rate's count, total, share and confidence interval as JSON values."""
         low, high = self.interval or (None, None)
         return {
             "count": self.count,
@@ -67,9 +67,9 @@ class Tally:
         setting: Override of the gate's configuration; empty for the gate of the retraining file.
         wrong_labels: Share of wrong labels; 0 means none were injected.
         num_replays: Number of replays.
-        outcomes: Number of ticks by outcome. With wrong labels, only the ticks that first found the
-            wrong labels are counted.
-        false_alarms: Rate of ticks that judged an arrival without promoting a candidate; None for
+        outcomes: Number of ticks (runs of `orchestrator retrain`) by outcome, such as "promoted".
+            With wrong labels, only the ticks that first found the wrong labels are counted.
+        false_alarms: Rate of ticks that judged new files without promoting a candidate; None for
             replays with wrong labels.
         misses: Rate of replays in which a champion learned from wrong labels; None for replays
             without wrong labels.
@@ -83,7 +83,7 @@ class Tally:
     misses: Rate | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return the tally in the format of backtest.json."""
+        """Return these totals in the format of backtest.json."""
         return {
             "setting": self.setting,
             "wrong_labels": self.wrong_labels,
@@ -95,8 +95,9 @@ class Tally:
 
 
 def tally(replays: Sequence[Replay]) -> list[Tally]:
-    """Return one tally for each gate setting and share of wrong labels, in order of first
-    appearance.
+    """Return totals (a tally) for each combination of gate setting and share of wrong labels.
+
+    The tallies have the order in which their combinations first occur among the replays.
     """
     groups: dict[tuple[str, float], list[Replay]] = {}
     for replay in replays:

@@ -1,6 +1,6 @@
 """Define the plan and the result of a replay, and convert the result to and from JSON.
 
-A replay runs one tick for each past arrival, in a given order.
+A replay delivers groups of past files in a given order, and runs one retraining after each group.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 NOT_JUDGED = ("nothing_to_do", "locked")
-"""Outcomes of ticks that judged no arrival, neither by the gate nor by the reaction to a finding.
+"""Outcomes of ticks (runs of `orchestrator retrain`) that gave no verdict on new files.
 """
 
 
@@ -19,7 +19,7 @@ class ReplayedTick:
     """Result of one tick of a replay.
 
     Attributes:
-        arrival: Name of the arrival that was delivered just before this tick.
+        arrival: Name of the arrival (group of files) that was delivered just before this tick.
         date: Time at which the arrival was written, in ISO format.
         classes: Classes of the arrival.
         num_images: Number of images of the arrival.
@@ -52,7 +52,7 @@ class PlannedReplay:
 
     Attributes:
         setting: Override of the gate's configuration; empty for the gate of the retraining file.
-        order: For each tick, the index of the arrival that is delivered before the tick.
+        order: For each tick, the index of the arrival (group of files) to deliver before the tick.
         share: Share of wrong labels in the arrival that gets wrong labels; 0 means none.
         target: Position in `order` of the arrival that gets wrong labels; None if no arrival does.
     """

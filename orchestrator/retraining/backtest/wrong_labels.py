@@ -1,10 +1,10 @@
-"""Choose the arrival that gets wrong labels, and inject the wrong labels.
+"""Choose the arrival (group of files) that gets wrong labels, and inject the wrong labels.
 
-A wrong label names another new class of the same arrival, drawn at random. At most a share of 1 -
-1/k of the labels of k classes becomes wrong. At this share, labels and images are independent. At a
-higher share, labels and images are related again: if all labels of two classes are wrong, a model
-learns both classes with swapped names. The gate could not detect the swap, because the labels of
-the held-out images are swapped too.
+A wrong label is the name of another class that is new in the same arrival, drawn at random. At most
+a share of 1 - 1/k of the labels of k classes becomes wrong. At this share, labels and images are
+independent. At a higher share, labels and images are related again: if all labels of two classes
+are wrong, a model learns both classes with swapped names. The gate could not detect the swap,
+because the labels of the held-out images are swapped too.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ def read_labels(path: Path, where: str) -> list[str]:
 def choose_arrival(classes: Sequence[Set[str]], where: str) -> int:
     """Return the position of the last arrival with at least two new classes, except the first.
 
-    The last such arrival is chosen because all ticks before it are the same as without wrong
-    labels.
+    An arrival is a group of files that arrived together. The last suitable arrival is chosen
+    because the replay before this arrival is the same as without wrong labels.
 
     Args:
         classes: Classes of each arrival, in the order of the replay.
-        where: Name of the folder in error messages.
+        where: Name of the arrivals' folder, for error messages.
 
     Raises:
         UserInputError: No arrival after the first has two new classes.
@@ -68,7 +68,7 @@ def choose_arrival(classes: Sequence[Set[str]], where: str) -> int:
 
 
 def new_classes(classes: Sequence[Set[str]]) -> list[set[str]]:
-    """Return, for each arrival, the classes that no earlier arrival has."""
+    """Return, for each arrival (group of files), the new classes: those of no earlier arrival."""
     known: set[str] = set()
     found = []
     for of_arrival in classes:
@@ -78,13 +78,13 @@ def new_classes(classes: Sequence[Set[str]]) -> list[set[str]]:
 
 
 def draw_wrong_labels(labels: Sequence[str], share: float, seed: str) -> dict[int, str]:
-    """Choose positions at random, and return a wrong label for each chosen position.
+    """Choose images at random, and return a wrong label for the index of each chosen image.
 
     Args:
-        labels: Correct label of each position; at least two classes.
-        share: Share of positions that get wrong labels, in (0, 1]. At least one position is chosen,
-            and at most a share of 1 - 1/k for k classes.
-        seed: Seed for the choice of positions and wrong labels.
+        labels: Correct label of each image; at least two classes.
+        share: Share of the images that get wrong labels, in (0, 1]. At least one image is chosen.
+            For k classes, a share above 1 - 1/k is reduced to 1 - 1/k.
+        seed: Seed for the choice of images and wrong labels.
     """
     classes = sorted(set(labels))
     most = 1 - 1 / len(classes)

@@ -44,7 +44,7 @@ _MOST_NAMES = 3
 
 
 class Watch:
-    """Compares new unlabelled images with held-out images, at most once per tick."""
+    """Compares new unlabelled images with held-out images, at most once in each retraining run."""
 
     def __init__(self, retraining: Retraining, champion: Registered, found: Scan) -> None:
         """Keep the arguments without reading any file.
@@ -113,11 +113,12 @@ class Watch:
     def _read(
         self, record: MonitoringRecord, files: Mapping[str, SourceFile], sample: Sample
     ) -> MonitoringRecord:
-        """Offer the files' images to a sample, and return a record that lists the files as waiting.
+        """Add images of files to a sample, and return a record that lists the files as waiting for
+        a comparison.
 
-        Files are read in the order of their stamps, until there are enough images. The order of
-        stamps is arbitrary, so the read files are a random choice. The remaining files are listed
-        as waiting too, without being read.
+        Files are read in the order of their stamps (identifiers that are digests), until there are
+        enough images. The order of digests is arbitrary, so the read files are a random choice.
+        Files that are not read are also listed.
         """
         limit, num_images = self._retraining.monitoring.max_images, 0
         waiting, damaged = dict.fromkeys(files, 0), dict(record.damaged)
@@ -137,10 +138,11 @@ class Watch:
         return record.model_copy(update={"waiting": waiting, "damaged": damaged})
 
     def _offer(self, file: SourceFile, sample: Sample) -> int:
-        """Offer a file's images to a sample, and return the number of offered images.
+        """Offer a file's images to a sample, which keeps some, and return the number offered.
 
-        If the champion learned from the file, only the file's held-out images are offered. On the
-        other images, student and teacher agree more often than on new images.
+        If the champion learned from the file, only the file's held-out images are offered. Images
+        that the champion learned from would bias the comparison, because student and teacher agree
+        on them more often than on new images.
         """
         source = self._retraining.source
         assert source.unlabeled is not None  # noqa: S101 - else there would be no file

@@ -60,8 +60,10 @@ class HeldOut(_Record):
     answers: Answers | None = None
 
     def serves(self, student: str, max_images: int, held_out_fraction: float) -> bool:
-        """Return whether this summary exists and was computed for a given champion and
-        configuration.
+        """Return whether this summary can serve as the reference for a champion.
+
+        The summary must contain predictions, and its student and configuration must be the given
+        ones.
         """
         own = (self.student, self.max_images, self.held_out_fraction)
         return self.answers is not None and own == (student, max_images, held_out_fraction)
@@ -75,7 +77,7 @@ class Noted(_Record):
     classes: tuple[str, ...] = ()
 
     def as_finding(self) -> Finding:
-        """Return the stored finding as a `Finding`; its reaction is always `warn`."""
+        """Convert this record to a `Finding` with the reaction `warn`."""
         return Finding(self.kind, "warn", self.message, self.classes)
 
 
@@ -113,8 +115,9 @@ class Look(_Record):
 
 
 class MonitoringRecord(_Record):
-    """The results of monitoring that later ticks need. Files are identified by stamps; see
-    `stamp_of`.
+    """The results of monitoring that later runs of `orchestrator retrain` need.
+
+    Files are identified by stamps: a file's stamp changes when the file changes.
 
     Attributes:
         looked_at: Files that are finished: compared, or skipped because there were enough images.
@@ -123,7 +126,7 @@ class MonitoringRecord(_Record):
         damaged: Files that cannot be read completely, with the reason.
         held_out: Summary of the predictions for held-out images by the champion of the last
             comparison.
-        looks: The latest comparisons, in order.
+        looks: Results of the latest comparisons, the oldest first.
         num_sent: Number of the last comparison that was sent to MLflow.
     """
 
@@ -155,7 +158,7 @@ class MonitoringRecord(_Record):
         """Return a copy of the record that contains only the present files.
 
         Args:
-            stamps: Stamps of the present files.
+            stamps: Stamps of the present files; a file's stamp changes when the file changes.
         """
         there = set(stamps)
         return self.model_copy(
@@ -167,12 +170,12 @@ class MonitoringRecord(_Record):
         )
 
     def unknown(self, stamps: Sequence[str]) -> list[str]:
-        """Return those of the given stamps whose files were never read."""
+        """Return the stamps (identifiers of files) that this record does not contain."""
         known = self.looked_at | self.waiting.keys() | self.damaged.keys()
         return [stamp for stamp in stamps if stamp not in known]
 
 
 def stamp_of(file: SourceFile) -> str:
-    """Return a short identifier that changes when the file is rewritten."""
+    """Return a file's stamp: a short identifier that changes when the file is rewritten."""
     identity = f"{file.name} {file.num_bytes} {file.modified}"
     return hashlib.sha256(identity.encode()).hexdigest()[:_DIGITS_OF_STAMP]

@@ -22,7 +22,7 @@ Pixels = npt.NDArray[np.uint8]
 
 
 class Sample:
-    """A random sample of the offered images, with a maximum size.
+    """A random sample of the images that were passed to `offer`, with a maximum size.
 
     Attributes:
         damaged: One error message for each image that could not be decoded.
@@ -39,7 +39,7 @@ class Sample:
         self._max_pixels = max_pixels
         self._max_images = max_images
         self._shape = shape
-        self._largest_first: list[tuple[int, int]] = []  # heap of (-digest, index in _images)
+        self._largest_first: list[tuple[int, int]] = []  # heap of (-digest, index) of images
         self._images: list[Pixels] = []
         self._known: set[bytes] = set()
         self.damaged: list[str] = []

@@ -44,11 +44,11 @@ class Signals:
         expected_far_share: Expected value of `far_share` if the new images resemble the held-out
             images.
         far_p_value: P-value of the number of far images.
-        class_distance: Total variation distance between the predicted classes of both samples, in
-            [0, 1].
+        class_distance: Total variation distance between the predicted classes of the new and of the
+            held-out images, in [0, 1].
         class_p_value: P-value of the difference between the predicted classes.
-        moved: Classes whose share differs significantly between the samples, the largest difference
-            first.
+        moved: Predicted classes whose share differs significantly between new and held-out images,
+            the largest difference first.
     """
 
     agreement_p_value: float
@@ -93,7 +93,7 @@ def compare(new: Answers, held_out: Answers, config: MonitoringConfig) -> Signal
 
 
 def mixture_p_value(counts: Counts) -> float:
-    """Return the p-value of the hypothesis that both samples have the same distribution of classes.
+    """Return the p-value of the hypothesis that two samples have the same mixture of classes.
 
     Args:
         counts: (2, classes), number of images of each class in each sample.
@@ -110,7 +110,8 @@ def mixture_p_value(counts: Counts) -> float:
 
 
 def class_p_values(counts: Counts) -> npt.NDArray[np.float64]:
-    """Test for each class whether its share differs between the samples, and return the p-values.
+    """Test for each class whether its share differs between two samples of images, and return the
+    p-values.
 
     Each p-value is multiplied by the number of classes (Bonferroni).
 
