@@ -35,10 +35,12 @@ def backtest_report(content: Mapping[str, Any]) -> str:
 
 
 def condition_columns(replays: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Return the columns of the table of ticks: a mapping from column name to condition keys.
+    """Group the conditions of the promotion gate into the columns of a table with one row per tick
+    (check for new files). Return the keys of each column's conditions, by column name.
 
-    A teacher's condition and the student's counterpart share a column. Conditions that never have a
-    bound get no column. The columns are in the order in which their conditions first occur.
+    A condition on the teacher and the same condition on the student share a column. Conditions that
+    never have a bound get no column. The columns are in the order in which their conditions first
+    occur.
     """
     columns: dict[str, list[str]] = {}
     for replay in replays:
@@ -52,8 +54,8 @@ def condition_columns(replays: Sequence[Mapping[str, Any]]) -> dict[str, list[st
 
 
 def outcomes_of(content: Mapping[str, Any]) -> list[str]:
-    """Return the tick outcomes that occur in the replays: common outcomes such as `promoted` come
-    first, all others follow alphabetically.
+    """Return the distinct outcomes of all ticks of a backtest (a tick processes one arrival of
+    files). Common outcomes such as `promoted` come first, all others follow alphabetically.
     """
     usual = ("promoted", "held", "asked", "rejected", "nothing_to_do")
     found = {outcome for row in content["summary"] for outcome in row["outcomes"]}
@@ -61,8 +63,8 @@ def outcomes_of(content: Mapping[str, Any]) -> list[str]:
 
 
 def replay_name(replay: Mapping[str, Any], content: Mapping[str, Any]) -> str:
-    """Return a name that identifies a replay: the order of its arrivals, its share of wrong
-    labels, and its gate setting.
+    """Return a name for one replay (simulation) of a backtest. The name says in which order the
+    files arrive, which share of labels is wrong, and which setting the promotion gate has.
     """
     by_date = list(range(len(content["past_arrivals"])))
     order = list(replay["order"])
@@ -76,7 +78,9 @@ def replay_name(replay: Mapping[str, Any], content: Mapping[str, Any]) -> str:
 
 
 def wrong_labels_text(row: Mapping[str, Any]) -> str:
-    """Return a summary row's share of wrong labels as text; `none` if the share is 0."""
+    """Return the share of injected wrong labels in one row of a backtest's summary, as text; `none`
+    if the share is 0.
+    """
     return percent(row["wrong_labels"]) if row["wrong_labels"] else "none"
 
 
@@ -91,18 +95,20 @@ def rate_text(rate: Mapping[str, Any] | None) -> str:
 
 
 def verdict_text(tick: Mapping[str, Any], key: str) -> str:
-    """Return the value of a tick's gate condition and a mark for the verdict: `97.6 ✓` (met),
-    `42.0 ✕` (violated) or `96.1 ?` (undecided).
+    """Return the result of one condition of the promotion gate at one tick (check for new files):
+    the measured value and a mark for the verdict. Examples are `97.6 ✓` (met), `42.0 ✕` (violated)
+    and `96.1 ?` (undecided).
 
-    A value that is a share is in percent. A condition that the tick did not check gives a dash.
+    A fraction is shown in percent. The result is a dash if the tick did not check the condition.
     """
     entry = _entry(tick, key)
     return NOTHING if entry is None else f"{_value(entry)} {_MARKS.get(entry['verdict'], '?')}"
 
 
 def measured_text(tick: Mapping[str, Any], key: str) -> str:
-    """Return the details of a tick's gate condition: the mark of its verdict (`✓`, `✕` or `?`), the
-    measured value with its confidence bounds, and the required bound.
+    """Return the detailed result of one condition of the promotion gate at one tick (check for new
+    files): the mark of the verdict (`✓`, `✕` or `?`), the measured value with its confidence
+    bounds, and the required bound. The result is a dash if the tick did not check the condition.
     """
     entry = _entry(tick, key)
     if entry is None:

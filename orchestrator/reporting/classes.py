@@ -248,7 +248,8 @@ class MovedClasses:
         letter: Letter by which the comparison names the other run.
         is_recorded: Whether both runs have recorded their predictions.
         moved: The classes with the largest differences, the largest difference first.
-        num_moved: Number of all differences; a class counts once for each model.
+        num_moved: Number of all differences, including those not in `moved`. A class counts twice
+            if the accuracy of both models (teacher and student) differs.
     """
 
     letter: str

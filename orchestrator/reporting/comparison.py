@@ -96,7 +96,7 @@ def comparison(runs: Sequence[TrackedRun]) -> str:
 
 
 def needed_histories(run: TrackedRun) -> list[str]:
-    """Return the metrics of a run whose histories the comparison needs.
+    """Return the names of the metrics whose histories must be loaded before a run is compared.
 
     The result is empty for a run with a summary, because the summary already has the accuracies.
     """

@@ -25,12 +25,12 @@ class PeerRow:
     """One configuration in the table that compares runs.
 
     Attributes:
-        label: The configuration's method and its settings that differ from the reported run. The
-            method is omitted if it is that of the reported run.
+        label: The configuration's method, and the settings that differ from the reported run. The
+            method is omitted if the reported run has the same method.
         seeds: The seeds of the configuration's finished runs, such as `0, 1`. A note follows if the
             reported run has not finished.
-        numbers: The final metrics of the teacher, then those of the student; each as mean ±
-            standard deviation in percent.
+        numbers: The final metrics of the teacher, then the final metrics of the student. Each text
+            is the mean ± standard deviation in percent.
         is_this: Whether this is the configuration of the reported run.
     """
 

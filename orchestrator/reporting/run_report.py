@@ -100,7 +100,7 @@ def run_report(
 
 
 def needed_histories(run: TrackedRun) -> list[str]:
-    """Return the metrics of a run whose histories the report draws.
+    """Return the names of the metrics whose histories must be loaded for the report of a run.
 
     The result includes the accuracies only for a run without a summary, because a summary already
     has the accuracies.

@@ -124,8 +124,8 @@ def _best(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _choice_text(choose: Mapping[str, str] | None) -> str:
-    """Return in words the rule that chooses one trial of the Pareto front as the best; empty
-    without a rule.
+    """Describe the rule by which a sweep chooses the best trial of its Pareto front; return an
+    empty text if the sweep has no such rule.
     """
     if not choose:
         return ""

@@ -57,8 +57,8 @@ class ClassTable:
 
 
 def class_table(history: History, role: Role) -> ClassTable | None:
-    """Return the table of one role's accuracies on each class, for the latest champions and the
-    newest version; None if no accuracies are recorded.
+    """Return a table with the accuracy of one role (teacher or student) on each class, for the
+    latest champions and the newest version. Return None if no accuracies are recorded.
     """
     versions = shown_versions(history)
     if not versions:

@@ -7,8 +7,8 @@ from typing import Any
 
 from orchestrator.reporting.history.facts import GateCondition
 
-# A condition whose key or name ends with one of these texts is not a share. The endings are needed
-# for records of earlier releases, which do not say whether a value is a share.
+# Records of earlier releases do not say whether the value of a gate condition is a fraction. The
+# value is not a fraction if the condition's key or name ends with one of these texts.
 _NO_SHARES = ("parameters", "_ms", "milliseconds for one image")
 
 

@@ -64,7 +64,8 @@ class GateCondition:
 
 @dataclass(frozen=True)
 class Delivery:
-    """New files of a version: it has learned from these files, and its predecessor has not.
+    """Delivered files of a version: the version has learned from these files, and its predecessor
+    has not.
 
     Attributes:
         num_files: Number of new files with labels.
@@ -82,7 +83,7 @@ class Delivery:
 
     @property
     def total(self) -> int:
-        """Return the delivery's number of labelled images."""
+        """Return the total number of labelled images in the delivered files."""
         return sum(self.num_images.values())
 
     @property

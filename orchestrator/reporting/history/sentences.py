@@ -22,7 +22,8 @@ _MOST_NAMED = 12
 _MOST_EVENTS = 30
 _FOLLOWED = (VersionState.PREVIOUS, VersionState.RETIRED)
 _MONITORED = ("agreement", "far_images", "class_drift", "silent_folder")
-# Kinds of findings about files that every tick skips until a person changes the files.
+# Kinds of findings that need a person: every check for new files (tick) skips the files that such a
+# finding names, until a person changes the files.
 _FILES_OF_A_PERSON = ("quarantined_files", "rewritten_files", "changed_files")
 
 
@@ -84,8 +85,8 @@ def recent_sentences(history: History, now: datetime) -> list[str]:
 def recent_events(history: History, now: datetime) -> list[DatedEvent]:
     """Return at most 30 events of the last 30 days, newest first.
 
-    A change of champion gives one event, that of the new champion; the former champion's event is
-    omitted.
+    If a new champion replaces the former champion, both versions have an event. Only the event of
+    the new champion is returned.
     """
     begin = now - timedelta(days=RECENT_DAYS)
     found = [

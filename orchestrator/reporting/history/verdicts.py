@@ -27,8 +27,8 @@ class VerdictRow:
         bar: Drawing of the confidence interval; empty if there is no interval.
         verdict: The verdict in words, with a sign such as `✓`.
         kind: CSS class that colours the verdict; may be empty.
-        images: Number of images on which the value was measured, and the further number that would
-            decide the condition; may be empty.
+        images: Number of images on which the value was measured. If the condition is undecided, the
+            number of additional images that would decide the condition follows. May be empty.
     """
 
     name: str
