@@ -97,7 +97,7 @@ def finished_chart(
 
 
 def _scale_shares(axes: Axes) -> None:
-    """Label the y axis in percent. The axis ends at 0 % and 100 % at most, unless a value lies
+    """Label the y axis in percent. The axis extends below 0 % or above 100 % only if a value is
     outside that range.
     """
     bottom, top = axes.get_ylim()

@@ -23,7 +23,7 @@ from matplotlib.text import Text
 
 _OWN_FAMILY = "DejaVu Sans"
 _NO_FONT = "Last Resort"  # name of a font that draws every character as a placeholder box
-_SMALLEST = 0.5  # a text that became longer shrinks to no less than this fraction of its font size
+_SMALLEST = 0.5  # `spell_out` shrinks a font to no less than this fraction of its size
 _PACKAGE = "noto_cjk_sans_jp_regular"  # module that the package extra `fonts` installs
 
 

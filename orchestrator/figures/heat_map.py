@@ -76,8 +76,8 @@ def _scale() -> dict[str, Any]:
 
 
 def _listed(class_names: Sequence[str]) -> str:
-    # Short names share one line, longer names get one line each. There are at most four lines,
-    # because more lines would shrink the cells of the matrix.
+    # Short class names share one line, longer class names get one line each. There are at
+    # most four lines per task, because more lines would shrink the cells of the matrix.
     if len(", ".join(class_names)) <= 8:
         return ", ".join(class_names)
     shown = (

@@ -14,7 +14,9 @@ from matplotlib.ticker import MaxNLocator
 from orchestrator.figures.texts import as_text, is_number, rounded, short_names, shortened
 
 _LOG_SPAN = 10**1.5
-_LEAST_LOG = 1e-300  # smaller values get a linear axis, because a log tick below them would be 0
+# An axis with a value up to this limit is linear: on a logarithmic axis, the tick below such a
+# value could underflow to 0.
+_LEAST_LOG = 1e-300
 _MAX_AXES, _MAX_TICKS, _MAX_VALUE_TICKS = 12, 9, 6
 
 

@@ -23,7 +23,9 @@ _NOT_FOR_A_PAGE = re.compile(
 )
 _FONT = re.compile(r"'DejaVu Sans'[^;\"]*")
 _PATH = re.compile(r"(?<= d=\")[^\"]*")
-_LONG_FRACTION = re.compile(r"(\.\d)\d+")  # more than one decimal of a point would be invisible
+# Coordinates are in points (1/72 inch). Only their first decimal is kept, because further decimals
+# make no visible difference.
+_LONG_FRACTION = re.compile(r"(\.\d)\d+")
 _SPACE = re.compile(r"\s*\n\s*")
 _LEAST_SCALE = 0.67
 _HEX = re.compile(r"#[0-9a-f]{6}\b")
@@ -36,13 +38,13 @@ def inline_svg(figure: Figure, title: str, *, is_finished: bool = False) -> Mark
         figure: The figure. Colours from the light version of `palette` are replaced with the
             colours of the page's theme; other colours are kept.
         title: Text alternative of the figure, unique on its page.
-        is_finished: Whether to keep all colours, and let the page shrink the figure by at most a
-            third. For a dark theme, the page then inverts the figure as a whole (CSS class
-            `turned`).
+        is_finished: Whether the colours of the figure are final. If so, all colours are kept, and
+            the page may shrink the figure by at most a third. For a dark theme, the page inverts
+            the figure as a whole (CSS class `turned`).
     """
     text = io.StringIO()
-    # Matplotlib derives the ids of clip paths and markers from the salt. The title as salt makes
-    # the ids differ from those of all other figures on the page.
+    # Matplotlib derives the ids of clip paths and markers from the setting `svg.hashsalt`. The
+    # unique title in this setting makes the ids differ from the ids in other figures of the page.
     with (
         mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": title}),
         without_glyph_warnings(),

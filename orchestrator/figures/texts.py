@@ -60,8 +60,8 @@ def _short_name(path: str, paths: Sequence[str]) -> str:
     parts = path.split(".")
     for length in range(1, len(parts)):
         alike = sum(other.split(".")[-length:] == parts[-length:] for other in paths)
-        # A name must not begin with `kind` or with a list index: both are meaningless without the
-        # part before them.
+        # A short name must not begin with `kind` or with a list index, because both are meaningless
+        # without the preceding part of the path.
         if alike == 1 and parts[-length] != "kind" and not parts[-length].isdigit():
             return ".".join(parts[-length:])
     return path

@@ -47,7 +47,7 @@ def timeline(
         title: Title of the chart, unique on its page.
         lines: The lines. The position of a line in this sequence determines its colour and marker;
             lines without points are omitted.
-        until: Moment until which the last value of a step line lasts.
+        until: End of the x axis. A line drawn as steps keeps its last value until this moment.
         is_share: Whether the values are fractions, shown in percent. If False, they are counts.
     """
     shown = [(place, line) for place, line in enumerate(lines) if line.points]
@@ -57,7 +57,7 @@ def timeline(
     for place, line in shown:
         points = [*line.points, (until, line.points[-1][1])] if line.is_step else line.points
         style = line_style(place) | ({} if line.is_step else {"linestyle": "", "markersize": 7})
-        marked = range(len(line.points))  # the point that was added at `until` gets no marker
+        marked = range(len(line.points))  # the end point added to a step line gets no marker
         axes.plot(
             [moment.timestamp() for moment, _ in points],
             [value for _, value in points],
