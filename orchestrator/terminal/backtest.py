@@ -63,7 +63,9 @@ class TerminalBacktestListener:
         return _Learning(self)
 
     def backtest_started(self, num_arrivals: int, num_replays: int, num_finished: int) -> None:
-        """Print the numbers of arrivals and replays, and start the progress bar."""
+        """Print the number of arrivals (groups of new files) and the number of replays (simulations
+        of all arrivals). Then start the progress bar.
+        """
         earlier = f", {num_finished} of them finished earlier" if num_finished else ""
         self._print(f"{num_arrivals} arrivals, {num_replays} replays{earlier}")
         if self._console.is_terminal and num_finished < num_replays:
@@ -75,7 +77,9 @@ class TerminalBacktestListener:
     def tick_started(
         self, planned: PlannedReplay, arrival: Arrival, progress: BacktestProgress
     ) -> None:
-        """Show the position and the arrival of the current tick next to the progress bar."""
+        """Show next to the progress bar which tick of which replay (simulation) runs, and the name
+        of the arrival (group of new files) that the tick processes.
+        """
         self._tick = f"{_place(planned, progress)} {arrival.name}{_left(progress)}"
         self.learns("")
         if self._bar:
@@ -142,10 +146,10 @@ class _Learning(SilentRunListener):
 
 
 def ticks_table(replay: Mapping[str, Any], content: Mapping[str, Any]) -> Table:
-    """Return a table of one replay, with one row per tick: the arrival, the outcome, and the value
-    of each gate condition.
+    """Return a table of one replay (simulation), with one row per tick. A row has the arrival
+    (group of new files), the outcome, and the value of each condition of the promotion gate.
 
-    A teacher's condition and the student's counterpart share a column.
+    A condition on the teacher and the same condition on the student share a column.
     """
     columns = condition_columns([replay])
     table = Table(title=replay_name(replay, content), title_justify="left")
@@ -167,8 +171,8 @@ def ticks_table(replay: Mapping[str, Any], content: Mapping[str, Any]) -> Table:
 
 
 def summary_table(content: Mapping[str, Any]) -> Table:
-    """Return a table of the gate's error rates, with one row for each pair of gate setting and
-    share of wrong labels.
+    """Return a table of the promotion gate's error rates. Each row combines one setting of the gate
+    with one share of wrong labels.
     """
     outcomes = outcomes_of(content)
     table = Table(
@@ -194,7 +198,9 @@ def summary_table(content: Mapping[str, Any]) -> Table:
 
 
 def summary_line(row: Mapping[str, Any]) -> str:
-    """Return one row of the backtest's summary as text; the row has the gate's error rates."""
+    """Return one row of a backtest's summary as text: a setting of the promotion gate, the share of
+    wrong labels, and the gate's rate of misses (of false alarms if no labels are wrong).
+    """
     setting = f"{row['setting']}, " if row["setting"] else ""
     if row["misses"] is None:
         return f"{setting}no wrong labels: false alarms {rate_text(row['false_alarms'])}"

@@ -28,8 +28,9 @@ _COLUMNS = (
 
 
 def cuts_table(cuts: Cuts, chosen: str | None) -> Table:
-    """Return a table with one row per cut: the size and the cost of the student's inherited layers.
-    The last row shows the whole teacher for comparison.
+    """Return a table with one row per cut (last backbone stage that a student inherits). A row has
+    the size of the stage's output, and the number of parameters, the multiply-adds and the
+    latency of the inherited layers. The last row shows the whole teacher for comparison.
 
     Args:
         cuts: The cuts of the backbone.
@@ -49,8 +50,9 @@ def cuts_table(cuts: Cuts, chosen: str | None) -> Table:
 
 
 def cut_line(cuts: Cuts, chosen: str) -> str:
-    """Return a line with the cut that an experiment uses and the cost of the inherited layers. If
-    `cuts` has no other cut, the line also says how to see all cuts.
+    """Return a line with the cut that an experiment uses (the last backbone stage that the student
+    inherits), and with the number of parameters and multiply-adds of the inherited layers. If
+    `cuts` has only this cut, the line also says how to see all cuts.
     """
     [cost] = [cut.cost for cut in cuts.cuts if cut.stage == chosen]
     parameters = percent(cost.num_parameters / cuts.whole.num_parameters)

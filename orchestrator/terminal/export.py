@@ -1,5 +1,5 @@
-"""Show the export of a teacher or a student: progress, then a table that compares the exported file
-with the model of the other role.
+"""Show the export of a teacher or a student: progress, then a table. The table compares an exported
+teacher with the student of the same run, or an exported student with the teacher.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class TerminalExportListener:
     """
 
     def __init__(self, console: Console) -> None:
-        """Start the progress bar; the first call of `step` names a step.
+        """Start the progress bar without a text. Each call of `step` shows the name of a step.
 
         Args:
             console: The console that shows the progress bar.

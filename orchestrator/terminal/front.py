@@ -43,8 +43,8 @@ def front_table(front: Sequence[LedgerTrial], summary: Mapping[str, Any]) -> Tab
 
 
 def value_text(trial: LedgerTrial, search_space: SearchSpace) -> str:
-    """Return the objectives of a finished trial as text with units; in a sweep with one objective,
-    that objective.
+    """Return the value of each objective of a finished trial as text with units, separated by
+    commas.
     """
     if not trial.values:
         return objective_text(trial.value, metric_text(search_space.metric))

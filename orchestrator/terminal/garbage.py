@@ -10,8 +10,9 @@ _WIDTH = max(map(len, Kind))
 
 
 def garbage_lines(report: GarbageReport, dry_run: bool) -> list[str]:
-    """Return lines that show, for each kind of entry in a stage store, how much was removed and how
-    much is left. A dry run also gives a line for each part that it would remove.
+    """Return lines that show the result of a clean-up: for each kind of entry in a stage store, the
+    number and size of the removed entries and of the remaining entries. In a dry run, the first
+    lines name every entry that would be removed.
     """
     if report.parts is None:
         return [f"{report.uri}: no stage store here; nothing to remove"]

@@ -48,7 +48,7 @@ class ImageProgress:
             self.close()
 
     def close(self) -> None:
-        """Remove the progress bar; a later call for an image starts a new bar."""
+        """Remove the progress bar. If more images are processed later, a new bar starts."""
         if self._bar:
             self._bar.stop()
         self._bar, self._start = None, 0.0

@@ -34,7 +34,7 @@ class JsonRunListener:
     """Listener of a run: writes one JSON line when a stage starts, and one when it has finished."""
 
     def __init__(self) -> None:
-        """Create the listener without a run; `run_started` sets the id of the run."""
+        """Create the listener without writing anything."""
         self._lines = JsonLines()
         self._run = ""
         self.images_decoded = ImageProgress(new_console(), "decoding")
@@ -116,8 +116,8 @@ class JsonRunListener:
 
 
 class JsonTickListener(JsonRunListener):
-    """Run listener for a tick of a retraining. `show_outcome` writes the result of the tick, so
-    `run_finished` writes nothing.
+    """Run listener for the training in one tick (check for new files) of a retraining. The method
+    `show_outcome` writes the result of the tick; `run_finished` writes nothing.
     """
 
     def run_finished(
@@ -126,7 +126,7 @@ class JsonTickListener(JsonRunListener):
         """Write nothing, because `show_outcome` writes the result of the tick."""
 
     def _name_run(self, uri: str, run_id: str) -> None:
-        """Write no run id, because a tick that is a dry run has no run in MLflow."""
+        """Write no run id: the retraining's tick may be a dry run, which has no run in MLflow."""
 
     def show_outcome(self, outcome: RetrainingOutcome) -> None:
         """Write the result of a tick: the findings about new files, the conditions of the promotion
@@ -151,7 +151,7 @@ class JsonSweepListener:
     """Listener of a sweep: writes one JSON line when a trial starts or ends."""
 
     def __init__(self, tracking_uri: str) -> None:
-        """Create the listener without a sweep; `sweep_started` sets the sweep.
+        """Create the listener without writing anything.
 
         Args:
             tracking_uri: Address of the MLflow store that has the sweep's pages.

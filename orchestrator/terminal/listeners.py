@@ -36,12 +36,14 @@ def sweep_listener(tracking_uri: str) -> TerminalSweepListener | JsonSweepListen
 
 
 def tick_listener() -> TickListener | JsonTickListener:
-    """Return the listener that shows the training in one tick of a retraining."""
+    """Return the listener that shows the training in one tick (check for new files) of a
+    retraining.
+    """
     return JsonTickListener() if is_read_by_programs() else TickListener(new_console())
 
 
 def show(outcome: RetrainingOutcome) -> None:
-    """Show the outcome of a retraining's tick."""
+    """Show the outcome of one tick (check for new files) of a retraining."""
     if is_read_by_programs():
         JsonTickListener().show_outcome(outcome)
     else:

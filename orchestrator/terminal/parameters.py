@@ -12,7 +12,8 @@ def parameters_text(
     """Return the parameters of a trial as text, such as `learning_rate=0.012 radius=1.3`. Only the
     last part of each dotted path is shown.
 
-    Parameters with the same value in all trials are omitted, unless this holds for every parameter.
+    Parameters with the same value in all trials are omitted. If no parameter varies, all parameters
+    are shown.
 
     Args:
         parameters: The trial's parameters, by dotted path.

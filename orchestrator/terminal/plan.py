@@ -34,8 +34,8 @@ def show_plan(plan: Plan, console: Console) -> None:
 
 
 def show_cuts(plan: Plan, console: Console) -> None:
-    """Show the cuts of the teacher's backbone at which the student can inherit; show nothing if the
-    plan has no cuts.
+    """Show the cuts of the teacher's backbone: the stages (groups of layers) up to which a student
+    can inherit the layers. Show nothing if the plan has no cuts.
     """
     if plan.cuts is not None:
         console.print(cuts_table(plan.cuts, plan.chosen_cut))
@@ -70,8 +70,8 @@ def plan_table(plan: Plan) -> Table:
 
 
 def plan_lines(plan: Plan) -> list[str]:
-    """Return lines with the totals of a run's plan: number of stages, cost, and resources. A last
-    line follows if the machine has too few resources.
+    """Return lines that sum up the plan of a run: the number of stages, the estimated worker time
+    and wall time, and the resources. A last line follows if the machine has too few resources.
     """
     counts = ", ".join(f"{plan.num_in(state)} {state}" for state in StageState)
     lines = [f"stages     {counts}"]
@@ -180,8 +180,9 @@ def show_sweep_plan(plan: SweepPlan, console: Console) -> None:
 
 
 def sweep_plan_table(plan: SweepPlan) -> Table:
-    """Return a table with the number of stages and their cost. The three rows count all stages of
-    all trials, the stages if trials share equal stages, and the shared stages not stored yet.
+    """Return a table with the number and the estimated time of a sweep's stages. The first row
+    counts every stage of every trial. The second row counts equal stages of several trials only
+    once. The third row counts those stages of the second row that are not stored yet.
     """
     table = Table(
         title=f"{plan.search_space.name}: {plan.num_trials:,} trials of {plan.experiment.name}",

@@ -10,8 +10,8 @@ from orchestrator.pipelines.records.reconcile import Reconciliation
 
 
 def reconciliation_lines(found: Reconciliation) -> Iterator[str]:
-    """Yield a line for each earlier session that left undelivered records, and a line for each
-    tracking store with the number of closed runs.
+    """Yield a line for each earlier session (one process that recorded runs) with undelivered
+    records, and a line for each tracking store with the number of abandoned runs that were closed.
     """
     for left in found.left_behind:
         text = (

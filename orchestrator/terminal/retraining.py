@@ -21,8 +21,8 @@ _SHOWN_MOVES = 5
 
 
 class TickListener(TerminalRunListener):
-    """Run listener for a tick. `show_outcome` shows the result of the tick, so `run_finished` shows
-    no result.
+    """Run listener for the training in one tick (check for new files) of a retraining. The function
+    `show_outcome` shows the result of the tick; `run_finished` shows no result.
     """
 
     def run_finished(
@@ -32,8 +32,8 @@ class TickListener(TerminalRunListener):
         self.close()
 
     def _name_run(self, uri: str, run_id: str) -> None:
-        """Show no run id: a dry run has no run in MLflow, and `show_outcome` shows the id of any
-        other run.
+        """Show no run id yet: this tick of a retraining may be a dry run, which has no run in
+        MLflow. If the tick is not a dry run, `show_outcome` shows the run id at the end.
         """
 
 

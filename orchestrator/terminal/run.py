@@ -43,8 +43,8 @@ _MEASURES_BY_LABEL = {
 
 
 class TerminalRunListener:
-    """Listener of a run: prints one line per finished stage. In a terminal, it also shows a
-    progress bar for each lane, with task, epoch, loss and remaining time.
+    """Listener of a run: prints one line per finished stage. In a terminal, it also shows one
+    progress bar for the teacher and one for the student, with task, epoch, loss and remaining time.
     """
 
     def __init__(self, console: Console) -> None:
@@ -94,16 +94,18 @@ class TerminalRunListener:
         self._print(ray_line(address))
 
     def stage_started(self, stage: Stage) -> None:
-        """Show the task of a stage next to the progress bar of the stage's lane."""
+        """Show the task of a started stage next to the progress bar of teacher or student."""
         self._show(stage, "", 0.0)
 
     def features_computed(self, stage: Stage, num_done: int, num_images: int) -> None:
-        """Advance the lane's progress bar while the extractor computes the features of images."""
+        """Advance the progress bar of the stage's role (teacher or student) while the extractor
+        computes the features of images.
+        """
         text = f"features of {num_done:,} of {num_images:,} images"
         self._show(stage, text, _LaneWork.weight(stage) * num_done / num_images)
 
     def epoch_finished(self, stage: Stage, report: EpochReport) -> None:
-        """Advance the lane's progress bar by one epoch."""
+        """Advance the progress bar of the stage's role (teacher or student) by one epoch."""
         text = (
             f"{report.phase} epoch {report.epoch}/{report.num_epochs} loss"
             f" {report.metrics['loss']:.3f}"
@@ -178,7 +180,8 @@ class TerminalRunListener:
 
 
 class _LaneWork:
-    """Counter of a lane's finished work, in units that take roughly equal time.
+    """Counter of the finished work of a lane (all stages of the teacher, or all stages of the
+    student). Each unit of work takes roughly the same time.
 
     A student learns from more exemplars with every task, so each student stage counts more units
     than the stage before.
@@ -198,7 +201,9 @@ class _LaneWork:
 
 @dataclass(frozen=True)
 class _LaneBar:
-    """Progress bar of a lane, together with the counter of the lane's work."""
+    """Progress bar of a lane (all stages of the teacher, or all stages of the student), and the
+    counter of the finished work of these stages.
+    """
 
     work: _LaneWork
     bar: TaskID

@@ -8,7 +8,9 @@ from orchestrator.pipelines.starters.starters import CopiedStarters
 
 
 def starter_lines(copied: CopiedStarters) -> Iterator[str]:
-    """Yield a line for every file that was written or kept, and the first command to run."""
+    """Yield a line for every starter file that was written, a line for every existing file that was
+    kept because it differs from the starter, and the first command to run.
+    """
     for name in copied.written:
         yield f"written  {copied.folder / name}"
     for name in copied.kept:

@@ -50,7 +50,8 @@ def show_ui(tracking_uri: str, port: int, sweeps: Sweeps) -> None:
     """Serve the MLflow pages of a tracking store and Optuna's dashboard of sweeps, until the user
     interrupts.
 
-    An MLflow server serves its own pages, so in that case only the address of the pages is printed.
+    If the tracking store is an MLflow server, only the address of its pages is printed, because the
+    server serves the pages itself.
 
     Args:
         tracking_uri: Address of the tracking store, in the form of the setting `tracking.uri`.
@@ -125,7 +126,7 @@ def _start_mlflow(stack: ExitStack, uri: str, port: int) -> LocalServer:
 
     say(f"starting MLflow for {shown(uri)} (this takes some seconds)")
     with database_ready(uri):
-        pass  # upgrade or reject an old database schema before the MLflow server sees the schema
+        pass  # `database_ready` upgrades or rejects an old schema before the MLflow server starts
     server = stack.enter_context(local_server(mlflow_program(uri, port), port))
     say("\n".join(link_lines(server.url, experiments_of(server))))
     return server
