@@ -14,9 +14,9 @@ from typing import TypeAlias
 
 Rgb: TypeAlias = tuple[float, float, float]
 
-# One hue from light to dark, so that readers with colour blindness, and readers of a
-# black-and-white print, still see which accuracy is higher. White means a task that is not learned
-# yet.
+# Colours of accuracies: one hue from light to dark, so that readers with colour blindness, and
+# readers of a black-and-white print, still see which accuracy is higher. White means a task that is
+# not learned yet.
 ACCURACY_COLOURS = ("#e1eaf3", "#b0cde5", "#4f94c4", "#0f5c95", "#06304f")
 # Every picture has the same colour scale, so that runs are comparable. Accuracies are raised to
 # this power, because accuracies from 80 to 100 %, where good runs differ, then differ more in
@@ -27,8 +27,8 @@ ACCURACY_POWER = 3.0
 DIFFERENCE_COLOURS = ("#7a2f00", "#d9853b", "#f2f2f0", "#4f94c4", "#06304f")
 _NUM_SHADES = 256  # number of shades in a colour map of Matplotlib
 _FULL_DIFFERENCE = 0.3
-# Differences are raised to this power, because small differences matter most and need distinct
-# colours.
+# Differences between accuracies are raised to this power before they get a colour, because small
+# differences matter most and need distinct colours.
 _SPREAD = 0.6
 # On a background of this luminance, black and white text are equally readable (WCAG 2).
 _EQUAL_CONTRAST_LUMINANCE = math.sqrt(1.05 * 0.05) - 0.05

@@ -64,8 +64,8 @@ class PairRow:
 
     @property
     def worst_share(self) -> float:
-        """Return how often the worse of the two models makes the mistake, as a share of the true
-        class's images in [0, 1].
+        """Return the share of the true class's images that a model classifies as the predicted
+        class, in [0, 1]. Of the two models' shares, return the larger share.
         """
         return max(it.share for it in self.found.values() if it is not None)
 

@@ -87,7 +87,8 @@ def signed_points(difference: float) -> str:
 def mean_and_deviation(fractions: Sequence[float]) -> str:
     """Return the mean and standard deviation of fractions in percent, such as `98.9 ± 0.3`.
 
-    A single fraction gives only its value, and no fraction gives a dash.
+    A single fraction has no deviation, so only its value is returned. The result is a dash if
+    `fractions` is empty.
     """
     if len(fractions) < 2:
         return percent_number(fractions[0] if fractions else None)
