@@ -43,14 +43,17 @@ def backtest_listener() -> TerminalBacktestListener:
 
 
 class TerminalBacktestListener:
-    """Listener of a backtest: prints one line per tick and, in a terminal, shows a progress bar."""
+    """Listener of a backtest: prints one line per tick (replay of one arrival of files) and, in a
+    terminal, shows a progress bar.
+    """
 
     def __init__(self, console: Console, lines: LineWriter) -> None:
         """Create the listener without showing anything.
 
         Args:
             console: Console that shows the progress bar and the tables.
-            lines: Writer of the lines; while the progress bar is shown, the console prints them.
+            lines: Writer of the printed lines. While the progress bar is shown, the console prints
+                the lines instead.
         """
         self._console = console
         self._lines = lines
@@ -93,7 +96,7 @@ class TerminalBacktestListener:
     def tick_finished(
         self, planned: PlannedReplay, tick: ReplayedTick, progress: BacktestProgress
     ) -> None:
-        """Print the tick's outcome on one line."""
+        """Print one line with the outcome of a tick (replay of one arrival of files)."""
         wrong = f", {tick.num_wrong:,} wrong labels" if tick.num_wrong else ""
         self._print(
             f"{_place(planned, progress)} {tick.arrival} {{{_some(tick.classes)}}}{wrong}:"

@@ -57,8 +57,9 @@ class TerminalExportListener:
 
 
 def show_export(exported: Exported, console: Console) -> None:
-    """Show a table of the exported models, how closely their predictions agree with the original
-    model, and the path of the exported file.
+    """Show a table that compares the exported model with the run's other model (teacher or
+    student). Then show how closely the predictions of the exported file agree with the original
+    model, and the path of the file.
     """
     console.print(_table(exported))
     for line in _lines(exported):

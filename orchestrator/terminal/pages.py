@@ -14,8 +14,8 @@ def page_lines(uri: str, view_url: str) -> Iterator[str]:
     """Yield lines that say how to see runs in MLflow.
 
     If the tracking store is an MLflow server, the only line has the address of a page. Otherwise
-    the first line has the command that starts a server. A second line has the address of the
-    comparison on that server, if there is a comparison.
+    the first line has the command that starts a server. A second line has the address of the page
+    that compares the runs on this server, if there is such a page.
 
     Args:
         uri: Address of the tracking store.

@@ -28,7 +28,9 @@ class TickListener(TerminalRunListener):
     def run_finished(
         self, summary: dict[str, Any], output_dir: Path, experiment: Experiment, view_url: str
     ) -> None:
-        """Remove the progress bars."""
+        """Remove the progress bars, and show no result yet, because `show_outcome` shows the result
+        of the whole tick.
+        """
         self.close()
 
     def _name_run(self, uri: str, run_id: str) -> None:
