@@ -22,7 +22,8 @@ _FACTORS = tuple(2 ** (step / 2) for step in range(-6, 11))
 def log_likelihoods(
     logits: Float[Tensor, "n classes"], labels: Int64[Tensor, " n"]
 ) -> Float[Tensor, "n factors"]:
-    """Return the log-probability of each image's given label under every factor.
+    """Return the log-probability of each image's given label under every calibration factor. A
+    calibration factor multiplies all logits before the softmax.
 
     Args:
         logits: Logits of all classes.
@@ -37,8 +38,8 @@ def log_likelihoods(
 
 
 def likeliest_factor(likelihoods: Float[Tensor, "n factors"]) -> tuple[int, float]:
-    """Return the factor under which the labels are most probable: its column in `likelihoods`, and
-    its value.
+    """Return the calibration factor (a multiplier of all logits) under which the given labels are
+    most probable. The result is the factor's column in `likelihoods`, and the factor's value.
 
     Args:
         likelihoods: Result of `log_likelihoods`. Results for several parts of the images must be

@@ -29,8 +29,8 @@ class Certainty:
 
 
 def certainty_of(logits: Float[Tensor, "n classes"]) -> Certainty:
-    """Count the images for which a model predicts each class: all images, and the images of which
-    the model is sure.
+    """Count the images for which a model predicts each class. Also count, for each class, the
+    predictions with a probability of at least SURE.
 
     Args:
         logits: Logits of every image, scaled so that their softmax gives calibrated probabilities

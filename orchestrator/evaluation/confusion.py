@@ -51,10 +51,11 @@ class ClassAnswers:
     """Counts of one model's predictions for the test images after a task.
 
     Attributes:
-        right: Count of correct predictions for each class with test images, in the order of
-            learning.
-        wrong: Count of wrong predictions for each confused pair, in descending order of the share
-            among the test images of the pair's first class.
+        right: Count of correct predictions for each class with test images, by class name, in the
+            order in which the model learns the classes.
+        wrong: Count of wrong predictions for each confused pair (a true class and a wrongly
+            predicted class), in descending order of the pair's share of the true class's test
+            images.
         is_complete: Whether `wrong` has all confused pairs; False if a limit has excluded some
             pairs.
     """
@@ -85,13 +86,13 @@ def count_confusions(
     most: int,
 ) -> list[Confusion]:
     """Return the count of correct predictions for each class, then the counts of the most frequent
-    confused pairs.
+    confused pairs. A confused pair is a true class and a wrongly predicted class.
 
     Args:
         after: Number of tasks that the model has learned, and role of the model.
-        labels: Class of every test image, as a position in the order of learning.
-        predictions: Predicted class of every test image, as a position in the order of learning.
-        class_names: Names of the classes in the order of learning.
+        labels: True class of every test image, as an index into `class_names`.
+        predictions: Predicted class of every test image, as an index into `class_names`.
+        class_names: Names of the classes, in the order in which the model learns them.
         most: Maximum number of confused pairs to keep.
     """
     of_class = Counter(labels)

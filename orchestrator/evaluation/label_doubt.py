@@ -37,10 +37,11 @@ LEAST_LISTED = 100
 
 @dataclass(frozen=True)
 class LabelBeliefs:
-    """Beliefs of a model about the given labels of images.
+    """Beliefs of a model about the given labels of images: the probability of each label, and the
+    class that the model predicts.
 
     Attributes:
-        believed: Probability that the model gives to the given label of each image, in [0, 1].
+        believed: Probability of each image's given label according to the model, in [0, 1].
         answers: The most probable class of each image.
     """
 
@@ -50,13 +51,15 @@ class LabelBeliefs:
 
 @dataclass(frozen=True)
 class DoubtedLabels:
-    """The most doubted labels. A model contradicts a label if the model predicts another class.
+    """The most doubted labels: the given labels that teacher and student find least probable. A
+    model contradicts a label if the model predicts another class.
 
     Attributes:
-        positions: Positions of the most doubted labels among the judged images, the most doubted
+        positions: Positions of the most doubted labels among all judged labels, the most doubted
             label first.
-        doubts: Doubts of these labels, in [0, 1], in descending order.
-        num_judged: Number of judged images.
+        doubts: Doubts of these labels, in descending order. A doubt is 1 minus the mean of both
+            models' probabilities of the label.
+        num_judged: Number of judged labels, one per image.
         num_contradicted: Number of labels that the teacher or the student contradicts.
         num_contradicted_by_both: Number of labels that both teacher and student contradict.
     """
@@ -71,8 +74,8 @@ class DoubtedLabels:
 def beliefs_of(
     likelihoods: Float[Tensor, "n factors"], answers: Int64[Tensor, " n"]
 ) -> LabelBeliefs:
-    """Return the beliefs of a model about labels. The probabilities are calibrated with these
-    labels.
+    """Return the beliefs of a model about given labels: the probability of each label, and the
+    class that the model predicts. The probabilities are calibrated with these labels.
 
     Args:
         likelihoods: Result of `calibration.log_likelihoods` for the labels.
@@ -83,21 +86,25 @@ def beliefs_of(
 
 
 def doubts_of(teacher: LabelBeliefs, student: LabelBeliefs) -> Float[Tensor, " n"]:
-    """Return the doubt of each label, in [0, 1]."""
+    """Return the doubt of each given label, in [0, 1]. The doubt is 1 minus the mean of the label's
+    probabilities according to teacher and student.
+    """
     return 1 - (teacher.believed + student.believed) / 2
 
 
 def most_doubted(
     teacher: LabelBeliefs, student: LabelBeliefs, labels: Int64[Tensor, " n"]
 ) -> DoubtedLabels:
-    """Return the most doubted labels among the labels that teacher or student contradict. The
-    result has at most 5 % of all labels, or at most 100 labels if 5 % are fewer than 100.
+    """Return the most doubted labels: the given labels that teacher and student find least
+    probable. Only labels that the teacher or the student contradicts, by predicting another class,
+    are returned. The result has at most 5 % of all labels, or at most 100 labels if 5 % are fewer
+    than 100.
 
     A label that both models predict is never returned, even if its probability is small.
 
     Args:
-        teacher: Beliefs of the teacher about the images.
-        student: Beliefs of the student about the same images.
+        teacher: Beliefs of the teacher: label probabilities and predicted classes.
+        student: Beliefs of the student about the same labels.
         labels: The given labels.
     """
     by_teacher, by_student = teacher.answers != labels, student.answers != labels
