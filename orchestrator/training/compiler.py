@@ -18,7 +18,7 @@ def leave_triton_out() -> None:
     start of a command, before the command trains or exports a model.
     """
     if not torch.accelerator.is_available() and "triton" not in sys.modules:
-        # None tells Python's import system that the module cannot be imported
+        # with None in place of the module, Python's import system refuses to import triton
         sys.modules["triton"] = None  # type: ignore[assignment]
         # suppress torch's warning that Triton is missing
         logging.getLogger("torch.utils.flop_counter").setLevel(logging.ERROR)

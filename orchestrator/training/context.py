@@ -51,8 +51,9 @@ class LearningContext:
         return stream(self.seed, self.stage, *purpose)
 
     def stream_of_rank(self, *purpose: str | int) -> torch.Generator:
-        """Return a CPU generator for the random draws that `purpose` names and that concern only
-        this rank's share of a batch. On the first rank, the generator equals that of `stream`.
+        """Return a CPU generator for random draws that concern only this rank's rows of a batch.
+        `purpose` names the draws. On the first rank, the generator is the one that `stream`
+        returns.
         """
         return (
             self.stream(*purpose)
@@ -70,8 +71,7 @@ class LearningContext:
         generator: torch.Generator,
         part: slice = slice(None),
     ) -> UInt8[Tensor, "part c h w"]:
-        """Return randomly augmented copies of a part of the images, on this stage's device. The
-        copies do not depend on the part: augmenting all images gives the same copies of the part's
-        images.
+        """Return randomly augmented copies of the images in a part, on this stage's device. The
+        copy of an image does not depend on which other images are in the part.
         """
         return augment(images, self.image_augmentation, generator, part, self.device)

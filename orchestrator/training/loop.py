@@ -61,8 +61,8 @@ Loss = Callable[[Tensor, Step], LossOutput]
 
 
 class _Objective(nn.Module):
-    """Loss wrapped as a module, so that gradients are averaged over ranks no matter how the loss
-    uses the trained modules.
+    """Loss wrapped as a module. DistributedDataParallel averages gradients over ranks only if the
+    wrapped module's `forward` is called, and a loss may call other methods of the trained modules.
     """
 
     def __init__(self, trained: nn.ModuleList, loss: Loss) -> None:

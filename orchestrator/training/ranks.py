@@ -101,7 +101,9 @@ class Ranks:
         return values
 
     def parallel(self, module: nn.Module) -> nn.Module:
-        """Return the module with its gradients averaged over all ranks."""
+        """Wrap a module for training on parallel ranks, so that gradients are averaged over all
+        ranks. With a single rank, return the module unchanged.
+        """
         return module if self.size == 1 else DistributedDataParallel(module)
 
     def align(self, module: nn.Module) -> None:

@@ -22,7 +22,9 @@ class Shared(Protocol):
 
 
 class NotShared:
-    """Store that keeps nothing, for notebooks and tests."""
+    """Store of shared results that keeps nothing, so that no result is shared; for notebooks and
+    tests.
+    """
 
     def obtain(self, content: Mapping[str, Any], compute: Callable[[], Artifact]) -> Artifact:
         """Compute the artifact without storing it."""
