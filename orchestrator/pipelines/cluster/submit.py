@@ -52,7 +52,7 @@ class Jobs:
     """Jobs and schedules of a namespace.
 
     Attributes:
-        jobs: Runs, sweeps and ticks, oldest first.
+        jobs: Runs, sweeps and ticks (executions of a schedule), oldest first.
         schedules: CronJobs and RayCronJobs.
     """
 
@@ -75,8 +75,9 @@ def submit(
         submission: The job or the schedule to send.
         client: Client of the submission's namespace.
         listener: Receives the events of the job.
-        tick: The tick that submits the job; None if a person submits the job. A tick has permission
-            to create objects but not to change them, and never restarts a failed job.
+        tick: The tick (one execution of a schedule) that submits the job; None if a person submits
+            the job. A tick has permission to create objects but not to change them, and never
+            restarts a failed job.
 
     Raises:
         UserInputError: The cluster rejects the submission.
@@ -99,7 +100,9 @@ def submit(
 
 
 def prune(client: KubernetesClient, schedule: str, keep: int) -> None:
-    """Delete the finished ticks of a schedule, except the last `keep` ticks."""
+    """Delete the finished ticks of a schedule, except the last `keep` ticks. A tick is a job that
+    the schedule has started.
+    """
     ticks = [JobState.of(job) for job in client.find("RayJob", f"{SCHEDULE_LABEL}={schedule}")]
     finished = [tick.name for tick in ticks if tick.is_over]
     for name in finished[: max(0, len(finished) - keep)]:
@@ -146,7 +149,8 @@ def cancel(client: KubernetesClient, name: str) -> tuple[list[Manifest], list[Jo
     found = objects_named(client, name)
     for each in found:
         client.delete(each["kind"], name)
-    # deleting a RayCronJob also ends its ticks, so only a CronJob can leave running ticks
+    # deleting a RayCronJob also ends its ticks (the jobs that it has started), but the ticks of a
+    # deleted CronJob keep running
     if not any(each["kind"] == "CronJob" for each in found):
         return found, []
     ticks = [JobState.of(job) for job in client.find("RayJob", f"{SCHEDULE_LABEL}={name}")]

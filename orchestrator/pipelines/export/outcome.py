@@ -37,12 +37,14 @@ class ExportListener(Protocol):
     """Listener that receives the steps of an export."""
 
     def step(self, what: str) -> None:
-        """Handle the start of a step."""
+        """Handle the start of one step of the export.
+
+        Args:
+            what: The step in words, such as `fetch the student`.
+        """
 
     def progress(self, done: int, total: int) -> None:
-        """Handle the number of images that the current step has processed, and their total
-        number.
-        """
+        """Handle the progress of the current step, which has processed `done` of `total` images."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,9 @@ class Exported:
 
     @property
     def loss(self) -> float:
-        """Return the accuracy lost by quantising to int8; 0 without an int8 file or test images."""
+        """Return the loss of accuracy by quantising to int8, as a fraction. Return 0 if no int8
+        file was written, or if the test images cannot be read.
+        """
         plain, small = (
             self.measured.accuracy,
             self.quantized.measured.accuracy if self.quantized else None,

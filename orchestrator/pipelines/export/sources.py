@@ -66,8 +66,9 @@ class JudgingImages:
     what: str
 
     def accuracy(self, predictions: np.ndarray[tuple[int], np.dtype[np.int64]]) -> float | None:
-        """Return the accuracy after the last task: the mean over the tasks, as in the run's
-        summary. Return None for random images.
+        """Return the accuracy of predictions for these images after the last task: the mean over
+        the tasks, as in the run's summary. Return None if the images are random, because random
+        images have no labels.
         """
         if self.labels is None:
             return None

@@ -28,8 +28,8 @@ MAX_MANIFESTS = 200
 
 
 Kind = Role | Literal["features"] | SharedKind
-"""Kinds of work that take time: the stages of a role, feature tables, and both kinds of shared
-results (extracted features, and taught layers).
+"""Kinds of work that take time: the stages of a role, feature tables, and two kinds of results that
+stages share (extracted features, and layers trained with the teacher's answers).
 """
 
 SHARED_KINDS: tuple[SharedKind, ...] = get_args(SharedKind)
@@ -38,18 +38,18 @@ KINDS: tuple[Kind, ...] = (*ROLES, "features", *SHARED_KINDS)
 
 @dataclass(frozen=True)
 class Measurement:
-    """Measured cost of a stored stage, feature table or shared result.
+    """Measured cost of a stored stage, a feature table, or a result that several stages share.
 
     Attributes:
         kind: The role of the stage, `features` for a feature table, or the kind of the shared
             result.
-        num_image_passes: Number of image passes that took `worker_seconds`; for a feature table,
-            the number of its images.
+        num_image_passes: Number of image passes (one image in one epoch) that took
+            `worker_seconds`; for a feature table, the number of its images.
         worker_seconds: Wall-clock seconds times workers.
         multiply_adds: Multiply-adds of the extractor per image; None if not recorded.
-        with_shared: Whether an earlier version of this program recorded the stage. The seconds of
-            such a stage include the computation of shared results, and its passes are epochs times
-            training images.
+        with_shared: Whether `worker_seconds` includes the computation of shared results, because an
+            earlier version of this program recorded the stage. In this case, the number of image
+            passes is epochs times training images.
     """
 
     kind: Kind
@@ -61,13 +61,13 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Rate:
-    """Cost of an image pass.
+    """Cost of an image pass, which is the processing of one image in one epoch.
 
     Attributes:
         worker_seconds: The estimated worker-seconds per image pass.
         factor: Factor by which the estimate may be too high or too low; at least 1.
-        with_shared: Whether the rate was measured on stages of earlier versions of this program,
-            whose seconds include shared results.
+        with_shared: Whether the worker-seconds include the computation of shared results, because
+            earlier versions of this program recorded the measured stages.
     """
 
     worker_seconds: float
@@ -81,10 +81,12 @@ class Costs:
 
     Attributes:
         measured: Measurements from all experiments in the store.
-        rates: Cost of an image pass, by kind of work; for feature tables, cost of an image.
+        rates: Cost of an image pass (one image in one epoch), by kind of work; for feature tables,
+            cost of an image.
         networks: Multiply-adds of each role's extractor per image; None if not known.
-        halved: Whether the extractors process an image twice (original and mirrored), but an
-            augmented copy with a fixed seed (a "view") only once.
+        halved: Whether an augmented copy with a fixed seed (a "view") takes half of an image's
+            multiply-adds. This holds if the extractors process an image twice (original and
+            mirrored) and a view once.
         computed: Keys of the shared results (`SharedWork.key`) that the stage store contains.
     """
 
@@ -95,10 +97,11 @@ class Costs:
     computed: Set[str] = frozenset()
 
     def rate_of(self, work: SharedWork) -> Rate | None:
-        """Return the cost of an image pass of a shared result; None if the cost is unknown.
+        """Return the rate for a shared result: the cost of one image pass (one image in one epoch).
+        Return None if the cost is unknown.
 
-        If the store has no measurement of a shared extraction of features, use the measurements of
-        the teacher's feature tables instead.
+        If the store has no measurement of features that were extracted for several stages, use the
+        measurements of the teacher's feature tables instead.
         """
         passes = work.passes
         size = self.networks.get(passes.network)
@@ -118,15 +121,16 @@ def costs_known(
     sizes: Mapping[Role, int | None],
     networks: Mapping[Role, int | None],
 ) -> Costs:
-    """Return the measured costs in a stage store, with rates for an experiment.
+    """Return the measured costs in a stage store, and the rates (costs per image pass) for an
+    experiment.
 
     Args:
         store: The stage store.
         experiment: The experiment to estimate.
-        sizes: Multiply-adds of the extractor per image, by role; None if unknown, or if the role's
-            stages do not run the extractor.
-        networks: Multiply-adds of each role's extractor per image, whether or not the role's stages
-            run it.
+        sizes: Multiply-adds per image that a role's stages spend in the extractor, by role; None if
+            unknown, or if the stages do not run the extractor.
+        networks: Multiply-adds per image of each role's extractor, even if the role's stages do not
+            run the extractor.
 
     Raises:
         StorageUnavailableError: The store cannot be read.
@@ -141,11 +145,12 @@ def costs_known(
 def rates(
     measured: Sequence[Measurement], wanted: Mapping[Kind, int | None] | None = None
 ) -> dict[Kind, Rate]:
-    """Return the cost of one image pass, by kind of work.
+    """Return the rate for each kind of work: the cost of one image pass (one image in one epoch).
 
-    The rate is the median over all measured image passes. The rate's factor is the ratio between
-    the median and the more distant of the two quartiles. The median is taken over passes and not
-    over stages, because a stage with few images spends most of its time on other work.
+    The rate is the median over all measured image passes. The rate's `factor`, by which the cost
+    may be wrong, is the ratio between the median and the more distant of the two quartiles. The
+    median is taken over passes and not over stages, because a stage with few images spends most of
+    its time on other work.
 
     If the multiply-adds of the work to estimate are known, only the measurements with the nearest
     multiply-adds are used, and their cost is scaled in proportion. Small networks do not spend

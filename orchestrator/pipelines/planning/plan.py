@@ -80,15 +80,15 @@ class Plan:
 
     @property
     def worker_seconds(self) -> float | None:
-        """Return the estimated cost of all work to compute; None if the cost of a stage is
-        unknown.
+        """Return the estimated worker-seconds of all stages that the run must compute; None if the
+        cost of a stage is unknown.
         """
         return sum_if_known([planned.worker_seconds for planned in self.stages])
 
     @property
     def wall_seconds(self) -> float | None:
-        """Return the estimated duration; None if unknown. Under Ray, the lanes of both roles run in
-        parallel; otherwise one process computes stage by stage.
+        """Return the estimated wall-clock seconds of the run; None if unknown. Under Ray, teacher
+        stages and student stages run in parallel. Otherwise, one process computes stage by stage.
         """
         lanes_at_once = isinstance(self.work.experiment.execution, RayConfig)
         return (
@@ -119,8 +119,8 @@ class Plan:
 
     @property
     def chosen_cut(self) -> str | None:
-        """Return the name of the last stage of the teacher's backbone that the student inherits;
-        None if the student inherits no layers.
+        """Return the cut of the teacher's backbone after which the student inherits no more layers:
+        the name of the last stage before the cut. Return None if the student inherits no layers.
         """
         return _chosen_cut(self.work.experiment)
 
@@ -184,8 +184,9 @@ def _factor(stages: Sequence[PlannedStage], costs: Costs) -> float:
 
 
 def critical_path_seconds(stages: Sequence[PlannedStage]) -> float | None:
-    """Return the duration if the lanes of both roles run in parallel. A stage waits for the
-    previous stage of its lane, and for all stages that it depends on.
+    """Return the length of the critical path: the duration of a run if teacher stages and student
+    stages run in parallel. A stage waits for the previous stage of the same role, and for all
+    stages on which it depends.
 
     Args:
         stages: The stages, in an order in which they can be computed.
@@ -229,8 +230,9 @@ def _state(stage: Stage, store: StageStore) -> StageState:
 
 
 def _room(execution: ExecutionConfig) -> tuple[dict[str, float], str]:
-    """Return this machine's resources, and the reason why they do not suffice for the run. The
-    reason is empty if they suffice. For a remote cluster, which is not contacted, both are empty.
+    """Return the resources of this machine, and the reason why the machine has no room for the run.
+    The reason is empty if the resources suffice. For a remote cluster, which is not contacted, both
+    resources and reason are empty.
     """
     if isinstance(execution, RayConfig) and execution.address is not None:
         return {}, ""

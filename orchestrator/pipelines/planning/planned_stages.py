@@ -84,7 +84,8 @@ class PlannedStage:
     tables: Sequence[PlannedTable] = ()
 
     def without_tables(self, made: Container[str]) -> PlannedStage:
-        """Return a copy of the stage that omits the tables that exist already.
+        """Return a copy of the planned stage, without the tables (feature tables and other shared
+        results) that exist already.
 
         Args:
             made: Keys of the tables that are stored, or that an earlier stage computes.
@@ -108,7 +109,7 @@ class PlannedStage:
 
     @property
     def seconds(self) -> float | None:
-        """Return the estimated wall-clock seconds; None if unknown."""
+        """Return the estimated wall-clock seconds of the stage; None if unknown."""
         return None if self.worker_seconds is None else self.worker_seconds / self.num_train_workers
 
 
@@ -123,10 +124,10 @@ def planned_stage(
 
     Args:
         stage: The stage.
-        work: The work to which the stage belongs.
+        work: The work (an experiment split into stages) that contains the stage.
         costs: The measured costs.
         state: Part of the stage that is stored.
-        tables: The feature tables of the work.
+        tables: Keys and sizes of the work's feature tables, as returned by `tables_of`.
     """
     experiment = work.experiment
     is_first, workers = stage.task.index == 0, _num_train_workers(stage.role, experiment.execution)
@@ -161,7 +162,7 @@ def planned_stage(
 
 
 def tables_of(work: Work) -> TableKeys:
-    """Return the keys and sizes of the feature tables that the stages of a work read. Reuse the
+    """Return the keys and sizes of the feature tables that an experiment's stages read. Reuse the
     returned object: every new object reads the extractor's weights again.
     """
     return TableKeys(work.experiment, work.scenario)

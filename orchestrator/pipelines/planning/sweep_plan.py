@@ -49,7 +49,7 @@ MAX_COMBINATIONS = 5000
 
 @dataclass(frozen=True)
 class SweepPlan:
-    """Plan of a sweep.
+    """Plan of a sweep. All costs are in worker-seconds and in wall-clock seconds.
 
     Attributes:
         search_space: The search space.
@@ -57,10 +57,12 @@ class SweepPlan:
         num_trials: Number of trials.
         has_more_combinations: Whether a grid has more combinations than `num_trials`.
         num_planned: Number of planned trials, from which the costs of all trials are extrapolated.
-        by_themselves: Cost if every trial computed all of its stages without reusing stored stages.
-        shared: Cost if trials share stages, so that each stage is computed once.
-        left: Cost as in `shared`, without the stages that are stored already.
-        room: The resources, and the number of parallel trials.
+        by_themselves: Cost of all trials if every trial computed all of its stages without reusing
+            stored stages.
+        shared: Cost of all trials if trials share stages, so that each stage is computed once.
+        left: Cost of the stages that are not stored yet, if trials share stages.
+        room: Resources of one trial, available resources, and number of trials that can run in
+            parallel.
         kinds_without_estimate: Kinds of work without a measured cost in the store.
     """
 
@@ -144,7 +146,7 @@ def _configurations(space: Space) -> tuple[list[Configuration], bool]:
     while len(found) < wanted and (configuration := sampler.ask()) is not None:
         if (
             not is_grid and configuration in found
-        ):  # no other configurations seem to exist, and further draws take long
+        ):  # stop drawing: no other configurations seem to exist, and draws take long
             found += random.Random(0).choices(found, k=wanted - len(found))  # noqa: S311 - no secrets
             break
         found.append(configuration)

@@ -50,11 +50,12 @@ class Filters:
         return self.kind in (None, kind) and (self.state is None or self.state in states)
 
     def tag_values(self) -> dict[str, str]:
-        """Return the tags by key.
+        """Return the tags that a listed run or version must have: the required value of each tag,
+        by key.
 
         Raises:
-            UserInputError: A text is not of the form `KEY=VALUE`, or MLflow cannot search for the
-                tag.
+            UserInputError: A required tag is not of the form `KEY=VALUE`, or MLflow cannot search
+                for the tag.
         """
         pairs = [
             (key, separator, value)

@@ -19,8 +19,8 @@ class Reconciliation:
     """Result of a reconciliation.
 
     Attributes:
-        left_behind: Result of the delivery, for each session whose process ended before all of its
-            records were delivered.
+        left_behind: Result of delivering spooled records now, for each process that ended before
+            all of its records were delivered.
         closed: Ids of the runs that were closed as FAILED, by the store's address without password.
         errors: The error of each store that could not be reconciled, by the store's address.
     """

@@ -45,7 +45,8 @@ def backtest(
     output: str | Path | None = None,
     listener: BacktestListener | None = None,
 ) -> dict[str, Any]:
-    """Replay past arrivals, and count false alarms and misses of the gate.
+    """Replay past arrivals of files, and count the errors of the gate. A false alarm is an arrival
+    with correct labels that was not promoted. A miss is a champion that learned from wrong labels.
 
     Args:
         retrainings: Variants of the retraining to replay, by their override (`--what-if`). The key
@@ -53,7 +54,7 @@ def backtest(
         config: The settings of the backtest.
         output: Folder for backtest.json, backtest.html and finished replays; None means
             `out/backtest/NAME`.
-        listener: Receives every tick; None ignores them.
+        listener: Receives the events of the backtest; None if no listener is needed.
 
     Returns:
         The content of backtest.json.
@@ -82,13 +83,15 @@ def backtest(
 def _plan(
     deliveries: Deliveries, config: BacktestConfig, retrainings: Mapping[str, Retraining]
 ) -> list[PlannedReplay]:
-    """Return the plans of all replays.
+    """Return the plans of all replays. A replay executes the retraining once (a tick) for each
+    arrival of files, in a given order.
 
     Each replay with correct labels is followed by the same replay with wrong labels, because the
     later replay reuses stages of the earlier replay.
 
     Raises:
-        UserInputError: No arrival can have wrong labels.
+        UserInputError: No arrival can have wrong labels, because no arrival after the first has two
+            new classes.
     """
     seed = next(iter(retrainings.values())).experiment.seed
     classes = [set(deliveries.num_images(arrival)) for arrival in deliveries.arrivals]
@@ -227,8 +230,8 @@ def _scratch_folder(parent: Path) -> Iterator[Path]:
     shutil.rmtree(parent, ignore_errors=True)
     parent.mkdir(parents=True, exist_ok=True)
     try:
-        # the name is unique because MLflow keeps the databases of this process's earlier backtests
-        # open
+        # the folder's name is unique, because MLflow does not close the databases of earlier
+        # backtests in this process
         yield Path(tempfile.mkdtemp(dir=parent))
     finally:
         shutil.rmtree(parent, ignore_errors=True)

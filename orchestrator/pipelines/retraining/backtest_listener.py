@@ -46,28 +46,29 @@ class BacktestListener(Protocol):
 
     @property
     def learning(self) -> RunListener | None:
-        """Return the listener that receives the events of training within ticks; None ignores
-        them.
+        """Return the listener that receives the events of training during a tick; None if no
+        listener needs these events.
         """
 
     def backtest_started(self, num_arrivals: int, num_replays: int, num_finished: int) -> None:
-        """Handle the start of the replays; all checks have passed.
+        """Handle the start of the replays; all checks have passed. A replay executes the retraining
+        once (a tick) for each past arrival of files.
 
         Args:
             num_arrivals: Number of arrivals, which is the number of ticks per replay.
             num_replays: Number of all replays.
-            num_finished: Number of replays that an earlier start has finished.
+            num_finished: Number of replays that an earlier start of the backtest has finished.
         """
 
     def tick_started(
         self, planned: PlannedReplay, arrival: Arrival, progress: BacktestProgress
     ) -> None:
-        """Handle the start of a tick."""
+        """Handle the start of a tick, which is one execution of the replayed retraining."""
 
     def tick_finished(
         self, planned: PlannedReplay, tick: ReplayedTick, progress: BacktestProgress
     ) -> None:
-        """Handle the end of a tick."""
+        """Handle the end of a tick, which is one execution of the replayed retraining."""
 
     def backtest_finished(self, content: Mapping[str, Any], output_dir: Path) -> None:
         """Handle the end of the backtest; all files are written.

@@ -36,13 +36,14 @@ _CARRY_OUT: dict[Decision, tuple[_Decide, Outcome]] = {
 def decide(
     retraining: Retraining, decision: Decision, version: str | None, reason: str
 ) -> RetrainingOutcome:
-    """Make a candidate the champion, or reject the candidate and skip its files until the files
-    change.
+    """Carry out a person's decision: make a candidate the champion, or reject the candidate. Later
+    ticks skip the files of a rejected candidate until the files change.
 
     Args:
         retraining: The retraining.
         decision: Whether to approve or to reject.
-        version: Version of the candidate's student; None means the held candidate.
+        version: Version of the candidate's student; None means the held candidate, about which the
+            gate could not decide.
         reason: The reason, stored with the versions and in the journal, and sent to the webhook.
 
     Raises:

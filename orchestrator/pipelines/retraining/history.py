@@ -67,7 +67,7 @@ def read_history(registry: ModelRegistry, file: str = "RETRAINING.yaml") -> Hist
 
     Args:
         registry: The registry of the retraining.
-        file: Name of the retraining file, shown in commands.
+        file: Name of the retraining file, for the commands on the history page.
 
     Raises:
         TrackingUnavailableError: The registry does not answer.
@@ -174,8 +174,9 @@ def _version(
 
 
 def _delivery(lineage: Lineage | None, before: Lineage | None) -> Delivery | None:
-    """Return the files that a version has learned in addition to its predecessor's files; None if
-    the files of the version or of its predecessor are unknown.
+    """Return the delivery of a version: the files, images and classes that the version has learned
+    and its predecessor has not. Return None if the files of the version or of its predecessor are
+    unknown.
     """
     if lineage is None or before is None:
         return None

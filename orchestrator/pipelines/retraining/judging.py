@@ -41,8 +41,8 @@ class Gatekeeper:
     Attributes:
         retraining: The retraining, with the gate's conditions.
         champion: The champion to compare candidates with; None before the first champion.
-        num_looks: Number of times that the gate has judged candidates since its last decision,
-            including the next time. The larger the number, the stricter the gate.
+        num_looks: Number of verdicts since the gate last promoted or rejected a candidate, plus one
+            for the next verdict. The larger the number, the stricter the gate.
     """
 
     retraining: Retraining
@@ -69,7 +69,8 @@ class Gatekeeper:
         return self._decide(networks, held_out, known, looks)
 
     def held(self, held: Registered, found: Scan) -> PromotionDecision:
-        """Judge a held candidate again, with all held-out images that have arrived so far.
+        """Judge a held candidate (neither promoted nor rejected yet) again, with all held-out
+        images that have arrived so far.
 
         Raises:
             DataError: A file has changed since the scan of the source, or cannot be used.
@@ -121,14 +122,16 @@ def carry_out(
     attempt: Attempt,
     judged_files: tuple[str, ...] = (),
 ) -> None:
-    """Promote, hold or reject a candidate.
+    """Carry out the gate's decision: promote a candidate, reject it, or hold it for a later
+    decision.
 
     Args:
         decision: The decision of the gate.
         lease: The lease, held by this process.
         registry: The registry to update.
         candidate: The judged candidate.
-        attempt: The attempt that trained the candidate.
+        attempt: The attempt that trained the candidate, with the candidate's new files and number
+            of retries.
         judged_files: Ids (see `file_id`) of files that arrived after the candidate was trained. The
             gate has judged the candidate on held-out images of these files.
 

@@ -1,5 +1,7 @@
-"""Keep finished replays in the output folder of a backtest. The key of a replay depends on
-everything that influences its ticks.
+"""Keep finished replays in the output folder of a backtest. A replay executes a retraining once for
+each past arrival of files.
+
+The key of a replay depends on everything that influences its result.
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ from orchestrator.retraining.backtest.arrivals import Arrival
 from orchestrator.retraining.backtest.replays import PlannedReplay, Replay
 
 _FORMAT = 1
-"""Version number in every key. Increase the number when a change of the code changes the results of
-replays.
+"""Version number in the key of every stored replay. Increase the number when a change of the code
+changes the results of replays.
 """
 
 _NO_INFLUENCE = (
@@ -34,7 +36,9 @@ _NO_INFLUENCE = (
 
 
 class KeptReplays:
-    """Store of finished replays of a backtest."""
+    """Store of the finished replays of a backtest. A replay executes a retraining once for each
+    past arrival of files.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Create the store without reading anything.
@@ -55,7 +59,8 @@ class KeptReplays:
             return None
 
     def keep(self, replay: Replay, key: str) -> None:
-        """Store a finished replay under a key, atomically.
+        """Store a finished replay under a key, atomically. A replay is the result of executing a
+        retraining on past files.
 
         Raises:
             StorageUnavailableError: The replay cannot be written.

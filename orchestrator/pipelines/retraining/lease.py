@@ -56,7 +56,8 @@ def held_lease(retraining: Retraining, pairs: ModelPairs) -> Iterator[Lease]:
 
 
 def state_without_lease(retraining: Retraining, pairs: ModelPairs) -> State:
-    """Return the state for a dry run: the state in the journal if it has the same champion as the
+    """Return the state of a retraining (its champion and its undecided or rejected candidates) for
+    a dry run, which takes no lease. Use the state in the journal if it has the same champion as the
     registry, otherwise the state in the registry.
 
     Args:

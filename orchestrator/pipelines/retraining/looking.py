@@ -27,13 +27,15 @@ from orchestrator.tracking.registry import ModelRegistry
 
 @dataclass(frozen=True)
 class Look:
-    """Input of a tick.
+    """Input of a tick (one execution of a retraining): the loaded models, and the scan of the
+    source.
 
     Attributes:
         champion: The champion; None before the first champion.
         held: The held candidate, which the gate has neither promoted nor rejected; None if there is
             none.
-        found: Differences between the source and the files that `base` has learned.
+        found: Differences between the source and the learned files of the held candidate or,
+            without a held candidate, of the champion.
         set_aside: Files that are skipped because an earlier tick was killed while it read them.
     """
 
@@ -50,18 +52,23 @@ class Look:
         return self.held or self.champion
 
     def without_set_aside(self, unlabeled: Sequence[SourceFile]) -> list[SourceFile]:
-        """Return the unlabelled files that are not in `set_aside`."""
+        """Return the unlabelled files that are not set aside. A file is set aside if an earlier
+        tick was killed while it read the file.
+        """
         return [it for it in unlabeled if it.name not in self.set_aside.unlabeled]
 
     @property
     def lineage(self) -> Lineage:
-        """Return the lineage of `base`; empty if there are no models."""
+        """Return the lineage (learned files and classes) of the models from which training
+        continues; empty if there are no models.
+        """
         return self.base.lineage if self.base else Lineage()
 
     @property
     def held_files(self) -> dict[str, str]:
-        """Return the names of the files that the held candidate has learned and the champion has
-        not, by the ids of the files (see `file_id`).
+        """Return the files that the held candidate (neither promoted nor rejected yet) has learned
+        and the champion has not. The result maps the id of each file (see `file_id`) to the file's
+        name.
         """
         known = {file.sha256 for file in self.champion.lineage.files} if self.champion else set()
         files = self.held.lineage.files if self.held else ()
@@ -69,13 +76,16 @@ class Look:
 
     @property
     def changed_held_files(self) -> list[str]:
-        """Return the names of files that have changed since the held candidate learned them."""
+        """Return the names of files that have changed since the held candidate learned them. A held
+        candidate is neither promoted nor rejected yet.
+        """
         changed = {file_id(file.sha256) for file in self.found.changed}
         return [name for known, name in self.held_files.items() if known in changed]
 
     def new_classes(self, learned: tuple[Label, ...] = ()) -> tuple[Label, ...]:
-        """Return the classes that the champion cannot predict. These are the classes that the held
-        candidate has learned in addition, and the classes that this tick learns.
+        """Return the new classes, which the champion cannot predict. These are the classes that
+        only the held candidate (neither promoted nor rejected yet) has learned, and the classes
+        that this tick learns.
 
         Args:
             learned: The classes that this tick learns.
@@ -85,8 +95,9 @@ class Look:
         return (*(label for task in tasks for label in task), *learned)
 
     def files_to_judge_by(self, held_out_fraction: float) -> tuple[str, ...]:
-        """Return the ids of new files that contain held-out images of classes that are already
-        learned. With these images, the gate can judge the held candidate again.
+        """Return the ids (see `file_id`) of new files by which the gate can judge the held
+        candidate (neither promoted nor rejected yet) again. Such a file contains held-out images of
+        learned classes.
         """
         return tuple(
             sorted(
@@ -103,7 +114,8 @@ class Look:
 
 @dataclass(frozen=True)
 class Looking:
-    """Loader of the models, and scanner of the source, for one tick.
+    """Reader of the input of one tick of a retraining: it loads the models, and looks for changes
+    in the source of images.
 
     Attributes:
         retraining: The retraining, with its source.
@@ -122,9 +134,9 @@ class Looking:
 
         Args:
             state: The current champion and the held candidate.
-            lease: The lease, held by this process. With a lease, the names of the files are
-                recorded next to the journal before the files are read. None for a dry run, which
-                records nothing.
+            lease: The lease, held by this process. With a lease, the names of new files are
+                recorded next to the journal before the files are read. If a file kills this tick,
+                the next tick can skip the file. None for a dry run, which records nothing.
 
         Raises:
             UserInputError: Data, or the files of a version, cannot be used.

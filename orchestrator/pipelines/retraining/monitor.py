@@ -77,8 +77,9 @@ def monitor(
 
 
 def record_storage(retraining: Retraining) -> ObjectStorage | None:
-    """Return the storage of the journal, which also contains the record. Return None for a missing
-    folder, because opening the storage would create the folder.
+    """Return the storage that contains the journal and the monitoring record, which has all
+    measurements so far. Return None for a missing folder, because opening the storage would create
+    the folder.
     """
     place = journal_place(retraining)
     return ObjectStorage(place) if "://" in place or Path(place).is_dir() else None

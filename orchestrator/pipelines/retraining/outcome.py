@@ -126,10 +126,11 @@ class RetrainingOutcome:
         )
 
     def still_held(self, held: Held, waits: str = "") -> RetrainingOutcome:
-        """Return the outcome of a tick that neither promotes nor rejects the held candidate.
+        """Return the outcome of a tick after which a held candidate is still held: neither promoted
+        nor rejected.
 
         Args:
-            held: The held candidate.
+            held: The held candidate, about which the gate could not decide.
             waits: Why this tick does not train on new files; empty if there are no new files.
         """
         verdict = Verdict.ASK if held.is_asked else Verdict.HOLD

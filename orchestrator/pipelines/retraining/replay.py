@@ -1,5 +1,7 @@
-"""Replay past arrivals through real ticks, with a source, a registry and a journal that only the
-replay uses.
+"""Replay past arrivals of files: execute a retraining once (a *tick*) for each arrival.
+
+These ticks run the same code as scheduled ticks, but with a source, a registry and a journal that
+only the replay uses.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ _DATABASE, _EMPTY_DATABASE = "mlflow.db", "empty.db"
 
 
 class ScratchPlaces:
-    """Temporary folder that contains registry, journal and source of the current replay.
+    """Temporary folder for the current replay of a backtest. The folder contains the replay's own
+    registry, journal and source.
 
     MLflow keeps a database open until the process ends, and takes seconds to create a database. So
     all replays use the same database file, and each replay starts by overwriting it with an empty
@@ -50,17 +53,21 @@ class ScratchPlaces:
 
     @property
     def arrivals(self) -> Path:
-        """Return the source folder of the replay."""
+        """Return the folder that receives the files of each arrival. The folder is the source of
+        the replayed retraining.
+        """
         return self._folder / "replay" / "source"
 
     @property
     def output(self) -> Path:
-        """Return the output folder of the replayed ticks."""
+        """Return the output folder of the ticks that a replay runs."""
         return self._folder / "replay" / "tick"
 
     @property
     def lineages(self) -> Path:
-        """Return the folder for lineage files that are read from the registry."""
+        """Return the folder for lineage files, which list the files and classes that a version has
+        learned.
+        """
         return self._folder / "replay" / "lineages"
 
     def reset(self) -> None:
@@ -76,8 +83,8 @@ class ScratchPlaces:
             empty.backup(database)
 
     def moved(self, retraining: Retraining) -> Retraining:
-        """Return the retraining for a replay: webhook and monitoring are off, and all folders and
-        addresses except the stage store are inside the temporary folder.
+        """Return the configuration of the retraining for a replay. Webhook and monitoring are off,
+        and all folders and addresses except the stage store are moved into the temporary folder.
 
         Sharing the stage store is safe. Stage keys depend on the content of the images and on their
         labels, so a real tick never reuses a stage that was trained on other data.
@@ -87,7 +94,7 @@ class ScratchPlaces:
         changes: dict[str, dict[str, Any]] = {
             "source": {"path": str(self.arrivals), "settled_seconds": 0.0, "marker": None},
             "lease": {"uri": str(replay / "journal")},
-            # an empty name turns the webhook off, because no variable has this name
+            # no environment variable has an empty name, so no URL is found and the webhook is off
             "webhook": {"url_variable": ""},
             # monitoring is off, because all arrivals of a replay are long past and contain no
             # unlabelled images
@@ -107,12 +114,13 @@ class ScratchPlaces:
 
 @dataclass(frozen=True)
 class TickEvents:
-    """Functions that receive the events of a replay.
+    """Functions that receive the events of a replay, which executes a retraining once (a tick) for
+    each arrival of files.
 
     Attributes:
         started: Called with the position of a tick, from 0, and the arrival of the tick.
         finished: Called with the position of a tick, from 0, and the result of the tick.
-        learning: Listener that receives the events of training; None ignores them.
+        learning: Listener that receives the events of training; None if no listener is needed.
     """
 
     started: Callable[[int, Arrival], None]
@@ -121,14 +129,17 @@ class TickEvents:
 
 
 class Replayer:
-    """Runner of replays, which run one after the other."""
+    """Runner of a backtest's replays, one after the other. A replay executes a retraining once (a
+    tick) for each arrival of files.
+    """
 
     def __init__(self, deliveries: Deliveries, places: ScratchPlaces, seed: int) -> None:
         """Create the runner without running anything.
 
         Args:
-            deliveries: The arrivals.
-            places: The folders of the replays.
+            deliveries: The past arrivals of files, with methods that deliver an arrival to a
+                folder.
+            places: The temporary folders of the current replay.
             seed: Seed of the wrong labels.
         """
         self._deliveries = deliveries
@@ -136,14 +147,14 @@ class Replayer:
         self._seed = seed
 
     def replay(self, planned: PlannedReplay, retraining: Retraining, events: TickEvents) -> Replay:
-        """Run one tick for every arrival.
+        """Run a replay: execute the retraining once (a tick) for every past arrival of files.
 
         Args:
             planned: Plan of the replay: the order of the arrivals, and the arrival with wrong
                 labels.
-            retraining: The retraining whose gate is tested. Of its folders and addresses, only the
-                stage store is used.
-            events: Receives every tick.
+            retraining: The retraining whose gate is tested. The replay uses the retraining's stage
+                store, and temporary folders instead of its other folders and addresses.
+            events: Receives the start and the end of every tick.
 
         Raises:
             UserInputError: Configuration or data cannot be used.
@@ -178,13 +189,14 @@ class Replayer:
         return Replay(planned, tuple(ticks))
 
     def _deliver(self, planned: PlannedReplay, position: int, champions: _Champions) -> int:
-        """Copy the files of one arrival into the source folder, and return the number of wrong
+        """Deliver one arrival: place its files in the source folder, and return the number of wrong
         labels.
 
         Args:
             planned: Plan of the replay.
             position: Position of the arrival in the replay, from 0.
-            champions: Receives the files with wrong labels.
+            champions: Receives the digests of the files with wrong labels, to find out which
+                champion learns from these files.
         """
         arrivals = [self._deliveries.arrivals[index] for index in planned.order]
         if position != planned.target:

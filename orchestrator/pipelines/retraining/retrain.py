@@ -48,7 +48,7 @@ def retrain(
             writes the history page, and keeps trained stages in the stage store for the next tick.
         scheduled_at: Time at which this tick was due, in local time if it has no time zone; None
             means now.
-        listener: Receives the events of training; None ignores them.
+        listener: Receives the events of training; None if no listener is needed.
 
     Returns:
         The outcome: the candidate is promoted, rejected or held; a person is asked to decide; there
@@ -80,7 +80,7 @@ def retrain(
             record_tick(outcome.summary(), retraining)
     if outcome.conditions or outcome.outcome == "rejected":
         outcome = write_report(outcome, retraining, folder)
-    if not dry_run:  # called last, because the receiver may immediately deploy a promoted version
+    if not dry_run:  # call the webhook last, because its receiver may deploy a promoted version
         post_to_webhook(retraining.webhook, {"retraining": retraining.name, **outcome.summary()})
     return outcome
 

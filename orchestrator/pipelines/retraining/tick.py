@@ -66,8 +66,9 @@ class Tick:
             registry: The registry of the versions.
             folder: Folder for the files of the candidate's run.
             scratch: Folder for files that are needed only during the tick.
-            state: The current champion and the held candidate.
-            listener: Receives the events of training; None ignores them.
+            state: The current champion, and the held candidate about which the gate could not
+                decide.
+            listener: Receives the events of training; None if no listener is needed.
         """
         self._retraining = retraining
         self._registry = registry
@@ -136,8 +137,8 @@ class Tick:
         )
 
     def _end_held(self, lease: Lease | None, look: Look) -> None:
-        """Reject the held candidate because its files have changed. This tick then learns the
-        changed files.
+        """Reject the held candidate (neither promoted nor rejected so far), because files that it
+        has learned have changed. The current tick can then train on the changed files.
         """
         held = self._state.held
         assert held is not None  # noqa: S101 - its files have changed
@@ -153,8 +154,8 @@ class Tick:
     def _judge_again(
         self, lease: Lease | None, look: Look, held: Registered, outcome: RetrainingOutcome
     ) -> RetrainingOutcome:
-        """Judge the held candidate again if the source has new held-out images of its classes;
-        otherwise return the outcome unchanged.
+        """Judge the held candidate (neither promoted nor rejected so far) again if the source has
+        new held-out images of the candidate's classes. Otherwise return the outcome unchanged.
         """
         judged = self._state.held.judged_files if self._state.held else ()
         files = look.files_to_judge_by(self._retraining.source.held_out_fraction)
@@ -221,12 +222,12 @@ class Tick:
 
 @dataclass(frozen=True)
 class _Task:
-    """Training of a candidate.
+    """Task of a tick: the candidate to train.
 
     Attributes:
         plan: The plan, which lists the classes to learn.
         draft: The lineage of the candidate, as far as it is known before training.
-        attempt: The attempt, with its seed.
+        attempt: The new files to learn from, and the number of retries with other seeds.
     """
 
     plan: ChangePlan

@@ -41,8 +41,8 @@ def cuts_summary(experiment: Experiment, shape: Shape) -> dict[str, Any]:
 
 
 def _values(cost: Cost) -> dict[str, int]:
-    """Return the cost of a cut without the latency, which cannot be measured while the run keeps
-    the machine busy.
+    """Return the parameters and multiply-adds from the cost of an extractor. Omit the latency,
+    which cannot be measured while the run keeps the machine busy.
     """
     values = asdict(cost)
     del values["latency_seconds"]

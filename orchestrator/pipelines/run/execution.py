@@ -133,7 +133,7 @@ def _compute_here(
     runner = StageRunner(work, device, listener)
     for stage in work.stages:
         values = stored.get(stage.key)
-        # choose again for every stage, because the number of idle CPUs changes
+        # choose the number of threads for every stage, because the number of idle CPUs changes
         if values is None and choose_threads is not None:
             choose_threads(work.experiment.execution)
         runner.obtain(stage, values)

@@ -22,7 +22,7 @@ class RunListener(Protocol):
     """
 
     def images_decoded(self, done: int, total: int) -> None:
-        """Handle the number of images decoded so far and in total.
+        """Handle the progress of decoding: `done` of `total` images are decoded.
 
         This event comes before all other events. It is omitted if the data cache already contains
         the decoded images.
@@ -47,8 +47,8 @@ class RunListener(Protocol):
         """Handle the start of a stage."""
 
     def features_computed(self, stage: Stage, num_done: int, num_images: int) -> None:
-        """Handle the number of images that a pre-trained extractor has processed for a stage so
-        far.
+        """Handle the progress of computing features: a pre-trained extractor has processed
+        `num_done` of `num_images` images for a stage.
         """
 
     def epoch_finished(self, stage: Stage, report: EpochReport) -> None:

@@ -82,8 +82,9 @@ def run(
         experiment: The experiment.
         output: Folder for summary.json and figures; None means `out/NAME-RUN_ID`.
         name: Name of the run in MLflow; None means the experiment's name, method and seed.
-        listener: Receives the events of the run; None ignores them.
-        tracker: Receives parameters and metrics; None opens a run in the configured MLflow store.
+        listener: Receives the events of the run; None if no listener is needed.
+        tracker: Receives parameters and metrics; if None, a run is opened in the configured MLflow
+            store.
         retraining: Name of the retraining for which the run trains a candidate; empty for other
             runs.
 

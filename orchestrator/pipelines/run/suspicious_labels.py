@@ -25,7 +25,8 @@ class Suspicions:
     """Suspicious labels of a run.
 
     Attributes:
-        counts: Numbers of judged, contradicted and listed labels, as stored in summary.json.
+        counts: Numbers of judged labels, of labels that teacher or student contradict by predicting
+            another class, and of listed labels, as stored in summary.json.
         labels: The listed labels, most suspicious first.
     """
 

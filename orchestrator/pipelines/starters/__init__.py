@@ -1,1 +1,1 @@
-"""Copy the starter files."""
+"""Copy the starter files (experiments and search spaces that ship with the package)."""

@@ -10,8 +10,8 @@ from orchestrator.errors import UserInputError
 from orchestrator.whole_files import write_whole
 
 _PACKAGE = Path(__file__).parents[2]
-# The starters are inside an installed package; in a checkout, they are in the folder that contains
-# the package.
+# The starters (experiments and search spaces that ship with the package) are inside an installed
+# package. In a checkout, the starters are in the folder that contains the package.
 _PLACES = (_PACKAGE / "starters", _PACKAGE.parent)
 _FOLDERS = ("experiments", "search_spaces")
 _SUFFIXES = (".yaml", ".py", ".md")
@@ -35,7 +35,8 @@ class CopiedStarters:
 
 
 def copy_starters(folder: Path) -> CopiedStarters:
-    """Write every starter that is missing from a folder; existing files are not changed.
+    """Copy every starter (an experiment or a search space that ships with the package) that is
+    missing from a folder. Existing files are not changed.
 
     Raises:
         UserInputError: The folder cannot be created or written.
@@ -58,7 +59,9 @@ def copy_starters(folder: Path) -> CopiedStarters:
 
 
 def _starters() -> Iterator[tuple[Path, Path]]:
-    """Yield every starter and its path within the target folder."""
+    """Yield two paths of every starter (a file that ships with the package): the path of the file,
+    and the path of its copy within the target folder.
+    """
     place = next(place for place in _PLACES if (place / _FOLDERS[0]).is_dir())
     for folder in _FOLDERS:
         for file in sorted((place / folder).iterdir()):

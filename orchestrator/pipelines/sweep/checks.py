@@ -50,12 +50,14 @@ def check_ledger(ledger: Ledger, experiment: Experiment, output_dir: Path) -> No
 
 
 def check_search(setting: SweepSetting, ledger: Ledger) -> None:
-    """Reject a search space without any configuration. Also reject a search space whose objectives
-    are not comparable with those in the ledger or in the warm start. Call this before a run is
+    """Reject a search space in which no valid configuration (set of parameter values) is found.
+    Also reject a search space whose objectives are not comparable with the objectives in the
+    sweep's ledger, or in the earlier sweep of a warm start. Call this function before a run is
     opened.
 
     Raises:
-        ConfigError: The search space has no configuration, or its objectives are not comparable.
+        ConfigError: The search space has no valid configuration, or its objectives are not
+            comparable.
     """
     folder, now = setting.search_space.warm_start, setting.search_space.model_dump(mode="json")
     headers = [

@@ -46,8 +46,8 @@ def front_paths(folder: Path, summary: Mapping[str, Any]) -> list[Path]:
 
 
 def write_front(setting: SweepSetting, summary: Mapping[str, Any], ledger: Ledger) -> None:
-    """Write front.csv and front/*.yaml, and remove the files of trials that are no longer on the
-    front. Do nothing for a single objective.
+    """Write the Pareto front of a sweep: front.csv, and front/*.yaml with one experiment per trial.
+    Remove the files of trials that are no longer on the front. Do nothing for a single objective.
 
     Raises:
         OSError: The folder cannot be written.

@@ -59,9 +59,9 @@ def sweep(
             `out/sweeps/NAME`.
         resume: True resumes the sweep in the output folder, and False starts a new sweep. None
             resumes an existing sweep, or starts a new sweep if there is none.
-        listener: Receives the events of the sweep; None ignores them.
-        room: Resources and number of parallel trials, as returned by `find_room` for this
-            experiment; None calls `find_room`.
+        listener: Receives the events of the sweep; None if no listener is needed.
+        room: Resources, and number of trials that can run in parallel, as returned by `find_room`
+            for this experiment; if None, `find_room` is called.
 
     Returns:
         The trials, the best trial, and the summary.

@@ -120,7 +120,7 @@ class SweepTrials:
         configuration = self._sampler.ask(number)
         if configuration is None:
             return None
-        self._num_drawn += 1  # counts trials of earlier starts, but no variations of trials
+        self._num_drawn += 1  # includes trials of earlier starts, but no trials from `vary`
         return self._plan(number, configuration)
 
     def has_work(self) -> bool:
@@ -165,7 +165,7 @@ class SweepTrials:
 
     @property
     def worker_seconds(self) -> float:
-        """Return the worker-seconds of all trials, including those of earlier starts."""
+        """Return the worker-seconds of all trials since the first start of the sweep."""
         return sum(trial.worker_seconds for trial in self._ledger.trials.values())
 
     # --- the events of trials ---------------------------------------------------------------------
@@ -183,8 +183,8 @@ class SweepTrials:
         costs_read = (*self._search_space.metrics_read, *self._search_space.bounds)
         is_timed = any(name.endswith(LATENCY) for name in costs_read)
         # Write the trial to the ledger before it is computed: if this process is killed, a resumed
-        # sweep can only continue runs that are in the ledger. The curve starts empty, because a
-        # resumed trial reports its stored stages again, which costs no time.
+        # sweep can only continue runs that are in the ledger. The curve (the objective after each
+        # task) starts empty, because a resumed trial reports its stored stages again.
         self._note(
             replace(
                 trial,
