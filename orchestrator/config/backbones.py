@@ -79,8 +79,8 @@ class SmallCnnTinyConfig(_BackboneConfig):
 
 
 class ResNet20Config(_BackboneConfig):
-    """Residual network for photographs of about 32x32 (about 272,000 parameters; its stages have
-    16, 32 and 64 channels).
+    """Residual network for photographs of about 32x32 pixels. It has about 272,000 parameters and
+    three stages of 16, 32 and 64 channels.
     """
 
     kind: Literal["resnet20"] = "resnet20"

@@ -78,8 +78,8 @@ class LimitsConfig(Config):
 
 
 class ScheduleConfig(Config):
-    """Settings of `submit retrain --schedule`: how ticks start, and how long finished ticks are
-    kept.
+    """Settings of `submit retrain --schedule`: how a tick (one run of `orchestrator retrain`)
+    starts, and how long finished ticks are kept.
     """
 
     kind: Literal["cron_job", "ray_cron_job"] = Field(

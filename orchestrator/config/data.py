@@ -56,7 +56,9 @@ class DigitsConfig(ImageSourceConfig):
         return (1, 8, 8)
 
     def origin(self, half: Half) -> FunctionOrigin:
-        """Return the function of scikit-learn that provides the digits."""
+        """Return the origin that tracking records: the scikit-learn function that provides the
+        digits.
+        """
         return FunctionOrigin("scikit-learn", "sklearn.datasets.load_digits")
 
 
@@ -121,8 +123,9 @@ class ImageFolderConfig(ResizedSourceConfig):
 
     @property
     def places(self) -> Mapping[str, str]:
-        """Return the folders of training and test images. Without separate test images, `test` has
-        the folder of the training images.
+        """Return the places of the images: the folder of the training images under the key `train`,
+        and the folder of the test images under the key `test`. Without separate test images, both
+        keys have the folder of the training images.
         """
         return {"train": str(self.train), "test": str(self.test or self.train)}
 
@@ -159,17 +162,21 @@ class TorchvisionDataConfig(ResizedSourceConfig):
         return absolute_path(path)
 
     def origin(self, half: Half) -> FunctionOrigin:
-        """Return the torchvision class that provides the data set."""
+        """Return the origin that tracking records: the torchvision class that provides the data
+        set.
+        """
         return FunctionOrigin("torchvision", f"torchvision.datasets.{self.name}")
 
     @property
     def places(self) -> Mapping[str, str]:
-        """Return the folder of the data set's files."""
+        """Return the place of the images: the data set's folder, under the key `root`."""
         return {"root": str(self.root)}
 
 
 class ArrivedFile(Config):
-    """Parquet file of the folder in `ArrivalsConfig`, as a retraining has recorded it."""
+    """Record of one Parquet file in the folder that `ArrivalsConfig.path` names. A retraining
+    writes this record.
+    """
 
     name: PathWithin = Field(description="Path of the file within the folder of the arrivals.")
     sha256: str = Field(
@@ -228,12 +235,12 @@ class ArrivalsConfig(ImageSourceConfig):
         return (self.num_channels, self.image_size, self.image_size)
 
     def origin(self, half: Half) -> str:
-        """Return the address of the folder."""
+        """Return the origin that tracking records: the address of the folder with the files."""
         return self.path
 
     @property
     def places(self) -> Mapping[str, str]:
-        """Return the address of the folder under the field name `path`."""
+        """Return the place of the images: the address of their folder, under the key `path`."""
         return {"path": self.path}
 
 
@@ -244,8 +251,8 @@ BuiltInDataConfig = Annotated[
 
 
 def _with_labeled_source(config: ImageSourceConfig) -> ImageSourceConfig:
-    """Return the configuration after validating the labelled source of its unlabelled images, if
-    there is such a source.
+    """Validate the labelled source from which a configuration takes its unlabelled images, and
+    return the configuration with the validated source. Return any other configuration unchanged.
 
     Raises:
         ValueError: The settings of the labelled source are invalid; the message has one line per

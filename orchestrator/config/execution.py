@@ -42,7 +42,9 @@ class InProcessConfig(Config):
 
 
 class LaneConfig(Config):
-    """Workers of one lane under Ray, and the resources of each worker."""
+    """Workers of one lane (the Ray Train run of all teacher stages or of all student stages), and
+    the resources of each worker.
+    """
 
     num_train_workers: NumWorkers | tuple[NumWorkers, NumWorkers] = Field(
         default=1,
@@ -100,7 +102,9 @@ class LaneConfig(Config):
 
     @property
     def min_train_workers(self) -> int:
-        """Return the smallest number of workers that the lane runs with."""
+        """Return the smallest number of workers with which the lane (the Ray Train run of the
+        teacher or student stages) can run.
+        """
         return (
             self.num_train_workers
             if isinstance(self.num_train_workers, int)
@@ -109,7 +113,9 @@ class LaneConfig(Config):
 
     @property
     def max_train_workers(self) -> int:
-        """Return the largest number of workers that the lane runs with."""
+        """Return the largest number of workers with which the lane (the Ray Train run of the
+        teacher or student stages) can run.
+        """
         return (
             self.num_train_workers
             if isinstance(self.num_train_workers, int)

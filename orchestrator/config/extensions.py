@@ -248,7 +248,9 @@ class OpenUnion:
 
     @property
     def built_in_kinds(self) -> set[str]:
-        """Return the built-in kinds, which an extension cannot use."""
+        """Return the kinds (the values of `kind`) of the built-in configurations. No extension can
+        use any of these kinds.
+        """
         models = get_args(get_args(self.built_in)[0])
         return {get_args(model.model_fields["kind"].annotation)[0] for model in models}
 

@@ -152,7 +152,7 @@ def _bounds_of_former_name(tolerance: object) -> dict[str, float]:
     The former setting limited every kind of accuracy loss; no returned bound is stricter than the
     former setting.
     """
-    if not isinstance(tolerance, int | float):  # the field `margin` rejects such a value
+    if not isinstance(tolerance, int | float):  # validation of `margin` rejects a non-number
         return {}
     return {
         name: max(tolerance, GateConfig.model_fields[name].default)

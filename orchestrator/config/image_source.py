@@ -111,14 +111,15 @@ class ImageSourceConfig(Config):
 
     @property
     def places(self) -> Mapping[str, str]:
-        """Return the paths and addresses of the data, by the name of the field that holds them.
-        Every machine that computes stages must be able to reach these places.
+        """Return the places (paths or addresses) of the images, keyed by the configuration field
+        that holds each place. Every machine that computes stages must be able to reach these
+        places.
         """
         return {}
 
     def origin(self, half: Half) -> str | FunctionOrigin:
-        """Return the origin that tracking records for the training or the test images. By default,
-        the origin is the entry of `places` under the name of the half.
+        """Return the origin of one half (training or test images), as tracking records it: a path,
+        an address or a function. The default is the path or address in `places[half]`.
         """
         return self.places[half]
 
@@ -169,8 +170,8 @@ class ImageSourceExtension(ResizedSourceConfig, Extension):
     group: ClassVar[str] = "orchestrator.image_sources"
 
     def origin(self, half: Half) -> str | FunctionOrigin:
-        """Return the entry of `places` for the given half, or the extension's entry point if
-        `places` has no such entry.
+        """Return the origin of one half (training or test images), as tracking records it: the path
+        or address in `places[half]` if there is one, otherwise the extension's entry point.
         """
         if half in self.places:
             return self.places[half]

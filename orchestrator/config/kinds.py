@@ -19,5 +19,7 @@ _UNIONS: dict[str, Any] = {
 
 
 def built_in_kinds(group: str) -> set[str]:
-    """Return the built-in kinds of a group, which an extension cannot use."""
+    """Return the kinds (the values of `kind`) of the built-in configurations in an entry-point
+    group, such as `orchestrator.methods`. No extension can use any of these kinds.
+    """
     return set(variant_kinds(get_args(_UNIONS[group])[0]))

@@ -9,12 +9,14 @@ from orchestrator.config.bounds import MOST_BATCH, MOST_SECONDS, MOST_WEIGHT
 
 
 class MonitoringConfig(Config):
-    """Checks on every tick, even if the tick learns nothing: whether newly arrived unlabelled
-    images differ from held-out images, and whether a folder has received no files for too long.
+    """Checks that every tick (one run of `orchestrator retrain`) makes, even if the tick learns
+    nothing. The checks report whether newly arrived unlabelled images differ from held-out images,
+    and whether a folder has received no files for too long.
 
-    Images are compared by the champion's predictions for new unlabelled images (`source.unlabeled`)
-    and for held-out images. A finding is reported if a difference exceeds a bound and chance does
-    not explain the excess. Findings are warnings; they never stop a tick.
+    The images are compared by the predictions of the champion (the models in use) for new
+    unlabelled images (`source.unlabeled`) and for held-out images. A finding is reported if a
+    difference exceeds its bound and is statistically significant. Findings are warnings; they never
+    stop a tick.
     """
 
     looks_at_images: bool = Field(default=True, description="Whether to examine unlabelled images.")

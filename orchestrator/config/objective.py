@@ -20,7 +20,8 @@ MEASURE_NAMES = ("last_accuracy", "average_incremental_accuracy", "forgetting", 
 LATENCY = "latency_ms"
 COST_NAMES = ("num_parameters", "multiply_adds", LATENCY, "bytes")
 WORKER_SECONDS = "worker_seconds"
-# costs of a network after the last task, which are known without training
+# metrics of a network's cost after the last task, such as its number of parameters or its latency
+# in ms; these costs are known without training
 COSTS = tuple(f"{role}/{cost}" for role, cost in product(ROLES, COST_NAMES))
 METRICS = (
     *(f"{role}/{measure}" for role, measure in product(ROLES, MEASURE_NAMES)),
@@ -91,7 +92,7 @@ def _cost_name(name: str) -> str:
 
 @dataclass(frozen=True)
 class Bound:
-    """Comparison with a number, such as `<= 100000`."""
+    """Comparison of a metric's value with a number, such as `<= 100000`."""
 
     comparison: str
     number: float

@@ -8,7 +8,8 @@ started.
 
 from __future__ import annotations
 
-# Dotted paths of settings about places; a path that ends in a dot is a prefix.
+# Dotted paths of the settings that determine only where results are computed or kept. A path that
+# ends in a dot covers all settings below it.
 _PLACES = (
     "execution.",
     "store.",

@@ -52,8 +52,9 @@ class ShiftTestConfig(Config):
 
 
 class ReactionsConfig(Config):
-    """Reactions to what a tick finds when it scans the source for changes. With `refuse`, the tick
-    ends as rejected before a candidate is learned, and reports the reason.
+    """Reactions to the changes that a tick (one run of `orchestrator retrain`) finds in the source
+    of images. With `refuse`, the tick ends as rejected before a candidate is learned, and reports
+    the reason.
     """
 
     new_classes: Literal["learn", "warn", "refuse"] = Field(
@@ -133,8 +134,8 @@ class ReactionsConfig(Config):
 
 
 class LeaseConfig(Config):
-    """Lease that allows only one tick at a time to work. Ticks that do not get the lease end as
-    `locked`.
+    """Lease that lets only one tick (one run of `orchestrator retrain`) work at a time. A tick that
+    does not get the lease ends with the outcome `locked`.
     """
 
     uri: str | None = Field(
@@ -178,7 +179,9 @@ class LeaseConfig(Config):
 
 
 class WebhookConfig(Config):
-    """Webhook that receives the outcome of every tick as JSON in a POST request."""
+    """Webhook that receives the outcome of every tick (one run of `orchestrator retrain`) as JSON
+    in a POST request.
+    """
 
     url_variable: str = Field(
         default="ORCHESTRATOR_WEBHOOK_URL",

@@ -135,8 +135,9 @@ def problem_with_path(root: object, path: str) -> str | None:
 
 
 def variants_with(root: object, path: str) -> dict[str, set[str]]:
-    """Return the kinds that must be selected for a path to exist, by the path of `kind`, such as
-    `{"student.transfer.kind": {"fixed"}}`. Unions of which every variant has the path are omitted.
+    """Return, for each union on a dotted path, the variants that have the next key of the path. The
+    result maps the path of the union's `kind` to the kinds of these variants, such as
+    `{"student.transfer.kind": {"fixed"}}`. A union is omitted if all of its variants have the key.
     """
     found = {}
     for walked, annotation, key in _steps(root, path):

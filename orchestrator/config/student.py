@@ -194,7 +194,7 @@ class StudentConfig(Config):
     @property
     def has_both_teachers(self) -> bool:
         """Return whether the student imitates both the teacher's embedding and the teacher's class
-        probabilities. Otherwise, the class directions of the teacher's classifier do not apply to
-        the student.
+        probabilities. Only then can the student use the class directions (one vector per class) of
+        the teacher's classifier.
         """
         return bool(self.embedding_weight and self.classifier_weight)

@@ -60,7 +60,7 @@ class AdaptiveAugmentationConfig(Config):
 
 
 class RandomAugmentationConfig(Config):
-    """Augmentation of old prototypes by random vectors, drawn from the spread of each class."""
+    """Augmentation of old prototypes by random vectors, drawn from each class's feature spread."""
 
     kind: Literal["random"] = "random"
     num_vectors: int = Field(
@@ -87,28 +87,28 @@ PrototypeAugmentationConfig = Annotated[
 
 
 class ObservedSpreadConfig(Config):
-    """Spread of old classes, represented by the deviations of the new task's images from their
-    class means. This choice stores no spread and computes no matrix root. In measurements,
-    refinement lost more accuracy with this choice.
+    """Spread of the features of old classes, approximated by the spread of the new task's features
+    around their class means. This setting stores no spread and computes no matrix root. In
+    measurements, refinement lost more accuracy with this setting.
     """
 
     kind: Literal["observed"] = "observed"
 
 
 class SharedSpreadConfig(Config):
-    """Spread of all classes, stored as one covariance matrix (features x features numbers)."""
+    """Spread of features around class means, stored as one covariance matrix for all classes."""
 
     kind: Literal["shared"] = "shared"
 
 
 class ScalarSpreadConfig(Config):
-    """Spread of each class, stored as one radius; this choice needs the least memory."""
+    """Spread of features around each class mean, stored as one radius per class (least memory)."""
 
     kind: Literal["scalar"] = "scalar"
 
 
 class LowRankSpreadConfig(Config):
-    """Spread of each class, stored as its main directions (rank x features numbers per class)."""
+    """Spread of features around each class mean, stored as the class's main directions."""
 
     kind: Literal["low_rank"] = "low_rank"
     rank: int = Field(

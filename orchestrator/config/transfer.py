@@ -26,7 +26,7 @@ Similarity = Literal["jensen_shannon", "cosine", "answer"]
 
 
 class TransferRule(Config):
-    """Base class of the rules that select TSSR for a batch or for a sample."""
+    """Base class of the rules that select TSSR, the teacher's share in the student's targets."""
 
     similarity: Similarity = Field(
         default="jensen_shannon",
@@ -39,11 +39,11 @@ class TransferRule(Config):
 
     @property
     def is_per_sample(self) -> bool:
-        """Return whether TSSR is selected for every sample instead of once per batch."""
+        """Return whether every sample gets its own TSSR (teacher's share in the target)."""
         return False
 
     def tssr(self, kdr: float, tstr: float) -> float:
-        """Return the share of the teacher's knowledge in the target, in [0, 1].
+        """Return TSSR, the teacher's share in the student's targets, in [0, 1].
 
         Args:
             kdr: Similarity of student and teacher, in [0, 1].
@@ -56,15 +56,15 @@ class TransferRule(Config):
         )
 
     def checked_tssr(self, kdr: float, tstr: float) -> float:
-        """Return the result of `tssr` after checking its range, because an extension may provide
-        the rule.
+        """Return TSSR (the teacher's share in the student's targets) after checking that it is in
+        [0, 1], because an extension may provide the rule.
 
         Args:
             kdr: Similarity of student and teacher, in [0, 1].
             tstr: Training progress, in [0, 1].
 
         Raises:
-            ConfigError: The ratio is not a number in [0, 1].
+            ConfigError: `tssr` returns something other than a number in [0, 1].
         """
         ratio: object = self.tssr(kdr, tstr)
         if not (isinstance(ratio, int | float) and 0 <= ratio <= 1):  # false for NaN
@@ -76,21 +76,21 @@ class TransferRule(Config):
         return float(ratio)
 
     def tssr_of_samples(self, kdr: Sequence[float], tstr: float) -> list[float]:
-        """Return the result of `checked_tssr` for each sample, regardless of `is_per_sample`.
+        """Return TSSR (teacher's share in the target) per sample, even if the rule is per batch.
 
         Args:
             kdr: Similarity of each sample, in [0, 1].
             tstr: Training progress, in [0, 1].
 
         Raises:
-            ConfigError: A ratio is not a number in [0, 1].
+            ConfigError: `tssr` returns something other than a number in [0, 1].
         """
         return [self.checked_tssr(of_sample, tstr) for of_sample in kdr]
 
 
 class ThresholdTransferConfig(TransferRule):
-    """TSSR from a table. A row covers a range of similarity (KDR), and a column covers a range of
-    training progress (TSTR) [B step 5].
+    """TSSR (the teacher's share in the student's targets) from a table. A row covers a range of
+    similarity (KDR), and a column covers a range of training progress (TSTR) [B step 5].
     """
 
     kind: Literal["threshold"] = "threshold"
@@ -181,7 +181,7 @@ class ThresholdTransferConfig(TransferRule):
         return self.per == "sample"
 
     def tssr(self, kdr: float, tstr: float) -> float:
-        """Return TSSR from the table cell for the given similarity and training progress."""
+        """Return TSSR (teacher's share in the target) from the table cell for `kdr` and `tstr`."""
         row = bisect_right(self.similarity_thresholds, kdr)
         return self.ratios[row][bisect_right(self.progress_thresholds, tstr)]
 
@@ -194,18 +194,18 @@ def _grows(larger_name: str, larger: float, smaller_name: str, smaller: float, a
 
 
 class FixedTransferConfig(TransferRule):
-    """Constant TSSR, as in plain distillation; the baseline for the other rules."""
+    """Constant TSSR (teacher's share in the target), as in plain distillation; a baseline."""
 
     kind: Literal["fixed"] = "fixed"
     ratio: Fraction = Field(default=0.5, description="The TSSR.")
 
     def tssr(self, kdr: float, tstr: float) -> float:
-        """Return the constant TSSR."""
+        """Return the constant TSSR (teacher's share in the target), whatever the arguments."""
         return self.ratio
 
 
 class LinearTransferConfig(TransferRule):
-    """TSSR that falls linearly with training progress, regardless of similarity."""
+    """TSSR (teacher's share in the target) that falls linearly with training progress only."""
 
     kind: Literal["linear"] = "linear"
     start: Fraction = Field(default=1.0, description="TSSR at the first step.")
@@ -222,13 +222,13 @@ class LinearTransferConfig(TransferRule):
         return self
 
     def tssr(self, kdr: float, tstr: float) -> float:
-        """Return TSSR at the given training progress."""
+        """Return TSSR (teacher's share in the target) at the given training progress `tstr`."""
         return self.start + (self.end - self.start) * tstr
 
 
 class PerSampleTransferConfig(TransferRule):
-    """TSSR per sample, which falls with the similarity k of the sample. TSSR is `lowest + (highest
-    - lowest) * m (1 - k) / (m (1 - k) + (1 - m) k)`, where m is the midpoint.
+    """Per-sample TSSR (teacher's share in the target), which falls as the similarity k grows:
+    `lowest + (highest - lowest) * m (1 - k) / (m (1 - k) + (1 - m) k)`, where m is the midpoint.
 
     With `similarity: answer` and the defaults, TSSR is 1 - the teacher's probability of the given
     label. A label that the teacher doubts hardly counts, and the teacher's own knowledge counts
@@ -236,10 +236,10 @@ class PerSampleTransferConfig(TransferRule):
     unless the teacher is sure that they are wrong; with a midpoint near 1, labels count only if the
     teacher is sure that they are right.
 
-    Validation accuracy minus that of the best fixed ratio (0.1 to 0.9), in percentage points, at 0,
-    20, 40 and 60 % wrong labels: -0.4, -0.5, -0.6 and -0.3 with the defaults; -0.2, -0.2, -0.1 and
-    -0.2 with ratios 0.6 to 0.8; -0.4, -0.3, -0.2 and +0.1 with ratios 0.6 to 0.9. The standard
-    error is 0.6 (CIFAR-10, inherited student without teaching, one seed).
+    CIFAR-10 validation accuracy minus that of the best fixed TSSR (0.1 to 0.9), in percentage
+    points at 0, 20, 40 and 60 % wrong labels: the defaults give -0.4, -0.5, -0.6 and -0.3; TSSR
+    from 0.6 to 0.8 gives -0.2, -0.2, -0.1 and -0.2; TSSR from 0.6 to 0.9 gives -0.4, -0.3, -0.2 and
+    +0.1. The standard error is 0.6 (inherited student, no teaching, one seed).
     """
 
     kind: Literal["per_sample"] = "per_sample"
@@ -267,11 +267,11 @@ class PerSampleTransferConfig(TransferRule):
 
     @property
     def is_per_sample(self) -> bool:
-        """Return True, because TSSR is selected for every sample."""
+        """Return True: TSSR (teacher's share in the target) is selected for every sample."""
         return True
 
     def tssr(self, kdr: float, tstr: float) -> float:
-        """Return TSSR at the given similarity, regardless of training progress."""
+        """Return TSSR (teacher's share in the target) at the given similarity `kdr`."""
         trust = kdr * (1 - self.midpoint)
         trust /= trust + (1 - kdr) * self.midpoint
         return self.highest + (self.lowest - self.highest) * trust
@@ -281,8 +281,9 @@ class TransferRuleExtension(Extension, TransferRule):
     """Base class for the configuration of a transfer rule extension, an entry point of the group
     `orchestrator.transfer_rules`.
 
-    A subclass overrides `tssr`; the entry point's object needs no further members. A rule that
-    selects TSSR per sample instead of per batch also overrides `is_per_sample`.
+    A subclass overrides `tssr`, which selects TSSR (the teacher's share in the target). The entry
+    point's object needs no further members. A rule that selects TSSR per sample instead of per
+    batch also overrides `is_per_sample`.
     """
 
     group: ClassVar[str] = "orchestrator.transfer_rules"

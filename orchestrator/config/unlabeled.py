@@ -44,15 +44,18 @@ class UnlabeledImagesConfig(Config):
 
     @property
     def places(self) -> Mapping[str, str]:
-        """Return the paths and addresses of the images, by the name of their field. Every machine
-        that computes stages must be able to reach these places.
+        """Return the places (paths or addresses) of the images, keyed by the configuration field
+        that holds each place. Every machine that computes stages must be able to reach these
+        places.
         """
         return {}
 
     @property
     @abstractmethod
     def origin(self) -> str | FunctionOrigin:
-        """Return the origin of the images as tracking records it."""
+        """Return the origin of the images, as tracking records it: a path, an address or a
+        function.
+        """
 
 
 class UnlabeledParquetConfig(UnlabeledImagesConfig):
@@ -76,12 +79,12 @@ class UnlabeledParquetConfig(UnlabeledImagesConfig):
 
     @property
     def places(self) -> Mapping[str, str]:
-        """Return the place of the files under the field name `path`."""
+        """Return the place of the files (a path, pattern or address) under the key `path`."""
         return {"path": self.path}
 
     @property
     def origin(self) -> str:
-        """Return the place of the files: a path, pattern or address."""
+        """Return the origin that tracking records: the path, pattern or address of the files."""
         return self.path
 
 
@@ -100,26 +103,30 @@ class UnlabeledFolderConfig(UnlabeledImagesConfig):
 
     @property
     def places(self) -> Mapping[str, str]:
-        """Return the path of the folder under the field name `path`."""
+        """Return the place of the images: the path of their folder, under the key `path`."""
         return {"path": str(self.path)}
 
     @property
     def origin(self) -> str:
-        """Return the path of the folder."""
+        """Return the origin that tracking records: the path of the folder with the images."""
         return str(self.path)
 
 
 class LabeledSource(Protocol):
-    """Protocol of the configuration of a source of labelled images, with the facts that are known
-    before the source is opened.
+    """Protocol of a configuration that describes a source of labelled images. The configuration
+    provides facts that are known before the source is opened.
     """
 
     @property
     def places(self) -> Mapping[str, str]:
-        """Return the paths and addresses of the source, by the name of their field."""
+        """Return the places (paths or addresses) of the images, keyed by the configuration field
+        that holds each place.
+        """
 
     def origin(self, half: Literal["train", "test"]) -> str | FunctionOrigin:
-        """Return the origin of the training or test images, as tracking records it."""
+        """Return the origin of the training or test images, as tracking records it: a path, an
+        address or a function.
+        """
 
 
 class UnlabeledOfLabeledConfig(UnlabeledImagesConfig):
@@ -144,8 +151,8 @@ class UnlabeledOfLabeledConfig(UnlabeledImagesConfig):
 
     @property
     def places(self) -> Mapping[str, str]:
-        """Return the paths and addresses of the labelled source, by field name with the prefix
-        `source.`.
+        """Return the places (paths or addresses) of the labelled source's images. Each key is
+        `source.` followed by the configuration field that holds the place.
         """
         places = {} if self._config is None else self._config.places
         return {f"source.{name}": place for name, place in places.items()}
@@ -157,7 +164,9 @@ class UnlabeledOfLabeledConfig(UnlabeledImagesConfig):
 
 
 class UnlabeledFile(Config):
-    """Parquet file of the folder in `UnlabeledArrivalsConfig`, as a retraining has recorded it."""
+    """Record of one Parquet file without labels in the folder that `UnlabeledArrivalsConfig.path`
+    names. A retraining writes this record.
+    """
 
     name: PathWithin = Field(description="Path within the folder.")
     sha256: str = Field(
@@ -188,12 +197,12 @@ class UnlabeledArrivalsConfig(UnlabeledImagesConfig):
 
     @property
     def places(self) -> Mapping[str, str]:
-        """Return the address of the folder under the field name `path`."""
+        """Return the place of the images: the address of their folder, under the key `path`."""
         return {"path": self.path}
 
     @property
     def origin(self) -> str:
-        """Return the address of the folder."""
+        """Return the origin that tracking records: the address of the folder with the files."""
         return self.path
 
 

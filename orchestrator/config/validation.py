@@ -114,7 +114,7 @@ def _describe(error: ValidationError, root: type[BaseModel], tree: Tree) -> list
                 and other["loc"][: len(item["loc"])] == item["loc"]
                 for other in items
             ):
-                continue  # skip: the reported length does not count invalid entries
+                continue  # skip this error: its length does not count the invalid entries
             context = item["ctx"]
             bound = (
                 f"at least {context['min_length']}"
@@ -152,9 +152,9 @@ def _kind_advice(given: str, annotation: object) -> str:
 def _key_path(
     location: tuple[int | str, ...], root: type[BaseModel], tree: object
 ) -> tuple[str, Mapping[str, Any], object]:
-    """Return three values for the location of a pydantic error. The first is the key path as the
-    user wrote it, without names of variants. The second is the fields of the mapping that has the
-    last key, and the third is the annotation of the last key.
+    """Return the key path at which a pydantic error occurred, as the user wrote it: without the
+    variant names that pydantic adds. Also return the fields of the mapping that contains the last
+    key of the path, and the annotation of this key.
     """
     path = ""
     model: Any = root
