@@ -18,9 +18,12 @@ from orchestrator.config.augmentation import ImageAugmentationConfig
 from orchestrator.devices import is_gpu, moved
 
 Images = UInt8[Tensor, "n c h w"]
-# number of values in a block on a CPU: the pixels and the grid of a block fit into a core's cache
+# Number of values in a block, the images that a CPU changes together. The pixels and the sampling
+# grid of a block then fit into the cache of a core.
 _BLOCK_VALUES_CPU = 2**18
-_BLOCK_VALUES_GPU = 2**26  # number of values in a block on a GPU: few calls, and bounded memory
+# Number of values in a block, the images that a GPU changes together: large enough for few kernel
+# launches, and small enough for the GPU's memory.
+_BLOCK_VALUES_GPU = 2**26
 _SEQUENCE_VALUES, _SEQUENCE_IMAGES = 2**13, 4
 
 
@@ -85,7 +88,7 @@ def _draw_transforms(
     if config.horizontal_flip:
         mirror = torch.where(torch.rand(num, generator=generator) < 0.5, -1.0, 1.0)
     cos, sin = scale * angle.cos(), scale * angle.sin()
-    # coordinates span 2, so a shift by the whole side is 2
+    # image coordinates run from -1 to 1, so a shift by the full width or height is a shift by 2
     shift_x, shift_y = uniform(2 * config.shift_fraction), uniform(2 * config.shift_fraction)
     if (
         not config.rotation_degrees and not config.scale_fraction

@@ -55,8 +55,8 @@ class BalancedBatches:
         num_rows = self.num_batches * self.batch_size
         num_turns = math.ceil(num_rows / len(rows_of))
         columns = [_repeated(rows, num_turns, generator) for rows in rows_of]
-        # shuffle the classes in each turn, so that the end of an epoch does not always cut off the
-        # same classes
+        # shuffle the classes in each turn (one row per class), so that the end of an epoch does not
+        # always cut off the same classes
         turns = torch.stack(columns, dim=1)
         order = torch.rand(turns.shape, generator=generator).argsort(dim=1)
         return list(turns.gather(1, order).flatten()[:num_rows].split(self.batch_size))

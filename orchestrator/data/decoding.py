@@ -290,6 +290,6 @@ def _to_array(image: Image.Image, shape: Shape) -> npt.NDArray[np.uint8]:
 
 
 def _said(error: Exception) -> str:
-    if isinstance(error, UnidentifiedImageError):  # omit its message, which has a memory address
+    if isinstance(error, UnidentifiedImageError):  # Pillow's message has a memory address
         return _OTHER_FORMAT
     return " ".join(str(error).split()) or type(error).__name__

@@ -26,7 +26,7 @@ def cache_file(config: DataConfig, key: str) -> Path:
 
 
 def hashed(text: str) -> str:
-    """Return a short key for a text. The text must contain FORMAT and everything that the images
-    depend on.
+    """Return a hash of a text as a short key for a cache file. The text must contain FORMAT (the
+    version of the decoding) and everything else that determines the decoded images.
     """
     return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -27,7 +27,7 @@ class ImageLimits:
     """
 
     def __init__(self, max_pixels: int = DEFAULT_MAX_IMAGE_PIXELS) -> None:
-        """Start with all memory free.
+        """Set the size limit, and mark all memory for decoding as free.
 
         Args:
             max_pixels: Largest number of pixels of one image, width times height.

@@ -1,9 +1,10 @@
-"""Store a data set in its only internal form, a memory-mapped Arrow IPC file of uint8 images of one
-size.
+"""Store a data set as a memory-mapped Arrow IPC file of uint8 images of one size. Inside this
+project, data sets have no other form.
 
 Columns: `image` (fixed-size binary, channels x height x width bytes), `label` (text), `split`
-("train" or "test"), and, if the source names its images, `place` (text). All processes on a machine
-map the same file. Thus they share memory pages, and no image is decoded twice.
+("train" or "test"), and, if known, `place` (text: the path, or the file and row, of the image in
+its source). All processes on a machine map the same file. Thus they share memory pages, and no
+image is decoded twice.
 """
 
 from __future__ import annotations

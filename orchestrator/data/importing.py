@@ -77,7 +77,7 @@ class Chunk:
         return [_facts(self.half, row) for row in rows]
 
     def labels(self) -> list[str]:
-        """Return the labels of the row groups, in the order of the row groups."""
+        """Return the label of each row group with usable images, in the order of the row groups."""
         with pq.ParquetFile(self.path) as file:
             labels = file.read(columns=["label"]).column("label").to_pylist()
         return [*dict.fromkeys(label for label in labels if label is not None)]
@@ -158,7 +158,9 @@ def merge(
 
 
 def _groups(images: Iterator[bytes]) -> Iterator[list[bytes]]:
-    """Yield the images in groups of bounded size."""
+    """Yield the encoded images in groups, each of which becomes one row group of a Parquet file.
+    Each group has a limited number of images and of bytes.
+    """
     group: list[bytes] = []
     num_bytes = 0
     for image in images:

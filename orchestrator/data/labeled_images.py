@@ -41,9 +41,9 @@ class LabeledImages:
         return channels, height, width
 
     def preceded_by(self, exemplars: UInt8[Tensor, "old c h w"]) -> LabeledImages:
-        """Return the exemplars followed by the images of this object. There is one exemplar for
-        each of the first classes. The result is in memory or on disk, like the images of this
-        object.
+        """Return exemplars of old classes, one per class, followed by the images of this object.
+        The exemplars get the labels 0, 1, 2, … in order. The result is in memory or on disk, like
+        the images of this object.
         """
         if not len(exemplars):
             return self

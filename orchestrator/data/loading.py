@@ -77,8 +77,8 @@ def _write(source: ImageSource, config: DataConfig, path: Path, progress: Progre
 def decode_all(
     samples: Iterable[Sample], num: int, config: DataConfig, progress: Progress
 ) -> tuple[npt.NDArray[np.uint8], list[Label], list[str]]:
-    """Return the images, the labels and the places of all samples. The images have the shape
-    (images, channels, height, width).
+    """Return the images, the labels and the places (a path, or a file and a row) of all samples.
+    The images have the shape (images, channels, height, width).
 
     The images are held in an unnamed temporary file, not in memory.
 
@@ -117,7 +117,8 @@ def _num_images(source: ImageSource, half: Half) -> int:
 def decode_sample(
     sample: Sample, shape: Shape, limits: ImageLimits
 ) -> tuple[Label, npt.NDArray[np.uint8], str]:
-    """Return the label, the image (channels, height, width) and the place of a sample.
+    """Return the label, the image (channels, height, width) and the place (a path, or a file and a
+    row) of a sample.
 
     Raises:
         DataError: The sample cannot be read or decoded, or is larger than the limits allow.

@@ -36,7 +36,7 @@ class StoredFile(Protocol):
 
     @property
     def stamp(self) -> str:
-        """Return a text that changes when the content of the file changes."""
+        """Return the stamp, a text that changes when the content of the file changes."""
 
     def open(self) -> AbstractContextManager[IO[bytes]]:
         """Open the content for random access.
@@ -106,8 +106,8 @@ class _LocalFile:
 class _RemoteFile:
     where: str
     name: str
-    # The stamp is made from size and time. A stamp made from the content would cost as much as
-    # decoding the file.
+    # The stamp, a text that changes when the file changes, is made from path, size and modification
+    # time. Reading the content for a stamp would take as long as decoding the file.
     stamp: str
     filesystem: fs.FileSystem
     path: str
@@ -155,8 +155,9 @@ def _on_disk(path: Path) -> tuple[list[StoredFile], bool]:
 
 
 def _in_object_storage(address: str) -> tuple[list[StoredFile], bool]:
-    """Find files in object storage by the rules for a local disk, except that `*` matches within
-    one name only, and `?` begins the options of the address.
+    """Return the files at an address in object storage, and whether the address is a folder. In an
+    address, `*` matches within one folder or file name, and `?` is no wildcard: it begins the
+    options of the storage, such as `?region=eu-west-1`.
     """
     place, mark, options = address.partition("?")
     scheme, _, path = place.partition("://")

@@ -15,8 +15,8 @@ from orchestrator.data.decoding import Shape
 from orchestrator.data.growing_folder import Folder, read_content
 from orchestrator.errors import OrchestratorError
 
-# Memory limit of the probing process, in addition to its libraries and twice the size of the file.
-# Decoding takes a tenth of this limit.
+# Memory limit of the probing process in bytes, in addition to the memory for its libraries and to
+# twice the size of the file. Decoding takes a tenth of this limit.
 _MAX_BYTES = 4 * 2**30
 _MIN_SECONDS = 600
 _BYTES_PER_SECOND = 10**6

@@ -67,7 +67,7 @@ class ImageSource(Protocol):
         """Return the number of training or test images, readable or not."""
 
     def place(self, half: Half) -> str:
-        """Return the place of the training or test images, for messages."""
+        """Return the place of the training or test images, such as a folder, for messages."""
 
     def empty_classes(self, half: Half) -> Sequence[str]:
         """Return the class folders that have no images."""

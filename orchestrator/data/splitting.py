@@ -37,12 +37,12 @@ class SplitByContent:
 
     @property
     def name(self) -> str:
-        """Return the name of the whole source."""
+        """Return the name of the source that is split."""
         return self._whole.name
 
     @property
     def stamp(self) -> str:
-        """Return a digest of the whole source's stamp and of the split."""
+        """Return the stamp, a text that changes when the images or `test_fraction` change."""
         return hashlib.sha256(f"{self._whole.stamp} {self._test_fraction}".encode()).hexdigest()
 
     def num_images(self, half: Half) -> int:
@@ -50,17 +50,17 @@ class SplitByContent:
         return sum(is_test == (half == "test") for is_test in self._is_test)
 
     def place(self, half: Half) -> str:
-        """Return the place of the whole source."""
+        """Return the place of the source that is split, such as a folder, for both halves."""
         return self._whole.place("train")
 
     def empty_classes(self, half: Half) -> Sequence[str]:
-        """Return the empty classes of the whole source for the training half; none for the test
-        half.
+        """Return the empty classes of the source that is split if `half` is the training half, and
+        no classes if `half` is the test half.
         """
         return self._whole.empty_classes("train") if half == "train" else []
 
     def samples(self, half: Half) -> Iterator[Sample]:
-        """Yield the training or test images in the order of the whole source."""
+        """Yield the training or test images in the order of the source that is split."""
         for sample, is_test in zip(self._whole.samples("train"), self._is_test, strict=True):
             if is_test == (half == "test"):
                 yield sample

@@ -209,8 +209,8 @@ class Survey:
 
 
 def _pair(places: Sequence[tuple[Half, str, str]], kind: str) -> tuple[str, str]:
-    """Return the first image and another image with equal content. Depending on `kind`, the other
-    image must be in another half, in another class, or may be any of the equal images.
+    """Return the first image and another image with equal content. `kind` determines which other
+    image: one from the other half (training or test), one from another class, or any.
     """
     part = {_ACROSS_HALVES: 0, _ACROSS_CLASSES: 1}.get(kind)
     first = places[0]

@@ -34,11 +34,13 @@ class TableSource:
 
     @property
     def stamp(self) -> str:
-        """Return the fingerprint of the table's content."""
+        """Return the stamp of the source: the fingerprint of the table, which changes with the
+        content of the table.
+        """
         return self.table.fingerprint
 
     def place(self, half: Half) -> str:
-        """Return the file of the table."""
+        """Return the place of the training or test images: the path of the table's file."""
         return str(self.table.path)
 
     def num_images(self, half: Half) -> int:

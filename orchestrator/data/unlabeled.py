@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Rows: TypeAlias = npt.NDArray[np.int64]
 
 UNLABELED: Literal["unlabeled"] = "unlabeled"
-"""Name for unlabelled images wherever labelled images are named by their split."""
+"""Marker for unlabelled images, used in place of a split (training, validation or test)."""
 
 IMAGES_PER_PART = 2048
 """Largest number of images that are processed and stored as one part."""
@@ -33,14 +33,14 @@ IMAGES_PER_PART = 2048
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Numbers of skipped images of a source, by reason. Each image counts only for the first reason
-    that applies.
+    """Counts of the skipped images of a source, by reason. Each image counts only for the first
+    reason that applies.
 
     Attributes:
         in_test: Images with the same pixels as a test image.
         in_validation: Images with the same pixels as a validation image.
-        in_training: Images with the same pixels as a training image; methods learn from the
-            training image and its label.
+        in_training: Images with the same pixels as a training image. They are skipped, because
+            methods already learn from the training image and its label.
         repeated: Images with the same pixels as an image of the source that is kept.
     """
 
@@ -82,7 +82,7 @@ class UnlabeledPool:
         table: All images of the source that were decoded.
         rows: Rows of the images that may be learned from, in the order of the table.
         digests: Digest of the pixels of every image of the table.
-        left_out: Numbers of the skipped images, by reason.
+        left_out: Counts of the skipped images, by reason.
     """
 
     table: ImageTable
@@ -100,7 +100,9 @@ class UnlabeledPool:
 
     @cached_property
     def parts(self) -> Sequence[PoolPart]:
-        """Return the pool as parts, in the order of the table."""
+        """Divide the images that may be learned from into parts, groups of at most IMAGES_PER_PART
+        adjacent images, in the order of the table.
+        """
         num = len(self.digests)
         cuts = np.searchsorted(self.rows, np.arange(0, num + IMAGES_PER_PART, IMAGES_PER_PART))
         found = []
@@ -116,7 +118,7 @@ class UnlabeledPool:
         return found
 
     def copy_of(self, rows: Rows) -> Tensor:
-        """Return some images of the table, uint8 (n, c, h, w), copied into memory."""
+        """Return the images in some rows of the table, copied into memory, uint8 (n, c, h, w)."""
         from orchestrator.data.labeled_images import copied_rows  # noqa: PLC0415 - loads torch
 
         return copied_rows(self.table, rows, None)[0]

@@ -28,13 +28,15 @@ _READ = {
 
 
 class ArrivalsSource:
-    """Source that collects the images selected by a configuration in one table. Each file is read
-    once, to check that the file is unchanged and to choose its rows.
+    """Source of the images that a configuration selects from a growing folder of Parquet files. The
+    selected images are collected in one table. Each file is read once, both to check that the file
+    is unchanged and to choose rows.
     """
 
     @staticmethod
     def open(config: ArrivalsConfig) -> TableSource:
-        """Return the source. The table of an earlier call is reused if it exists; otherwise, the
+        """Return the source of the images in the files that a retraining has recorded. If an
+        earlier call has written the table of decoded images, the table is reused; otherwise, the
         files are decoded.
 
         Raises:
@@ -56,7 +58,7 @@ def _read(
     config: ArrivalsConfig,
 ) -> tuple[npt.NDArray[np.uint8], list[int | str], npt.NDArray[np.bool_], list[str]]:
     """Return the images of the files. Also return, for each image, the label, whether the image is
-    held out, and the place.
+    held out, and the place (file and row).
 
     Raises:
         DataError: A file has changed since it was recorded, or has unusable content.

@@ -37,7 +37,9 @@ _HIDDEN = (".", "__MACOSX")
 
 @dataclass(frozen=True)
 class _ClassFolder:
-    """Name of a class, and the images in its folder with their stamps."""
+    """Name of a class, and the image files in its folder. Each file has a stamp, a text that
+    changes when the file changes.
+    """
 
     name: str
     files: tuple[tuple[Path, str], ...]
@@ -66,13 +68,14 @@ class FolderSource:
 
     @classmethod
     def open(cls, config: ImageFolderConfig) -> FolderSource:
-        """Return the source of a configuration without reading its folders."""
+        """Open the source that a configuration describes; the folders are not read yet."""
         return cls(config.train, config.test)
 
     @property
     def stamp(self) -> str:
-        """Return a digest of the paths, sizes and times of all files. Contents are not read,
-        because reading a large folder would take minutes before each run.
+        """Return the stamp of the source: a digest of the paths, sizes and modification times of
+        all files. Contents are not read, because reading a large folder would take minutes before
+        each run.
         """
         lines = [sample.stamp for half in self._folders for sample in self.samples(half)]
         empty = [self.empty_classes(half) for half in self._folders]
@@ -83,7 +86,7 @@ class FolderSource:
         return sum(len(folder.files) for folder in self._classes[half])
 
     def place(self, half: Half) -> str:
-        """Return the folder of the training or test images."""
+        """Return the place of the training or test images: the path of their folder."""
         return printable(self._folders[half] or self._folders["train"] or "")
 
     def empty_classes(self, half: Half) -> Sequence[str]:
@@ -172,8 +175,9 @@ def _visible_folders(root: Path) -> list[Path]:
 
 
 def files_below(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Yield the images below a folder with their stamps, in no particular order. Links are
-    followed; each folder is entered once.
+    """Yield the path of each image below a folder, with a stamp (a text that changes when the file
+    changes), in no particular order. Links are followed; a folder that is reached twice is read
+    once.
     """
     entered = set()
     for place, folders, files in os.walk(folder, followlinks=True):

@@ -50,12 +50,19 @@ class ParquetSource:
 
     @classmethod
     def open(cls, config: ParquetConfig) -> ParquetSource:
-        """Return the source of a configuration; raise the same errors as `__init__`."""
+        """Open the source that a configuration describes.
+
+        Raises:
+            DataError: No file matches.
+            StorageUnavailableError: Object storage does not answer.
+        """
         return cls(config.train, config.test)
 
     @property
     def stamp(self) -> str:
-        """Return a digest of the names and stamps of the files."""
+        """Return the stamp of the source: a digest of the names and stamps of its files. The stamp
+        of a file changes when the content of the file changes.
+        """
         digest = hashlib.sha256()
         for half in HALVES:
             for file in self._files[half]:
@@ -67,7 +74,7 @@ class ParquetSource:
         return num_rows(self._files[half])
 
     def place(self, half: Half) -> str:
-        """Return the file, folder or pattern of the training or test images."""
+        """Return the place of the training or test images: a file, a folder or a pattern."""
         return shown(self._places[half] or str(self._places["train"]))
 
     def empty_classes(self, half: Half) -> Sequence[str]:

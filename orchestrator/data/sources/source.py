@@ -20,7 +20,7 @@ from orchestrator.errors import ConfigError
 
 @runtime_checkable
 class SourceKind(Protocol):
-    """Protocol of a kind of image source."""
+    """Protocol of an object that opens the image sources of one kind, such as `parquet`."""
 
     def open(self, config: Any) -> ImageSource:  # noqa: ANN401 - the kind's own configuration
         """Return the image source of a configuration of this kind.

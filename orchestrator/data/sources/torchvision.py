@@ -64,7 +64,11 @@ class TorchvisionSource:
 
     @classmethod
     def open(cls, config: TorchvisionDataConfig) -> TorchvisionSource:
-        """Return the source of a configuration; raise the same errors as `__init__`."""
+        """Open the source that a configuration describes.
+
+        Raises:
+            DataError: torchvision has no data set of the configured name.
+        """
         return cls(config)
 
     @property
@@ -74,7 +78,9 @@ class TorchvisionSource:
 
     @property
     def stamp(self) -> str:
-        """Return a digest of the paths, sizes and times of all files below the root."""
+        """Return the stamp of the source: a digest of the data set's settings, the version of
+        torchvision, and the paths, sizes and modification times of all files below the root folder.
+        """
         if not self._files:
             _ = self._sets  # downloads the files, or raises an error that names missing files
         read = self._config.model_dump_json(include={"name", "options"})
@@ -87,12 +93,12 @@ class TorchvisionSource:
         return len(self._sets[half])
 
     def place(self, half: Half) -> str:
-        """Return the root folder."""
+        """Return the place of the images: the setting `data.root`, the data set's root folder."""
         return self._root
 
     def empty_classes(self, half: Half) -> Sequence[str]:
-        """Return an empty sequence, because some data sets name classes for which they have no
-        images.
+        """Return an empty sequence: a class without images is no error here, because some data sets
+        of torchvision name such classes.
         """
         return []
 
@@ -138,7 +144,9 @@ class TorchvisionSource:
         return {half: self._first_split(half) for half in HALVES}
 
     def _first_split(self, half: Half) -> Sized:
-        """Open the training or test half under the first of its names that the data set accepts."""
+        """Open the training or test half of the data set. Data sets name their halves differently,
+        so several names are tried in order.
+        """
         for name in _SPLITS[half]:
             try:
                 return self._open({"split": name})
@@ -195,7 +203,7 @@ class TorchvisionSource:
         return f"data.root = {self._config.root}"
 
     def _advice(self) -> str:
-        """Return advice on which files to place in which folder."""
+        """Return advice for a missing data set: which files to place in which folder."""
         folder, url = (getattr(self._kind, name, None) for name in ("base_folder", "url"))
         if isinstance(folder, str) and isinstance(url, str):
             content = f"{self._config.root / folder}, unpacked from {url},"

@@ -36,7 +36,9 @@ class UnlabeledArrivals:
 
     @property
     def stamp(self) -> str:
-        """Return a digest of the files' content and of the held-out share."""
+        """Return the stamp of the source: a digest of the content of all files, and of the share of
+        images that is held out.
+        """
         files = [file.sha256 for file in self._config.files]
         return hashlib.sha256(repr((files, self._config.held_out_fraction)).encode()).hexdigest()
 

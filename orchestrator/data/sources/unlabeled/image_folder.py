@@ -30,7 +30,9 @@ class UnlabeledFolder:
 
     @property
     def stamp(self) -> str:
-        """Return a digest of the paths, sizes and times of all files."""
+        """Return the stamp of the source: a digest of the paths, sizes and modification times of
+        all files.
+        """
         return hashlib.sha256(repr([stamp for _, stamp in self._files]).encode()).hexdigest()
 
     @property

@@ -11,8 +11,8 @@ from orchestrator.data.sources.source import source_kind_of
 
 
 class UnlabeledOfLabeled:
-    """Source of the training images of a labelled source. If the labelled source has no test
-    images, all of its images are used.
+    """Source of unlabelled images: the training images of a labelled source, used without their
+    labels. If the labelled source has no test images, all of its images are used.
     """
 
     def __init__(self, config: DataConfig, cache_dir: Path) -> None:
@@ -36,12 +36,14 @@ class UnlabeledOfLabeled:
 
     @property
     def stamp(self) -> str:
-        """Return the stamp of the labelled source."""
+        """Return the stamp of the labelled source, a text that changes when the images change."""
         return self._source.stamp
 
     @property
     def place(self) -> str:
-        """Return the place of the labelled source."""
+        """Return the place of the labelled source's training images, such as a folder, for
+        messages.
+        """
         return self._source.place("train")
 
     @property

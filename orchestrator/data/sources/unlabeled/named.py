@@ -16,7 +16,9 @@ _PARQUET = ".parquet"
 
 
 class NamedImages:
-    """Source of the images at several places, in the order in which the places are named."""
+    """Source of the images at the places (files, folders or patterns) that a user names. The source
+    yields the images in the order of the places.
+    """
 
     def __init__(self, places: Sequence[str]) -> None:
         """Check that every place exists, without reading images.
@@ -39,7 +41,9 @@ class NamedImages:
         )
 
     def samples(self) -> Iterator[Sample]:
-        """Yield the images place by place; their labels have no meaning."""
+        """Yield the images of all places (files, folders or patterns), in the order in which the
+        user named the places. The labels of the samples are empty.
+        """
         for source in self._sources:
             if isinstance(source, Sample):
                 yield source

@@ -43,7 +43,9 @@ class UnlabeledParquet:
 
     @property
     def stamp(self) -> str:
-        """Return a digest of the files' names and stamps."""
+        """Return the stamp of the source: a digest of the names and stamps of its files. The stamp
+        of a file changes when the content of the file changes.
+        """
         return hashlib.sha256(
             repr([(file.name, file.stamp) for file in self._files]).encode()
         ).hexdigest()

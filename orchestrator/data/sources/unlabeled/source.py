@@ -26,18 +26,18 @@ class UnlabeledSource(Protocol):
 
     @property
     def stamp(self) -> str:
-        """Return a text that changes when any content that the source reads changes."""
+        """Return the stamp of the source, a text that changes when the images change."""
 
     @property
     def place(self) -> str:
-        """Return the place of the images, for messages."""
+        """Return the place of the images, such as a folder or an address, for messages."""
 
     @property
     def num_images(self) -> int:
         """Return the number of images, readable or not."""
 
     def samples(self) -> Iterator[Sample]:
-        """Yield the images, always in the same order; their labels have no meaning."""
+        """Yield the images, always in the same order. Callers must ignore the labels."""
 
 
 def open_unlabeled(config: UnlabeledConfig, cache_dir: Path) -> UnlabeledSource:
