@@ -54,7 +54,7 @@ class SecretsConfig(Config):
 
     @property
     def names(self) -> list[str]:
-        """Return the names of the Secrets that are set."""
+        """Return the names of the Kubernetes Secrets that the configuration names."""
         secrets = (self.tracking, self.object_storage, self.webhook, self.studies)
         return [name for name in secrets if name is not None]
 

@@ -159,7 +159,9 @@ class UnlabeledOfLabeledConfig(UnlabeledImagesConfig):
 
     @property
     def origin(self) -> str | FunctionOrigin:
-        """Return the origin of the labelled source's training images."""
+        """Return the origin that tracking records: the origin of the labelled source's training
+        images (a path, an address or a function).
+        """
         return "" if self._config is None else self._config.origin("train")
 
 
