@@ -20,9 +20,11 @@ class Refused:
 class Delivery(Protocol):
     """Sends the log entries of one session, in the order of logging.
 
-    After an error, the caller sends all entries again. An entry that the store already has changes
-    nothing: a metric point is identified by its name, step and time of logging, a setting or tag by
-    its key and value, and a new run by the id in its `Begin` entry.
+    In a session, one process logs to one run and to the run's children.
+
+    After an error, the caller sends all entries again. Sending an entry twice has no effect: a
+    metric point is identified by its name, step and time of logging, a parameter or tag by its key
+    and value, and a new run by the id in its `Begin` entry.
 
     Not thread-safe.
     """

@@ -42,7 +42,7 @@ class Resume(_Entry):
 
 
 class Parameters(_Entry):
-    """Log settings of a run."""
+    """Log parameters (settings) of a run."""
 
     kind: Literal["parameters"] = "parameters"
     values: dict[str, str]
@@ -92,7 +92,7 @@ class Datasets(_Entry):
 
 
 class Views(_Entry):
-    """Save views on MLflow's page of the run's experiment."""
+    """Add saved views to MLflow's page of the run's experiment."""
 
     kind: Literal["views"] = "views"
     views: list[View]

@@ -1,5 +1,7 @@
 """Store the log entries of a session in a file: one line per entry, in the order of logging.
 
+In a session, one process logs to one run and to the run's children.
+
 An incomplete last line is ignored: the process was killed while it wrote the line.
 """
 
@@ -55,7 +57,7 @@ class Journal:
         ]
 
     def has_entries_after(self, offset: int) -> bool:
-        """Return whether the file has a complete line after an offset.
+        """Return whether the file has an entry (a complete line) after an offset in bytes.
 
         Raises:
             OSError: The file cannot be read.

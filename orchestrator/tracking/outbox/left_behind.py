@@ -1,6 +1,8 @@
-"""Send the log entries that still wait in the spools of earlier sessions.
+"""Send the log entries that earlier sessions left on disk.
 
-Such a session could not send its entries, because its process was killed or the store was down.
+In a session, one process logs to one run and to the run's children. Each session keeps its log
+entries in a folder, its spool, until the store has the entries. Entries are left there if the
+process was killed or the store was down.
 """
 
 from __future__ import annotations
@@ -23,14 +25,16 @@ from orchestrator.tracking.outbox.entries import Entry
 from orchestrator.tracking.outbox.outbox import WINDOW
 from orchestrator.tracking.outbox.spool import Destination, Spool
 
-# Function that creates the delivery of a session, given the session's destination and run ids (see
-# `Delivered.run_ids`).
+# Function that creates a `Delivery`, the object that sends log entries to a store. The function
+# takes the destination and the run ids that a spool folder contains (see `Delivered.run_ids`).
 DeliveryTo: TypeAlias = Callable[[Destination, Mapping[str, str]], Delivery]
 
 
 @dataclass(frozen=True)
 class LeftBehind:
     """Result of sending the log entries of a session whose process is gone.
+
+    In a session, one process logs to one run and to the run's children.
 
     Attributes:
         folder: Spool folder of the session.
@@ -56,12 +60,15 @@ def deliver_left_behind(
 ) -> list[LeftBehind]:
     """Send the log entries of all sessions whose process is gone.
 
+    In a session, one process logs to one run and to the run's children.
+
     Args:
-        spool_dir: Folder that contains the spool folder of each session.
-        delivery_to: Function that creates the delivery of a session.
-        uri: URI of a store, including its secrets, for the sessions that log to this store. The
-            URIs in spools have no secrets. None uses only the URIs in the spools.
-        only_there: Whether to skip sessions that log to another store than that of `uri`.
+        spool_dir: Folder that contains the spool folder (log entries on disk) of each session.
+        delivery_to: Function that creates a `Delivery`, the object that sends entries to a store.
+        uri: URI of a store, including its secrets, for the sessions that log to this store; or None
+            to use only the URIs in the spool folders, which contain no secrets.
+        only_there: Whether to skip sessions that log to a store other than `uri`; has no effect if
+            `uri` is None.
     """
     found: list[LeftBehind] = []
     for spool in Spool.left_behind(spool_dir):
@@ -80,7 +87,7 @@ def _deliver(
 ) -> LeftBehind:
     """Send the log entries of one session.
 
-    If the session's store did not answer for one of the sessions `before`, skip this session,
+    If the session's store could not be opened for an earlier session in `before`, do not try again,
     because each try may take seconds.
     """
     destination, num_sent, num_refused = spool.destination, 0, 0

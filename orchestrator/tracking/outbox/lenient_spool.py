@@ -39,8 +39,8 @@ class LenientSpool:
             return None
 
     def copied(self, path: Path) -> Path:
-        """Copy a file or folder into the spool, and return the path of the copy; return the
-        original path if copying fails.
+        """Copy a file or folder into the spool (a folder on disk), and return the path of the copy;
+        return the original path if copying fails.
         """
         try:
             return self._spool.copy(path)
@@ -57,7 +57,8 @@ class LenientSpool:
             ends: Offset in the journal at which each entry ends; None for an entry that could not
                 be written to the journal.
             run_ids: The store's ids of runs, as in `spool.Delivered`.
-            aside: Entries that were put aside, and that the store still lacks.
+            aside: Entries that the store still lacks, because they could not be sent and were put
+                aside, to be sent after all others.
         """
         in_journal = [end for end in ends if end is not None]
         if not in_journal:

@@ -1,8 +1,9 @@
 """Take the entries that a process logs, write them to disk at once, and send them from a thread.
 
-Training waits only until an entry is written to the disk. If the store does not answer, the entries
-wait in the spool, and the outbox retries with growing pauses while the process is alive. If only a
-file or model cannot be sent, the outbox puts its entry aside until all other entries are sent.
+Training waits only until an entry is written to the spool, a folder on disk. If the store does not
+answer, the entries wait in the spool, and the thread retries with growing pauses while the process
+is alive. If the store answers, but a file, model, data set or view cannot be sent, its entry is put
+aside: the thread sends this entry after all other entries.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from orchestrator.tracking.outbox.waiting import (
     first_that_can_come_last,
 )
 
-# How long the thread gathers entries for one request. Fewer requests save CPU time, because this
-# process itself does the work of a request if the store is a SQLite file.
+# Time in seconds for which the sending thread gathers log entries for one request. Fewer requests
+# save CPU time: if the store is a SQLite file, this process itself does the work of a request.
 GATHER_SECONDS = 5.0
 WINDOW = 500  # largest number of entries in one request
 JOIN_SECONDS = 1.0
@@ -38,8 +39,11 @@ logger = logging.getLogger(__name__)
 class Outbox:
     """Queue of one session's log entries, with the thread that sends the entries to the store.
 
+    In a session, one process logs to one run and to the run's children.
+
     Args:
-        spool: Spool of the session; entries that already wait in the spool are sent first.
+        spool: Folder on disk that keeps the session's entries until the store has them. Entries
+            that already wait in this folder are sent first.
         delivery: Sends the entries to the store.
     """
 
@@ -62,7 +66,8 @@ class Outbox:
         return self._pace.failure is not None or self._is_stalled
 
     def put(self, entry: Entry) -> None:
-        """Write an entry to the spool and queue it, without waiting for the store.
+        """Write a log entry to the spool (a folder on disk), and queue the entry for sending,
+        without waiting for the store.
 
         Raises:
             RuntimeError: The outbox is closed.
@@ -77,20 +82,22 @@ class Outbox:
             self._changed.notify_all()
 
     def copied(self, path: Path) -> Path:
-        """Copy a file or folder into the spool, and return the path of the copy; return the
-        original path if copying fails.
+        """Copy a file or folder into the spool (a folder on disk), and return the path of the copy;
+        return the original path if copying fails.
         """
         return self._spool.copied(path)
 
     def flush(self, patience_seconds: float, *, numbers_only: bool = False) -> bool:
-        """Wait until the store has all entries.
+        """Wait until the store has all log entries.
 
         Args:
             patience_seconds: Longest time to wait without progress.
-            numbers_only: Whether entries that were put aside may keep waiting.
+            numbers_only: Whether not to wait for files, models, data sets and views that could not
+                be sent at first.
 
         Returns:
-            Whether the store has all entries; False if the store does not answer in time.
+            Whether the store has all entries for which this call waits; False if the store does not
+            answer in time.
         """
         with self._changed:
             tries_left = self._pace.num_failures + 2
@@ -168,9 +175,10 @@ class Outbox:
                     self._pause()
 
     def _next_window(self) -> list[Waiting]:
-        """Wait for entries, and return the entries of the next request; send heartbeats meanwhile.
+        """Wait for log entries, and return the next window, which is the entries of one request.
+        While waiting, send the heartbeats that show that the process is alive.
 
-        An empty list means that the outbox is closing.
+        An empty window means that the outbox is closing.
         """
         while True:
             self._beat_when_due()
@@ -243,8 +251,9 @@ class Outbox:
     def _note_sent(self, window: Sequence[Waiting], refused: Sequence[Refused]) -> None:
         with self._changed:
             if self._is_ending:
-                # The outbox is closing, and another process may already use the spool. That process
-                # sends these entries again, which does no harm.
+                # Do not record that the entries were sent: the outbox is closing, and another
+                # process may already use the spool folder. That process sends the entries again,
+                # which does no harm.
                 return
             self._note_refused(refused)
             self._waiting.remove(window)

@@ -7,7 +7,7 @@ import time
 from orchestrator.errors import OrchestratorError
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 15.0
-HURRIED_PAUSE_SECONDS = 1.0  # longest pause while a caller waits in `flush`
+HURRIED_PAUSE_SECONDS = 1.0  # longest pause between requests while a caller waits in `flush`
 HEARTBEAT_SECONDS = 60.0
 
 
@@ -42,7 +42,9 @@ class Pace:
         return is_first
 
     def note_put_aside(self) -> None:
-        """Record that an entry was put aside, and set the time for the entry's next try."""
+        """Record that an entry was put aside, to be sent after all others, and set the time for
+        the entry's next try.
+        """
         self.num_failures += 1
         self.next_try = time.monotonic() + self._longest_pause()
 
@@ -51,8 +53,8 @@ class Pace:
         is_back = self.failure is not None
         self.num_failures, self.failure = 0, None
         if is_back:
-            # Send a heartbeat at once, which reopens runs: while the store did not answer, another
-            # process may have closed this process's runs as abandoned.
+            # Send a heartbeat at once. The heartbeat reopens runs of this process that another
+            # process has closed as abandoned while this process could not reach the store.
             self.next_beat = time.monotonic()
         return is_back
 

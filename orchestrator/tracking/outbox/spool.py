@@ -50,7 +50,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Destination:
-    """The store and the experiment to which a session logs.
+    """The store and the experiment to which a session (a run with its children) logs.
 
     Attributes:
         uri: URI of the store. A spool contains the URI without its secrets; the spools of earlier
@@ -67,7 +67,8 @@ class Delivered:
     """Progress of sending a session's log entries to the store.
 
     Attributes:
-        offset: Number of bytes at the start of the journal whose entries were sent or put aside.
+        offset: Offset in the journal (the file of log entries), in bytes. All entries before this
+            offset were sent or put aside.
         run_ids: The store's id of each run that was opened while the store was down, by the run's
             provisional id.
         aside: Entries that were put aside to be sent after all others, as JSON.
@@ -79,7 +80,9 @@ class Delivered:
 
 
 class Spool:
-    """Spool folder of one session, which this process has locked.
+    """Keeps the log entries of one session in a folder on disk until the store has the entries.
+
+    In a session, one process logs to one run and to the run's children.
 
     Args:
         folder: Spool folder of the session.
@@ -95,7 +98,7 @@ class Spool:
 
     @classmethod
     def begin(cls, spool_dir: Path, run_id: str, destination: Destination) -> Spool:
-        """Create the spool folder of a new session.
+        """Create and lock the spool folder of a new session (a run with its children).
 
         Raises:
             StorageUnavailableError: The folder cannot be created.
@@ -118,7 +121,8 @@ class Spool:
 
     @classmethod
     def left_behind(cls, spool_dir: Path) -> Iterator[Spool]:
-        """Yield the spools of sessions whose process is gone, the oldest first.
+        """Yield the spool of each session whose process is gone, the oldest first. In a session,
+        one process logs to one run and to the run's children.
 
         The order matters, because a session may resume the run of an earlier session. This process
         holds the lock of a spool until the caller closes the spool.
@@ -172,8 +176,8 @@ class Spool:
         return target
 
     def waiting(self) -> list[tuple[Entry, int]]:
-        """Return the entries of the journal that were neither sent nor put aside, each with the
-        offset at which the entry ends.
+        """Return the log entries in the journal file that still wait to be sent, each with the
+        offset in bytes at which the entry ends. Omit the entries that `aside` returns.
 
         Raises:
             UserInputError: A line is not an entry.
@@ -194,7 +198,7 @@ class Spool:
             offset: Offset in the journal at which the last sent entry ends. A smaller offset than
                 the recorded offset is ignored.
             run_ids: The store's ids of runs, as in `Delivered`.
-            aside: Entries that are put aside, as in `Delivered`.
+            aside: Entries that are put aside to be sent after all others, as in `Delivered`.
 
         Raises:
             OSError: The record cannot be written. The entries will be sent again, which does no
@@ -219,9 +223,9 @@ class Spool:
             )
 
     def close(self) -> None:
-        """Release the lock, and remove the folder if the store has all entries.
+        """Release the lock of the spool folder, and remove the folder if the store has all entries.
 
-        A folder with refused entries is kept for inspection.
+        A spool folder with entries that the store has refused is kept for inspection.
         """
         self._journal.close()
         if self.delivered.aside or self._journal.has_entries_after(self.delivered.offset):

@@ -13,8 +13,8 @@ from itertools import islice
 
 from orchestrator.tracking.outbox.entries import Datasets, Entry, File, Model, Views
 
-# Classes of entries that can be put aside. Artifacts often have a separate store and separate
-# credentials, and an error of that store must not delay numbers.
+# Classes of entries that can be put aside, to be sent after all other entries. Artifacts often have
+# a separate store and separate credentials, and an error of that store must not delay numbers.
 _CAN_COME_LAST = (File, Model, Datasets, Views)
 
 
@@ -24,8 +24,8 @@ class Waiting:
 
     Attributes:
         entry: The log entry.
-        end: Offset in the journal at which the entry ends; None if the entry is not in the journal,
-            because the disk was full.
+        end: Offset in bytes at which the entry ends in the journal, the file of log entries; None
+            if the entry is not in this file, because the disk was full.
     """
 
     entry: Entry
@@ -33,13 +33,15 @@ class Waiting:
 
 
 class WaitingEntries:
-    """Queue of log entries in the order of logging, with a second queue for entries put aside.
+    """Queue of log entries in the order of logging. A second queue contains the entries that were
+    put aside: they could not be sent, and are sent after all other entries.
 
     Not thread-safe: the outbox calls all methods with its lock held. Only one thread removes
     entries.
 
     Args:
-        entries: Each entry, with the offset in the journal at which the entry ends.
+        entries: Log entries, each with the offset in bytes at which the entry ends in the journal,
+            the file of log entries.
     """
 
     def __init__(self, entries: Iterable[tuple[Entry, int]]) -> None:
@@ -48,7 +50,7 @@ class WaitingEntries:
 
     @property
     def aside(self) -> list[Entry]:
-        """Return the entries that were put aside."""
+        """Return the entries that were put aside to be sent after all others."""
         return [waiting.entry for waiting in self._aside]
 
     def append(self, waiting: Waiting) -> None:
@@ -56,23 +58,32 @@ class WaitingEntries:
         self._in_order.append(waiting)
 
     def all(self) -> list[Waiting]:
-        """Return all entries; the entries that were put aside come last."""
+        """Return all entries. The entries that were put aside, to be sent after all others, come
+        last.
+        """
         return [*self._in_order, *self._aside]
 
     def count(self, *, in_order_only: bool = False) -> int:
-        """Count the waiting entries; if `in_order_only`, omit the entries that were put aside."""
+        """Count the waiting entries; if `in_order_only`, omit the entries that were put aside to be
+        sent after all others.
+        """
         return len(self._in_order) + (0 if in_order_only else len(self._aside))
 
     def first_in_order(self, limit: int) -> list[Waiting]:
-        """Return a window with the first `limit` entries that were not put aside."""
+        """Return a window (the entries of one request) with the first `limit` entries. Omit the
+        entries that were put aside to be sent after all others.
+        """
         return list(islice(self._in_order, limit))
 
     def first_aside(self) -> list[Waiting]:
-        """Return a window with the first entry that was put aside; empty if none was put aside."""
+        """Return a window (the entries of one request) with the first entry that was put aside to
+        be sent after all others. The window is empty if no entry was put aside.
+        """
         return list(islice(self._aside, 1))
 
     def put_aside(self, window: Sequence[Waiting], index: int) -> None:
-        """Put one entry of a window aside, so that it is sent after all other entries.
+        """Put one entry of a window (the entries of one request) aside, so that the entry is sent
+        after all other entries.
 
         Args:
             window: Window from `first_in_order` or `first_aside`.
@@ -85,7 +96,8 @@ class WaitingEntries:
             self._aside.append(window[index])
 
     def remove(self, window: Sequence[Waiting]) -> None:
-        """Remove the entries of a window from the queue, because the store has received them.
+        """Remove a window (the entries of one request) from the queue, because the store has
+        received these entries.
 
         Args:
             window: Window from `first_in_order` or `first_aside`.
@@ -99,7 +111,9 @@ class WaitingEntries:
 
 
 def first_that_can_come_last(window: Sequence[Waiting]) -> int | None:
-    """Return the index of the first entry that can be put aside; None if there is no such entry."""
+    """Return the index of the first entry that can be put aside, to be sent after all others; None
+    if the window (the entries of one request) contains no such entry.
+    """
     return next(
         (
             index
