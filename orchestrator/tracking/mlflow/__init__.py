@@ -2,7 +2,7 @@
 
 ```
 starting            start or resume a run
-session             the outbox that a run shares with its children
+session             the outbox (queue of log entries) that a run shares with its children
 tracker             log to a run, through the outbox
 delivery            send the outbox's entries to MLflow
 abandoned_runs      close runs whose process is gone

@@ -33,7 +33,8 @@ from orchestrator.tracking.uris import SERVER_SCHEMES, uri_scheme
 
 logger = logging.getLogger(__name__)
 
-# Wait so long because another process may hold the lock while it migrates a large database.
+# Longest wait for the lock of a database, in seconds: another process may hold the lock while it
+# migrates a large database.
 _PATIENCE_SECONDS = 600
 _QUIET_SECONDS = 10
 _MIGRATIONS = Path(mlflow.__file__).parent / "store" / "db_migrations"

@@ -58,18 +58,20 @@ logger = logging.getLogger(__name__)
 
 
 class MlflowDelivery:
-    """Sends the entries of one session to MLflow (see `outbox.delivery.Delivery`).
+    """Sends the log entries of one session to MLflow (see `outbox.delivery.Delivery`).
 
-    A run that is opened while the store is down has a provisional id until MLflow creates the run.
+    In a session, one process logs to one run and to the run's children. A run that is opened while
+    the store is down has a provisional id until MLflow creates the run.
 
     Args:
         destination: The store and the experiment.
-        run_ids: MLflow's run ids, by provisional id; from earlier deliveries of the same session.
-        store: The opened store; None opens the store on first use.
+        run_ids: MLflow's run ids, by provisional id, of the session's runs that MLflow has already
+            created.
+        store: The opened store, or None to open the store on first use.
 
     Attributes:
         destination: The store and the experiment.
-        run_ids: MLflow's run ids, by provisional id, including runs that this delivery creates.
+        run_ids: MLflow's run ids, by provisional id, including runs that this object creates.
         open_runs: MLflow's ids of the runs that have begun and not ended.
     """
 
@@ -92,7 +94,8 @@ class MlflowDelivery:
             UserInputError: The experiment is deleted, or the store refuses access.
             TrackingUnavailableError: The store does not answer.
         """
-        check_reachable(self.destination.uri)  # fails at once; MLflow would retry for minutes
+        # If the store is down, fail within seconds, because MLflow would retry for minutes.
+        check_reachable(self.destination.uri)
         return open_store(self.destination.uri, self.destination.experiment)
 
     @property
@@ -153,7 +156,9 @@ class MlflowDelivery:
         }
 
     def id_of(self, run: str) -> str:
-        """Return MLflow's id of a run, given this id or the run's provisional id."""
+        """Return MLflow's id of a run, given MLflow's id or the provisional id that the run has
+        until MLflow creates the run.
+        """
         return self.run_ids.get(run, run)
 
     def _beat(self, run_id: str) -> None:
@@ -235,7 +240,8 @@ class MlflowDelivery:
 
     def _begin(self, entry: Begin) -> None:
         tags = self.with_ids(entry.tags) | {names.SPOOL_ID_TAG: entry.run}
-        # Search for the run first: an earlier delivery may have created it before it was killed.
+        # Search for the run first: an earlier process may have created the run, and may have been
+        # killed before it recorded the run's id.
         run_id = find_run_of_tag(
             self.store.client, [self.store.experiment_id], names.SPOOL_ID_TAG, entry.run
         )

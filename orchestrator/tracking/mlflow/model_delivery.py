@@ -97,9 +97,10 @@ class _Package:
 
 
 def _logged_model(client: MlflowClient, run: Run, name: str, tags: dict[str, str]) -> LoggedModel:
-    """Find the logged model that an earlier try of this delivery created, or create it.
+    """Return a logged model of a run; create the logged model if no earlier try has created it.
 
-    The tag `DELIVERY_TAG` identifies the delivery. A new logged model has the status PENDING.
+    All tries to send one model set the same value of the tag `DELIVERY_TAG`. A new logged model has
+    the status PENDING.
     """
     experiment_id = run.info.experiment_id
     found = client.search_logged_models(
@@ -134,7 +135,7 @@ def _upload(client: MlflowClient, run_id: str, model: LoggedModel, package: _Pac
 def _version(
     client: MlflowClient, model: LoggedModel, name: str, facts: ModelFacts
 ) -> ModelVersion:
-    """Find the version that an earlier try of this delivery registered, or register it."""
+    """Return the version of a logged model; register the version if no earlier try has done so."""
     run_id = model.source_run_id
     tags = facts.version_tags() | {DELIVERY_TAG: model.tags[DELIVERY_TAG]}
     try:

@@ -1,8 +1,9 @@
 """Log a retraining's checks of unlabelled images to one run of the retraining, its monitoring run.
 
-The runs of candidates cannot hold these values: a tick without a new candidate has no run, and a
-candidate's run has ended before the candidate is judged. The monitoring run always has the status
-FINISHED, so it is never closed as an abandoned run.
+The runs of candidates (newly trained models) cannot hold these values: an execution of
+`orchestrator retrain` that trains no candidate has no run, and a candidate's run has ended before
+the candidate is judged. The monitoring run always has the status FINISHED, so it is never closed as
+an abandoned run.
 """
 
 from __future__ import annotations

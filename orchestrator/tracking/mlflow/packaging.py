@@ -121,7 +121,7 @@ def _save(classifier: _Classifier, shape: Shape, facts: ModelFacts, folder: Path
         serialization_format="pt2",
     )
     _require_any_batch_size(folder / _GRAPH_FILE)
-    # Without this setting, MLflow expects the weights on the GPU if the machine has a GPU.
+    # Without the setting `device`, MLflow expects the weights on the GPU if the machine has a GPU.
     model.flavors["python_function"]["config"]["device"] = "cpu"
     model.save(str(folder / _MODEL_FILE))
 
@@ -138,7 +138,7 @@ def _require_any_batch_size(file: Path) -> None:
     Raises:
         RuntimeError: The graph accepts only one batch size.
     """
-    # Read only the description of the graph, because loading the graph takes seconds.
+    # Read only the description of the exported graph, because loading the graph takes seconds.
     with ZipFile(file) as archive:
         [description] = [name for name in archive.namelist() if name.endswith("models/model.json")]
         graph = json.loads(archive.read(description))["graph_module"]["graph"]

@@ -23,7 +23,8 @@ from orchestrator.tracking.run_query import RunQuery
 from orchestrator.tracking.tracked_run import History, TrackedRun
 
 _PER_PAGE = 1000
-# A small page: a busy server took more than 20 s for a thousand runs with all their values.
+# Request only a few runs at once: a busy server took more than 20 s for a thousand runs with all
+# their values.
 _RUNS_PER_PAGE = 100
 _VERSIONS_PER_PAGE = 200
 _STUDENTS = "name LIKE '%-student'"
@@ -98,7 +99,7 @@ class MlflowRecords:
             }
 
     def student_aliases(self) -> dict[str, dict[str, str]]:
-        """Search for the student models, and return their aliases."""
+        """Search for the version number of each alias, by student model and by alias."""
         models = self._pages(
             lambda token: self.client.search_registered_models(_STUDENTS, page_token=token)
         )

@@ -110,7 +110,9 @@ class MlflowRegistry(ModelRegistry):
                     raise
 
     def register(self, role: Role, package: Path, run_id: str, candidate: str) -> str:
-        """Deliver a packaged model to MLflow, unless the candidate already has a version."""
+        """Register a packaged model in MLflow, and return the version's number. If the candidate (a
+        pair of teacher and student) already has a version, return that version's number instead.
+        """
         name, delivery = self.model_name(role), f"{candidate}/{role}"
         if not self.versions(role, DELIVERY_TAG, delivery):
             with mlflow_calls(self.uri):

@@ -113,7 +113,10 @@ def create_run(
 
 
 def find_run(client: MlflowClient, uri: str, run_id: str) -> Run:
-    """Return the run with an id: MLflow's id, or the provisional id of `names.SPOOL_ID_TAG`.
+    """Return the run with an id, which is MLflow's id or the run's provisional id.
+
+    A run that was opened while the store was down had a provisional id at first. The tag
+    `names.SPOOL_ID_TAG` of the run contains this provisional id.
 
     Args:
         client: MLflow's client of the store.

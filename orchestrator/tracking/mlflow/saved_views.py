@@ -36,15 +36,15 @@ logger = logging.getLogger(__name__)
 
 
 def save_views(client: MlflowClient, experiment_id: str, views: Iterable[View]) -> None:
-    """Write the views that an experiment lacks or has in an older form. Views that a person has
-    overwritten on the page do not change.
+    """Add saved views to MLflow's page of an experiment. Write only views that the experiment lacks
+    or has in an older form, and keep views that a person has overwritten on the page.
 
-    A failure is only logged as a warning, because a view matters less than the run.
+    A failure is only logged as a warning, because a saved view matters less than the run.
 
     Args:
         client: MLflow's client of the store.
-        experiment_id: Id of an active experiment.
-        views: Views with different ids.
+        experiment_id: Id of an experiment that is not deleted.
+        views: Saved views with different ids.
     """
     try:
         with mlflow_calls(client.tracking_uri):

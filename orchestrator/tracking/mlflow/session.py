@@ -1,4 +1,7 @@
-"""Share one outbox between a run and its children; one process logs to all of them."""
+"""Log to a run and to the run's children in one session, through a shared outbox.
+
+The outbox is a queue of log entries: it keeps the entries on disk, and sends them from a thread.
+"""
 
 from __future__ import annotations
 
@@ -53,8 +56,8 @@ class Session:
         return run_id
 
     def begin_child(self, tags: Mapping[str, str]) -> str:
-        """Create a run, and return its id: MLflow's id if MLflow creates the run within
-        `OPENING_SECONDS`, otherwise a provisional id.
+        """Create a child run, and return its id: MLflow's id if MLflow creates the run within
+        `OPENING_SECONDS`, otherwise a provisional id that the run has until MLflow creates it.
         """
         is_failing = self.outbox.is_failing
         run_id = self.begin_later(tags)
@@ -64,7 +67,8 @@ class Session:
         return self.delivery.id_of(run_id)
 
     def earlier_log_of_child(self, run_id: str, parent_run_id: str) -> EarlierLog:
-        """Return a log of a child's logged parameters; an empty log if the store does not answer.
+        """Return the parameters that a child run has logged, as an `EarlierLog` without metric
+        points; return an empty log if the store does not answer.
 
         Raises:
             UserInputError: The child does not exist, or is not a child of this parent run.

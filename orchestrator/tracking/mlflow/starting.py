@@ -49,15 +49,17 @@ def start_run(
     Args:
         destination: The store and the experiment; the store's URI is supported, absolute and
             reachable.
-        spool_dir: Folder in which sessions keep log entries that the store lacks.
+        spool_dir: Folder in which processes keep the log entries that the store lacks.
         tags: Tags of the run, including `names.RUN_NAME_TAG`; these tags override the tags that
             `opening_tags` returns.
         run_id: Id of the run to resume; None for a new run.
 
     Raises:
-        UserInputError: As for `opening.open_run`.
-        StorageUnavailableError: The spool cannot be written.
-        TrackingUnavailableError: As for `opening.open_run`.
+        UserInputError: The experiment's name or the credentials are invalid, the database's schema
+            is newer than the installed MLflow, or the run to resume does not exist, is deleted, or
+            belongs to another experiment.
+        StorageUnavailableError: The folder `spool_dir` cannot be written.
+        TrackingUnavailableError: The store does not answer (within seconds) or cannot be written.
     """
     opened_by = opening_tags()
     all_tags = opened_by | dict(tags)

@@ -1,5 +1,7 @@
 """Log to a run in MLflow, through the outbox.
 
+The outbox is a queue of log entries: it keeps the entries on disk, and sends them from a thread.
+
 Each run is addressed by its id, and not through MLflow's active run or global tracking URI. One
 process can therefore log to several runs at the same time.
 """
@@ -32,8 +34,8 @@ from orchestrator.tracking.run_process import this_process
 from orchestrator.tracking.tracker import DatasetUse, Lifetime, MetricPoint, RunStatus
 from orchestrator.tracking.views.view import View
 
-# How long `close` waits for the store without any progress, by the run's final status. The next
-# command sends the remaining entries.
+# Longest time in seconds for which `close` waits without progress, by the run's final status. The
+# next command sends the log entries that the store still lacks.
 PATIENCE_SECONDS = {RunStatus.FINISHED: 60.0, RunStatus.FAILED: 10.0, RunStatus.KILLED: 3.0}
 
 
@@ -87,7 +89,9 @@ class MlflowTracker:
         return self._session.delivery.destination.uri
 
     def log_parameters(self, parameters: Mapping[str, str]) -> None:
-        """Log settings of the run; a setting that is logged again must have the same value."""
+        """Log parameters (settings) of the run; a parameter that is logged again must have the same
+        value.
+        """
         kept = {key: clipped(value, MAX_PARAMETER_CHARACTERS) for key, value in parameters.items()}
         self._lifetime.require_open()
         self._earlier.require_same(kept)
@@ -134,7 +138,7 @@ class MlflowTracker:
         self._put(Datasets(run=self.run_id, uses=list(uses)))
 
     def save_views(self, views: Sequence[View]) -> None:
-        """Save views on MLflow's page of the run's experiment."""
+        """Add saved views to MLflow's page of the run's experiment."""
         self._put(Views(run=self.run_id, views=list(views)))
 
     def view_url(self, view: View) -> str:
