@@ -10,7 +10,8 @@ _SHOWN_CHARACTERS = 200
 
 
 class EarlierLog:
-    """What a run had logged before it was resumed, and the metric points that it has logged since.
+    """Parameters and metric points that a run logged before it was resumed, with the metric points
+    that the run has logged since then.
 
     Args:
         run_id: Id of the run, for error messages.
@@ -51,7 +52,7 @@ class EarlierLog:
 
 
 class NoEarlierLog(EarlierLog):
-    """The empty log of a new run, which may log any point, even twice."""
+    """Empty `EarlierLog`, for a new run. A new run may log any metric point, even twice."""
 
     def __init__(self) -> None:
         super().__init__("", {}, ())

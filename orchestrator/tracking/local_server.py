@@ -114,7 +114,7 @@ def free_port(port: int, option: str = "--port") -> int:
     with socket.socket() as probe:
         probe.setsockopt(
             socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-        )  # servers set this option too: a port that was released a moment ago then counts as free
+        )  # with SO_REUSEADDR, which servers also set, a port released a moment ago counts as free
         try:
             probe.bind((LOOPBACK, port))
         except OSError as error:
@@ -167,7 +167,8 @@ def _wait_for_answer(server: LocalServer) -> None:
 
 
 def _answers(server: LocalServer) -> bool:
-    # urllib would send the request to a configured web proxy, which cannot reach this machine.
+    # Use http.client: urllib would send the request to a configured web proxy, which cannot reach
+    # this machine.
     connection = http.client.HTTPConnection(LOOPBACK, server.port, timeout=5)
     with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
         connection.request("GET", server.program.health)

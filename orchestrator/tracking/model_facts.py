@@ -11,8 +11,8 @@ from orchestrator.config.roles import Role
 
 # Largest size of a tag, in bytes, that all supported stores accept; MySQL has the lowest limit.
 MAX_TAG_BYTES = 65_535
-# Limits of class names in a version's description, which may have at most 5,000 characters: their
-# number, and the length of each.
+# Limits for a version's description, which may have at most 5,000 characters: the largest number of
+# class names in the description, and the largest number of characters of one class name.
 _MOST_NAMED, _MAX_NAME = 20, 60
 
 
@@ -104,7 +104,8 @@ def fitting_json(texts: Sequence[str], max_bytes: int = MAX_TAG_BYTES) -> str:
     room = max_bytes - len(_json(["…"]).encode())
     kept: list[str] = []
     for text in texts:
-        room -= len(_json([text]).encode())  # the brackets are as long as a separator ", "
+        # Count the brackets of the JSON list in place of the separator ", ", which is as long.
+        room -= len(_json([text]).encode())
         if room < 0:
             break
         kept.append(text)

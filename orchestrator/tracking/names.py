@@ -97,7 +97,8 @@ USER_TAG = "mlflow.user"
 GIT_COMMIT_TAG = "mlflow.source.git.commit"
 GIT_DIRTY_TAG = "mlflow.source.git.dirty"
 EXPERIMENT_TAGS = {
-    # Without this tag, MLflow's UI guesses whether the experiment is about GenAI or training.
+    # Without the tag `mlflow.experimentKind`, MLflow's UI guesses whether the experiment is about
+    # GenAI or training.
     "mlflow.experimentKind": "custom_model_development",
     "mlflow.experiment.primaryMetric.name": PRIMARY_METRIC,
     "mlflow.experiment.primaryMetric.greaterIsBetter": "true",
@@ -115,12 +116,14 @@ def task_accuracy(role: Role, task_index: int) -> str:
 
 
 def task_forgetting(role: Role, task_index: int) -> str:
-    """Return the metric name of the forgetting of a task, such as `student_forgetting/task_00`."""
+    """Return the metric name of a task's forgetting, such as `student_forgetting/task_00`."""
     return f"{role}_forgetting/task_{task_index:02d}"
 
 
 def training_metric(role: Role, part: str) -> str:
-    """Return the metric name of an epoch's loss or ratio, such as `student_training/kdr`."""
+    """Return the name of a training metric, with one value per epoch, such as
+    `student_training/kdr`.
+    """
     return f"{role}_training/{part}"
 
 

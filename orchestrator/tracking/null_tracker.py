@@ -27,7 +27,7 @@ class NullTracker:
         return self._lifetime.run_id
 
     def log_parameters(self, parameters: Mapping[str, str]) -> None:
-        """Discard the settings."""
+        """Discard the parameters."""
         self._lifetime.require_open()
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:

@@ -29,9 +29,9 @@ DEFAULT_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _REFUSED = re.compile(r"password|authentication|access denied|\brole\b", re.IGNORECASE)
 _MLFLOW_ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    # Without this variable, MLflow prints two lines when a run of an MLflow server ends.
+    # By default, MLflow prints two lines when a run of an MLflow server ends.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    # Without this variable, MLflow shows a progress bar for each artifact that is downloaded.
+    # By default, MLflow shows a progress bar for each artifact that is downloaded.
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     # Disable MLflow's 7 retries, which are up to 120 s apart and take minutes. The outbox retries
     # instead, and keeps the waiting entries.

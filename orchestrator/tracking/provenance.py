@@ -1,4 +1,4 @@
-"""Identify the user who starts a run, and the commit of this project's code, as tags."""
+"""Return tags that name the user who starts a run, and the commit of this project's code."""
 
 import getpass
 import subprocess

@@ -80,7 +80,8 @@ def open_existing_registry(uri: str, name: str) -> ModelRegistry:
     """Return the model registry of a tracking store; unlike `open_registry`, create no database.
 
     Raises:
-        UserInputError: The database does not exist, or a reason that `open_registry` names.
+        UserInputError: The URI is invalid, the database does not exist, or the installed MLflow
+            cannot use the database's schema.
         TrackingUnavailableError: The store does not answer within seconds.
     """
     uri = _existing(

@@ -77,7 +77,7 @@ class RecordLister:
         return (run for run in self._records.runs(query) if run.is_sweep)
 
     def students_with(self, alias: str) -> list[ListedVersion]:
-        """Return the student versions that have an alias, the newest first."""
+        """Return the student versions that have a given alias, the newest first."""
         found = [
             self._records.version(model, aliases[alias])
             for model, aliases in self._aliases.items()

@@ -27,7 +27,9 @@ GATE_CONDITIONS_TAG = (  # the gate's conditions as JSON, in earlier releases; n
     "orchestrator.gate_conditions"
 )
 EVENTS_TAG = "orchestrator.events"  # all states that a version has had (see `version_events`)
-TICK_TAG = "orchestrator.tick"  # on a version: the tick that trained it; on a model: the last tick
+# Record of a tick (one execution of `orchestrator retrain`). A version has the record of the tick
+# that trained the version; a model has the record of the last tick.
+TICK_TAG = "orchestrator.tick"
 MAX_TAG = 5000
 
 
@@ -152,7 +154,7 @@ class ModelRegistry(ABC):
     def missing_files(
         self, role: Role, version: str, path: str, problem: object
     ) -> OrchestratorError:
-        """Return the error for missing files of a version."""
+        """Return the error for missing files of a registered model's version."""
         where = f"{self.model_name(role)} version {version} in {shown(self.uri)}"
         reason = str(problem).splitlines()[0]
         return OrchestratorError(f"its files {path} are missing ({reason})", where)

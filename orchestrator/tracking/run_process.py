@@ -57,7 +57,7 @@ class RunProcess:
         return self.is_seen_from(here) and (self.boot != here.boot or not self._runs())
 
     def is_seen_from(self, here: "RunProcess") -> bool:
-        """Return whether `here`, the calling process, can tell whether the process has ended."""
+        """Return whether the calling process `here` can tell if the recorded process has ended."""
         # Compare the pid namespaces as well as the host names: a container on the host's network
         # has the host's name, but its own pids.
         return self.host == here.host and (

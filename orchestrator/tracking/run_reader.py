@@ -16,7 +16,7 @@ from orchestrator.tracking import names
 from orchestrator.tracking.run_query import Records, RunQuery
 from orchestrator.tracking.tracked_run import TrackedRun
 
-# Limit of runs with which a report compares a run, because a store may contain ten thousand runs.
+# Largest number of runs that a report compares with one run; a store may contain ten thousand runs.
 MOST_PEERS = 500
 _RUN_ID_LETTERS = 32
 _LEAST_PREFIX = 4
@@ -97,7 +97,8 @@ class RunReader:
         )
 
     def with_picture(self, run: TrackedRun, name: str) -> TrackedRun:
-        """Return the run with one of its figures; unchanged if the figure does not exist.
+        """Return the run with the content of one of its figures added to `pictures`. Return the run
+        unchanged if the figure does not exist.
 
         Args:
             run: The run.

@@ -77,7 +77,9 @@ class Tracker(Protocol):
         ...
 
     def log_parameters(self, parameters: Mapping[str, str]) -> None:
-        """Log settings of the run; a value over 6000 characters is truncated with an ellipsis."""
+        """Log parameters (settings) of the run; a value over 6000 characters is truncated with an
+        ellipsis.
+        """
         ...
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
@@ -85,7 +87,9 @@ class Tracker(Protocol):
         ...
 
     def log_points(self, points: Sequence[MetricPoint]) -> None:
-        """Log values of any steps, in order; a call costs no more than a call of `log_metrics`."""
+        """Log metric points in order; the points may have different steps. One call takes no more
+        time than one call of `log_metrics`.
+        """
         ...
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
@@ -116,8 +120,8 @@ class Tracker(Protocol):
         ...
 
     def save_views(self, views: Sequence[View]) -> None:
-        """Save views on the page of the run's experiment; keep views that a person has saved
-        there.
+        """Add saved views to MLflow's page of the run's experiment; keep views that a person has
+        saved there.
         """
         ...
 
@@ -175,7 +179,7 @@ class Lifetime:
         """Return all tags of a new child; raise `RuntimeError` if this run is itself a child."""
         self.require_open()
         if self.parent_run_id:
-            # MLflow's pages do not show children of children.
+            # Reject a child of a child, because MLflow's pages do not show it.
             raise RuntimeError(
                 f"run {self.run_id} is a child of run {self.parent_run_id}, and only two levels"
                 " are possible: open the new run from the parent"

@@ -99,7 +99,9 @@ def open_database(uri: str) -> Database | None:
         # Use no pool of connections, so that no connection stays open.
         engine = sqlalchemy.create_engine(uri, poolclass=sqlalchemy.NullPool, connect_args=waits)
     except (ImportError, SQLAlchemyError):
-        return None  # the database driver is missing, which tracking.mlflow reports
+        # The database driver is missing. Return None: the caller then opens the store through
+        # MLflow, and `tracking.mlflow.database` reports the missing driver.
+        return None
     database = Database(uri, engine)
     return database if database.revisions() & {*NEWEST_SCHEMAS.values()} else None
 

@@ -66,7 +66,7 @@ class DatabaseRecords:
             offset += len(page)
 
     def experiments_of(self, run_ids: AbstractSet[str]) -> dict[str, str]:
-        """Query the names of the experiments of runs, by run id."""
+        """Query the name of each run's experiment, by run id."""
         return {
             row["run_uuid"]: self._experiments[str(row["experiment_id"])]
             for ids in chunks(sorted(run_ids), _VALUES_PER_QUERY)
@@ -94,7 +94,9 @@ class DatabaseRecords:
         return {name: sorted(points.items()) for name, points in found.items()}
 
     def list_files(self, run_id: str, folder: str = "") -> set[str]:
-        """List the files in a folder of a run's artifacts; use MLflow for a folder elsewhere."""
+        """List the files in a folder of a run's artifacts. Use MLflow if the artifacts are not in a
+        local folder.
+        """
         place = self._artifacts(run_id)
         if place is None:
             return self._mlflow.list_files(run_id, folder)
@@ -120,7 +122,7 @@ class DatabaseRecords:
             raise unavailable(self.uri, error) from error
 
     def student_aliases(self) -> dict[str, dict[str, str]]:
-        """Query the student models and their aliases."""
+        """Query the version number of each alias, by student model and by alias."""
         values = {"workspace": WORKSPACE, "names": _STUDENTS}
         models = self._database.rows(
             "SELECT name FROM registered_models"

@@ -82,7 +82,8 @@ class DatabaseRegistry(ModelRegistry):
     def set_model_tag(self, role: Role, key: str, value: str) -> None:
         """Set a tag of a role's model in SQL, without importing MLflow.
 
-        This is faster for ticks without new data, because every tick of a retraining sets a tag.
+        Every tick (one execution of `orchestrator retrain`) sets a tag. Without the import, a tick
+        that finds no new data takes less time.
         """
         self._database.execute(
             "INSERT INTO registered_model_tags (workspace, name, key, value)"

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Sequence
 from orchestrator.tracking import names
 from orchestrator.tracking.views.view import Json
 
-# In a chart of several metrics, a run's lines have one colour, and differ in their dash pattern.
-# MLflow has this number of dash patterns, so the line of one more metric would repeat a pattern.
+# Number of MLflow's dash patterns. In a chart of several metrics, all lines of a run have one
+# colour, and differ only in their dash pattern: a larger number of metrics would repeat a pattern.
 NUM_LINE_STYLES = 6
 CARD_HEIGHT = 360  # height of a chart in pixels; MLflow's default
 
-# Without these settings, MLflow smooths the lines of a chart.
+# Settings of a line chart. By default, MLflow smooths the lines.
 _LINE: Json = {
     "type": "LINE",
     "lineSmoothness": 0,
@@ -83,7 +83,7 @@ def parallel(parameters: Sequence[str], metrics: Sequence[str]) -> Json:
 def section(
     name: str, charts: Iterable[Json], num_columns: int = 2, card_height: int = CARD_HEIGHT
 ) -> Json:
-    """Return an open section of the page, with its charts."""
+    """Return an expanded section of MLflow's experiment page, with the section's charts."""
     return {
         "name": name,
         "display": True,

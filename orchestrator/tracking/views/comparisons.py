@@ -61,7 +61,12 @@ def run_views(num_tasks: int) -> list[View]:
 
 
 def trial_views(num_tasks: int) -> list[View]:
-    """Return the views that show the trials of all sweeps of an experiment; see `run_views`."""
+    """Return the saved views that show the trials of all sweeps of an experiment.
+
+    Args:
+        num_tasks: Number of tasks of a trial. Trials with different numbers of tasks have separate
+            views.
+    """
     return [_forgetting_view(num_tasks, of_trials=True)]
 
 
@@ -139,8 +144,8 @@ def _forgetting_charts(role: Role, num_tasks: int) -> list[Json]:
         if num_tasks - 1 <= len(tasks)
         else f"Forgetting of {len(tasks)} of the {num_tasks} tasks"
     )
-    # This chart replaces MLflow's chart of the backward transfer, so MLflow still creates a chart
-    # for the forgetting of each task.
+    # MLflow treats this chart as its chart of the backward transfer, and creates no other chart for
+    # that metric. For the forgetting of each task, MLflow still creates a chart.
     each = lines(title, metrics, stands_for=names.summary_metric(role, "backward_transfer"))
     return [
         line(names.summary_metric(role, "accuracy")),
@@ -180,9 +185,11 @@ def _student_view() -> View:
 
 
 def _runs_with_results() -> str:
-    """Return a filter for runs that have learned a task. Sweeps do not match, because only their
-    trials learn tasks. The filter excludes trials by their parent run, and candidates by their
-    retraining or, for candidates of earlier releases, by their state.
+    """Return a filter for runs that have learned a task, except trials of sweeps and candidates of
+    retrainings. Sweeps do not match either, because only their trials learn tasks.
+
+    A trial has the tag of its parent run. A candidate has the tag of its retraining or, in earlier
+    releases, the tag of its state.
     """
     others = (names.PARENT_RUN_TAG, names.RETRAINING_TAG, names.STATE_TAG)
     return " AND ".join([_WITH_RESULTS, *(f"tags.`{tag}` IS NULL" for tag in others)])
@@ -261,7 +268,9 @@ def _varied(search_space: SearchSpace) -> dict[str, DistributionConfig]:
 
 
 def _trade_off_charts() -> list[Json]:
-    """Return charts of accuracy against forgetting for both roles, and of the trials' objective."""
+    """Return three charts: accuracy against forgetting for the student and for the teacher, and the
+    objective of the trials.
+    """
     trade_offs = [
         scatter(*(names.final_metric(role, measure) for measure in ("last_accuracy", "forgetting")))
         for role in reversed(ROLES)
