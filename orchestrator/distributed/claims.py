@@ -1,5 +1,6 @@
-"""Share claims on stages between many Ray workers, through one small named actor. The claims' actor
-records the holder of each claim, and frees the claim if the holder dies.
+"""Share claims between many Ray workers, through one small named actor. A claim is the exclusive
+right to compute the result with a given key, such as a stage. The actor, called the claims' actor
+below, records the holder of each claim, and frees the claim if the holder dies.
 
 Every claim holder is an actor, too, and the claims' actor keeps a pending call to each holder. A
 busy holder may answer hours later. When the process of a holder dies, Ray ends the call with an
@@ -32,7 +33,9 @@ _HOPE_SECONDS = 60.0
 
 
 class _Holders:
-    """Actor that stores, for each claimed key, the token of the claim and the claim holder."""
+    """Actor that records the holder of the claim on each key, and the token that identifies the
+    claim. A claim is the exclusive right to compute the result with a key.
+    """
 
     def __init__(self) -> None:
         self._held: dict[str, tuple[str, ActorHandle[Any]]] = {}
@@ -45,8 +48,9 @@ class _Holders:
     async def take(
         self, key: str, token: str, holder: ActorHandle[Any], patience_seconds: float
     ) -> bool:
-        """Try to claim a key, waiting at most `patience_seconds` until the key is free. Return
-        whether the claim is granted.
+        """Try to take the claim on a key, the exclusive right to compute the result with this key.
+        Wait at most `patience_seconds` until no other process holds the claim. Return whether the
+        claim is granted.
         """
         # Not `asyncio.wait_for`: in Python 3.11, it waits in a separate asyncio task. Before this
         # method continues, another waiting call may have claimed the key.
@@ -96,27 +100,32 @@ class _Holders:
 
 
 class ClusterClaims:
-    """Connection of one process to the claims' actor.
+    """Connection of one process to the actor that grants claims. A claim is the exclusive right to
+    compute a result, such as a stage.
 
-    The claims exist until the process that first opened them ends, or drops its `ClusterClaims`. So
+    All claims exist until the process that first opened them ends, or drops its `ClusterClaims`. So
     the driver opens the claims before any worker does, and keeps them open. If the claims end
     nevertheless, the next process that needs claims opens new ones.
     """
 
     def __init__(self, name: str) -> None:
-        """Find the claims opened under a name, or open new ones.
+        """Find the actor that grants claims under a name, or start this actor. A claim is the
+        exclusive right to compute a result, such as a stage.
 
         Args:
-            name: Name of the claims. All runs that share the claims use this name, and no other
-                run in the cluster uses it.
+            name: Name of the actor. All runs that may compute the same stages use this name, and no
+                other run in the cluster uses it.
         """
         self._name = name
         self._actor = _actor(name)
         self._silent_since: float | None = None
 
     def try_hold(self, key: str, token: str, patience_seconds: float) -> bool:
-        """Try to claim a key; the caller must be an actor. Return whether the caller may start its
-        computation: it holds the claim, or the claims' actor has not answered for a minute.
+        """Try to take the claim on a key, the exclusive right to compute the result with this key.
+        The caller must be an actor, because the claim is freed when this actor dies.
+
+        Return whether the caller may compute the result: the caller holds the claim, or the actor
+        that grants claims has not answered for a minute.
         """
         this_actor = ray.get_runtime_context().current_actor
         question = self._actor.take.remote(key, token, this_actor, patience_seconds)
@@ -128,7 +137,7 @@ class ClusterClaims:
         return is_held
 
     def release(self, key: str, token: str) -> None:
-        """Release a claim without waiting."""
+        """Release the claim on a key, without waiting until the release is recorded."""
         self._actor.release.remote(key, token)
 
     def _goes_without(self, error: RayError) -> bool:

@@ -100,8 +100,8 @@ def _connect(execution: RayConfig) -> None:
         with _own_signal_handlers():
             ray.init(address=execution.address or "local", **options)
         if execution.address is None:
-            # Start the actor that every lane needs at its beginning, so that the actor and the
-            # first lane's controller start at the same time.
+            # Start Ray's autoscaling coordinator now. Every Ray Train run needs this actor at its
+            # beginning, so the actor starts while the first controller of Ray Train starts.
             get_or_create_autoscaling_coordinator()
     except AuthenticationError as error:
         what = f"the Ray cluster refuses the token ({str(error).splitlines()[0]})"

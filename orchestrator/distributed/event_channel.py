@@ -1,5 +1,5 @@
-"""Carry the events of a run from its workers to its driver, and between lanes, through a small
-named actor.
+"""Carry the events of a run from its workers to its driver, and between the lanes of the run,
+through a small named actor. A lane is the group of workers that learns the stages of one role.
 
 Results do not depend on events, so an event may be lost: a stage is in the stage store before its
 last event is sent. If the actor dies, Ray restarts the actor without its events. A lane that waits

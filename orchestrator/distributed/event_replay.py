@@ -32,7 +32,7 @@ class EventReplay:
         """Record which stages are stored already.
 
         Args:
-            work: The work to compute.
+            work: The stages that the run computes, with their store.
             listener: Receives the events, complete and without repetition.
         """
         self._work = work
@@ -63,7 +63,7 @@ class EventReplay:
         self._pass_on_once(event)
 
     def finish(self) -> None:
-        """Replay missing events after both lanes have ended."""
+        """Replay missing events from the store. Call this method after all stages are learned."""
         for stage in self._work.stages:
             self._replay(stage)
 

@@ -25,7 +25,8 @@ from orchestrator.training.ranks import Ranks
 
 @dataclass(frozen=True)
 class LaneTask:
-    """The description of a lane's work, sent as JSON to every worker.
+    """The description of a lane's work, sent as JSON to every worker of the lane. A lane is the
+    group of workers that learns the stages of one role.
 
     Attributes:
         role: Role of the stages.
@@ -34,10 +35,10 @@ class LaneTask:
         channel: Name of the event channel.
         num_threads: CPU threads of each worker.
         use_gpu: Whether each worker has a GPU.
-        claims: Name of the claims on stages that this run shares with other runs; None if there are
-            no other runs.
-        judges_labels: Whether the role's last model judges the labels of the training images; the
-            workers copy this value into their `Work`.
+        claims: Name of the actor that lets only one of several runs compute a stage; None if there
+            are no other runs.
+        judges_labels: Whether the role's last model computes how probable the labels of the
+            training images are. The workers copy this value into their `Work`.
     """
 
     role: Role
@@ -50,7 +51,7 @@ class LaneTask:
     judges_labels: bool = False
 
     def as_json(self) -> dict[str, Any]:
-        """Return the description as JSON values."""
+        """Return the description of the lane's work as JSON values."""
         return asdict(self)
 
 
@@ -115,8 +116,8 @@ def _device(task: LaneTask) -> torch.device:
 
 
 def _prepare(task: LaneTask) -> tuple[Work | None, dict[str, str] | None]:
-    """Prepare the work of a lane on this node. Return the work, or the arguments of a
-    `UserInputError` if the data cannot be used or differ from the driver's data.
+    """Load the data and build the stages of a lane on this node. Return both as a `Work`, or return
+    the arguments of a `UserInputError` if the data cannot be used or differ from the driver's data.
     """
     try:
         prepared = prepare_work(Experiment.model_validate(task.experiment))

@@ -1,4 +1,6 @@
-"""Translate the errors of Ray Train that end a lane into this program's errors."""
+"""Translate the errors of Ray Train that end a lane into this program's errors. A lane is the Ray
+Train run that learns the stages of one role.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Run one lane in the driver, as a Ray Train run in a thread of this process."""
+"""Run one lane from the driver. A lane is a Ray Train run that learns the stages of one role; a
+thread of the driver waits for this run.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from orchestrator.errors import UserInputError
 
 
 class LaneRun:
-    """Run the workers of a lane, and keep their result."""
+    """Run one lane: the Ray Train run that learns the stages of one role. Keep the result, or the
+    error, of the run.
+    """
 
     def __init__(self, role: Role, trainer: DataParallelTrainer, config: LaneConfig) -> None:
         """Prepare the lane without starting it.

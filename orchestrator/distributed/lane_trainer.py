@@ -1,5 +1,5 @@
-"""Build the Ray Train trainer of a lane. The trainer starts the lane's workers with their process
-group, and restarts the workers after failures.
+"""Build the Ray Train trainer of a lane, which is the group of workers for one role. The trainer
+starts these workers with their process group, and restarts the workers after failures.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ from orchestrator.stages.retention import RAY_FOLDER
 def build_trainer(
     task: LaneTask, name: str, work: Work, execution: RayConfig, scratch: str
 ) -> DataParallelTrainer:
-    """Return the trainer of a lane; the method `fit` of the trainer starts the lane.
+    """Return the Ray Train trainer of a lane, the group of workers that learns the stages of one
+    role. The method `fit` of the trainer starts the workers.
 
     Args:
         task: Description of the lane's work.
         name: Name of the Ray Train run, unique to the lane in its cluster and its store.
-        work: Work of the run. Ray's own files are in the store of this work, unless the cluster is
-            started on this machine.
+        work: The stages of the run, with the stage store. Ray's own files are written to this
+            store, unless the cluster is started on this machine.
         execution: The cluster and the lanes' configurations.
         scratch: Path of the folder for Ray's own files if the cluster is started on this machine.
     """

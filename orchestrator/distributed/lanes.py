@@ -40,7 +40,7 @@ def compute_on_ray(
     The student lane learns each task after the teacher lane has learned the task.
 
     Args:
-        work: The work to compute.
+        work: The stages to compute, with their data and their store.
         execution: The cluster and the lanes' configurations.
         listener: Receives every event, in this process.
         log_file: File to which Ray's log is written.
@@ -60,14 +60,15 @@ def compute_on_ray(
 def compute_in_lanes(
     work: Work, execution: RayConfig, listener: StageListener, claims: str | None = None
 ) -> None:
-    """Compute all stages in a cluster to which this process is already connected.
+    """Compute all stages in two lanes, in a cluster to which this process is already connected. A
+    lane is a Ray Train run that learns the stages of one role.
 
     Args:
-        work: The work to compute.
+        work: The stages to compute, with their data and their store.
         execution: The lanes' configurations.
         listener: Receives every event, in this process.
-        claims: Name of the claims shared with other runs in this cluster that may compute the same
-            stages; None if there are no other runs.
+        claims: Name of the actor that lets only one run compute a stage, if other runs in this
+            cluster may compute the same stages; None if there are no other runs.
 
     Raises:
         UserInputError: Learning is impossible with this configuration.

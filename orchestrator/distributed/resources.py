@@ -1,5 +1,5 @@
-"""Check before a run starts that the resources for its lanes are available. Error messages show how
-the requested resources add up.
+"""Check before a run starts that the resources for its lanes are available. A lane is the group of
+workers for one role. Error messages show how the requested resources add up.
 
 This module imports ray only to query a running cluster.
 """
@@ -20,7 +20,8 @@ def lanes_of(execution: RayConfig) -> dict[str, LaneConfig]:
 
 
 def check_room(execution: RayConfig) -> None:
-    """Check that the lanes fit into the running cluster or, if there is none, on this machine.
+    """Check that there is room for the lanes, the groups of workers for teacher and student. The
+    running cluster, or this machine if there is none, must have enough resources, such as CPUs.
 
     Raises:
         ConfigError: The lanes request more than is available; the message shows the sum.

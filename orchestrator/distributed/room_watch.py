@@ -1,4 +1,6 @@
-"""Watch whether a cluster still has enough resources for the lanes that are running in it."""
+"""Watch whether a cluster still has enough resources for the running lanes. A lane is the group of
+workers for one role.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +17,18 @@ from orchestrator.errors import ClusterUnavailableError, ConfigError
 
 
 class RoomWatch:
-    """Detect that a lane waits in vain for nodes that the cluster has lost; Ray would wait forever.
+    """Detect that a lane, the group of workers for one role, waits for nodes that the cluster has
+    lost. Ray itself would wait forever.
 
     Only a lane with a variable number of workers waits for lost nodes.
     """
 
     def __init__(self, execution: RayConfig) -> None:
-        """Start the watch without checking the cluster.
+        """Keep the settings without checking the cluster.
 
         Args:
-            execution: Configuration of the lanes, with the longest time that a lane may take to
-                start.
+            execution: Configuration of the lanes (the workers of each role), with the time limit
+                for the start of the workers.
         """
         self._execution = execution
         self._is_needed = not execution.autoscaling and any(
