@@ -19,14 +19,17 @@ ROUND_SECONDS = 10.0
 
 
 class Claims(Protocol):
-    """Claims on keys of stages; each key has at most one claim holder."""
+    """Claims, the exclusive rights to compute results with given keys. At most one process holds
+    the claim on a key.
+    """
 
     def try_hold(self, key: str, token: str, patience_seconds: float) -> bool:
-        """Try to claim a key, waiting at most `patience_seconds` while another process holds the
-        claim on the key. Return whether the claim is granted.
+        """Try to take the claim on a key, the exclusive right to compute the result with this key.
+        Wait at most `patience_seconds` while another process holds the claim. Return whether the
+        claim is granted.
 
         Args:
-            key: Key to claim.
+            key: Key of the result, such as a stage.
             token: Unique id of the claim. A repeated call with the token of a claim that is already
                 held returns True.
             patience_seconds: Longest time to wait.
@@ -39,7 +42,9 @@ class Claims(Protocol):
 
 
 class NoClaims:
-    """Claims of a single run: every claim is granted at once."""
+    """Claims (exclusive rights to compute a result) for a run that shares its stages with no other
+    run: every claim is granted at once.
+    """
 
     def try_hold(self, key: str, token: str, patience_seconds: float) -> bool:
         """Return True: the claim is granted."""
@@ -54,12 +59,13 @@ NO_CLAIMS = NoClaims()
 
 @contextmanager
 def holding(claims: Claims, key: str, ranks: Ranks = ALONE) -> Iterator[None]:
-    """Hold the claim on a key during a `with` block. Wait until no other process holds the claim.
-    Release the claim at the end of the block, also after an error. Not re-entrant.
+    """Hold the claim on a key, the exclusive right to compute the result with this key, during a
+    `with` block. Wait until no other process holds the claim. Release the claim at the end of the
+    block, also after an error. Not re-entrant.
 
     Args:
-        claims: The claims; only the first rank uses them.
-        key: Key to claim.
+        claims: Grants and releases the claim; only the first rank calls it.
+        key: Key of the result, such as a stage.
         ranks: Rank of this worker in the group of workers that hold the claim together.
     """
     token = uuid.uuid4().hex

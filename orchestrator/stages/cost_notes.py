@@ -1,5 +1,5 @@
-"""Record the costs of the newest stages and feature tables in one small file of the stage store.
-The file exists only on object storage.
+"""Record the computing times and sizes of the newest stages and feature tables in one small file of
+the stage store. The file exists only on object storage.
 
 The command `orchestrator plan` estimates costs from the newest results. On a local disk, the
 command finds the newest manifests by the times of their folders. On object storage, the command
@@ -39,7 +39,9 @@ _NOTED = (
 
 
 def note_cost(store: StageStore, values: Mapping[str, Any]) -> None:
-    """Record the cost of a stage or feature table in the file `NOTES`. On a local disk, do nothing.
+    """Record in the file `NOTES` what a stage or feature table has cost: the computing time in
+    seconds, and the numbers that determine this time, such as the number of images. Do nothing if
+    the store is on a local disk, where estimates read the stages and tables themselves.
 
     If two processes write at the same time, one record may be lost; estimates do not need every
     record.
@@ -60,7 +62,8 @@ def note_cost(store: StageStore, values: Mapping[str, Any]) -> None:
 
 
 def noted_costs(store: StageStore) -> list[dict[str, Any]] | None:
-    """Return the recorded values, the newest first; None if nothing was recorded.
+    """Return the values that `note_cost` recorded for stages and feature tables, the newest first.
+    Return None if the store is on a local disk, or if nothing was recorded.
 
     Raises:
         StorageUnavailableError: The store cannot be read.

@@ -1,5 +1,6 @@
-"""Compute before training what the networks of an experiment will cost after the last task. Each
-network is built with random weights; networks with the same architecture are built once.
+"""Compute before training what the networks of an experiment will cost after the last task: number
+of parameters, multiply-adds, size in bytes, and latency. Each network is built with random weights;
+networks with the same architecture are built once.
 
 The latency of an architecture is measured once on each machine, and kept in the stage store. So all
 trials of a sweep, and of later sweeps, compare the same latency.
@@ -34,7 +35,7 @@ _NUM_IMAGES = 8
 
 
 class CostsAhead:
-    """Compute costs of networks that are not trained yet.
+    """Compute costs, such as the number of parameters, of networks that are not trained yet.
 
     Args:
         preparation: Provides the images' shape and the final number of classes.
@@ -104,7 +105,9 @@ def untrained_network(role: Role, experiment: Experiment, scenario: Scenario) ->
 
 
 def _latency(network: AnyNetwork, store: StageStore, shape: Shape) -> float:
-    """Return the stored latency of an architecture on this machine, or measure and store it."""
+    """Return the latency of a network on this machine, in milliseconds. If the store has no latency
+    for the network's architecture, measure and store the latency.
+    """
     machine = machine_name()
     key = hashlib.sha256(json.dumps([_LATENCY, _architecture(network), shape, machine]).encode())
     known = store.values_of(key.hexdigest()) or {}

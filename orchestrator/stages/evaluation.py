@@ -71,7 +71,8 @@ class Evaluation:
         tensors = dict(artifact.tensors)
         predictions = tensors.pop("predictions")
         certainty = Certainty(**tensors) if tensors else None
-        # Omit None: version 0.1 stored None for values that the method does not report.
+        # Omit values that are None. Artifacts of version 0.1 contain None for each value that the
+        # method does not report; newer artifacts do not contain such values.
         details = {name: value for name, value in values.items() if value is not None}
         return cls(
             rows=rows, predictions=predictions, details=details, certainty=certainty, **known
@@ -156,11 +157,11 @@ class _Looking:
         return ranks.gather(logits, num)
 
     def certainty(self, pool: UnlabeledPool, factor: float) -> Certainty:
-        """Return how many unlabelled images the model assigns to each class, processing one part at
-        a time.
+        """Return how many unlabelled images the model assigns to each class, and how many of these
+        assignments have a high probability. Only one part of the images is processed at a time.
 
         Args:
-            pool: The images.
+            pool: The unlabelled images.
             factor: Factor for the logits, so that their softmax gives calibrated probabilities.
         """
         return reduce(

@@ -77,7 +77,7 @@ _KINDS: dict[str, type[StageEvent]] = {
 
 
 def event_as_json(event: StageEvent) -> dict[str, Any]:
-    """Return the event as plain values."""
+    """Return the event as JSON values, with the name of the event's class."""
     return {"event": type(event).__name__, **asdict(event)}
 
 

@@ -1,4 +1,5 @@
-"""Store the size and cost of an experiment's extractors for the command `orchestrator plan`.
+"""Store the number of features and the multiply-adds of an experiment's extractors, for the command
+`orchestrator plan`.
 
 With the stored values, the command does not have to build the extractors, which would import torch.
 The import takes longer than the rest of the command.
@@ -42,8 +43,8 @@ class Extractors:
 
 
 def extractors_of(experiment: Experiment, scenario: Scenario, store: StageStore) -> Extractors:
-    """Return the stored size and cost of the extractors. If the store lacks these values, build the
-    extractors and measure the values, but do not store them.
+    """Return the stored number of features and multiply-adds of the extractors. If the store lacks
+    these values, build the extractors and measure the values, but do not store them.
 
     Raises:
         ConfigError: A backbone cannot be built, or does not support the shape of the images.
@@ -60,7 +61,8 @@ def extractors_of(experiment: Experiment, scenario: Scenario, store: StageStore)
 
 
 def store_extractors(experiment: Experiment, scenario: Scenario, store: StageStore) -> None:
-    """Store the size and cost of the extractors, unless the store already has these values.
+    """Store the number of features and the multiply-adds of the extractors, unless the store
+    already has these values.
 
     Raises:
         ConfigError: A backbone cannot be built, or does not support the shape of the images.

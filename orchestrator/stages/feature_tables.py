@@ -43,8 +43,8 @@ Progress = Callable[[int, int], None]
 def tables_believed_by(
     stage: Stage, experiment: Experiment, scenario: Scenario
 ) -> list[ImagesOfClass]:
-    """Return the tables that the model of a role's last stage needs to judge the training labels.
-    Return none if the features of this model are not in tables.
+    """Return the feature tables from which a role's last model computes its beliefs: how probable
+    the labels of the training images are. Return none if the model's features are not in tables.
     """
     is_known = is_judged_by_tables(stage.role, experiment)
     return [(Split.TRAIN, c) for c in (classes_believed(scenario) if is_known else ())]
@@ -66,9 +66,9 @@ class FeatureTables(TableKeys):
         Args:
             experiment: The experiment, whose teacher has a pre-trained extractor.
             scenario: The images.
-            store: Store of the tables.
+            store: Store of the feature tables.
             context: Device, ranks and augmentation.
-            claims: Claims shared with all processes that may need the same tables.
+            claims: Locks that let only one process at a time compute a given table.
         """
         super().__init__(experiment, scenario)
         self._store = store
@@ -79,10 +79,10 @@ class FeatureTables(TableKeys):
         self._extractor: Backbone | None = None
 
     def obtain(self, tables: Sequence[ImagesOfClass], progress: Progress) -> None:
-        """Load tables from the store, or compute and store them.
+        """Load feature tables from the store. If a table is missing, compute and store the table.
 
         Args:
-            tables: Split and class of each table.
+            tables: Split and class of the images of each feature table.
             progress: Receives the number of processed images and the total number of images.
 
         Raises:
@@ -112,11 +112,15 @@ class FeatureTables(TableKeys):
         self._noted |= keys.keys()
 
     def views(self, classes: Sequence[int]) -> list[Views]:
-        """Return the features of the training images of some classes; call `obtain` first."""
+        """Return the views of the training images of some classes: the features of the images
+        and of their augmented copies. Call `obtain` first.
+        """
         return [self._views_of(Split.TRAIN, c) for c in classes]
 
     def unlabeled_views(self) -> list[Views]:
-        """Return the features of all unlabelled images, part by part; call `obtain` first."""
+        """Return the views of all unlabelled images, part by part: the features of the images,
+        without features of augmented copies. Call `obtain` first.
+        """
         return [self._views_of(UNLABELED, part) for part in range(len(self._pool.parts))]
 
     def _views_of(self, split: Split | Literal["unlabeled"], c: int) -> Views:
@@ -128,8 +132,8 @@ class FeatureTables(TableKeys):
         )
 
     def judged(self, split: Split | Literal["unlabeled"], classes: Sequence[int]) -> Tensor:
-        """Return the features (n, d) of the images in some classes of a split, in the order of
-        `Scenario.images_of`. Call `obtain` first.
+        """Return the features (n, d) from which a model is judged: those of the images in some
+        classes of a split, in the order of `Scenario.images_of`. Call `obtain` first.
 
         For unlabelled images, `classes` has numbers of their parts, and the order is that of
         `UnlabeledPool.rows`.
@@ -137,8 +141,9 @@ class FeatureTables(TableKeys):
         return torch.cat([self._features(split, c, "clean") for c in classes])
 
     def _features(self, split: Split | Literal["unlabeled"], c: int, name: str) -> Tensor:
-        """Return the features that a table stores under a name, without the features of unlabelled
-        images that the run excludes.
+        """Return the features of the images of class `c` in a split, or of part `c` of the
+        unlabelled images. Omit the features of unlabelled images that the run excludes. `name` is
+        the tensor's name in the feature table: "clean", or "varied" for augmented copies.
         """
         features = self._tables[split, c].tensors[name]
         if split != UNLABELED or len(self._pool.parts[c].kept) == features.shape[-2]:

@@ -76,7 +76,8 @@ def stage_graph(experiment: Experiment, scenario: Scenario) -> list[Stage]:
     stage, then the student's.
 
     Raises:
-        ConfigError: As in `learned_stages`, or if pre-trained weights cannot be read.
+        ConfigError: Pre-trained weights cannot be read. Or tasks were learned earlier, but the
+            method learns every task from all images.
     """
     method = facts_of(experiment)
     learns_from_scratch = method.learns_from_all_images

@@ -30,14 +30,16 @@ FeaturesOfClass = Callable[[int], Tensor]
 
 
 def classes_believed(scenario: Scenario) -> range:
-    """Return the classes whose labels are judged: the classes that this run itself learns."""
+    """Return the classes for which beliefs (how probable each image's label is) are computed. These
+    are the classes that this run itself learns.
+    """
     start = scenario.tasks[scenario.num_learned_tasks].new_classes.start
     return range(start, scenario.tasks[-1].num_seen_classes)
 
 
 def beliefs_key(stage: Stage, scenario: Scenario) -> str:
-    """Return the key of the beliefs of a role's last model. The key covers the model and the images
-    whose labels are judged.
+    """Return the key under which the beliefs of a role's last model are stored. Beliefs say how
+    probable the labels of the training images are. The key covers the model and these images.
     """
     tasks = scenario.tasks[scenario.num_learned_tasks :]
     judged = [scenario.fingerprint_of(task) for task in tasks]
@@ -51,7 +53,8 @@ def judge_labels(
     ranks: Ranks = ALONE,
     features_of: FeaturesOfClass | None = None,
 ) -> LabelBeliefs:
-    """Judge the training images' labels with a model, one class after another.
+    """Judge the labels of the training images with a model: compute how probable each label is, and
+    which class is the most probable one. The classes are processed one after another.
 
     Only the images of one class are in memory at a time. Each rank processes its share of these
     images.
@@ -80,10 +83,12 @@ def judge_labels(
 
 
 def beliefs_as_artifact(beliefs: LabelBeliefs) -> Artifact:
-    """Return beliefs as an artifact for the stage store."""
+    """Return beliefs (how probable each image's label is) as an artifact for the stage store."""
     return Artifact({"believed": beliefs.believed, "answers": beliefs.answers.int()})
 
 
 def beliefs_from(artifact: Artifact) -> LabelBeliefs:
-    """Rebuild beliefs from the artifact that `beliefs_as_artifact` returned."""
+    """Rebuild beliefs (how probable each image's label is) from the artifact that
+    `beliefs_as_artifact` returned.
+    """
     return LabelBeliefs(artifact.tensors["believed"], artifact.tensors["answers"].long())

@@ -43,49 +43,52 @@ Value = TypeVar("Value")
 
 
 def prepare_work(experiment: Experiment, progress: Progress = ignore_progress) -> Work:
-    """Prepare the work of one experiment.
+    """Load the images of one experiment, and build its stages. Return both as a `Work`.
 
     Args:
         experiment: The configuration.
         progress: Receives the progress of decoding the images, unless they are already decoded.
 
     Raises:
-        UserInputError: Data or store address cannot be used.
+        UserInputError: The data, or the address of the store, cannot be used.
         StorageUnavailableError: The data cache or the store cannot be reached.
     """
     return Preparation().work_of(experiment, progress)
 
 
 class Preparation:
-    """Prepare the work of many experiments; parts that experiments share are prepared once.
+    """Load the images of many experiments, and build their stages. Experiments with equal settings
+    share the loaded images, the scenario, and the check of the backbones.
 
-    Most trials of a sweep have equal data settings, so they share one image table, and one scenario
-    with the fingerprints of its images. If images on the disk change later, the change is not
-    detected.
+    Most trials of a sweep have equal data settings, so the trials share one table of images, and
+    one scenario with the fingerprints of its images. If images on the disk change later, the change
+    is not detected.
 
     Not thread-safe.
     """
 
     def __init__(self, max_scenarios: int = MAX_SCENARIOS) -> None:
-        """Create an empty cache of prepared parts.
+        """Create an empty cache of images, scenarios and checks of backbones.
 
         Args:
             max_scenarios: Largest number of scenarios to keep. If there are more, the least
-                recently used scenario is dropped.
+                recently used scenario is dropped. The same limit holds for tables of images and for
+                checks.
         """
         self._tables: _Cache[ImageTable] = _Cache(max_scenarios)
         self._scenarios: _Cache[Scenario] = _Cache(max_scenarios)
         self._checked: _Cache[dict[Role, int]] = _Cache(max_scenarios)
 
     def work_of(self, experiment: Experiment, progress: Progress = ignore_progress) -> Work:
-        """Return the work of an experiment.
+        """Load the images of an experiment, unless they are cached, and build its stages. Return
+        both as a `Work`.
 
         Args:
             experiment: The configuration.
-            progress: Receives the progress of decoding, as in `prepare_work`.
+            progress: Receives the progress of decoding the images.
 
         Raises:
-            UserInputError: Data or store address cannot be used.
+            UserInputError: The data, or the address of the store, cannot be used.
             StorageUnavailableError: The data cache or the store cannot be reached.
         """
         scenario = self.scenario_of(experiment, progress)
@@ -135,7 +138,7 @@ class Preparation:
         """Check that both backbones support the images; equal backbones are checked once.
 
         Raises:
-            ConfigError: As in `backbones.check_backbones`.
+            ConfigError: A backbone cannot be built, or does not support the shape of the images.
         """
         from orchestrator.stages.backbones import check_backbones  # noqa: PLC0415 - loads torch
 

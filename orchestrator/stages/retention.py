@@ -59,13 +59,13 @@ class RetentionRule:
     needed: frozenset[str] = frozenset()
 
     def is_unused(self, key: str, newest: datetime | None) -> bool:
-        """Return whether to remove a part last used at `newest`; False if `newest` is None."""
+        """Return whether the rule removes a part of the store that was last used at `newest`.
+        Return False if `newest` is None, because the time is unknown.
+        """
         return key not in self.needed and self.is_older(newest, max(self.unused, WRITER_PERIOD))
 
     def is_older(self, newest: datetime | None, period: timedelta) -> bool:
-        """Return whether a part was last changed at `newest` and is now older than `period`; False
-        if `newest` is None, because the time is unknown.
-        """
+        """Return whether the time `newest` is more than `period` ago; False if `newest` is None."""
         return newest is not None and self.now - newest > period
 
 
@@ -145,12 +145,12 @@ def clean_up(store: StageStore, rule: RetentionRule, dry_run: bool = False) -> l
     return parts
 
 
-# --- judging --------------------------------------------------------------------------------------
+# --- deciding which parts to remove ---------------------------------------------------------------
 
 
 def _judged(store: StageStore, listing: Listing, rule: RetentionRule) -> Iterator[StorePart]:
-    """Yield all parts. Checkpoints come before stages, because the decision about checkpoints needs
-    the manifests of their stages.
+    """Yield all parts of the store, with the decision whether to remove each part. Checkpoints come
+    before stages, because the decision about checkpoints needs the manifests of their stages.
     """
     for info in listing.children(store.path(PROGRESS)):
         if _is_key_folder(info):
@@ -223,8 +223,8 @@ def _leftovers(store: StageStore, files: Sequence[fs.FileInfo]) -> list[fs.FileI
     """
     tensors = [info.base_name for info in files if _TENSORS.fullmatch(info.base_name)]
     has_manifest = any(info.base_name == MANIFEST for info in files)
-    # If there is only one file of tensors, the manifest names this file. Reading the manifest would
-    # only add a request for each stage of the store.
+    # Do not read the manifest if there is only one file of tensors: the manifest can only name this
+    # file, and each read is a request to the store.
     named = (
         tensors[0]
         if has_manifest and len(tensors) == 1

@@ -73,7 +73,7 @@ class StageRunner:
             device: Device of the models' tensors.
             listener: Receives every event, on the first rank only.
             ranks: Rank of this worker in the group of workers that compute the stages together.
-            claims: Claims shared with all processes that may need the same stages.
+            claims: Locks that let only one process at a time compute a given stage.
         """
         self._work = work
         self._device = device
@@ -252,7 +252,8 @@ class StageRunner:
             try:
                 self._work.store.clear_progress(stage.key)
             except StorageUnavailableError as error:
-                # Only warn: the stage itself is stored, and another run may be writing checkpoints.
+                # Do not fail if the checkpoints cannot be removed: the stage itself is stored, and
+                # another run may be writing checkpoints of the stage at this moment.
                 logger.warning("cannot remove the epoch checkpoints of %s: %s", stage.name, error)
 
     def _upstream(self, stage: Stage) -> Upstream:

@@ -21,7 +21,9 @@ SHARED_FORMAT = 1
 
 
 class SharedInStore:
-    """Store each shared artifact under a hash of everything that determines the artifact."""
+    """Keep artifacts that several stages share, such as features of images, in the stage store. The
+    key of an artifact is a hash of everything that determines the artifact.
+    """
 
     def __init__(self, store: StageStore, ranks: Ranks = ALONE, claims: Claims = NO_CLAIMS) -> None:
         """Keep the arguments without reading the store.
@@ -29,7 +31,7 @@ class SharedInStore:
         Args:
             store: Store of the artifacts.
             ranks: Rank of this worker in the group of workers that compute the artifacts together.
-            claims: Claims shared with all processes that may need the same artifacts.
+            claims: Locks that let only one process at a time compute a given artifact.
         """
         self._store = store
         self._ranks = ranks

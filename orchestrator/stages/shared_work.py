@@ -1,7 +1,8 @@
 """Count the image passes of a stage, from which the cost of the stage is estimated in advance. An
 image pass is the processing of one image by a network.
 
-The passes of results that several stages share, such as trained layers, are counted separately.
+Some results, such as trained layers, are computed once and shared by several stages. The image
+passes for computing shared results are counted separately.
 Importing this module does not import torch.
 """
 
@@ -31,12 +32,12 @@ from orchestrator.stages.work import Work
 
 @dataclass(frozen=True)
 class SharedWork:
-    """Work to compute a result that several stages share.
+    """The computation of a result that several stages share, such as trained layers.
 
     Attributes:
-        key: Identifies the result when costs are estimated. In the store, the result has another
-            key, which depends on weights and pixels.
-        passes: The image passes of the work.
+        key: Key that identifies the result when costs are estimated. The store uses another key for
+            the result, because a store key depends on weights and pixels.
+        passes: Image passes of the computation. In one image pass, a network processes one image.
     """
 
     key: str
@@ -44,12 +45,16 @@ class SharedWork:
 
 
 def num_image_passes(num_epochs: int, num_images: int) -> int:
-    """Return the image passes of a stage; a stage without epochs processes each image once."""
+    """Return the number of image passes of a stage: in one image pass, a network processes one
+    image. A stage without epochs processes each image once.
+    """
     return max(1, num_epochs) * num_images
 
 
 def own_image_passes(stage: Stage, work: Work) -> int:
-    """Return the image passes of a stage without the image passes of shared results."""
+    """Return the number of a stage's own image passes, without the image passes for results that
+    several stages share. In one image pass, a network processes one image.
+    """
     experiment, is_first = work.experiment, stage.task.index == 0
     facts, images = facts_of(experiment), num_training_images(stage, experiment, work.scenario)
     if not isinstance(facts, CountsPasses):
@@ -59,13 +64,13 @@ def own_image_passes(stage: Stage, work: Work) -> int:
 
 
 def shared_work_of(stage: Stage, work: Work, tables: TableKeys) -> list[SharedWork]:
-    """Return the work of the shared results that a stage reads. The results that the evaluation of
-    the stage reads come last.
+    """Return the computations of the results that a stage reads and shares with other stages. The
+    computations of results that only the evaluation of the stage reads come last.
 
     Args:
         stage: The stage.
-        work: The work that contains the stage.
-        tables: Keys of the work's feature tables; they identify the pre-trained extractor.
+        work: The experiment, images and stages of the run that contains the stage.
+        tables: Keys of the run's feature tables; the keys identify the pre-trained extractor.
     """
     experiment, scenario, facts = work.experiment, work.scenario, facts_of(work.experiment)
     if stage.role == "teacher" or not isinstance(facts, CountsPasses):
@@ -83,8 +88,8 @@ def shared_work_of(stage: Stage, work: Work, tables: TableKeys) -> list[SharedWo
 
 
 def _judged(stage: Stage, work: Work, layers: dict[str, Any]) -> list[SharedWork]:
-    """Return the work of computing the features on which a student with inherited layers is
-    evaluated; none if feature tables contain these features.
+    """Return the computations of the features from which a student with inherited layers is judged
+    (evaluated). Return none if feature tables contain these features.
     """
     if not inherits(work.experiment) or is_judged_by_tables("student", work.experiment):
         return []

@@ -92,7 +92,9 @@ class TableKeys:
         self._scenario = scenario
 
     def key_of(self, split: Split | Literal["unlabeled"], c: int) -> str:
-        """Return the key of a table: a SHA-256 of everything that determines the table."""
+        """Return the key of the feature table for class `c` of a split, or for part `c` of the
+        unlabelled images. The key is a SHA-256 of everything that determines the table.
+        """
         experiment, num_views = self._experiment, self._num_views(split)
         varied: dict[str, Any] = {
             "augmentation": experiment.data.augmentation.model_dump(mode="json"),
@@ -111,8 +113,8 @@ class TableKeys:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def num_images_of(self, split: Split | Literal["unlabeled"], c: int) -> int:
-        """Return the number of images that the extractor processes for a table, augmented copies
-        included.
+        """Return the number of images that the extractor processes for the feature table of class
+        `c` of a split, or of part `c` of the unlabelled images. Augmented copies count as images.
         """
         if split == UNLABELED:
             return len(self._pool.parts[c].rows)

@@ -162,8 +162,8 @@ class StageStore:
         self._files.replace(self.path(name), content)
 
     def move_aside(self, key: str, name: str, problem: object) -> None:
-        """Mark an artifact as corrupt because its content is unexpected, although its checksum
-        matches.
+        """Move a corrupt artifact aside: rename its manifest, so that readers no longer find the
+        artifact. Call this method if the checksum matches, but the content is unexpected.
 
         Args:
             key: Key of the artifact.

@@ -1,7 +1,7 @@
 """Define a run's work: the stages to compute, and everything that determines their results.
 
-Importing this module does not import torch. The methods that load models, evaluations or beliefs
-import torch when they are called.
+Importing this module does not import torch. Torch is imported by the methods that load models,
+evaluations or beliefs (how probable a model considers the labels of the training images).
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class Work:
         stages: The stages in a possible order of computation.
         store: Store of the results.
         learned: Stages that an earlier run computed. This run continues from their models.
-        judges_labels: Whether the last model of each role judges the labels of the training
-            images.
+        judges_labels: Whether the last model of each role computes how probable the labels of the
+            training images are.
     """
 
     experiment: Experiment
@@ -55,7 +55,9 @@ class Work:
         return {stage.role: stage for stage in self.stages}
 
     def judges_labels_by(self, stage: Stage) -> bool:
-        """Return whether a stage's model judges the labels of the training images."""
+        """Return whether a stage's model judges the labels of the training images, which means that
+        it computes how probable each label is. Only the last model of a role can judge labels.
+        """
         return self.judges_labels and self.final_stages[stage.role].key == stage.key
 
     def artifact_of(self, stage: Stage) -> Artifact:
