@@ -1,5 +1,5 @@
-"""Define one point of a search space as plain values. Code that reads a ledger needs only this
-module, and thus does not load a sampler.
+"""Define a configuration: one point of a search space, as JSON values. Code that only reads the
+ledger of a sweep imports this module, and thus does not load a sampler.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ def dimensions_of(path: str, distribution: DistributionConfig) -> dict[str, Dime
 
 
 def value_of(path: str, distribution: DistributionConfig, draws: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any plain JSON value
-    """Return the value of a parameter from its draws."""
+    """Return the value of a parameter, given the drawn values of its dimensions by name."""
     match distribution:
         case UniformConfig() | LogUniformConfig() | IntUniformConfig():
             return draws[path]
@@ -109,8 +109,9 @@ def value_of(path: str, distribution: DistributionConfig, draws: Mapping[str, An
 
 
 def in_order(path: str, distribution: DistributionConfig, draws: Draws) -> Draws:
-    """Return the draws of a parameter in canonical form: numbers that must ascend are sorted. Draws
-    that give equal values of the parameter thus become equal.
+    """Return the draws of a parameter (values of its dimensions, by name) in canonical form:
+    numbers that must ascend are sorted. Draws that give equal values of the parameter thus become
+    equal.
     """
     if not isinstance(distribution, AscendingConfig):
         return draws
@@ -118,7 +119,8 @@ def in_order(path: str, distribution: DistributionConfig, draws: Draws) -> Draws
 
 
 def grid_of(path: str, distribution: DistributionConfig) -> list[Draws]:
-    """Return the draws of all values of a distribution.
+    """Return, for each value of a parameter in a grid, the draws that give this value. Draws are
+    the values of the parameter's dimensions, by name.
 
     Raises:
         TypeError: A grid cannot list the values of this kind of distribution.

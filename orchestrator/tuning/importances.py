@@ -1,7 +1,7 @@
 """Measure how much each parameter decides whether a trial is among the best trials.
 
 The importance of a parameter is a share, computed by Optuna's conditional PED-ANOVA (Watanabe et
-al., arXiv:2304.10255). Each share has an interval, which comes from a bootstrap over the trials.
+al., arXiv:2304.10255). Each share has a 90 % confidence interval from a bootstrap over the trials.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from orchestrator.figures.trials import Importance
 
 MIN_TRIALS = 4
 _NUM_RESAMPLES = 40
-# Largest number of trials in a resample of the bootstrap, because larger resamples take seconds. If
-# a sweep has more trials, each interval is narrowed by the factor sqrt(resample size / trials).
+# Largest number of trials in one resample of the bootstrap, because larger resamples take seconds.
+# If a sweep has more trials, the confidence interval of each importance would be too wide. The
+# interval is thus narrowed by the factor sqrt(trials in a resample / trials of the sweep).
 _MOST_RESAMPLED = 200
 _QUANTILES = (0.05, 0.95)
 
@@ -30,8 +31,8 @@ _QUANTILES = (0.05, 0.95)
 def importances_of(
     trials: Sequence[FrozenTrial], directions: Sequence[StudyDirection]
 ) -> dict[str, Importance]:
-    """Return the importance of each parameter by path, the most important first; the shares sum to
-    1.
+    """Return the importance of each parameter by path, the most important first. All importances
+    sum to 1.
 
     The result omits parameters with a single value in all trials, and is empty for fewer than four
     trials. The importance of a conditional parameter comes from the trials that have it.

@@ -75,7 +75,7 @@ class LedgerTrial:
 
     @property
     def is_open(self) -> bool:
-        """Return whether a resumed sweep continues the trial."""
+        """Return whether the trial is open: a resumed sweep continues or retries it."""
         return self.is_retryable or self.status in (TrialStatus.RUNNING, TrialStatus.INTERRUPTED)
 
 
@@ -96,7 +96,9 @@ class SweepHeader:
 
 
 class Ledger:
-    """Read and extend a ledger file. Only one process at a time may write to the file."""
+    """Read and extend the ledger of a sweep, a file with the state of each trial. Only one process
+    at a time may write to the file.
+    """
 
     def __init__(self, path: Path) -> None:
         """Read the ledger file if it exists.
@@ -111,7 +113,7 @@ class Ledger:
         self._path = path
         self.header: SweepHeader | None = None
         self.trials: dict[int, LedgerTrial] = {}
-        self.wall_seconds = 0.0  # total of all earlier starts; a killed start records no time
+        self.wall_seconds = 0.0  # time of all earlier processes of the sweep, except killed ones
         try:
             text = path.read_text(encoding="utf-8") if path.exists() else ""
         except (OSError, UnicodeDecodeError) as error:
@@ -175,8 +177,8 @@ class Ledger:
             raise self._cannot_be_written(error) from None
 
     def begin(self, header: SweepHeader) -> None:
-        """Write the sweep's identity when the sweep starts, and when it is resumed with another
-        search space.
+        """Write the sweep's identity. Call this method when the sweep starts, and again when the
+        sweep is resumed with another search space.
         """
         self.header = header
         self._append({"format": _FORMAT, "sweep": asdict(header)})

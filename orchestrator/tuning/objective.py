@@ -35,7 +35,7 @@ class Objective:
 
     Attributes:
         weights: Weights by metric, such as `student/average_incremental_accuracy`. If there are
-            several objectives, this contains only the first objective, with weight 1.
+            several objectives, the mapping contains only the first objective, with weight 1.
         split: Split of the images on which accuracies are measured.
         names: Metrics of several objectives; empty for a single objective.
         known: Costs of a configuration's networks that are known before training, by metric.
@@ -80,8 +80,8 @@ class Objective:
         """Return all objectives by metric, or an empty mapping if there is only one objective.
 
         Args:
-            matrices: Accuracy matrices, as in `value`.
-            worker_seconds: Worker time, as in `value`.
+            matrices: Accuracy matrices of the tasks learned so far, by role.
+            worker_seconds: Worker time of all stages learned so far.
         """
         return {name: self._measure(name, matrices, worker_seconds) for name in self.names}
 

@@ -33,7 +33,8 @@ def build_sampler(searcher: SearcherConfig, seed: int) -> BaseSampler:
             return GPSampler(
                 n_startup_trials=searcher.num_startup_trials,
                 seed=seed,
-                # The sampler is expected to draw conditional parameters independently.
+                # Do not warn that conditional parameters are drawn independently of other
+                # parameters: this is expected of Optuna's Gaussian-process sampler.
                 warn_independent_sampling=False,
             )
         case OptunaSearchConfig():

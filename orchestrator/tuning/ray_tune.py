@@ -69,7 +69,9 @@ def compute_trials(
         _folder_of_tune(work, config, f"sweep-{token}") as folder,
     ):
         claims = f"orchestrator-claims-{token}"
-        keep = ClusterClaims(claims)  # the claims exist as long as this process keeps this object
+        # Keep this object until all trials have ended. The object owns the actor that lets only one
+        # trial compute a stage; without the object, the actor would end.
+        keep = ClusterClaims(claims)
         settings = {
             "search_space": search_space.model_dump(mode="json"),
             "claims": claims,
@@ -136,7 +138,9 @@ def _tune_config(
             listener.vary,
         ),
         num_samples=-1,
-        reuse_actors=not room.share.in_lanes,  # a trial's lanes end only with the trial's actor
+        # Do not reuse an actor whose trial has lanes (its own groups of workers): the lanes of a
+        # stopped trial end only with the trial's actor.
+        reuse_actors=not room.share.in_lanes,
         trial_dirname_creator=lambda trial: trial.trial_id,
     )
 

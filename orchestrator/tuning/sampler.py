@@ -30,8 +30,8 @@ from orchestrator.tuning.importances import importances_of
 from orchestrator.tuning.optuna_samplers import GENERATION, build_sampler, directions_of
 from orchestrator.tuning.space import MAX_REFUSALS, Space
 
-# Number of draws of known configurations after which a known configuration is returned again. In a
-# small space, all points are known at some time.
+# Number of draws of already tried configurations after which the sampler returns such a
+# configuration again. In a small search space, all configurations have been tried at some time.
 MAX_REPEATS = 100
 # Largest number of draws by Optuna's sampler for one configuration; later draws are random.
 MAX_PROPOSALS = 50
@@ -126,8 +126,8 @@ class Sampler:
         key = _key(configuration)
         self._known.add(key)
         if self._running[key]:
-            # Discard the open Optuna trial, because its draws are unsorted. `_record` adds a
-            # finished Optuna trial with sorted draws.
+            # Discard the Optuna trial of this configuration, because its draws may be unsorted. The
+            # call of `_record` below adds an Optuna trial with the configuration's sorted draws.
             self._study.tell(self._running[key].pop(), state=TrialState.FAIL)
         self._record(configuration, value)
 

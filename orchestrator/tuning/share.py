@@ -36,8 +36,9 @@ class TrialShare:
 
     @classmethod
     def of(cls, execution: ExecutionConfig) -> TrialShare:
-        """Return the resources of a trial of an experiment. The trial uses lanes only if one of the
-        lanes has more than one worker, or selects nodes by labels.
+        """Return the resources of a trial of an experiment. The trial uses lanes (separate groups
+        of workers for teacher and student) only if one of the lanes has more than one worker, or
+        selects nodes by labels.
 
         Without lanes, one process learns the stages of both roles in turn. The cluster stays busy,
         because other trials of the sweep run at the same time.

@@ -33,7 +33,7 @@ MAX_REFUSALS = 1000
 
 Draw = Callable[[str, Dimension], Any]
 CostsOf = Callable[[Experiment, Collection[str]], Mapping[str, float]]
-"""Computes the named costs of an experiment's networks before they are trained."""
+"""Computes the named costs, such as `student/num_parameters`, of networks before training."""
 
 
 class Space:
@@ -42,7 +42,7 @@ class Space:
     Args:
         search_space: The parameters to vary.
         experiment: The base experiment.
-        costs_of: Computes the costs that bounds and objectives refer to; None uses `CostsAhead`.
+        costs_of: Computes the costs that bounds and objectives refer to; by default, `CostsAhead`.
 
     Raises:
         ConfigError: The experiment lacks a varied parameter, a number that a constraint compares,
@@ -106,7 +106,7 @@ class Space:
         or the experiment would be invalid.
 
         Args:
-            draws: Draws of the point.
+            draws: Drawn values of the point's dimensions, by name.
             is_bounded: Whether to check bounds; False for points of earlier trials.
         """
         point = self._point(lambda name, _: draws[name])
@@ -118,7 +118,7 @@ class Space:
 
         Args:
             parameters: Values of the configuration, by path.
-            seed: Replaces the experiment's own seed; None keeps it.
+            seed: Seed of the returned experiment; None for the seed of the base experiment.
 
         Raises:
             ConfigError: The experiment is invalid with these values.
@@ -137,8 +137,8 @@ class Space:
         return [self.experiment_of(parameters, seed) for seed in seeds]
 
     def known_of(self, parameters: Mapping[str, Any]) -> dict[str, float]:
-        """Return the costs of a configuration's networks that the objectives read, by name. These
-        costs are known before training.
+        """Return those costs of a configuration's networks, such as `student/num_parameters`, that
+        the objectives read. Such costs are known before training.
 
         Raises:
             UserInputError: Backbones or data cannot be used, or the method cannot build its
@@ -167,7 +167,7 @@ class Space:
         """Return the error for a search in which every point was rejected.
 
         Args:
-            draws: Draws of the last point.
+            draws: Drawn values of the last point's dimensions, by name.
             which: Description of the rejected points, for the message.
         """
         point = self._point(lambda name, _: draws[name])

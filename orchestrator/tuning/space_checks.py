@@ -58,8 +58,9 @@ class _Variants:
         self._tree = experiment.model_dump(mode="json")
 
     def check(self, path: str) -> None:
-        """Reject a parameter that some selectable variants lack. With such a variant, the values of
-        the parameter would have no effect, or would select another variant.
+        """Reject a parameter if a sweep can select a variant of a setting, such as another kind of
+        backbone, that lacks the parameter. With this variant, the values of the parameter would
+        have no effect, or would select another variant.
         """
         for kind_path, having in variants_with(Experiment, path).items():
             others = sorted(set(map(str, self._possible(kind_path, path))) - having)

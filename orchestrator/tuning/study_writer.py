@@ -34,7 +34,7 @@ class StudyNotes(Protocol):
 
 
 class NoStudy:
-    """Receiver that ignores all trials."""
+    """Receiver that ignores the trials of a sweep, for sweeps without an Optuna study."""
 
     def note(self, trial: LedgerTrial) -> None:
         """Ignore the trial."""
@@ -44,7 +44,7 @@ class StudyWriter:
     """Write trials to a study in a separate thread."""
 
     def __init__(self, identity: StudyIdentity) -> None:
-        """Start the thread, which opens the storage and waits for changes.
+        """Start the thread, which opens the storage and waits for changed trials to write.
 
         Args:
             identity: Identity of the study, with its storage.

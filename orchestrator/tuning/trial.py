@@ -105,8 +105,8 @@ class TrialInProcess:
             experiments: Experiments of the configuration, one for each seed.
             objective: The objective to report.
             share: Resources of the trial.
-            claims: Claims on stages that other trials may be computing.
-            preparation: Prepared parts that all trials of this process share.
+            claims: Locks that let only one trial at a time compute a given stage.
+            preparation: Cache of images and scenarios that all trials of this process share.
 
         Raises:
             UserInputError: The configuration is invalid, or cannot be used with these images.
@@ -135,11 +135,12 @@ class TrialInProcess:
 
 
 class TrialInLanes:
-    """Learn a trial's stages in two lanes that only this trial uses, one seed after another. The
-    workers of the lanes run until all tasks of a seed are learned.
+    """Learn a trial's stages in two lanes (groups of workers for teacher and student) that only
+    this trial uses. The stages are learned with one seed after another; for each seed, the workers
+    run until all tasks are learned.
 
-    All seeds but the last are learned completely before the first report. So a trial with several
-    seeds can be stopped early only while it learns the last seed.
+    The first report comes when the stages of all seeds but the last are learned. So a trial with
+    several seeds can be stopped early only while it learns with the last seed.
     """
 
     def __init__(
@@ -156,8 +157,8 @@ class TrialInLanes:
             experiments: Experiments of the configuration, one for each seed.
             objective: The objective to report.
             execution: Configuration of the lanes.
-            claims: Name of the claims on stages that other trials may be computing.
-            preparation: Prepared parts that all trials of this process share.
+            claims: Name of the actor that lets only one trial compute a stage that several need.
+            preparation: Cache of images and scenarios that all trials of this process share.
 
         Raises:
             UserInputError: The configuration is invalid, or cannot be used with these images.
@@ -173,7 +174,7 @@ class TrialInLanes:
         """Wait until one more task is learned with every seed.
 
         Raises:
-            OrchestratorError: The error that ended a lane.
+            OrchestratorError: The teacher's or the student's learning has failed.
         """
         error = self._learned.get()
         if error is not None:
@@ -223,7 +224,8 @@ class _TrialProgress:
         ]
         self._worker_seconds = [0.0 for _ in works]
         self._task_of = {stage.name: stage.task.index for stage in works[0].stages}
-        self._arrived: deque[tuple[int, StageEvent]] = deque()  # the threads of lanes append to it
+        # A deque, because with lanes another thread appends events while `report` removes events.
+        self._arrived: deque[tuple[int, StageEvent]] = deque()
         self._ahead: list[tuple[int, StageEvent]] = []
         self._since = time.perf_counter()
 
@@ -272,8 +274,8 @@ class _TrialProgress:
     def _learned_of(
         self, arrived: Sequence[tuple[int, StageEvent]]
     ) -> list[tuple[int, StageEvent]]:
-        """Return the events of tasks that both roles have learned. Keep events of a role that is
-        ahead for a later report, so that a report repeated after a restart has the same events.
+        """Return the events of tasks that both roles have learned. If one role is ahead, keep its
+        events for a later report, so that a report repeated after a restart has the same events.
         """
         events = [*self._ahead, *arrived]
         self._ahead = [
@@ -290,7 +292,7 @@ class _TrialProgress:
 
 def _works_of(experiments: Sequence[Experiment], preparation: Preparation) -> list[Work]:
     works = [preparation.work_of(experiment) for experiment in experiments]
-    preparation.check_backbones(works[0])  # the works of all seeds have equal backbones
+    preparation.check_backbones(works[0])  # one check suffices: all seeds have equal backbones
     return works
 
 

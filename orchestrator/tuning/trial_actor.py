@@ -1,7 +1,8 @@
 """Compute trials in a Ray actor, in the form that Ray Tune requires.
 
-Every process that has a handle of this actor imports this module, for example the process in which
-the claims' actor runs. So the module imports torch only in functions that compute trials.
+Every process that has a handle of this actor imports this module. An example is the process of the
+actor that lets only one trial compute a stage. So this module imports torch only in functions that
+compute trials.
 """
 
 from __future__ import annotations
@@ -85,7 +86,9 @@ class TrialActor(tune.Trainable):  # type: ignore[misc] # Ray is not typed here
         }
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, int]:
-        """Return the number of learned tasks; the trial's stages are in the store."""
+        """Return the checkpoint: the number of learned tasks, and the number of the trial. Nothing
+        is written to the folder, because the stage store has the trial's stages.
+        """
         return {TASKS_LEARNED: self._tasks_reported, "number": self._plan.number}
 
     def load_checkpoint(self, checkpoint: dict[str, int] | None) -> None:

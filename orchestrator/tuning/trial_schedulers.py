@@ -76,8 +76,9 @@ def build_trial_scheduler(
                 perturbation_interval=config.perturbation_tasks,
                 quantile_fraction=config.quantile_fraction,
                 custom_explore_fn=vary,
-                # Trials wait for each other before they are compared. Without the wait, a trial of
-                # few tasks would end before trials that started later have learned as much.
+                # Trials wait for each other before they are compared. Without the wait, the first
+                # trials could learn all of their few tasks before trials that started later can be
+                # compared with them.
                 synch=True,
                 log_config=False,
             )
@@ -91,7 +92,9 @@ class _SuccessiveHalving(AsyncHyperBandScheduler):  # type: ignore[misc] # Ray i
     """
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:  # noqa: ANN401 - Tune's
-        """Compare the trial if it has finished; drop it if it has failed."""
+        """Compare a finished trial with the other trials; remove a failed trial, which has no
+        objective, from the comparison.
+        """
         if math.isfinite(result[OBJECTIVE]):
             super().on_trial_complete(tune_controller, trial, result)
         else:

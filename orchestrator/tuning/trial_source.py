@@ -83,21 +83,21 @@ class TrialSource(Protocol):
         ...
 
     def vary(self, number: int) -> TrialPlan:
-        """Return a new trial, a variation of the good trial `number`; it replaces a worse trial."""
+        """Return a new trial, a variation of the good trial `number`, to replace a worse trial."""
         ...
 
     def trial_started(self, number: int) -> None:
-        """Note that a worker has started a trial."""
+        """Record that a worker has started a trial."""
         ...
 
     def trial_reported(self, number: int, report: TaskReport) -> None:
-        """Note that a trial has learned one more task."""
+        """Record that a trial has learned one more task."""
         ...
 
     def trial_ended(
         self, number: int, status: TrialStatus, reason: str, error: OrchestratorError | None = None
     ) -> None:
-        """Note that a trial has ended, for good or until the sweep is resumed."""
+        """Record that a trial has ended, for good or until the sweep is resumed."""
         ...
 
     def is_budget_spent(self) -> bool:

@@ -47,7 +47,7 @@ class Suggestions(_OfThisProcess, Searcher):  # type: ignore[misc] # Ray is not 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Do nothing: `TuneListener` reports the end of the trial to the source."""
+        """Do nothing: `TuneListener` reports the end of the trial to the `TrialSource`."""
 
     def save(self, checkpoint_path: str) -> None:
         """Do nothing: the ledger records the state of the sweep."""
@@ -91,7 +91,9 @@ class TuneListener(_OfThisProcess, tune.Callback):  # type: ignore[misc] # Ray i
         return self.source.vary(number_in(tune_config)).as_tune_config()
 
     def on_step_end(self, iteration: int, trials: list[TuneTrial], **info: object) -> None:
-        """Call the source's `tick` at most once a second; Tune calls this method more often."""
+        """Call the method `tick` of the `TrialSource` at most once a second; Tune calls this method
+        more often.
+        """
         if time.monotonic() > self._ticked + 1:
             self._ticked = time.monotonic()
             self.source.tick()
@@ -158,8 +160,9 @@ class TuneListener(_OfThisProcess, tune.Callback):  # type: ignore[misc] # Ray i
         """Report that the trial failed more often than it may restart: its process died, or a
         service was unavailable.
         """
-        # The source does not yet know a trial whose actor has died at every start, for example
-        # because the memory is too small to import the modules. So first report a start.
+        # If the actor of a trial has died at every start, the start of the trial was never reported
+        # to the `TrialSource`. The cause may be too little memory to import the modules. So first
+        # report a start.
         if trial.trial_id not in self._running:
             self.on_trial_start(iteration, trials, trial)
         cause = _cause_of(trial.get_pickled_error())
