@@ -46,8 +46,8 @@ _HARMLESS_KEYS = frozenset(
 )
 _HARMLESS_VALUE = re.compile(r"[\w.:/,=+\- \[\]()]*")
 _PLAIN_KEY = re.compile(r"[A-Za-z][\w.\-]{0,39}")
-# Match a port, and any text after the port that starts with a character such as `"`, which cannot
-# be a part of the address.
+# Match a port, and any text after the port if this text starts with a character such as `"` that
+# cannot occur in an address.
 _PORT = re.compile(r"\d{0,5}([^\w@:/?#%+~.\-].*)?", re.DOTALL)
 
 

@@ -61,7 +61,7 @@ class OrchestratorError(Exception):
 
 
 class LaneFailedError(OrchestratorError):
-    """A worker of a lane raised an unexpected error: a bug."""
+    """A worker that computes the stages of a role raised an unexpected error: a bug."""
 
 
 class DifferentOutputsError(OrchestratorError):
@@ -122,11 +122,13 @@ class TrackingUnavailableError(TransientError):
 
 
 class ClusterUnavailableError(TransientError):
-    """The Ray cluster cannot be reached, or does not provide the workers of a lane."""
+    """The Ray cluster cannot be reached, or does not provide the workers that a role needs."""
 
 
 class LaneLostError(TransientError):
-    """A lane lost its workers, or their node, more often than allowed."""
+    """A lane (the group of workers for one role) lost workers, or their node, more often than
+    allowed.
+    """
 
 
 class LockedError(TransientError):

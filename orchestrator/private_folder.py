@@ -108,7 +108,7 @@ def _clear_dead(root: Path) -> None:
             try:
                 is_new = time.time() - os.fstat(owner).st_mtime < _MAKING_SECONDS
                 fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:  # the folder's process is alive
+            except OSError:  # the lock is held, so the process that uses the folder is alive
                 os.close(owner)
                 continue
             # Keep a new lock file that has no folder: the process that created the lock file is
