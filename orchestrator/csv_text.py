@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 # Match a text that a spreadsheet would evaluate as a formula. `csv_text` puts an apostrophe before
-# such a text, and `csv_rows` removes the apostrophe. The pattern allows leading apostrophes: a text
-# that already has an apostrophe gets another one, and is also restored.
+# such a text, and `csv_rows` removes one apostrophe. The pattern allows leading apostrophes, so a
+# formula that already has an apostrophe is restored, too: `'=1` becomes `''=1`, then `'=1` again.
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 _BOTH = "\r\n"
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")

@@ -39,7 +39,8 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, _terminated)
     set_threshold(max(_OBJECTS_BETWEEN_COLLECTIONS, get_threshold()[0]))
     log_without_secrets()
-    # hide Pillow's warning, because `data.max_image_pixels` rejects such images with a clear error
+    # hide Pillow's warning about very large images: this program rejects images with more than
+    # `data.max_image_pixels` pixels, with a clear error
     warnings.filterwarnings("ignore", "Image size .* exceeds limit")
     if is_read_by_programs():
         log_as_json()

@@ -75,7 +75,7 @@ def workers_of_sweep(execution: RayConfig, scale: SweepScaleConfig) -> Workers:
     """Return the pods for as many concurrent trials as `scale` allows.
 
     A trial takes one pod if its teacher and its student have one training worker each and no node
-    labels.
+    labels. Otherwise teacher and student of a trial have separate worker pods, as in a run.
     """
     teacher, student = _group("teacher", execution.teacher), _group("student", execution.student)
     if any(

@@ -180,7 +180,7 @@ def _within(search_space: SearchSpace, most: int) -> SearchSpace:
     Without a limit, the searcher draws all trials at the start, and cannot learn from their
     results.
     """
-    # population-based training needs no limit, because its trials take turns
+    # population-based training needs no limit on concurrent trials, because its trials take turns
     if search_space.trial_scheduler.kind == "pbt":
         return search_space
     return search_space.model_copy(

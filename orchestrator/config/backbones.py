@@ -1,6 +1,4 @@
-"""Configure the backbone, the network that extracts features. `[A §n]` cites a paragraph of patent
-A (docs/method.md).
-"""
+"""Configure the backbone, the network that extracts features."""
 
 from __future__ import annotations
 
@@ -209,7 +207,7 @@ BackboneConfig = Annotated[
 
 class InheritedBackboneConfig(Config):
     """Student backbone that consists of the first stages of the teacher's backbone and has the
-    teacher's weights [A §53].
+    teacher's weights (patent A, paragraph 53; see docs/method.md).
     """
 
     kind: Literal["inherited"] = "inherited"

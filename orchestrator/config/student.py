@@ -1,5 +1,6 @@
-"""Configure how the student is distilled, after patents A ([A …]) and B ([B …]); docs/method.md
-explains the distillation [METHOD §3].
+"""Configure how the student is distilled from the teacher, after patents A and B.
+
+Section 3 of docs/method.md explains the distillation. `[A claim 8]` cites claim 8 of patent A.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Configure how the teacher learns, after patent A ([A …]) and docs/method.md ([METHOD §2])."""
+"""Configure how the teacher learns, after patent A (explained in docs/method.md, section 2)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from orchestrator.config.training import RefinementConfig, Rehearsal, TrainingCo
 
 class AdaptiveAugmentationConfig(Config):
     """Augmentation of old prototypes by learnable vectors, which are optimised through the old
-    classifier [A claims 4, 5].
+    classifier (patent A, claims 4 and 5).
     """
 
     kind: Literal["adaptive"] = "adaptive"
@@ -123,7 +123,7 @@ SpreadConfig = Annotated[
 
 
 class JointEmbeddingConfig(Config):
-    """Space in which training separates classes and pulls each class together [A claims 1, 7]."""
+    """Space where training gathers each class and separates classes (patent A, claims 1 and 7)."""
 
     dimensions: Annotated[int, Field(ge=2, le=8192)] | None = Field(
         default=512,
@@ -189,7 +189,7 @@ class JointEmbeddingConfig(Config):
 
 
 class FrozenExtractorConfig(Config):
-    """Feature extractor that learns in the first task only [A §67]."""
+    """Feature extractor that learns in the first task only (patent A, paragraph 67)."""
 
     kind: Literal["frozen"] = "frozen"
 
@@ -222,7 +222,7 @@ ExtractorConfig = Annotated[
 
 
 class TeacherConfig(Config):
-    """The teacher: the larger model, which learns continually [A claims 1 to 7]."""
+    """The teacher: the larger model, which learns continually (patent A, claims 1 to 7)."""
 
     backbone: BackboneConfig = Field(
         default=SmallCnnConfig(), description="The feature extractor's architecture."

@@ -1,8 +1,8 @@
-"""Define the rules that select TSSR, the teacher's share in the student's targets [B step 5].
+"""Define the rules that select TSSR, the teacher's share in the student's targets.
 
-A rule uses KDR (the similarity of student and teacher) and TSTR (the training progress). `[B …]`
-cites patent B, which says only that TSSR is "selected"; the rules are this project's own. TSSR
-never grows with KDR or TSTR: the teacher dominates early or at low similarity, and the labels
+A rule uses KDR (the similarity of student and teacher) and TSTR (the training progress). Step 5 of
+patent B (see docs/method.md) says only that TSSR is "selected"; the rules are this project's own.
+TSSR never grows with KDR or TSTR: the teacher dominates early or at low similarity, and the labels
 dominate late and at high similarity.
 
 A rule selects TSSR once per batch, from the mean KDR of the batch, or once per sample.
@@ -90,7 +90,7 @@ class TransferRule(Config):
 
 class ThresholdTransferConfig(TransferRule):
     """TSSR (the teacher's share in the student's targets) from a table. A row covers a range of
-    similarity (KDR), and a column covers a range of training progress (TSTR) [B step 5].
+    similarity (KDR), and a column covers a range of training progress (TSTR).
     """
 
     kind: Literal["threshold"] = "threshold"

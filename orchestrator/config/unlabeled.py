@@ -79,7 +79,7 @@ class UnlabeledParquetConfig(UnlabeledImagesConfig):
 
     @property
     def places(self) -> Mapping[str, str]:
-        """Return the place of the files (a path, pattern or address) under the key `path`."""
+        """Return a mapping from `path` to the path, pattern or address of the files."""
         return {"path": self.path}
 
     @property
@@ -103,7 +103,7 @@ class UnlabeledFolderConfig(UnlabeledImagesConfig):
 
     @property
     def places(self) -> Mapping[str, str]:
-        """Return the place of the images: the path of their folder, under the key `path`."""
+        """Return a mapping from `path` to the path of the folder with the images."""
         return {"path": str(self.path)}
 
     @property
@@ -199,7 +199,7 @@ class UnlabeledArrivalsConfig(UnlabeledImagesConfig):
 
     @property
     def places(self) -> Mapping[str, str]:
-        """Return the place of the images: the address of their folder, under the key `path`."""
+        """Return a mapping from `path` to the address of the folder with the files."""
         return {"path": self.path}
 
     @property

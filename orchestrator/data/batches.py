@@ -13,11 +13,12 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class BalancedBatches:
-    """Sampler of batches of row numbers. Rows are taken from all classes in turn [METHOD §2 (a)].
+    """Sampler of batches of row numbers. Rows are taken from all classes in turn (docs/method.md,
+    section 2 (a)).
 
     An epoch covers the largest class about once and repeats smaller classes, in a new random order
     at each repetition. Without the repetition, the single exemplar of an old class would be lost
-    among the new images. `[METHOD §n]` cites docs/method.md.
+    among the new images.
 
     Attributes:
         labels: Class of every row.

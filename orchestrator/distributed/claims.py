@@ -103,9 +103,10 @@ class ClusterClaims:
     """Connection of one process to the actor that grants claims. A claim is the exclusive right to
     compute a result, such as a stage.
 
-    All claims exist until the process that first opened them ends, or drops its `ClusterClaims`. So
-    the driver opens the claims before any worker does, and keeps them open. If the claims end
-    nevertheless, the next process that needs claims opens new ones.
+    The first process that creates a `ClusterClaims` starts the actor. The actor and all claims end
+    when this process ends or drops its `ClusterClaims`. So the driver creates a `ClusterClaims`
+    before any worker does, and keeps it. If the actor ends nevertheless, the next process that
+    needs a claim starts a new actor.
     """
 
     def __init__(self, name: str) -> None:

@@ -1,4 +1,5 @@
-"""Define the metrics of continual learning [METHOD §4]. All metrics are fractions, not percentages.
+"""Define the metrics of continual learning (docs/method.md, section 4). All metrics are fractions,
+not percentages.
 
 `R[i][j]` is the accuracy on the test data of task j after learning task i; row i has i + 1 entries.
 N is the number of rows.

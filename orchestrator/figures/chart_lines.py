@@ -1,4 +1,4 @@
-"""Define the input and the output of drawing a line chart: `LineChart` and `Chart`. Importing this
+"""Define `LineChart`, the data of a line chart, and `Chart`, a chart drawn as SVG. Importing this
 module does not import Matplotlib.
 """
 

@@ -59,8 +59,8 @@ class MethodFacts(Protocol):
         ...
 
     def num_epochs(self, role: Role, is_first_task: bool, experiment: Experiment) -> int:
-        """Return the number of epochs of a stage over all its phases. The number is 0 if the stage
-        computes only closed forms.
+        """Return the total number of training epochs in all phases of a stage; 0 if the stage
+        trains nothing and computes its models in closed form.
         """
         ...
 
@@ -160,14 +160,17 @@ def is_pretrained(role: Role, experiment: Experiment) -> bool:
 
 
 def is_taught(experiment: Experiment) -> bool:
-    """Return whether the student's inherited layers learn to predict the teacher's features."""
+    """Return whether the layers that the student inherits from the teacher are trained to predict
+    the teacher's features.
+    """
     student = experiment.student
     return inherits(experiment) and student.teaching is not None and student.embedding_weight > 0
 
 
 def inherits(experiment: Experiment) -> bool:
-    """Return whether the student inherits the teacher's first stages, which do not change after the
-    first task. The student's features of an image are then the same in every task.
+    """Return whether the student inherits the first stages (groups of layers) of the teacher's
+    network. These stages do not change after the first task, so the student's features of an image
+    are then the same in every task.
     """
     is_inherited = isinstance(experiment.student.backbone, InheritedBackboneConfig)
     return is_inherited and facts_of(experiment).student_builds_on_teacher

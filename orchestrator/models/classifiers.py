@@ -16,8 +16,8 @@ class CosineClassifier(nn.Module):
     a direction of the joint embedding space.
 
     The anchor of a class comes from a closed-form solution; `length` is the length of the anchor.
-    The residual of a class is learned on top and starts at zero [METHOD §2 (d)]. A longer anchor
-    makes its class more likely.
+    The residual of a class is a learned correction of the anchor, and starts at zero
+    (docs/method.md, section 2 (d)). A longer anchor makes its class more likely.
     """
 
     anchors: Tensor

@@ -56,7 +56,8 @@ class WhitenedEmbedding(nn.Module):
     starts at zero, so that training starts from the closed-form map and moves little. The adapter
     reads standardised features `s`, not whitened ones. Whitening amplifies noise in directions of
     small variance, and an adapter would fit this noise. A network trained on all classes at once
-    reached 82.3 % with standardised features, and 77.4 % with whitened ones (METHOD §5).
+    reached 82.3 % with standardised features, and 77.4 % with whitened ones (docs/method.md,
+    section 5).
     """
 
     whitening: Tensor
@@ -104,8 +105,10 @@ class WhitenedEmbedding(nn.Module):
         return self.adapt(self.whiten(normalized), self.standardize(normalized))
 
     def whiten(self, normalized: Float[Tensor, "*n d"]) -> Float[Tensor, "*n m"]:
-        """Whiten power-normalised features. The result is the closed-form part of the embeddings;
-        training changes only the other part, the output of the adapter.
+        """Whiten power-normalised features.
+
+        An embedding is the sum of these whitened features and the adapter's output. Training
+        changes only the adapter.
         """
         return normalized @ self.whitening - self.offset
 

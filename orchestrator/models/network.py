@@ -35,7 +35,9 @@ class NetworkOutput(NamedTuple):
 
 
 class Network(nn.Module, Generic[Embedding, Classifier]):
-    """Network of three parts [A claim 2]: feature extractor, embedding module, classifier."""
+    """Network of three parts: feature extractor, embedding module, classifier (patent A, claim 2;
+    see docs/method.md).
+    """
 
     extractor: Backbone
     embedding: Embedding

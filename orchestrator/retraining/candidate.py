@@ -129,7 +129,9 @@ def candidate_experiment(
 def _unlabeled(
     source: SourceConfig, deliveries: UnlabeledDeliveriesConfig, draft: Lineage
 ) -> UnlabeledArrivalsConfig | None:
-    """Return the configuration of the arrived files without labels; None if there are none."""
+    """Return the configuration that lists the unlabelled files for a candidate to learn from; None
+    if there are no such files.
+    """
     files = tuple(UnlabeledFile(name=it.name, sha256=it.sha256) for it in draft.unlabeled)
     if not files:
         return None

@@ -36,7 +36,7 @@ class ClassAccuracies:
 
         Args:
             role: Role whose accuracy to return.
-            label: Position of the class in the order of learning.
+            label: Number of the class, counted from 0 in the order of learning.
         """
         num_images = self.num_images[label]
         return self.num_correct[role][label] / num_images if num_images else None
@@ -48,7 +48,7 @@ def class_accuracies(
     """Count each class's images and correct predictions.
 
     Args:
-        labels: Class of each image, as the class's position in the order of learning.
+        labels: True class of each image. Classes are numbered from 0 in the order of learning.
         predictions: Predicted class of each image; one sequence for each role.
     """
     num_classes = max(labels, default=-1) + 1

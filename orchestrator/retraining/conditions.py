@@ -134,10 +134,10 @@ def exact(
 
 @dataclass(frozen=True)
 class Judge:
-    """Tests statistical statements about a candidate against bounds.
+    """Decides by statistical tests whether measured quantities of a candidate keep their bounds.
 
     Attributes:
-        risk: Error probability allowed for each statement.
+        risk: Largest probability with which a single test may give a wrong verdict.
     """
 
     risk: float

@@ -59,8 +59,8 @@ class Evidence:
     """All measurements by which the gate judges a candidate.
 
     Attributes:
-        labels: (images,), class of each held-out image as its position in the order of learning.
-            The champion's classes have the first positions.
+        labels: (images,), true class of each held-out image. Classes are numbered from 0 in the
+            order of learning, so the champion's classes have the lowest numbers.
         num_old: Number of the champion's classes; 0 without a champion.
         known: Tasks that the candidate has learned.
         predictions: Predictions of candidate and champion, by role.
@@ -81,9 +81,9 @@ class Evidence:
 
     @property
     def uses(self) -> float:
-        """Return the mean number of gate verdicts that use a held-out image.
+        """Return in how many gate verdicts, including the present one, a held-out image is used.
 
-        All classes have equal weight in the mean.
+        The value is the mean over all held-out images, in which all classes have equal weight.
         """
         if self.looks is None:
             return 1.0
@@ -203,8 +203,8 @@ def gather_evidence(
     Args:
         candidate: The candidate's networks, on the CPU.
         champion: The champion's networks; empty without a champion.
-        held_out: Held-out images of all classes. The label of an image is the position of its class
-            in the order of learning.
+        held_out: Held-out images of all classes. The label of an image is the number of its class,
+            counted from 0 in the order of learning.
         num_old: Number of the champion's classes; 0 without a champion.
         known: Tasks that the candidate has learned.
         looks: (images,), number of gate verdicts that use each image, including the present

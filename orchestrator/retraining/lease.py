@@ -47,7 +47,7 @@ class Lease:
     """
 
     def __init__(self, journal: Journal, acquired: Entry) -> None:
-        """Keep the journal and the `acquired` entry; `acquire` creates leases."""
+        """Create a lease from its journal entry. Do not call this directly; use `acquire`."""
         self._journal = journal
         self._last = acquired
         self._writing = threading.Lock()

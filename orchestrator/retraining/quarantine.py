@@ -1,4 +1,7 @@
-"""Collect the files of rejected candidates, which ticks skip until the files change."""
+"""Collect the quarantined files. A candidate learned from these files, and was then rejected
+because of its data, or rolled back. Ticks (executions of the retraining) skip a quarantined file
+until the file changes.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,8 @@ from orchestrator.tracking.registry import REASON_TAG, ModelRegistry
 def quarantined_files(
     state: State, known: tuple[Lineage, ...], registry: ModelRegistry, folder: Path
 ) -> list[QuarantinedFile]:
-    """Return the files of candidates that were rejected for their data or rolled back; ticks skip
-    these files.
+    """Return the files that ticks (executions of the retraining) skip: candidates that learned from
+    these files were rejected because of the data, or rolled back.
 
     The files of candidates newer than the champion are looked up in the registry. The files of
     older candidates are listed in the known lineages.

@@ -119,9 +119,10 @@ def settle(lease: Lease, registry: Registry) -> None:
 def _adopt(lease: Lease, registry: Registry, before: State, moved: ModelPair) -> None:
     """Record in the journal that a person has moved the champion's alias to another pair.
 
-    A move to an older version is treated as a rollback. Otherwise the next run would learn from the
-    same files and promote the same model again. A held candidate (one about which the gate could
-    not decide) is superseded, because this candidate did not continue from the new champion.
+    A move to an older version is treated as a rollback: later runs skip the files that the replaced
+    champion learned from and the new champion did not. Otherwise the next run would learn from
+    these files again and promote the same model again. A held candidate (one about which the gate
+    could not decide) is superseded, because this candidate did not continue from the new champion.
     """
     challenger = registry.holder_of(CHALLENGER)
     if before.held is not None and challenger == before.held.pair:

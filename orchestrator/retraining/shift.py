@@ -100,9 +100,10 @@ def _images(
 
     Args:
         retraining: Configuration of the retraining, including the source.
-        deliveries: For each file name, the number of the delivery (group of new files) with the
-            file.
-        last_delivery: Classes to return; for each class, the last delivery whose images are used.
+        deliveries: Files to read. Each file name is mapped to the file's delivery. Deliveries
+            (groups of files that arrived together) are numbered from 1, in the order of arrival.
+        last_delivery: Classes whose images are returned. Each class is mapped to a delivery; files
+            of later deliveries are skipped for this class.
         held_out_only: Whether to use only held-out images, which no model learned from.
     """
     source, limit = retraining.source, retraining.shift_test.max_images

@@ -45,9 +45,10 @@ class Statement(Protocol):
         """Return the measured value with its confidence bounds.
 
         Args:
-            risk: Probability that the true value is beyond a bound, in (0, 0.5].
-            factor: Compute the bounds for a sample that is larger by this factor and gives the same
-                value.
+            risk: Largest allowed probability that the true value is below the lower bound; the same
+                probability is allowed for a true value above the upper bound. In (0, 0.5].
+            factor: Factor by which the number of images is multiplied to compute the bounds. The
+                measured value stays the same.
         """
         ...
 
@@ -79,7 +80,10 @@ class Share:
         return cls(float(weights @ flags), float(1 / np.square(weights).sum()))
 
     def bounds(self, risk: float, factor: float = 1.0) -> Bounds:
-        """Return the share with its exact confidence bounds."""
+        """Return the share of images with the property, and its exact confidence bounds.
+
+        The arguments are those of `Statement.bounds`.
+        """
         from scipy.special import betaincinv  # noqa: PLC0415 - slow to import
 
         trials = self.size * factor
@@ -140,7 +144,10 @@ class Shortfall:
     share: Share
 
     def bounds(self, risk: float, factor: float = 1.0) -> Bounds:
-        """Return the shortfall (known number minus measured share) with its confidence bounds."""
+        """Return the shortfall (known number minus measured share) with its confidence bounds.
+
+        The arguments are those of `Statement.bounds`.
+        """
         left = self.share.bounds(risk, factor)
         return Bounds(self.known - left.value, self.known - left.upper, self.known - left.lower)
 

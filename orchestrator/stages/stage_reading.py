@@ -92,8 +92,11 @@ class TableKeys:
         self._scenario = scenario
 
     def key_of(self, split: Split | Literal["unlabeled"], c: int) -> str:
-        """Return the key of the feature table for class `c` of a split, or for part `c` of the
-        unlabelled images. The key is a SHA-256 of everything that determines the table.
+        """Return the key of a feature table: a SHA-256 of everything that determines the table.
+
+        Args:
+            split: Split of the table's images, or UNLABELED.
+            c: Class of the images in the split, or number of the part of the unlabelled images.
         """
         experiment, num_views = self._experiment, self._num_views(split)
         varied: dict[str, Any] = {
@@ -113,8 +116,8 @@ class TableKeys:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def num_images_of(self, split: Split | Literal["unlabeled"], c: int) -> int:
-        """Return the number of images that the extractor processes for the feature table of class
-        `c` of a split, or of part `c` of the unlabelled images. Augmented copies count as images.
+        """Return the number of images that the extractor processes to compute a feature table.
+        Augmented copies count as images. The arguments are those of `key_of`.
         """
         if split == UNLABELED:
             return len(self._pool.parts[c].rows)

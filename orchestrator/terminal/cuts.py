@@ -1,5 +1,5 @@
-"""Show the cuts of a teacher's backbone. A cut is a stage (a group of layers) of the backbone: the
-student inherits the layers up to that stage, and omits all later layers.
+"""Show the cuts of a teacher's backbone. A cut is a stage (group of layers) of the backbone that
+can be the last one that a student inherits; the student then omits all later stages.
 """
 
 from __future__ import annotations

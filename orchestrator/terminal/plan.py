@@ -34,8 +34,8 @@ def show_plan(plan: Plan, console: Console) -> None:
 
 
 def show_cuts(plan: Plan, console: Console) -> None:
-    """Show the cuts of the teacher's backbone: the stages (groups of layers) up to which a student
-    can inherit the layers. Show nothing if the plan has no cuts.
+    """Show a table of the cuts of the teacher's backbone. A cut is a stage (group of layers) that
+    can be the last one that a student inherits. Show nothing if the plan has no cuts.
     """
     if plan.cuts is not None:
         console.print(cuts_table(plan.cuts, plan.chosen_cut))

@@ -105,8 +105,8 @@ def _check_port(uri: str) -> None:
 
 
 def _check_server(uri: str) -> None:
-    # urllib and MLflow's client use the same proxy settings. The URL here has no credentials, so
-    # only MLflow's first call checks them.
+    # urllib and MLflow's client use the same proxy settings. This check sends no user name and no
+    # password. If the server rejects them, the error appears at MLflow's first call.
     address = urllib.parse.urlsplit(uri)
     bare = address._replace(
         netloc=address.netloc.rpartition("@")[2], path=f"{address.path.rstrip('/')}/health"

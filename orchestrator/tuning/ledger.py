@@ -81,7 +81,7 @@ class LedgerTrial:
 
 @dataclass(frozen=True)
 class SweepHeader:
-    """The identity of a sweep.
+    """Values that identify a sweep and its configuration.
 
     Attributes:
         sweep_id: Id of the sweep's run in MLflow.
@@ -177,8 +177,9 @@ class Ledger:
             raise self._cannot_be_written(error) from None
 
     def begin(self, header: SweepHeader) -> None:
-        """Write the sweep's identity. Call this method when the sweep starts, and again when the
-        sweep is resumed with another search space.
+        """Write the header of the sweep: the id of its run, its base experiment and its search
+        space. Call this method when the sweep starts, and again when the sweep is resumed with
+        another search space.
         """
         self.header = header
         self._append({"format": _FORMAT, "sweep": asdict(header)})

@@ -53,11 +53,12 @@ class TrialPlan:
     def from_tune_config(
         cls, config: Mapping[str, Any], secrets: Mapping[str, str] | None = None
     ) -> TrialPlan:
-        """Rebuild the trial that `as_tune_config` returned.
+        """Rebuild a trial from its Tune configuration, the result of `as_tune_config`.
 
         Args:
-            config: The configuration from `as_tune_config`.
-            secrets: Secrets of the base experiment, by path.
+            config: The Tune configuration.
+            secrets: Secrets to restore in the trial's experiments: the secrets of the sweep's base
+                experiment, by dotted path.
         """
         values = json.loads(config["trial"])
         return cls(

@@ -37,8 +37,8 @@ _HIDDEN = (".", "__MACOSX")
 
 @dataclass(frozen=True)
 class _ClassFolder:
-    """Name of a class, and the image files in its folder. Each file has a stamp, a text that
-    changes when the file changes.
+    """Name and image files of a class. `files` contains the path and the stamp of each file; the
+    stamp is a text that changes when the file changes.
     """
 
     name: str

@@ -1,5 +1,5 @@
 """Train the feature extractor: in the first task, and in later tasks only if the configuration
-selects fine-tuning [A §67].
+selects fine-tuning (patent A, paragraph 67; see docs/method.md).
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 """The cost of every extractor that a student can inherit from a teacher's backbone: parameters,
-multiply-adds, latency. Such an extractor is a cut: it ends after a stage of the backbone.
+multiply-adds, latency. Such an extractor ends after a stage (group of layers) of the backbone, and
+is called a cut.
 
 Hooks count the multiply-adds of convolutions and linear layers. `torch.utils.flop_counter` gives
 the same numbers (a test compares them). But its first use imports TorchDynamo, which takes seconds
@@ -34,9 +35,10 @@ class Cost:
 
     Attributes:
         num_parameters: Parameters and buffers, as counted by `Network.num_parameters`.
-        num_multiply_adds: Multiply-adds of convolutions and linear layers, for one image. With a
-            mirrored backbone they include those for the mirror image.
-        latency_seconds: Time for one image, on one thread of this machine; None if not measured.
+        num_multiply_adds: Number of multiply-adds of convolutions and linear layers for one image.
+            The multiply-adds for the mirror image are included if the extractor processes it.
+        latency_seconds: Seconds to process one image on one thread of this machine; None if not
+            measured.
     """
 
     num_parameters: int

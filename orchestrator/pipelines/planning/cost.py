@@ -28,8 +28,8 @@ MAX_MANIFESTS = 200
 
 
 Kind = Role | Literal["features"] | SharedKind
-"""Kinds of work that take time: the stages of a role, feature tables, and two kinds of results that
-stages share (extracted features, and layers trained with the teacher's answers).
+"""Kinds of work whose cost is estimated: the stages of the teacher, the stages of the student,
+feature tables, and each kind of shared result (extracted features, or taught layers).
 """
 
 SHARED_KINDS: tuple[SharedKind, ...] = get_args(SharedKind)
@@ -127,10 +127,10 @@ def costs_known(
     Args:
         store: The stage store.
         experiment: The experiment to estimate.
-        sizes: Multiply-adds per image that a role's stages spend in the extractor, by role; None if
-            unknown, or if the stages do not run the extractor.
-        networks: Multiply-adds per image of each role's extractor, even if the role's stages do not
-            run the extractor.
+        sizes: For the cost of stages: multiply-adds per image of each role's extractor; None if
+            unknown, or if the role's stages read stored features instead of running the extractor.
+        networks: For the cost of shared results: multiply-adds per image of each role's extractor,
+            whether or not the role's stages run the extractor; None if unknown.
 
     Raises:
         StorageUnavailableError: The store cannot be read.

@@ -1,5 +1,5 @@
 """Summarise the cuts of the teacher's backbone, for a run whose student inherits layers. A *cut* is
-a point of the backbone; a student can inherit all layers before it.
+a stage (group of layers) of the backbone that can be the last one that a student inherits.
 """
 
 from __future__ import annotations

@@ -82,8 +82,8 @@ class Noted(_Record):
 
 
 class Look(_Record):
-    """Result of comparing the champion's predictions for new unlabelled images with those for
-    held-out images.
+    """Result of one comparison: the champion's predictions for new unlabelled images are compared
+    with the champion's predictions for held-out images.
 
     Attributes:
         number: Number of the comparison, from 1.
@@ -120,14 +120,15 @@ class MonitoringRecord(_Record):
     Files are identified by stamps: a file's stamp changes when the file changes.
 
     Attributes:
-        looked_at: Files that are finished: compared, or skipped because there were enough images.
+        looked_at: Files that were compared, or were skipped because other files had enough images.
         waiting: Files that wait until there are enough images for a comparison, with their numbers
             of images.
         damaged: Files that cannot be read completely, with the reason.
         held_out: Summary of the predictions for held-out images by the champion of the last
             comparison.
         looks: Results of the latest comparisons, the oldest first.
-        num_sent: Number of the last comparison that was sent to MLflow.
+        num_sent: The `Look.number` of the last comparison that was sent to MLflow; 0 if no
+            comparison was sent.
     """
 
     looked_at: frozenset[str] = frozenset()

@@ -25,8 +25,8 @@ from orchestrator.tracking.outbox.entries import Entry
 from orchestrator.tracking.outbox.outbox import WINDOW
 from orchestrator.tracking.outbox.spool import Destination, Spool
 
-# Function that creates a `Delivery`, the object that sends log entries to a store. The function
-# takes the destination and the run ids that a spool folder contains (see `Delivered.run_ids`).
+# Function that creates a `Delivery`, the object that sends log entries to a store. Its arguments
+# are the destination and the run ids that a spool folder contains (see `Delivered.run_ids`).
 DeliveryTo: TypeAlias = Callable[[Destination, Mapping[str, str]], Delivery]
 
 

@@ -1,5 +1,5 @@
-"""A student that inherits the first stages of the teacher's network [A §53] and learns its classes
-in closed form.
+"""A student that inherits the first stages (groups of layers) of the teacher's network, and learns
+its classes in closed form (patent A, paragraph 53; see docs/method.md).
 
 The inherited layers are frozen after the first task. An image then has the same features in every
 task, so the statistics of old classes never go stale. Linear discriminants are learned from soft
@@ -53,9 +53,9 @@ class InheritedStudent:
         network: Inherited layers, normalisation, linear discriminants.
         statistics: Statistics of the seen classes in the network's features. Unlabelled images are
             not included.
-        details: Values for the summary, such as the mean KDR and TSSR of the task's images, and the
-            number of unlabelled images. Each unlabelled image adds to this number the probability
-            that it shows a seen class.
+        details: Values for the summary, such as the mean KDR and TSSR of the task's images. The
+            value `unlabeled_images` is the expected number of unlabelled images that show a seen
+            class, according to the teacher's class probabilities.
     """
 
     network: AnyNetwork

@@ -1,5 +1,8 @@
 """Losses of the student: imitation of the teacher's embeddings, distillation of the teacher's class
-distributions [A claim 8; §52, §71; B step 6], and stability of the features.
+distributions, and stability of the features.
+
+The first two losses follow patent A (claim 8, paragraphs 52 and 71) and patent B (step 6); see
+docs/method.md.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ def embedding_loss(
     student: Float[Tensor, "n m"], teacher: Float[Tensor, "n m"]
 ) -> Float[Tensor, ""]:
     """Return the mean squared distance between the directions of the student's and the teacher's
-    embeddings, in [0, 4] [A claim 8, first half].
+    embeddings, in [0, 4] (patent A, first half of claim 8).
     """
     return (
         (functional.normalize(student, dim=1) - functional.normalize(teacher, dim=1))
@@ -53,8 +56,8 @@ def transfer_loss(
     ratio: float | Float[Tensor, " n"],
     temperature: float,
 ) -> Float[Tensor, ""]:
-    """Return the divergence of the student's distribution from the transfer target [A claim 8,
-    second half; B step 6].
+    """Return the divergence of the student's distribution from the transfer target (patent A,
+    second half of claim 8; patent B, step 6).
 
     The target mixes the teacher's distribution with the labels, so the loss mixes two terms. The
     teacher's term is the KL divergence of the softened distributions, multiplied by temperature².

@@ -1,5 +1,5 @@
 """One task of a student with weights of its own. The student learns from new images, old exemplars,
-and the teacher's embedding and classifier [A claim 8; §52, §71; B].
+and the teacher's embedding and classifier (docs/method.md, section 3).
 """
 
 from __future__ import annotations
@@ -196,9 +196,11 @@ def _start(
 def _untaught_directions(
     network: TaughtNetwork, taught: Tensor, context: LearningContext
 ) -> Tensor:
-    """Return class directions that are random for new classes and unchanged for known ones. A
-    student that has only one of the two teachers starts from these directions, not from the
-    teacher's class directions.
+    """Return a direction for each class: a random one for a new class, the present one for a known
+    class.
+
+    A student that imitates only the teacher's embedding, or only the teacher's class probabilities,
+    starts from these directions, because it cannot use those of the teacher's classifier.
     """
     num_known = network.classifier.num_classes
     drawn = functional.normalize(

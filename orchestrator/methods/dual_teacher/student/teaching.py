@@ -1,5 +1,5 @@
-"""Teaching of the inherited layers by the embedding teacher [A claim 8, first half]: the layers
-learn to predict the teacher's final features.
+"""Teaching of the layers that the student inherits from the teacher: these layers learn to predict
+the teacher's final features (patent A, first half of claim 8; see docs/method.md).
 
 Targets have few dimensions and are not whitened: whitening would amplify noise, which a small
 network would then fit. The basis of the targets is fixed in the first task, together with the

@@ -1,6 +1,6 @@
-"""Patent B on tensors [steps 1 to 6]: softened class distributions, their similarity KDR, the
-transfer ratio TSSR, and the target. The target mixes the teacher's distribution and the real answer
-in the ratio TSSR.
+"""Steps 1 to 6 of patent B (see docs/method.md), computed on tensors: softened class distributions,
+their similarity KDR, the transfer ratio TSSR, and the target. The target mixes the teacher's
+distribution (share TSSR) with the one-hot label (share 1 - TSSR), the patent's "real answer".
 
 KDR is computed for each sample; the KDR of a batch is the mean of its samples. The rules that
 select TSSR are in `config.transfer`. `transfer_targets` performs steps 3 to 6 at once for learning
@@ -40,8 +40,8 @@ class TransferTargets(NamedTuple):
 
 
 def soften(logits: Distribution, temperature: float) -> Distribution:
-    """Return `softmax(logits / temperature)` [B steps 1, 2]. The result is called STK for the
-    teacher's logits and P for the student's logits.
+    """Return `softmax(logits / temperature)` (patent B, steps 1 and 2). The result is called STK
+    for the teacher's logits and P for the student's logits.
     """
     return functional.softmax(logits / temperature, dim=1)
 
@@ -49,7 +49,7 @@ def soften(logits: Distribution, temperature: float) -> Distribution:
 def kdr(
     student: Distribution, teacher: Distribution, labels: Labels, similarity: Similarity
 ) -> PerSample:
-    """Return the similarity KDR of each sample, in [0, 1] [B step 3].
+    """Return the similarity KDR of each sample, in [0, 1] (patent B, step 3).
 
     Args:
         student: P, the student's distributions; each row adds up to 1.
@@ -82,8 +82,8 @@ def _relative_entropy(p: Distribution, q: Distribution) -> PerSample:
 
 
 def transfer_ratios(similarities: PerSample, rule: TransferRule, tstr: float) -> PerSample:
-    """Return the transfer ratio TSSR of each sample [B step 5]. A rule for whole batches gives all
-    samples the same ratio.
+    """Return the transfer ratio TSSR of each sample (patent B, step 5). A rule for whole batches
+    gives all samples the same ratio.
 
     Args:
         similarities: KDR of each sample; at least one sample.
@@ -101,7 +101,7 @@ def transfer_ratios(similarities: PerSample, rule: TransferRule, tstr: float) ->
 def transfer_target(
     teacher: Distribution, labels: Labels, ratio: float | PerSample
 ) -> Distribution:
-    """Return `TSSR · STK + (1 - TSSR) · EK`, with EK the one-hot real answer [B step 6].
+    """Return `TSSR · STK + (1 - TSSR) · EK`, where EK is the one-hot label (patent B, step 6).
 
     Args:
         teacher: STK, each row adds up to 1.
@@ -116,7 +116,7 @@ def transfer_target(
 def transfer_targets(
     student: Distribution, teacher: Distribution, labels: Labels, rule: TransferRule, tstr: float
 ) -> TransferTargets:
-    """Return the target of each sample, with its KDR and TSSR [B steps 3 to 6].
+    """Return the target of each sample, with its KDR and TSSR (patent B, steps 3 to 6).
 
     Args:
         student: P, the student's distributions; each row adds up to 1. Not used if the rule's

@@ -203,8 +203,10 @@ def _temperature(
 
 
 def _moments(values: Float[Tensor, " n"], weights: Float[Tensor, " m"]) -> tuple[float, float]:
-    """Return the weighted mean and variance of the values. Without weights, estimate mean and
-    variance from medians, which are robust to wrong labels.
+    """Return the mean and the variance of the values.
+
+    If `weights` is empty, mean and variance are estimated from medians, which are robust to wrong
+    labels. Otherwise `weights` has one weight for each value.
     """
     if not len(weights):
         middle = values.median()

@@ -1,10 +1,11 @@
-"""Adaptive prototype augmentation: learnable vectors around every old prototype [A claims 4, 5;
-§38, §39, §57, §74].
+"""Adaptive prototype augmentation: learnable vectors around every old prototype.
 
 Each old class gets K vectors, each with a direction and a magnitude. The sum of a prototype and a
 vector is an augmented prototype. The vectors start as draws from the stored spread of the class, or
 as deviations of the new task's images from their class means. They are then optimised through the
 old task's classifier, which does not change.
+
+Patent A (see docs/method.md) describes this in claims 4 and 5 and in paragraphs 38, 39, 57 and 74.
 """
 
 from __future__ import annotations
@@ -161,8 +162,8 @@ def spread_radii(drawn: Vectors) -> Float[Tensor, "old 1 1"]:
 
 
 def within_range(vectors: Vectors, limits: Float[Tensor, "old 1 1"]) -> Vectors:
-    """Return the vectors. A vector longer than the limit of its class is shortened to this limit [A
-    claim 4].
+    """Shorten each vector that is longer than the limit of its class to this limit, and return all
+    vectors (patent A, claim 4).
     """
     lengths = vectors.norm(dim=2, keepdim=True).clamp_min(torch.finfo(vectors.dtype).tiny)
     shortened: Tensor = vectors * (limits / lengths).clamp(max=1)

@@ -1,5 +1,5 @@
-"""The closed-form joint embedding space and classifier, from which refinement starts [METHOD §2
-(c), (d)].
+"""The closed-form joint embedding space and classifier, from which refinement starts
+(docs/method.md, section 2 (c) and (d)).
 
 Whitening by the within-class covariance is pull and push in closed form: it shrinks the directions
 in which images of one class differ. Cosine to the whitened class means is then the best classifier
@@ -38,9 +38,9 @@ def principal_basis(
     If the space has enough dimensions, every feature becomes an axis. Otherwise the axes are the
     directions of largest variance.
 
-    Groups of features are first scaled to the same mean variance. Whitening shrinks the covariance
-    towards an isotropic one. Without scaling, a few features of early stages with a large variance
-    would set the variance of the isotropic covariance.
+    Groups of features are first scaled to the same mean variance. Without scaling, a few features
+    with a large variance would dominate the mean variance of all features. The whitening that
+    follows depends on this mean: it shrinks the covariance towards `mean variance · identity`.
 
     Args:
         covariance: Within-class covariance of the first task.
@@ -115,8 +115,8 @@ def whitening(
 def _whitening_inside(
     inside: Float[Tensor, "k k"], dimensions: int, shrinkage: float
 ) -> Float[Tensor, "m m"]:
-    # A space with more dimensions than features has axes without a feature. Along these axes, the
-    # variance is that of the isotropic covariance.
+    # A space with more dimensions than features has axes without a feature, along which nothing
+    # varies. There, the shrunk covariance is only its isotropic part, `shrinkage * _level(inside)`.
     whitening: Tensor = torch.eye(dimensions) / (shrinkage * _level(inside)) ** 0.5
     precise = shrunk(inside.to(precision_for(len(inside))), shrinkage)
     root = _triangular_root if len(inside) > _LARGE else _symmetric_root

@@ -1,5 +1,5 @@
 """Refine the closed-form head (embedding module and classifier), and keep only the share of the
-refinement that helps on held-out images [METHOD §2 (d)].
+refinement that helps on held-out images (docs/method.md, section 2 (d)).
 """
 
 from __future__ import annotations
@@ -86,11 +86,12 @@ def learn_head(
     basis: Tensor,
     setting: tuple[TeacherConfig, LearningContext],
 ) -> LearnedHead:
-    """Return embedding module and classifier after steps 2 to 5 of METHOD §2.
+    """Return the head (embedding module and classifier) after steps 2 to 5 of section 2 in
+    docs/method.md.
 
-    Without refinement, they are the closed form computed from all images. With refinement, they
-    learn from all images that are not held out, and are then moved into the joint embedding space
-    of all images.
+    Without refinement, the head is the closed form computed from all images. With refinement, the
+    head learns from all images that are not held out, and is then moved into the joint embedding
+    space that is computed from all images.
     """
     config, context = setting
     refines = config.refinement.epochs > 0
@@ -122,9 +123,11 @@ def _refined(
     features: tuple[Sequence[ClassFeatures], Sequence[Tensor]],
     setting: tuple[TeacherConfig, LearningContext],
 ) -> tuple[Head, float]:
-    """Return embedding module and classifier after part of the refinement, and the share of the
-    refinement that was kept. If the refinement gate is on, held-out images determine the share;
-    otherwise the share is 1.
+    """Refine a head (embedding module and classifier) and keep a share of what training changed.
+    Return the new head and the share, in [0, 1].
+
+    If the refinement gate is off, the share is 1. Otherwise held-out images determine the share; it
+    is 0 if a new class has no held-out images.
     """
     learning, judging = features
     labels = range(statistics.num_classes - len(learning), statistics.num_classes)

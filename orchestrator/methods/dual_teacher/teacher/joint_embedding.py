@@ -1,7 +1,8 @@
-"""Push and pull in the joint embedding space [A §58, §69, §79; claim 7].
+"""Push and pull in the joint embedding space.
 
 Embeddings are pulled towards the centre of their own class, and pushed away from the centres of
-other classes.
+other classes. Patent A (see docs/method.md) describes push and pull in claim 7 and in paragraphs
+58, 69 and 79.
 """
 
 from __future__ import annotations

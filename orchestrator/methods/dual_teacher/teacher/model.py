@@ -27,10 +27,10 @@ class TeacherModel:
         network: Extractor, embedding module, classifier.
         memory: Prototypes and representations of all seen classes.
         space: The joint embedding space after this task.
-        vectors: Vectors that augmented the prototypes of old classes in this task (old classes,
-            vectors, dimensions).
-        refinement_strength: Share of this task's refinement (the trained correction of the closed
-            form) that was kept, in [0, 1].
+        vectors: (old classes, vectors per class, dimensions), the augmentation vectors of this
+            task. Adding such a vector to an old prototype gave an augmented prototype.
+        refinement_strength: Share of this task's refinement that was kept, in [0, 1]. Refinement
+            trains corrections of the closed-form embedding module and classifier.
         doubted_labels: Mean probability that a label of this task is wrong, estimated from the
             agreement of features and labels.
     """
@@ -44,8 +44,8 @@ class TeacherModel:
 
     @property
     def details(self) -> dict[str, float]:
-        """Return values for the summary: the share of the refinement (trained correction of the
-        closed form) that was kept, and the share of doubted labels.
+        """Return the values of `refinement_strength` and `doubted_labels`, for the summary of the
+        task.
         """
         return {
             "refinement_strength": self.refinement_strength,

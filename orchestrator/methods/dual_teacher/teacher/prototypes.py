@@ -1,5 +1,7 @@
-"""The memory of old classes, whose images are gone. Of each class it keeps one prototype, and one
-representation that describes mean and spread [A claims 1, 3; §12, §34].
+"""The memory of old classes, whose training images are gone. For each class, the memory keeps one
+prototype (an image), and one representation that describes mean and spread.
+
+Patent A (see docs/method.md) describes the memory in claims 1 and 3 and in paragraphs 12 and 34.
 """
 
 from __future__ import annotations
@@ -43,7 +45,8 @@ class PrototypeMemory:
 def select_prototype(
     embeddings: Float[Tensor, "n m"], trust: Float[Tensor, " n"] | None = None
 ) -> int:
-    """Return the row of the image whose embedding is nearest the mean of its class [A claim 3].
+    """Return the row of the image whose embedding is nearest the mean of its class
+    (patent A, claim 3).
 
     Args:
         embeddings: Embeddings of the class's images.

@@ -1,9 +1,9 @@
-"""Refinement: training of embedding module and classifier on new images and augmented prototypes [A
-§58, §69; claim 7].
+"""Refinement: training of embedding module and classifier on new images and augmented prototypes
+(patent A, claim 7 and paragraphs 58 and 69).
 
 Embedding module and classifier start from the closed-form solution and learn corrections to it.
 Held-out new images, and substitutes for images of old classes, determine what share of the
-corrections is kept [METHOD §2 (d)].
+corrections is kept (docs/method.md, section 2 (d)).
 """
 
 from __future__ import annotations
@@ -114,9 +114,10 @@ def refine(
 ) -> None:
     """Refine the head (embedding module and classifier) in place, by training.
 
-    Each batch of new images' features and augmented prototypes is balanced over classes. The loss
-    is cross-entropy over all seen classes, plus push and pull, plus the keep loss. The keep loss
-    penalises every change of the embeddings of class means and new images.
+    A batch consists of features of new images and augmented prototypes of old classes, which
+    `BalancedBatches` takes from all classes in turn. The loss is the sum of three terms:
+    cross-entropy over all seen classes, push and pull, and the keep loss. The keep loss penalises
+    every change of the embeddings of class means and new images.
     """
     num_old, num_vectors, _ = data.vectors.shape
     old_labels = torch.arange(num_old).repeat_interleave(num_vectors)

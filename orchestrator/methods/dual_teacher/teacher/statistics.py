@@ -1,5 +1,5 @@
-"""One representation per class: its mean, and a compact description of its spread [A §12; METHOD
-§2, step 6].
+"""One representation per class: its mean, and a compact description of its spread (docs/method.md,
+section 2, step 6; patent A, paragraph 12).
 
 All values describe power-normalised features. If the extractor is frozen, they never go stale:
 embeddings are computed again from these values whenever the embedding module has changed.

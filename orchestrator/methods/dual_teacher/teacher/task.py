@@ -1,4 +1,5 @@
-"""One task of the teacher: METHOD §2, steps 1 to 6, in the order of the patent [A claims 1 to 7].
+"""One task of the teacher: steps 1 to 6 of section 2 in docs/method.md. Their order is that of
+patent A, claims 1 to 7.
 
 Step 1 takes the prototypes of old classes from the memory. Step 2 augments the prototypes with
 vectors that the old classifier judges. Step 3 embeds the new images. Steps 4 and 5 push and pull
