@@ -74,7 +74,7 @@ def export(
     if kind == "onnx":
         from orchestrator.export.extras import require_onnx
 
-        require_onnx()  # fail before slow modules are imported
+        require_onnx()  # report errors before slow imports
 
     from orchestrator.pipelines.export.export import export as write_export
     from orchestrator.pipelines.export.outcome import ExportRequest

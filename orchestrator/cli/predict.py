@@ -57,7 +57,7 @@ def predict(
     """
     from orchestrator.pipelines.prediction.references import check_reference
 
-    check_reference(model, tracking_uri)  # fail before torch is loaded
+    check_reference(model, tracking_uri)  # report errors before the slow import of torch
 
     from orchestrator.pipelines.prediction.predict import check_output
     from orchestrator.pipelines.prediction.predict import predict as predict_images

@@ -40,7 +40,7 @@ def register(
     """
     from orchestrator.tracking.reading import existing_store
 
-    existing_store(tracking_uri)  # fail before torch is loaded
+    existing_store(tracking_uri)  # report errors before the slow import of torch
 
     from orchestrator.pipelines.registration.register import register as register_run
     from orchestrator.terminal.registration import registration_lines

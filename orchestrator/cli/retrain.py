@@ -163,7 +163,7 @@ def retrain(  # noqa: PLR0913, PLR0917 - the command's options
     if loaded.experiment.execution.kind == "ray":
         from orchestrator.distributed.resources import check_room
 
-        check_room(loaded.experiment.execution)  # fail before slow modules are imported
+        check_room(loaded.experiment.execution)  # report errors before slow imports
     if config is None:
         _tick(loaded, output, dry_run, due)
     else:

@@ -48,7 +48,7 @@ def run(
     if loaded.execution.kind == "ray":
         from orchestrator.distributed.resources import check_room
 
-        check_room(loaded.execution)  # fail before slow modules are imported
+        check_room(loaded.execution)  # report errors before slow imports
 
     from orchestrator.pipelines.run.run import run as run_experiment
     from orchestrator.terminal.listeners import run_listener

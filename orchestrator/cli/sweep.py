@@ -86,7 +86,7 @@ def sweep(  # noqa: PLR0913, PLR0917 - the command's options
     from orchestrator.tuning.share import find_room
 
     how = None if resume_if_begun else resume
-    read_ledger(output_folder(loaded_space, output), how)  # fail before slow modules are imported
+    read_ledger(output_folder(loaded_space, output), how)  # report errors before slow imports
     room = find_room(loaded.execution)
 
     from orchestrator.pipelines.sweep.sweep import sweep as run_sweep

@@ -266,7 +266,7 @@ class SearchSpace(Config):
 
 def order_of_draws(parameters: Mapping[str, DistributionConfig]) -> list[str]:
     """Return the parameters in an order in which the conditions `when` of a parameter use only
-    earlier parameters. Otherwise, the given order is kept.
+    earlier parameters. Where the conditions allow it, the given order is kept.
 
     Raises:
         ValueError: The conditions are circular.

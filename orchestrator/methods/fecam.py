@@ -68,7 +68,7 @@ class TukeyTransform(nn.Module):
         self.exponent = exponent
 
     def forward(self, features: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
-        """Transform the extractor's features."""
+        """Raise each feature to the power, then scale the features of an image to length 1."""
         return functional.normalize(features.sign() * features.abs() ** self.exponent, dim=1)
 
 

@@ -96,7 +96,8 @@ def candidate_experiment(
         if goes_on and champion and can_go_on(retraining, champion, draft)
         else None
     )
-    # the gate judges by the held-out images, so no further images are needed for validation
+    # omit `validation_fraction`: the gate judges by the held-out images, so no further images are
+    # needed for validation
     same = {
         name: value
         for name, value in experiment.data.of_any_source.items()

@@ -1,5 +1,5 @@
-"""The dual-teacher method as an implementation of `Method`: a teacher [patent A] and a student that
-builds on it [patents A, B].
+"""The dual-teacher method as an implementation of `Method`: a teacher after patent A, and a student
+that is distilled from the teacher after patents A and B (see docs/method.md).
 """
 
 from __future__ import annotations

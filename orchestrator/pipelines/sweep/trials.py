@@ -120,7 +120,7 @@ class SweepTrials:
         configuration = self._sampler.ask(number)
         if configuration is None:
             return None
-        self._num_drawn += 1  # includes trials of earlier starts, but no trials from `vary`
+        self._num_drawn += 1  # counts trials of earlier starts, too, but none from `vary`
         return self._plan(number, configuration)
 
     def has_work(self) -> bool:

@@ -1,5 +1,5 @@
-"""The student: a smaller model, distilled from the teacher's embedding and classifier [patent A
-claim 8] with an adaptive transfer ratio [patent B].
+"""The student: a smaller model, distilled from the teacher's embedding and classifier (patent A,
+claim 8) with an adaptive transfer ratio (patent B); see docs/method.md.
 """
 
 from orchestrator.methods.dual_teacher.student.model import StudentModel

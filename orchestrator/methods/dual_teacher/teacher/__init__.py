@@ -1,5 +1,5 @@
 """The teacher: the first model, trained task by task with augmented prototypes in a joint embedding
-space [patent A].
+space (patent A; see docs/method.md).
 """
 
 from orchestrator.methods.dual_teacher.teacher.model import TeacherModel
