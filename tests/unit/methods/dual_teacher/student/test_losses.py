@@ -1,4 +1,4 @@
-"""The distillation losses against formulas worked by hand [A claim 8; B step 6]."""
+"""The distillation losses against formulas worked by hand (patent A, claim 8; patent B, step 6)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """Prototype augmentation: draws for each description of the spread, their radius, and the terms of
-the loss [A claims 4, 5].
+the loss (patent A, claims 4 and 5).
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""The joint embedding space and the class directions in closed form, against NumPy [METHOD §2 (c),
-(d)].
+"""The joint embedding space and the class directions in closed form, against NumPy
+(docs/method.md, section 2 (c) and (d)).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Push, pull and keep against explicit loops [A §58, §69; claim 7]."""
+"""Push, pull and keep against explicit loops (patent A, claim 7 and paragraphs 58 and 69)."""
 
 from __future__ import annotations
 

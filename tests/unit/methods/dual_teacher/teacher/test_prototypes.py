@@ -1,4 +1,4 @@
-"""Selection of old prototypes and the size of the memory [A claims 1, 3]."""
+"""Selection of old prototypes and the size of the memory (patent A, claims 1 and 3)."""
 
 from __future__ import annotations
 

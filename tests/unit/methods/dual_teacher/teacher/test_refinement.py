@@ -1,4 +1,4 @@
-"""Held-out images, and the share of a refinement that is kept [METHOD §2 (d)]."""
+"""Held-out images, and the share of a refinement that is kept (docs/method.md, section 2 (d))."""
 
 from __future__ import annotations
 

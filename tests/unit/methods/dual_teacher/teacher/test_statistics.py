@@ -1,4 +1,4 @@
-"""Class representations against NumPy [METHOD §2, step 6]."""
+"""Class representations against NumPy (docs/method.md, section 2, step 6)."""
 
 from __future__ import annotations
 
