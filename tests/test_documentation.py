@@ -197,7 +197,7 @@ def test_every_section_of_the_method_that_docstrings_name_exists() -> None:
     named = {
         section
         for file in PACKAGE.rglob("*.py")
-        for section in re.findall(r"METHOD\s+§(\d+)", file.read_text(encoding="utf-8"))
+        for section in re.findall(r"docs/method\.md,\s+section (\d+)", file.read_text("utf-8"))
     }
     assert named
     assert named <= sections
