@@ -188,7 +188,7 @@ def main() -> None:
     parser.add_argument("--workloads", nargs="+", choices=list(WORKLOADS), default=list(WORKLOADS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--trials", type=int, default=24, metavar="N", help="trials of each search")
-    parser.add_argument("--sampler", choices=["tpe", "nsga2", "gp"], default="tpe")
+    parser.add_argument("--sampler", choices=["gp", "tpe", "nsga2"], default="gp")
     parser.add_argument(
         "--store", type=Path, help="store to reuse; its stages are not recomputed; default: none"
     )
