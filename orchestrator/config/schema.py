@@ -92,8 +92,8 @@ def variant_kinds(annotation: object) -> Variants:
 
 
 def extension_group(annotation: object) -> str:
-    """Return the entry-point group whose extensions a union accepts; an empty text if the union
-    accepts no extensions.
+    """Return the entry-point group of the extensions that a field with this type annotation
+    accepts; an empty string if the field accepts no extensions.
     """
     groups = [model.group for model in models_in(annotation) if issubclass(model, Extension)]
     return groups[0] if groups else ""

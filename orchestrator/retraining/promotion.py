@@ -109,10 +109,11 @@ def hold(lease: Lease, registry: Registry, held: Held) -> None:
 def reject(lease: Lease, registry: Registry, rejected: Note, files: Tried | PutAside) -> None:
     """Reject a candidate and keep the champion.
 
-    The rejected candidate gets the alias `challenger`, unless another candidate is held.
+    The rejected candidate gets the alias `challenger`, unless another candidate has this alias
+    because it waits for a verdict.
 
     Args:
-        lease: Lease, held by this process.
+        lease: The lease, which this process must have acquired.
         registry: Registry to update.
         rejected: Note with the candidate, the reason and the author of the decision.
         files: `Tried` if the candidate's files are tried again, `PutAside` if they are skipped.

@@ -30,7 +30,7 @@ class TrackedRun:
         started: Start time; None if the store does not record the start.
         ended: End time; None while the run is open.
         parameters: Values of the run's configuration, by dotted path; empty for a sweep.
-        tags: Values of tags, by key; `names` defines the keys.
+        tags: Values of tags, by key; the keys are constants of the module `tracking.names`.
         metrics: Latest value of each metric, by the metric's name.
         histories: (step, value) pairs ordered by step, by the metric's name; contains only metrics
             whose histories were requested.

@@ -179,7 +179,9 @@ class StoredStudy:
         return frozen
 
     def _dimensions(self, trial: LedgerTrial) -> dict[str, Dimension]:
-        """Return the dimensions of a trial's draws; none if the draws are from another space."""
+        """Return the search-space dimension of each drawn value of a trial, by parameter name; an
+        empty dictionary if the values were drawn from another search space than the study's.
+        """
         draws = trial.configuration.draws
         return self._space.dimensions(draws) if self._space.contains(draws) else {}
 

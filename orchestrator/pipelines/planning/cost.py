@@ -97,11 +97,11 @@ class Costs:
     computed: Set[str] = frozenset()
 
     def rate_of(self, work: SharedWork) -> Rate | None:
-        """Return the rate for a shared result: the cost of one image pass (one image in one epoch).
-        Return None if the cost is unknown.
+        """Return the cost of one image pass (one image in one epoch) for a result that several
+        stages share; None if the cost is unknown.
 
-        If the store has no measurement of features that were extracted for several stages, use the
-        measurements of the teacher's feature tables instead.
+        If the store has no measured cost for the extraction of shared features, the measured cost
+        of the teacher's feature tables serves instead.
         """
         passes = work.passes
         size = self.networks.get(passes.network)

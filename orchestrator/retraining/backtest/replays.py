@@ -48,13 +48,13 @@ class ReplayedTick:
 
 @dataclass(frozen=True)
 class PlannedReplay:
-    """Plan of one replay.
+    """Plan of one replay, in which the labels of one arrival may be made wrong on purpose.
 
     Attributes:
         setting: Override of the gate's configuration; empty for the gate of the retraining file.
         order: For each tick, the index of the arrival (group of files) to deliver before the tick.
-        share: Share of wrong labels in the arrival that gets wrong labels; 0 means none.
-        target: Position in `order` of the arrival that gets wrong labels; None if no arrival does.
+        share: Share of the images of that arrival that get a wrong label; 0 means none.
+        target: Position of that arrival in `order`; None if all labels are left as they are.
     """
 
     setting: str

@@ -2,8 +2,9 @@
 MLflow's own monitors every few seconds.
 
 The metrics have MLflow's names with the node's number inserted, such as
-`system/node_0/cpu_utilization_percentage`. MLflow's pages therefore draw one chart of a metric for
-all nodes. The values describe the whole machine, even inside a container.
+`system/node_0/cpu_utilization_percentage`. MLflow's pages recognise such names and draw the values
+of all nodes in one chart of the metric. The values describe the whole machine, even inside a
+container.
 """
 
 from __future__ import annotations

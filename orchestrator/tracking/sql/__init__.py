@@ -9,8 +9,8 @@ versions       read versions of registered models
 files          read artifacts in local folders
 ```
 
-MLflow itself makes all changes to a store, except for one tag, which each execution of
-`orchestrator retrain` writes. Tests compare all results with the results of the installed MLflow.
-If `tracking.schemas` does not list the schema of a database, for example because MLflow is newer,
-MLflow reads the database.
+This package changes nothing in a store, except for a tag of a registered model, which each
+`orchestrator retrain` sets to record that it ran. MLflow itself makes all other changes. Tests
+compare all results with the results of the installed MLflow. If `tracking.schemas` does not list
+the schema of a database, for example because MLflow is newer, MLflow reads the database.
 """
