@@ -1,5 +1,5 @@
 """Continual learning of image classifiers: a teacher learns new classes task by task, and a student
-is distilled from the teacher. Every run is tracked in MLflow.
+is distilled from the teacher. By default, every run is tracked in MLflow.
 
 ```python
 from orchestrator import load_experiment, run

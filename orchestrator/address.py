@@ -62,8 +62,8 @@ class Address:
         user_info: User information before the `@`, percent-encoded; empty without an `@`.
         place: Part after the user information: host and path, or bucket and folder.
         query: Part after the `?`, percent-encoded.
-        is_unclear: Whether the end of the user information is ambiguous. This happens if a password
-            contains a raw `/`, `?`, `#` or `@`, which libraries parse differently.
+        is_unclear: Whether the end of the user information is ambiguous. A raw `/`, `?`, `#` or `@`
+            in a password can cause this, because libraries parse such a password differently.
     """
 
     def __init__(self, text: str) -> None:

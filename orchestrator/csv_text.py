@@ -38,9 +38,9 @@ def csv_rows(text: str) -> list[dict[str, str]]:
 def _line(row: Sequence[object]) -> str:
     """Return a row as CSV without a line end.
 
-    A cell that contains a carriage return or a newline must be quoted. The csv module quotes only
-    cells that contain a character of its line end. So the row is written with both characters as
-    the line end, which is then removed.
+    A cell that contains a carriage return or a newline must be quoted. Of these two characters, the
+    csv module quotes only those that occur in its line end. So the row is written with both
+    characters as the line end, which is then removed.
     """
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator=_BOTH).writerow([_harmless(cell) for cell in row])

@@ -1,8 +1,8 @@
 """Choose the device that a process computes on, and move tensors to a device.
 
-No other module names a kind of device: other modules read the device from `LearningContext.device`,
-`ArtifactContext.device` or a tensor. So another kind of accelerator needs changes only in this
-module.
+Code that computes names no kind of device: it reads the device from `LearningContext.device`,
+`ArtifactContext.device` or a tensor. Kinds of devices are named only here, and by the code that
+configures, checks and starts the execution.
 """
 
 from __future__ import annotations

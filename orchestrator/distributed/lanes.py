@@ -37,7 +37,7 @@ def compute_on_ray(
     work: Work, execution: RayConfig, listener: StageListener, log_file: Path
 ) -> None:
     """Compute all stages in two concurrent Ray Train runs, the teacher lane and the student lane.
-    The student lane learns each task after the teacher lane has learned the task.
+    If the student is distilled, its lane learns each task after the teacher lane has learned it.
 
     Args:
         work: The stages to compute, with their data and their store.
@@ -99,8 +99,8 @@ def _run(lanes: Sequence[LaneRun], replay: EventReplay, channel_name: str, room:
     lanes[0].start()
     channel = EventChannel(channel_name)
     while not all(lane.has_ended for lane in lanes):
-        # Start the student lane after the first event of the teacher lane: before that event, the
-        # student lane has nothing to learn, and its start would only take CPU time.
+        # Start the student lane after the first event of the teacher lane: started together, the
+        # lanes would compete for the CPU. A distilled student has nothing to learn at first.
         waiting = [lane for lane in lanes if not lane.has_begun]
         if waiting and (
             not replay.is_empty or all(lane.has_ended for lane in lanes if lane.has_begun)

@@ -76,7 +76,8 @@ def num_workers_within(
     role: str, execution: RayConfig, available: Mapping[str, float]
 ) -> int | tuple[int, int]:
     """Return the number of workers of a lane or, if the number may vary, the smallest and the
-    largest number. The largest number leaves the resources that the other lane needs.
+    largest number. Unless the cluster grows on demand, the largest number leaves the resources
+    that the other lane needs.
 
     Args:
         role: Role of the lane.

@@ -37,7 +37,8 @@ class StageInputs:
         scenario: The data.
         upstream: The models that the stage builds on.
         views: Features of each class's training images, computed by the teacher's pre-trained
-            extractor; None if the teacher's extractor is not pre-trained.
+            extractor; None if the teacher's extractor is not pre-trained, and for the stage of a
+            student that is not distilled.
         unlabeled_views: Features of the unlabelled images, computed by the same extractor; also
             None if the stage does not learn from unlabelled images.
     """

@@ -1,5 +1,6 @@
-"""Build the stage graph: teacher[t] depends on teacher[t-1], and student[t] depends on teacher[t]
-and student[t-1].
+"""Build the stage graph: each stage depends on the role's stage of the previous task and, for a
+distilled student, on the teacher's stage of the same task. If a method learns every task from all
+images, its stages do not depend on the previous task.
 
 The key of a stage is a SHA-256 of exactly the inputs that determine the stage's result. The inputs
 are the settings and the data that the stage reads, the seed, the keys of its upstream stages, and a

@@ -1,8 +1,8 @@
 """Pack square matrices whose lower half is redundant: an artifact keeps only the upper triangle.
 
-For example, a teacher that uses the features of all blocks of its backbone has a covariance matrix
-and a whitening matrix. With 3,424 rows each, they take 94 MB as matrices, and 47 MB as triangles.
-Unpacking restores every entry bit for bit.
+For example, a teacher that uses the features of all stages (groups of layers) of its backbone has a
+covariance matrix and a whitening matrix. With 3,424 rows each, they take 94 MB as matrices, and 47
+MB as triangles. Unpacking restores every entry bit for bit.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Find the parts of a stage store that have not been used for a long time, and remove them.
 
-The age of a part, such as a stage, an evaluation or a feature table, is the age of its manifest.
-Loading the part, or a stage that was computed from the part, renews the manifest. Files that a
-writer may be using are never removed, and neither are files with names that the store does not use.
+The age of a stage, an evaluation or a feature table is the age of its manifest. Loading it, or a
+stage that was computed from it, renews the manifest. The age of checkpoints, of Ray's folders and
+of outputs of jobs is the age of their newest file. Files that a writer may be using are kept, and
+so are files with names that the store does not use.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from orchestrator.stages.artifact_files import MANIFEST, TEMPORARY, read_manifes
 from orchestrator.stages.listing import Listing, children_of
 from orchestrator.stages.store import PROGRESS, StageStore
 
-# Files younger than this period are never removed, even if a rule selects them, because a writer
-# may still be using such files.
+# Stages, checkpoints of unfinished stages, outputs of jobs and leftovers younger than this period
+# stay, even if a rule selects them: a writer may still be using them. Checkpoints of a stored stage
+# are removed at any age.
 WRITER_PERIOD = timedelta(hours=1)
 RAY_PERIOD = timedelta(days=7)
 RAY_FOLDER = "ray"

@@ -225,9 +225,9 @@ class StageRunner:
 
     def _views(self, stage: Stage) -> tuple[list[Views] | None, list[Views] | None]:
         """Return the features of the training images and of the unlabelled images, computed by the
-        teacher's pre-trained extractor.
+        teacher's pre-trained extractor; None for features that the stage does not learn from.
 
-        A student's stage also needs these features, because it imitates the teacher on the images.
+        A distilled student's stage also needs them, because it imitates the teacher on the images.
         """
         tables = tables_learned_from(stage, self._work.experiment, self._work.scenario)
         self._obtain_features(stage, tables)

@@ -42,7 +42,8 @@ def tables_learned_from(
     stage: Stage, experiment: Experiment, scenario: Scenario
 ) -> list[ImagesOfClass]:
     """Return the feature tables that a stage learns from; tables of unlabelled images come last.
-    Return none if the teacher's extractor is not pre-trained.
+    Return none if the teacher's extractor is not pre-trained, or if the stage is that of a student
+    that is not distilled.
     """
     method = facts_of(experiment)
     learned_by: Role = "teacher" if method.student_builds_on_teacher else stage.role

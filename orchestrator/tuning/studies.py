@@ -179,8 +179,8 @@ class StoredStudy:
         return frozen
 
     def _dimensions(self, trial: LedgerTrial) -> dict[str, Dimension]:
-        """Return the search-space dimension of each drawn value of a trial, by parameter name; an
-        empty dictionary if the values were drawn from another search space than the study's.
+        """Return the dimension of each drawn value of a trial, by the dimension's name; an empty
+        dictionary if the values were drawn from another search space than the study's.
         """
         draws = trial.configuration.draws
         return self._space.dimensions(draws) if self._space.contains(draws) else {}

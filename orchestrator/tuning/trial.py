@@ -139,8 +139,8 @@ class TrialInLanes:
     this trial uses. The stages are learned with one seed after another; for each seed, the workers
     run until all tasks are learned.
 
-    The first report comes when the stages of all seeds but the last are learned. So a trial with
-    several seeds can be stopped early only while it learns with the last seed.
+    The first report comes when all tasks are learned with every seed but the last, and the first
+    task with the last seed. A trial with several seeds can thus be stopped early only then.
     """
 
     def __init__(
