@@ -135,7 +135,7 @@ class _Output:
     def read(self, since: datetime | None) -> None:
         """Pass new lines to the listener.
 
-        If reading fails repeatedly, only the first failure is reported as a warning.
+        If reading fails, warn once, and not again until reading has succeeded in between.
 
         Args:
             since: Creation time of the job; None includes all pods. Older pods are ignored: they

@@ -65,8 +65,8 @@ def _cron_job(
     limits = cluster.limits
     job = {
         "backoffLimit": 0,  # no retry, because the next scheduled run repeats the work
-        # The Job that the CronJob creates waits until its RayJob ends, and delays the next
-        # scheduled run. The deadline limits this wait.
+        # The Job that the CronJob creates waits until its RayJob ends. Meanwhile it blocks the next
+        # scheduled run, which starts late or is skipped. The deadline limits this wait.
         "activeDeadlineSeconds": (limits.running_seconds + limits.ttl_seconds)
         * (limits.max_retries + 1),
         "template": _submitting_pod(cluster, files, labels),

@@ -35,11 +35,11 @@ def tick_of(text: str) -> Tick:
     """Return the tick (one scheduled run) with the due time that a text contains.
 
     Args:
-        text: A time (2026-11-22T03:00:00Z), or the name of a schedule's job, which ends with the
-            due time.
+        text: A time (2026-11-22T03:00:00Z), or the name of a schedule's job or of the job's
+            RayCluster, which contains the due time.
 
     Raises:
-        UserInputError: The text is neither a time nor the name of a job.
+        UserInputError: The text is neither a time nor such a name.
     """
     if job := _JOB_OF_A_SCHEDULE.match(text):
         return Tick(job["schedule"], datetime.fromtimestamp(60 * int(job["minutes"]), UTC))

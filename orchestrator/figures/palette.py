@@ -26,7 +26,7 @@ PAGE = {
     "bad": Colour("#b34700", "#ff9a57"),
 }
 # Colours of lines and bars, based on the palette of Okabe and Ito, which readers with any kind of
-# colour blindness can distinguish. The light versions are darker than the palette, for contrast
+# colour blindness can distinguish. Some light versions are darker than the palette, for contrast
 # with white; the dark versions are lighter, for contrast with black.
 SERIES = {
     "series-1": Colour("#0072b2", "#5cb8f0"),

@@ -176,8 +176,9 @@ def colour_scale(objectives: Sequence[float], mode: str) -> ScalarMappable:
         mode: Whether higher ("max") or lower ("min") objectives are better.
     """
     best, worst, median = objectives[0], objectives[-1], statistics.median(objectives)
-    # The scale spans at most four times the distance between the best and the median objective.
-    # Otherwise a single bad trial could give all other trials nearly the same colour.
+    # The scale spans at most four times the distance between the best and the median objective,
+    # unless these are equal. Otherwise a single bad trial could give all other trials nearly the
+    # same colour.
     spans = [span for span in (4.0 * abs(median - best), abs(worst - best)) if span > _SAME]
     span = min(spans, default=1.0)
     if mode == "max":

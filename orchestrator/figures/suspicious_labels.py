@@ -1,5 +1,5 @@
-"""Draw the training images with the most suspicious labels: labels to which teacher and student
-assign a low probability.
+"""Draw the training images with the most suspicious labels: labels that the teacher or the student
+contradicts, and to which both together assign the lowest probabilities.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class ClassRow:
         num_images: Number of the class's test images.
         accuracy: Each model's accuracy on the class; None if the predictions are not recorded.
         change: Change in each model's accuracy on the class since the model learned the class, as a
-            fraction; None if unknown.
+            fraction; None if unknown, and for the classes of the last task.
     """
 
     name: str
@@ -91,7 +91,8 @@ class ClassesSection:
 
     Attributes:
         rows: All classes, in ascending order of the student's accuracy.
-        pairs: The pairs of classes that are confused most often, the most frequent first.
+        pairs: The most confused pairs of classes. The first pair has the largest share of the true
+            class's images that a model classifies as the other class.
         num_pairs: Number of all confused pairs of classes.
         ages: Confusion between old and new classes, one row per task.
         matrices: Confusion matrix of each model in percent; empty if there are many classes.

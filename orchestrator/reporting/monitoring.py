@@ -37,8 +37,8 @@ class MonitoringPoint:
 
 
 def monitoring_charts(points: Sequence[MonitoringPoint]) -> list[Chart]:
-    """Draw the charts of a champion's measurements on new images without labels; return no chart if
-    there are no measurements.
+    """Draw the charts of a retraining's measurements on new images without labels, by successive
+    champions; return no chart if there are no measurements.
 
     Args:
         points: The measurements, oldest first.

@@ -25,8 +25,9 @@ class PeerRow:
     """One configuration in the table that compares runs.
 
     Attributes:
-        label: The configuration's method, and the settings that differ from the reported run. The
-            method is omitted if the reported run has the same method.
+        label: For the reported run, `this configuration (METHOD)`. For others, the settings that
+            differ from the reported run (their number if there are more than three), after the
+            method if the method differs.
         seeds: The seeds of the configuration's finished runs, such as `0, 1`. A note follows if the
             reported run has not finished.
         numbers: The final metrics of the teacher, then the final metrics of the student. Each text

@@ -47,7 +47,7 @@ class ResultRow:
 
 @dataclass(frozen=True, slots=True)
 class Suspicious:
-    """Training labels that a run's teacher and student find suspicious.
+    """Training labels that a run's teacher or student contradicts.
 
     Attributes:
         counts: The counts of suspicious labels in the run's summary.

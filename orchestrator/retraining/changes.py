@@ -47,7 +47,7 @@ Reaction = Literal["learn", "refresh", "wait", "warn", "refuse"]
 
 @dataclass(frozen=True)
 class Finding:
-    """A finding of a scan, and the configured reaction.
+    """A finding of a scan, and the reaction to the finding.
 
     Attributes:
         kind: Kind of finding.

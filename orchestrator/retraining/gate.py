@@ -82,8 +82,8 @@ def decide(evidence: Evidence, gate: GateConfig, attempts: int = 1) -> Promotion
     Args:
         evidence: Predictions of candidate and champion for the same held-out images.
         gate: Bounds and confidence level of the conditions.
-        attempts: Number of candidates that learned from the same files, including this candidate.
-            More attempts make each test stricter, because every candidate may pass by chance.
+        attempts: Number of gate verdicts since the last final decision, including this verdict.
+            More verdicts make each test stricter, because each is another chance to pass by luck.
     """
     by_class = class_accuracies(
         evidence.labels.tolist(),

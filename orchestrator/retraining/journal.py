@@ -167,7 +167,7 @@ class Journal:
         """Write the journal's next entry after the entry `before`.
 
         Args:
-            before: The last entry that the caller has read; None for an empty journal.
+            before: The last entry that the caller knows; None for an empty journal.
             kind: Kind of the new entry.
             holder: Tags that identify the calling process.
             state: State of the retraining after the new entry.

@@ -100,8 +100,8 @@ class ModelPairs:
         return pair
 
     def predecessor_of(self, pair: ModelPair) -> ModelPair | None:
-        """Return the champion from which a pair of teacher and student continued learning; None if
-        the pair started from scratch.
+        """Return the pair that was champion when a pair of teacher and student was trained; None if
+        there was no champion, or if the registry no longer has it.
         """
         student = self._registry.find("student", pair.student)
         version = student.tags.get(PREDECESSOR_TAG, "") if student else ""

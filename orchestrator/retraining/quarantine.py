@@ -1,6 +1,7 @@
-"""Collect the quarantined files. A candidate learned from these files, and was then rejected
-because of its data, or rolled back. Ticks (executions of the retraining) skip a quarantined file
-until the file changes.
+"""Collect the quarantined files, which ticks (executions of the retraining) skip until they change.
+
+A candidate that learned from such a file was rejected because of its data, or rolled back. Files
+that an earlier lineage lists as skipped are included.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from orchestrator.tracking.registry import REASON_TAG, ModelRegistry
 def quarantined_files(
     state: State, known: tuple[Lineage, ...], registry: ModelRegistry, folder: Path
 ) -> list[QuarantinedFile]:
-    """Return the files that ticks (executions of the retraining) skip: candidates that learned from
-    these files were rejected because of the data, or rolled back.
+    """Return the files that ticks (executions of the retraining) skip: files of candidates that
+    were rejected because of the data or rolled back, and files that known lineages list as skipped.
 
     The files of candidates newer than the champion are looked up in the registry. The files of
     older candidates are listed in the known lineages.

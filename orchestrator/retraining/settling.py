@@ -45,8 +45,8 @@ class Registry(Protocol):
         ...
 
     def predecessor_of(self, pair: ModelPair) -> ModelPair | None:
-        """Return the champion from which a pair of teacher and student continued learning; None if
-        the pair started from scratch.
+        """Return the pair that was champion when a pair of teacher and student was trained; None if
+        there was no champion, or if the registry no longer has it.
         """
         ...
 
@@ -56,7 +56,8 @@ class Registry(Protocol):
 
 
 def settle(lease: Lease, registry: Registry) -> None:
-    """Make journal and registry agree at the beginning and end of each run that may change them.
+    """Make journal and registry agree. Each lease holder calls this at the beginning and, if a late
+    writer may exist, at the end.
 
     Interrupted changes are finished. If a person has moved the champion's alias by hand, the new
     champion is adopted.

@@ -1,7 +1,7 @@
-"""Store a short record of each tick as a tag in the registry.
+"""Store a short record of a tick as a tag in the registry.
 
-The history page shows the records of ticks that learned nothing. For a tick that learned a version,
-the page shows the findings of the record.
+The history page shows the record of the last tick. For each version, the page shows the findings of
+the tick that trained the version.
 """
 
 from __future__ import annotations

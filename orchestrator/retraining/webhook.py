@@ -1,4 +1,6 @@
-"""Post the outcome of `orchestrator retrain` to a webhook; if posting fails, only warn."""
+"""Post the outcome of a tick (one run of `orchestrator retrain`) or of a person's decision to a
+webhook; if posting fails, only warn.
+"""
 
 from __future__ import annotations
 

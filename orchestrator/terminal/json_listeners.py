@@ -129,8 +129,8 @@ class JsonTickListener(JsonRunListener):
         """Write no run id: the retraining's tick may be a dry run, which has no run in MLflow."""
 
     def show_outcome(self, outcome: RetrainingOutcome) -> None:
-        """Write the result of a tick: the findings about new files, the conditions of the promotion
-        gate and, on the last line, `OUTCOME: reason`.
+        """Write the result of a tick: the findings about files and images, the conditions of the
+        promotion gate and, on the last line, `OUTCOME: reason`.
         """
         run = outcome.run_id or ""
         for finding in outcome.findings:

@@ -125,8 +125,8 @@ def log_as_text() -> None:
 
 
 def log_as_json() -> None:
-    """Log everything, including Python warnings, as JSON lines: progress to stdout, all other
-    records to stderr.
+    """Log progress and warnings, including Python warnings, as JSON lines: progress to stdout,
+    warnings and errors of other loggers to stderr.
     """
     formatter, progress = _JsonFormatter(), logging.getLogger(_PROGRESS)
     trouble = logging.StreamHandler(sys.stderr)

@@ -1,8 +1,8 @@
-"""Show one tick of a retraining: the training, the findings about new files, the conditions of the
-promotion gate and, on the last line, the outcome.
+"""Show one tick of a retraining: the training, the findings, the conditions of the promotion gate
+and, on the last line, the outcome.
 
-A tick checks for new files once, and may train a candidate, which is a new teacher and a new
-student. The gate decides whether the candidate becomes the champion.
+A tick checks the files once, and may train a candidate, which is a new teacher and a new student.
+The gate promotes, rejects or holds the candidate, or asks a person to decide.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class TickListener(TerminalRunListener):
 
 
 def show_outcome(outcome: RetrainingOutcome, console: Console) -> None:
-    """Show the result of a tick: the findings about new files, the conditions of the promotion
-    gate, and the champion. The last line is `OUTCOME: reason`.
+    """Show the result of a tick: the findings about files and images, the conditions of the
+    promotion gate, and the champion. The last line is `OUTCOME: reason`.
     """
 
     def line(text: str) -> None:

@@ -151,7 +151,9 @@ class TerminalSweepListener:
         self._console.print(text, soft_wrap=True)
 
     def _text(self, trial: LedgerTrial) -> str:
-        """Return as text those parameters of a trial that differ between trials."""
+        """Return as text those parameters of a trial that differ between trials; all parameters if
+        none differs.
+        """
         return parameters_text(
             trial.configuration.parameters,
             [other.configuration.parameters for other in self._trials.values()],

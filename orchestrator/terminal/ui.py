@@ -50,8 +50,9 @@ def show_ui(tracking_uri: str, port: int, sweeps: Sweeps) -> None:
     """Serve the MLflow pages of a tracking store and Optuna's dashboard of sweeps, until the user
     interrupts.
 
-    If the tracking store is an MLflow server, only the address of its pages is printed, because the
-    server serves the pages itself.
+    If the tracking store is an MLflow server, no MLflow server is started, and the address of the
+    server's pages is printed. The dashboard is started if it is installed and the storage has
+    sweeps; otherwise the reason is printed.
 
     Args:
         tracking_uri: Address of the tracking store, in the form of the setting `tracking.uri`.
@@ -142,7 +143,8 @@ def _start_dashboard(stack: ExitStack, storage: str, sweep_id: str, port: int) -
 
 def link_lines(url: str, experiments: Sequence[dict[str, Any]]) -> list[str]:
     """Return lines with a link to each experiment and links to its saved views. If there are more
-    than ten experiments, only the first ten have links.
+    than ten experiments, only the first ten have links of their own. Unless there is exactly one
+    experiment, the first line links to the list of all experiments.
     """
     from orchestrator.tracking.mlflow.saved_views import (  # noqa: PLC0415 - loads MLflow
         view_names,

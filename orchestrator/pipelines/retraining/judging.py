@@ -41,8 +41,8 @@ class Gatekeeper:
     Attributes:
         retraining: The retraining, with the gate's conditions.
         champion: The champion to compare candidates with; None before the first champion.
-        num_looks: Number of verdicts since the gate last promoted or rejected a candidate, plus one
-            for the next verdict. The larger the number, the stricter the gate.
+        num_looks: Number of verdicts since the last final decision, plus one for the next verdict.
+            The larger the number, the stricter the gate.
     """
 
     retraining: Retraining

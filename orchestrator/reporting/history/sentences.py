@@ -22,8 +22,9 @@ _MOST_NAMED = 12
 _MOST_EVENTS = 30
 _FOLLOWED = (VersionState.PREVIOUS, VersionState.RETIRED)
 _MONITORED = ("agreement", "far_images", "class_drift", "silent_folder")
-# Kinds of findings that need a person: every check for new files (tick) skips the files that such a
-# finding names, until a person changes the files.
+# Kinds of findings about files that a person must check. Ticks (checks for new files) skip
+# quarantined and changed files. While a file from which the champion has learned is being
+# rewritten, ticks learn nothing.
 _FILES_OF_A_PERSON = ("quarantined_files", "rewritten_files", "changed_files")
 
 

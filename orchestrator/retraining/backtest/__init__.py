@@ -1,3 +1,3 @@
 """Backtest a retraining: replay the arrival of past files, inject wrong labels, and count how often
-the gate promotes or rejects a candidate wrongly.
+correct files lead to no promotion, and wrong labels to a champion.
 """

@@ -1,7 +1,8 @@
 """Count the gate's errors in replays of past arrivals.
 
-A false alarm occurs if files with correct labels arrive, but the candidate that learned from them
-is not promoted. A miss occurs if a champion learned from wrong labels.
+A false alarm occurs if files with correct labels arrive and are judged, but no candidate is
+promoted: the gate rejects or holds the candidate, or a reaction refuses the files. A miss occurs if
+a champion learned from wrong labels.
 """
 
 from __future__ import annotations

@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 NOT_JUDGED = ("nothing_to_do", "locked")
-"""Outcomes of ticks (runs of `orchestrator retrain`) that gave no verdict on new files.
+"""Outcomes of ticks (runs of `orchestrator retrain`) in which neither the gate nor a configured
+reaction judged new files.
 """
 
 
@@ -53,8 +54,9 @@ class PlannedReplay:
     Attributes:
         setting: Override of the gate's configuration; empty for the gate of the retraining file.
         order: For each tick, the index of the arrival (group of files) to deliver before the tick.
-        share: Share of the images of that arrival that get a wrong label; 0 means none.
-        target: Position of that arrival in `order`; None if all labels are left as they are.
+        share: Share of the images of the target arrival's new classes that get a wrong label; 0
+            means none. At most 1 - 1/k of the labels of k new classes become wrong.
+        target: Position of the target arrival in `order`; None if all labels are left as they are.
     """
 
     setting: str

@@ -1,7 +1,7 @@
 """Compare new images without labels with held-out images, by the predictions of the champion.
 
-Images are read only after a file has arrived. Networks are built only if there are enough new
-images.
+Images are read only if a file has arrived, or if a new champion may judge waiting images. Networks
+are built only if there are enough new images.
 """
 
 from __future__ import annotations
@@ -116,9 +116,9 @@ class Watch:
         """Add images of files to a sample, and return a record that lists the files as waiting for
         a comparison.
 
-        Files are read in the order of their stamps (identifiers that are digests), until there are
-        enough images. The order of digests is arbitrary, so the read files are a random choice.
-        Files that are not read are also listed.
+        Files are read in the order of their stamps (identifiers that are digests), until they have
+        `monitoring.max_images` images. The order of digests is arbitrary, so the read files are a
+        random choice. Files that are not read are also listed.
         """
         limit, num_images = self._retraining.monitoring.max_images, 0
         waiting, damaged = dict.fromkeys(files, 0), dict(record.damaged)
@@ -222,8 +222,8 @@ def closeness(logits: Float[Tensor, "n classes"]) -> Float[Tensor, " n"]:
     """Return for each image the highest logit minus the mean logit.
 
     The value measures how much closer an image is to its nearest class than to the average class.
-    The mean is subtracted because, in most methods, adding a constant to all logits of an image
-    changes no prediction.
+    The mean is subtracted because, in most methods, the logits of an image are determined only up
+    to a constant that all classes share.
     """
     return logits.max(dim=1).values - logits.mean(dim=1)
 

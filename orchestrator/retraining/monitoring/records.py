@@ -120,7 +120,8 @@ class MonitoringRecord(_Record):
     Files are identified by stamps: a file's stamp changes when the file changes.
 
     Attributes:
-        looked_at: Files that were compared, or were skipped because other files had enough images.
+        looked_at: Files that were compared, or were skipped because other files already had
+            `monitoring.max_images` images.
         waiting: Files that wait until there are enough images for a comparison, with their numbers
             of images.
         damaged: Files that cannot be read completely, with the reason.

@@ -1,7 +1,7 @@
 """Choose a random sample of images in one pass over files: the images with the smallest digests.
 
-The order of the files does not matter, and duplicate images count once. Most images outside the
-sample are never decoded.
+The order of the files does not matter, and duplicate images count once. An image is decoded only if
+its digest is among the smallest so far.
 """
 
 from __future__ import annotations
