@@ -131,8 +131,8 @@ class ImageFolderConfig(ResizedSourceConfig):
 
     @property
     def reserved_folder(self) -> Path:
-        """Return the folder in which any new file would be read as data: the parent folder that the
-        training and the test folder share, or the training folder if they have different parents.
+        """Return the folder in which an import must not write its output: the parent folder that
+        the training and the test folder share, otherwise the training folder.
         """
         beside = self.test is not None and self.test.parent == self.train.parent
         return self.train.parent if beside else self.train

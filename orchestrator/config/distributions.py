@@ -76,7 +76,9 @@ class LogUniformConfig(_LogRangeConfig):
 
 
 class IntUniformConfig(_RangeConfig):
-    """Integers in a range, all equally likely."""
+    """Integers in a range, all equally likely; with `log`, every order of magnitude is equally
+    likely instead.
+    """
 
     kind: Literal["int_uniform"] = "int_uniform"
     low: Integer = Field(description="Smallest value.")

@@ -125,7 +125,7 @@ class ImageSourceConfig(Config):
 
     @property
     def reserved_folder(self) -> Path | None:
-        """Return the folder in which any new file would be read as data; None if the source has no
+        """Return the folder in which an import must not write its output; None if the source has no
         such folder.
         """
         return None

@@ -1,5 +1,5 @@
-"""List the settings that determine where results are computed and kept, but not the results
-themselves.
+"""List the settings that determine where results are computed and kept, or that limit images and
+memory, but do not determine the results themselves.
 
 Configurations that differ only in these settings count as equal in comparisons. A sweep may be
 resumed with other values of these settings. A resumed run keeps the values that it logged when it
@@ -8,8 +8,8 @@ started.
 
 from __future__ import annotations
 
-# Dotted paths of the settings that determine only where results are computed or kept. A path that
-# ends in a dot covers all settings below it.
+# Dotted paths of settings that are not compared: where results are computed and kept, and limits
+# on images and memory (`data.max_…`). A path that ends in a dot covers all settings below it.
 _PLACES = (
     "execution.",
     "store.",
@@ -21,7 +21,5 @@ _PLACES = (
 
 
 def is_place(path: str) -> bool:
-    """Return whether the setting at a dotted path determines only where results are computed or
-    kept.
-    """
+    """Return whether the setting at a dotted path is one of these settings."""
     return path.startswith(_PLACES)

@@ -179,8 +179,9 @@ class LeaseConfig(Config):
 
 
 class WebhookConfig(Config):
-    """Webhook that receives the outcome of every tick (one run of `orchestrator retrain`) as JSON
-    in a POST request.
+    """Webhook that receives outcomes as JSON in a POST request: those of ticks (runs of
+    `orchestrator retrain`; none for a dry run), failures included, and those of a person's
+    decisions about a candidate.
     """
 
     url_variable: str = Field(

@@ -30,7 +30,7 @@ def models_in(annotation: object) -> list[type[BaseModel]]:
 
 class Variants(Mapping[Any, type[BaseModel]]):
     """Mapping from `kind` to configuration model for the variants of a union. An extension is
-    imported only when its kind is looked up.
+    imported when its kind is looked up, or by `loadable`, which imports all of them.
     """
 
     def __init__(
@@ -149,7 +149,9 @@ def variants_with(root: object, path: str) -> dict[str, set[str]]:
 
 
 def unknown_key(path: str, known: Mapping[str, Any]) -> str:
-    """Return the error message for an unknown key. The message suggests the nearest known key."""
+    """Return the error message for an unknown key. The message suggests the nearest known key, or
+    lists the known keys if none is near.
+    """
     parent, _, key = path.rpartition(".")
     nearest = difflib.get_close_matches(key, list(known), n=1)
     advice = (

@@ -265,8 +265,8 @@ class SearchSpace(Config):
 
 
 def order_of_draws(parameters: Mapping[str, DistributionConfig]) -> list[str]:
-    """Return the parameters in an order in which the conditions `when` of a parameter use only
-    earlier parameters. Where the conditions allow it, the given order is kept.
+    """Return the parameters in an order in which each parameter follows the parameters that its
+    `when` names. A parameter moves forward from its given place only if an earlier one needs it.
 
     Raises:
         ValueError: The conditions are circular.

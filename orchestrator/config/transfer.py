@@ -1,9 +1,9 @@
 """Define the rules that select TSSR, the teacher's share in the student's targets.
 
-A rule uses KDR (the similarity of student and teacher) and TSTR (the training progress). Step 5 of
-patent B (see docs/method.md) says only that TSSR is "selected"; the rules are this project's own.
-TSSR never grows with KDR or TSTR: the teacher dominates early or at low similarity, and the labels
-dominate late and at high similarity.
+A rule uses KDR (the similarity of student and teacher) and TSTR (the training progress). The
+abstract of patent B (step 5 in docs/method.md) says only that TSSR is "selected"; the rules are
+this project's own. The TSSR of a built-in rule never grows with KDR or TSTR: the teacher dominates
+early or at low similarity, and the labels dominate late and at high similarity.
 
 A rule selects TSSR once per batch, from the mean KDR of the batch, or once per sample.
 """

@@ -136,8 +136,8 @@ def _describe(error: ValidationError, root: type[BaseModel], tree: Tree) -> list
 
 
 def _kind_advice(given: str, annotation: object) -> str:
-    """Return advice for an unknown kind: the kind that was probably meant, or the known kinds and
-    the command that lists installable kinds.
+    """Return advice for an unknown kind: the kind that was probably meant, or the known kinds. If
+    extensions can add kinds, the known kinds are followed by advice to install a package.
     """
     kinds = list(variant_kinds(annotation))  # including the kinds of installed extensions
     nearest = difflib.get_close_matches(given, kinds, n=1)

@@ -16,17 +16,17 @@ class BalancedBatches:
     """Sampler of batches of row numbers. Rows are taken from all classes in turn (docs/method.md,
     section 2 (a)).
 
-    An epoch covers the largest class about once and repeats smaller classes, in a new random order
-    at each repetition. Without the repetition, the single exemplar of an old class would be lost
-    among the new images.
+    An epoch repeats smaller classes, in a new random order at each repetition. Without the
+    repetition, the single exemplar of an old class would be lost among the new images. With
+    `rehearsal` 1, an epoch covers the largest class about once; with a smaller value, less of it.
 
     Attributes:
         labels: Class of every row.
         batch_size: Rows per batch.
         generator_of: Function that returns the random generator of an epoch.
         num_old_classes: Number of old classes, which are the first classes and have few rows.
-        rehearsal: Number of rows that an old class adds to an epoch, divided by the number that a
-            new class adds; in [0, 1].
+        rehearsal: How much an old class lengthens an epoch, relative to a new class, in [0, 1]. It
+            does not change the batches' balance: each class has equally many rows in any case.
     """
 
     labels: Int64[Tensor, " n"]

@@ -100,8 +100,9 @@ class UnlabeledPool:
 
     @cached_property
     def parts(self) -> Sequence[PoolPart]:
-        """Divide the images that may be learned from into parts, groups of at most IMAGES_PER_PART
-        adjacent images, in the order of the table.
+        """Return the parts of the pool, in the order of the table. A part has at most
+        IMAGES_PER_PART adjacent images. It has at least one image that may be learned from, and
+        includes the skipped images if at most half of its images are skipped.
         """
         num = len(self.digests)
         cuts = np.searchsorted(self.rows, np.arange(0, num + IMAGES_PER_PART, IMAGES_PER_PART))

@@ -55,7 +55,9 @@ def network_tensors(network: AnyNetwork) -> Tensors:
 def rebuilt_network(tensors: Tensors, context: ArtifactContext) -> AnyNetwork:
     """Rebuild a network from its stored state.
 
-    The embedding module and the classifier must be of classes that this project defines.
+    The embedding module must be a `WhitenedEmbedding`, a `ProjectionEmbedding` or power
+    normalisation, the classifier a `CosineClassifier` or a `LinearClassifier`. `rebuilt` serves all
+    other modules.
 
     Args:
         tensors: Tensors from `network_tensors`. The tensors of a pre-trained extractor may be

@@ -179,9 +179,9 @@ def inherits(experiment: Experiment) -> bool:
 def is_judged_by_tables(role: Role, experiment: Experiment) -> bool:
     """Return whether a role's models are evaluated on features from precomputed feature tables.
 
-    The tables hold the features of a pre-trained teacher's extractor. The first columns are also
-    the features of a student that inherits the teacher's first stages, unless these stages are
-    trained to predict the teacher's features.
+    The tables hold the features of a pre-trained teacher's extractor. If the teacher reports the
+    features of its stages, the first columns are also the features of a student that inherits these
+    stages, unless they are trained to predict the teacher's features.
     """
     if role == "teacher" or not facts_of(experiment).student_builds_on_teacher:
         return is_pretrained(role, experiment)

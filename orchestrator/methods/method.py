@@ -92,7 +92,8 @@ class ArtifactContext:
 
     Attributes:
         role: Role of the model.
-        experiment: The configuration of the stage that produced the artifact.
+        experiment: A configuration with the settings from which the artifact's stage was computed.
+            Settings that this stage does not read may differ.
         shape: (channels, height, width) of the images.
         device: Device of the network.
     """

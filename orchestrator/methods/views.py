@@ -62,8 +62,9 @@ class Views:
     Attributes:
         clean: Features of the original images.
         varied: Features of randomly augmented copies; may be empty.
-        groups: Name and size of each group of consecutive features, one group per stage and
-            statistic; empty if all features come from the last layer.
+        groups: Name and size of each group of consecutive features: one group per stage and
+            statistic, and one for the last layer. Without groups, all features come from the last
+            layer.
     """
 
     clean: Float[Tensor, "n d"]

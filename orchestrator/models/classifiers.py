@@ -38,8 +38,8 @@ class CosineClassifier(nn.Module):
         return len(self.anchors)
 
     def anchor(self, directions: Float[Tensor, "classes m"]) -> None:
-        """Set the anchors (closed-form directions) of all classes. The residual (learned
-        correction) of every new class is zero.
+        """Set the anchors of all classes: one direction per class, from a closed form, from a
+        teacher, or drawn at random. The residual (learned correction) of every new class is zero.
         """
         num_new = len(directions) - len(self.residuals)
         grown = torch.cat(
@@ -83,8 +83,8 @@ class CosineClassifier(nn.Module):
     def logits(
         self, embeddings: Float[Tensor, "n m"], anchors: Float[Tensor, "classes m"]
     ) -> Float[Tensor, "n classes"]:
-        """Compute the logits with the given anchors (closed-form class directions) instead of the
-        stored ones. Training computes the anchors again whenever the embedding module changes.
+        """Compute the logits with the given anchors (one direction per class) instead of the stored
+        ones. The teacher's refinement uses anchors that follow the embedding module in every step.
         """
         return COSINE_SCALE * functional.normalize(embeddings, dim=1) @ self._directions(anchors).T
 

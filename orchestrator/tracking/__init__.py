@@ -1,7 +1,7 @@
 """Record runs in an MLflow store, through an outbox that keeps log entries while the store is down.
 
 ```
-opening, reading    open a run for logging, or a store for reading; import MLflow only when called
+opening, reading    open a run for logging; open a store's runs and models; import MLflow only then
        |
     mlflow/         everything that imports MLflow: delivery, runs, models, registry, views, UI
     sql/            read an MLflow database in SQL, without importing MLflow

@@ -58,7 +58,7 @@ class NoEarlierLog(EarlierLog):
         super().__init__("", {}, ())
 
     def without_repeats(self, points: Sequence[MetricPoint]) -> list[MetricPoint]:
-        """Return all points, because a new run has logged none."""
+        """Return all points, because a new run may log a point again."""
         return list(points)
 
     def remember(self, points: Sequence[MetricPoint]) -> None:

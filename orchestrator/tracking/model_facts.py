@@ -65,8 +65,9 @@ class ModelFacts:
         return asdict(self)
 
     def version_tags(self) -> dict[str, str]:
-        """Return the facts that become tags of a registered version: only the facts that lists of
-        versions show. The model's package and the tags of the logged model contain all facts.
+        """Return the facts that become tags of a registered version: the role, which `ModelReader`
+        needs, and facts that lists of versions show. The model's package and the tags of the logged
+        model contain all facts.
         """
         shown = ("role", "dataset", "num_classes", "last_accuracy")
         return {name: text for name, text in self.tags().items() if name in shown}

@@ -86,7 +86,7 @@ PROCESS_STARTED_TAG = "orchestrator.process_started"
 # Run id of the sweep, set on each trial: run searches on MLflow's page do not show a run's parent.
 SWEEP_TAG = "orchestrator.sweep"
 HEARTBEAT_TAG = "orchestrator.heartbeat"  # last time, in UTC, at which the run's process was alive
-SPOOL_ID_TAG = "orchestrator.spool_id"  # provisional id of a run opened while the store was down
+SPOOL_ID_TAG = "orchestrator.spool_id"  # id of a run, such as a child, before MLflow created it
 TRIAL_TAG = "orchestrator.trial"
 RETRAINING_TAG = "orchestrator.retraining"  # a retraining's name, on runs that train a candidate
 STATE_TAG = "orchestrator.state"  # state of a candidate's version; on a run: the gate's verdict

@@ -1,4 +1,4 @@
-"""Open a tracking store for reading, and reject a wrong address before MLflow is imported."""
+"""Open readers and model registries of tracking stores; reject wrong addresses without MLflow."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def open_model_reader(uri: str) -> ModelReader:
 
 
 def open_registrar(uri: str) -> RunRegistrar:
-    """Return a registrar of trained models; for argument and errors see `open_reader`."""
+    """Return an object that registers the models of runs; for errors see `open_reader`."""
     uri = _existing(uri)
     from orchestrator.tracking.mlflow.run_registration import RunRegistrar  # noqa: PLC0415
 

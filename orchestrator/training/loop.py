@@ -83,8 +83,8 @@ def train(
     config: TrainingConfig,
     context: LearningContext,
 ) -> None:
-    """Minimise a loss with AdamW under a one-cycle learning rate, and report the mean loss of every
-    epoch.
+    """Minimise a loss with AdamW under a one-cycle learning rate, and report the mean of the loss
+    and of each of its parts for every epoch.
 
     The batches do not depend on the number of ranks: each rank processes its share of every batch,
     and gradients are averaged over ranks. A checkpoint is stored after every epoch, and training

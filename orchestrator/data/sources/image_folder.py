@@ -73,9 +73,9 @@ class FolderSource:
 
     @property
     def stamp(self) -> str:
-        """Return the stamp of the source: a digest of the paths, sizes and modification times of
-        all files. Contents are not read, because reading a large folder would take minutes before
-        each run.
+        """Return the stamp of the source: a digest of the paths, sizes, modification times and
+        change times (ctime) of all image files, and of the class folders without images. Contents
+        are not read, because reading a large folder would take minutes before each run.
         """
         lines = [sample.stamp for half in self._folders for sample in self.samples(half)]
         empty = [self.empty_classes(half) for half in self._folders]

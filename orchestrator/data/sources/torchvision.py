@@ -78,8 +78,9 @@ class TorchvisionSource:
 
     @property
     def stamp(self) -> str:
-        """Return the stamp of the source: a digest of the data set's settings, the version of
-        torchvision, and the paths, sizes and modification times of all files below the root folder.
+        """Return the stamp of the source: a digest of the settings `name` and `options`, of the
+        version of torchvision, and of the paths, sizes and modification times of the files below
+        the root folder, except files in `data.cache_dir` and in hidden folders.
         """
         if not self._files:
             _ = self._sets  # downloads the files, or raises an error that names missing files

@@ -80,7 +80,8 @@ class Costs:
     """Measured costs, from which the costs of planned stages are estimated.
 
     Attributes:
-        measured: Measurements from all experiments in the store.
+        measured: Measurements of stages and shared results of any experiment, and of the feature
+            tables of the teacher's extractor; for a store on a local disk, only the newest.
         rates: Cost of an image pass (one image in one epoch), by kind of work; for feature tables,
             cost of an image.
         networks: Multiply-adds of each role's extractor per image; None if not known.
@@ -148,9 +149,9 @@ def rates(
     """Return the rate for each kind of work: the cost of one image pass (one image in one epoch).
 
     The rate is the median over all measured image passes. The rate's `factor`, by which the cost
-    may be wrong, is the ratio between the median and the more distant of the two quartiles. The
-    median is taken over passes and not over stages, because a stage with few images spends most of
-    its time on other work.
+    may be wrong, is the ratio between the median and the more distant of the two quartiles. If the
+    cost is scaled (see below), the factor is larger. The median is taken over passes and not over
+    stages, because a stage with few images spends most of its time on other work.
 
     If the multiply-adds of the work to estimate are known, only the measurements with the nearest
     multiply-adds are used, and their cost is scaled in proportion. Small networks do not spend

@@ -116,11 +116,11 @@ class PlannedStage:
 def planned_stage(
     stage: Stage, work: Work, costs: Costs, state: StageState, tables: TableKeys
 ) -> PlannedStage:
-    """Return the plan of a stage: its size, its cost, and the tables that it still needs.
+    """Return the plan of a stage: its size, its cost, and the tables that must exist for it.
 
     The tables are the feature tables and other shared results that the stage and its evaluation
-    read. If the stage or its evaluation is stored, the tables that only the stored part reads are
-    omitted.
+    read, including tables that are stored already (see `PlannedStage.without_tables`). If the stage
+    or its evaluation is stored, the tables that only the stored part reads are omitted.
 
     Args:
         stage: The stage.

@@ -132,10 +132,10 @@ def _keys_of(trials: Sequence[TrialStages]) -> Iterator[str]:
 
 
 def _configurations(space: Space) -> tuple[list[Configuration], bool]:
-    """Return the configurations to plan, and whether a grid has more configurations than these.
+    """Return the configurations to plan, and whether a grid was cut off at MAX_COMBINATIONS.
 
-    For a grid, the configurations are all combinations up to MAX_COMBINATIONS. For other searchers,
-    at most MAX_TRIALS configurations are drawn.
+    For a grid, the configurations are its first combinations: at most `num_trials`, if set, and at
+    most MAX_COMBINATIONS. For other searchers, at most MAX_TRIALS configurations are drawn.
     """
     search_space = space.search_space
     sampler = sampler_of(space)

@@ -1,7 +1,7 @@
 """Register the teacher and the student of a run when a person requests it.
 
-Runs only log their models. A retraining registers the models that it trains ("candidates")
-automatically, so this module is for all other runs.
+By default, a run only logs its models (setting `tracking.models`). A retraining registers the
+models that it trains ("candidates") automatically, so this module is for other runs.
 """
 
 from __future__ import annotations

@@ -45,8 +45,9 @@ def backtest(
     output: str | Path | None = None,
     listener: BacktestListener | None = None,
 ) -> dict[str, Any]:
-    """Replay past arrivals of files, and count the errors of the gate. A false alarm is an arrival
-    with correct labels that was not promoted. A miss is a champion that learned from wrong labels.
+    """Replay past arrivals of files, and count the errors of the gate. A false alarm is a tick that
+    judged files with correct labels and did not promote a candidate. A miss is a replay in which a
+    champion learned from wrong labels.
 
     Args:
         retrainings: Variants of the retraining to replay, by their override (`--what-if`). The key

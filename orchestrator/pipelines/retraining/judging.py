@@ -41,7 +41,9 @@ class Gatekeeper:
     Attributes:
         retraining: The retraining, with the gate's conditions.
         champion: The champion to compare candidates with; None before the first champion.
-        num_looks: Number of verdicts since the last final decision, plus one for the next verdict.
+        num_looks: Number of verdicts on the candidates that await a final decision, including the
+            next verdict; a repetition of the same attempt is not counted again. A rejection does
+            not restart the count while a candidate is held or the rejected files are tried again.
             The larger the number, the stricter the gate.
     """
 

@@ -1,9 +1,9 @@
 """Monitor a retraining on every tick: measure unlabelled images, and warn of folders in which files
 no longer arrive.
 
-The measurements of all ticks are in one file next to the journal, the *record*. Only the process
-that holds the lease writes the record, and no stage key depends on it. If monitoring fails, the
-tick continues with a warning.
+The measurements are in one file next to the journal, the *record*, which keeps only the latest
+ones. Only the process that holds the lease writes the record, and no stage key depends on it. If
+monitoring fails, the tick continues with a warning.
 """
 
 from __future__ import annotations
@@ -77,9 +77,8 @@ def monitor(
 
 
 def record_storage(retraining: Retraining) -> ObjectStorage | None:
-    """Return the storage that contains the journal and the monitoring record, which has all
-    measurements so far. Return None for a missing folder, because opening the storage would create
-    the folder.
+    """Return the storage that contains the journal and the monitoring record. Return None for a
+    missing folder, because opening the storage would create the folder.
     """
     place = journal_place(retraining)
     return ObjectStorage(place) if "://" in place or Path(place).is_dir() else None
@@ -105,8 +104,8 @@ def _look(
 
 
 def _store(record: MonitoringRecord, storage: ObjectStorage, lease: Lease) -> None:
-    """Store the record of all measurements. If storing fails, only warn: the next tick measures the
-    same images again.
+    """Store the monitoring record. If storing fails, only warn: the next tick measures the same
+    images again.
 
     Raises:
         LeaseLostError: Another process has taken the lease.

@@ -116,7 +116,8 @@ def record_tick(summary: Mapping[str, Any], retraining: Retraining) -> None:
     fails, only warn, because the tick itself has ended.
 
     Args:
-        summary: The content of the tick's summary.json; for a failed tick, only outcome and reason.
+        summary: The content of the tick's summary.json; for a failed tick, only outcome, reason and
+            exit code.
         retraining: The retraining.
     """
     record = TickRecord.of(summary, datetime.now(UTC)).as_text()

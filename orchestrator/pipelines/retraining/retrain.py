@@ -45,7 +45,8 @@ def retrain(
             `out/retraining/NAME`.
         dry_run: Whether to train and judge a candidate without changing the retraining. A dry run
             takes no lease, does not change MLflow, writes no summary.json and calls no webhook. It
-            writes the history page, and keeps trained stages in the stage store for the next tick.
+            keeps trained stages in the stage store for the next tick. It writes the history page
+            only if a candidate was judged or files were rejected, like any tick.
         scheduled_at: Time at which this tick was due, in local time if it has no time zone; None
             means now.
         listener: Receives the events of training; None if no listener is needed.

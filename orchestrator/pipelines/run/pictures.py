@@ -1,7 +1,7 @@
 """Keep the pictures and charts of a run in the stage store.
 
-Drawing takes longer than writing any other output. If all stages of a run are stored, the pictures
-are those of an earlier run, and are read from the store instead of drawn again.
+If the stage store has the pictures of an earlier run with the same content, they are read from the
+store instead of drawn again, because drawing takes longer than writing any other output.
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ def _kept(store: StageStore, text: str, draw: Draw) -> Mapping[str, bytes]:
 
 
 def _version_of_drawing() -> list[str]:
-    """Return the versions of Matplotlib and of the drawing code. Pictures may change only if one of
-    these versions changes.
+    """Return the version of Matplotlib and a digest of the drawing code. Pictures with the same
+    content may change only if one of these changes.
     """
     digest = hashlib.sha256()
     for file in sorted(Path(figures.__file__).parent.glob("*.py")):

@@ -1,5 +1,5 @@
-"""Log a trial in MLflow. A trial has one run per seed, and its metric points are the means over
-these runs.
+"""Log a trial in MLflow. A trial has a single run in MLflow, whose metric points are the means over
+the seeds.
 """
 
 from __future__ import annotations

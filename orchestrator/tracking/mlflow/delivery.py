@@ -60,8 +60,8 @@ logger = logging.getLogger(__name__)
 class MlflowDelivery:
     """Sends the log entries of one session to MLflow (see `outbox.delivery.Delivery`).
 
-    In a session, one process logs to one run and to the run's children. A run that is opened while
-    the store is down has a provisional id until MLflow creates the run.
+    In a session, one process logs to one run and to the run's children. A new child, and a run that
+    is opened while the store is down, have a provisional id until MLflow creates them.
 
     Args:
         destination: The store and the experiment.

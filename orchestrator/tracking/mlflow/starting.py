@@ -55,9 +55,9 @@ def start_run(
         run_id: Id of the run to resume; None for a new run.
 
     Raises:
-        UserInputError: The experiment's name or the credentials are invalid, the database's schema
-            is newer than the installed MLflow, or the run to resume does not exist, is deleted, or
-            belongs to another experiment.
+        UserInputError: The experiment is deleted, its name or the credentials are invalid, the
+            installed MLflow cannot use the database's schema, a database driver is missing, or the
+            run to resume does not exist, is deleted, or belongs to another experiment.
         StorageUnavailableError: The folder `spool_dir` cannot be written.
         TrackingUnavailableError: The store does not answer (within seconds) or cannot be written.
     """

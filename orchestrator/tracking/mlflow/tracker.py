@@ -46,7 +46,8 @@ class MlflowTracker:
         session: Session that takes the log entries of the run.
         run_id: Id of an open run, or provisional id of a run that the outbox will create.
         parent_run_id: Id of the parent run; empty if there is none.
-        earlier: What a resumed run had logged before; None for a new run.
+        earlier: What a resumed run had logged before; None for a new run, and for a run that is
+            resumed while the store does not answer.
         is_alone: Whether closing this run also closes the session's outbox; False for a child.
     """
 
@@ -73,13 +74,15 @@ class MlflowTracker:
 
     @property
     def client(self) -> MlflowClient:
-        """Return the store's client; raise `TrackingUnavailableError` if the store is down."""
+        """Return the store's client; raise `TrackingUnavailableError` if the store was never
+        reached, and does not answer now.
+        """
         return self._session.delivery.store.client
 
     @property
     def experiment_id(self) -> str:
         """Return MLflow's id of the run's experiment; raise `TrackingUnavailableError` if the store
-        is down.
+        was never reached, and does not answer now.
         """
         return self._session.delivery.store.experiment_id
 
@@ -167,12 +170,12 @@ class MlflowTracker:
     def close(self, status: RunStatus, reason: str = "") -> None:
         """End the run with a final status and the reason for this status.
 
-        If the run is not a child, this method waits until the store has all log entries. If the
-        store does not answer, the remaining entries stay in the spool.
+        If the run is not a child, this method waits until the store has all log entries. Entries
+        that cannot be sent in time stay in the spool.
 
         Raises:
-            TrackingUnavailableError: Entries are lost, because the store does not answer and the
-                disk is full.
+            TrackingUnavailableError: Entries are lost, because they were neither sent to the store
+                nor written to the disk.
         """
         ended_ms = now_ms()
         if not self._lifetime.end(status):

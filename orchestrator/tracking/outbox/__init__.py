@@ -10,7 +10,7 @@ waiting         queue the log entries that the store lacks
 pace            decide when to retry a store that does not answer
 spool           the folder in which one session keeps its log entries
 journal         the spool's file of log entries
-lenient_spool   continue without the spool if the disk is full
+lenient_spool   write to the spool; if a write fails, warn once and continue
 left_behind     send the log entries in the spools of ended processes
 ```
 

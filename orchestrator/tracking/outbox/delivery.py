@@ -31,7 +31,9 @@ class Delivery(Protocol):
 
     @property
     def run_ids(self) -> Mapping[str, str]:
-        """Return the store's id of each created run, by the id in the run's `Begin` entry."""
+        """Return the store's id of each run that was created or reopened, by the id in the run's
+        `Begin` or `Resume` entry.
+        """
         ...
 
     @property

@@ -17,8 +17,8 @@ from orchestrator.tracking.views.view import View
 class _Entry(BaseModel):
     """A log entry of one run.
 
-    The field `run` is MLflow's id of the run, or a provisional id if the run was opened while the
-    store was down.
+    The field `run` is MLflow's id of the run, or the run's provisional id. A new child, and a run
+    that is opened while the store is down, have a provisional id until MLflow creates them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
@@ -27,7 +27,10 @@ class _Entry(BaseModel):
 
 
 class Begin(_Entry):
-    """Create a run that was opened while the store was down; `run` is its provisional id."""
+    """Create a new child, or a run that was opened while the store was down.
+
+    The field `run` is the run's provisional id.
+    """
 
     kind: Literal["begin"] = "begin"
     tags: dict[str, str]

@@ -126,9 +126,9 @@ def _deliver(
 
 
 def _sent_windows(spool: Spool, delivery: Delivery) -> Iterator[tuple[int, int]]:
-    """Send the waiting entries of a spool in several requests.
+    """Send the waiting entries of a spool, window by window, and then the entries put aside.
 
-    For each request, yield the number of entries and how many of these the store refused.
+    For each call of `Delivery.send`, yield the number of entries and of refused entries.
     """
     waiting, aside = spool.waiting(), spool.aside()
     for start in range(0, len(waiting), WINDOW):

@@ -62,7 +62,9 @@ class Outbox:
 
     @property
     def is_failing(self) -> bool:
-        """Return whether the last request to the store failed, or `flush` gave up waiting."""
+        """Return whether the last request to the store failed, or `flush` has given up waiting and
+        no request has succeeded since then.
+        """
         return self._pace.failure is not None or self._is_stalled
 
     def put(self, entry: Entry) -> None:
@@ -126,8 +128,8 @@ class Outbox:
                 remaining entries.
 
         Raises:
-            TrackingUnavailableError: Entries are lost, because the store does not answer and the
-                disk is full.
+            TrackingUnavailableError: Entries are lost, because they were neither sent to the store
+                nor written to the disk.
         """
         self.flush(patience_seconds)
         with self._changed:
@@ -175,8 +177,8 @@ class Outbox:
                     self._pause()
 
     def _next_window(self) -> list[Waiting]:
-        """Wait for log entries, and return the next window, which is the entries of one request.
-        While waiting, send the heartbeats that show that the process is alive.
+        """Wait for log entries, and return the next window: the entries for one call of
+        `Delivery.send`. While waiting, send the heartbeats that show that the process is alive.
 
         An empty window means that the outbox is closing.
         """

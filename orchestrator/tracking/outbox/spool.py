@@ -69,8 +69,8 @@ class Delivered:
     Attributes:
         offset: Offset in the journal (the file of log entries), in bytes. All entries before this
             offset were sent or put aside.
-        run_ids: The store's id of each run that was opened while the store was down, by the run's
-            provisional id.
+        run_ids: The store's id of each run that a `Begin` entry created or a `Resume` entry
+            reopened, by the id in that entry.
         aside: Entries that were put aside to be sent after all others, as JSON.
     """
 
@@ -176,8 +176,8 @@ class Spool:
         return target
 
     def waiting(self) -> list[tuple[Entry, int]]:
-        """Return the log entries in the journal file that still wait to be sent, each with the
-        offset in bytes at which the entry ends. Omit the entries that `aside` returns.
+        """Return the log entries in the journal file after the recorded offset, each with the
+        offset in bytes at which the entry ends. The list may contain entries of `aside`.
 
         Raises:
             UserInputError: A line is not an entry.

@@ -1,7 +1,7 @@
 """Queue the log entries that the store lacks, in the order of logging.
 
 An entry that cannot be sent may be put aside, and is then sent after all other entries. A window is
-the part of the queue that the outbox sends in one request.
+the part of the queue that the outbox passes to one call of `Delivery.send`.
 """
 
 from __future__ import annotations
@@ -70,20 +70,20 @@ class WaitingEntries:
         return len(self._in_order) + (0 if in_order_only else len(self._aside))
 
     def first_in_order(self, limit: int) -> list[Waiting]:
-        """Return a window (the entries of one request) with the first `limit` entries. Omit the
+        """Return a window (entries that are sent together) with the first `limit` entries. Omit the
         entries that were put aside to be sent after all others.
         """
         return list(islice(self._in_order, limit))
 
     def first_aside(self) -> list[Waiting]:
-        """Return a window (the entries of one request) with the first entry that was put aside to
-        be sent after all others. The window is empty if no entry was put aside.
+        """Return a window (entries that are sent together) with the first entry that was put aside
+        to be sent after all others. The window is empty if no entry was put aside.
         """
         return list(islice(self._aside, 1))
 
     def put_aside(self, window: Sequence[Waiting], index: int) -> None:
-        """Put one entry of a window (the entries of one request) aside, so that the entry is sent
-        after all other entries.
+        """Put one entry of a window (entries that are sent together) aside, so that the entry is
+        sent after all other entries.
 
         Args:
             window: Window from `first_in_order` or `first_aside`.
@@ -96,7 +96,7 @@ class WaitingEntries:
             self._aside.append(window[index])
 
     def remove(self, window: Sequence[Waiting]) -> None:
-        """Remove a window (the entries of one request) from the queue, because the store has
+        """Remove a window (entries that are sent together) from the queue, because the store has
         received these entries.
 
         Args:
@@ -112,7 +112,7 @@ class WaitingEntries:
 
 def first_that_can_come_last(window: Sequence[Waiting]) -> int | None:
     """Return the index of the first entry that can be put aside, to be sent after all others; None
-    if the window (the entries of one request) contains no such entry.
+    if the window (entries that are sent together) contains no such entry.
     """
     return next(
         (

@@ -17,7 +17,9 @@ from orchestrator.tracking.sql.versions import read_versions
 
 
 class DatabaseRegistry(ModelRegistry):
-    """A model registry that is read in SQL; MLflow is imported only for changes."""
+    """A model registry that is read in SQL. MLflow is imported only for changes, and for files that
+    are not in a local folder.
+    """
 
     def __init__(self, database: Database, name: str, mlflow: Callable[[], ModelRegistry]) -> None:
         """Keep the arguments, without querying the database yet.

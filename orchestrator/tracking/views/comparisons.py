@@ -71,7 +71,9 @@ def trial_views(num_tasks: int) -> list[View]:
 
 
 def candidates_view(retraining: str) -> View:
-    """Return the view that shows all candidates of a retraining, the newest first.
+    """Return the view of a retraining's candidates, judged or not, the newest first.
+
+    The page lists all candidates; the charts show only the newest ten.
 
     Args:
         retraining: Name of the retraining.

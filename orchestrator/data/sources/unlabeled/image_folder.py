@@ -30,8 +30,8 @@ class UnlabeledFolder:
 
     @property
     def stamp(self) -> str:
-        """Return the stamp of the source: a digest of the paths, sizes and modification times of
-        all files.
+        """Return the stamp of the source: a digest of the paths, sizes, modification times and
+        change times (ctime) of all image files.
         """
         return hashlib.sha256(repr([stamp for _, stamp in self._files]).encode()).hexdigest()
 

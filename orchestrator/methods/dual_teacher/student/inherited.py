@@ -1,5 +1,5 @@
-"""A student that inherits the first stages (groups of layers) of the teacher's network, and learns
-its classes in closed form (patent A, paragraph 53; see docs/method.md).
+"""A student that inherits the first stages (groups of layers) of the teacher's network, so that it
+has fewer layers (patent A, paragraph 53; see docs/method.md). It learns its classes in closed form.
 
 The inherited layers are frozen after the first task. An image then has the same features in every
 task, so the statistics of old classes never go stale. Linear discriminants are learned from soft

@@ -1,5 +1,6 @@
-"""The loss of one batch in a student's stage. Its terms are imitation of the teacher's embeddings,
-distillation from the teacher's classifier and the real answers, and classification of prototypes.
+"""The loss of one batch in a student's stage. Its terms are distillation from the teacher's
+classifier and the real answers, imitation of the teacher's embeddings, stability of the features,
+classification of prototypes, and a penalty on the residuals of the student's classifier.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@ the teacher's extractor.
 
 If the teacher's extractor runs during training, teacher and student see the same augmented copy of
 an image. If the teacher's features were computed beforehand, they are features of the original
-image. The student then learns to predict these features from every augmented copy.
+image. The student then learns to imitate the teacher's embedding of the original image from every
+augmented copy.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from orchestrator.training.context import LearningContext
 
 
 class TaughtBatch(NamedTuple):
-    """One batch of augmented images, with the teacher's features that the student imitates.
+    """One batch of augmented images, with the teacher's features. The student imitates the
+    teacher's embeddings of these features.
 
     Attributes:
         images: One augmented copy of each requested image, then mixtures of images if there are

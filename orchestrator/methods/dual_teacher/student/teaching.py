@@ -54,8 +54,8 @@ def taught(
     """Return the inherited layers after they have learned to predict the teacher's final features.
     Also return the share of the targets' variance that their predictions explain.
 
-    The teacher's features of the training images and the trained layers are computed once. All
-    stages with the same inputs share them.
+    The teacher's final features of the seeded views are computed once, and so are the trained
+    layers. All stages with the same inputs share them.
 
     Args:
         extractor: The inherited layers, not modified.

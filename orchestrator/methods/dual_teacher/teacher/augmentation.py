@@ -5,7 +5,8 @@ vector is an augmented prototype. The vectors start as draws from the stored spr
 as deviations of the new task's images from their class means. They are then optimised through the
 old task's classifier, which does not change.
 
-Patent A (see docs/method.md) describes this in claims 4 and 5 and in paragraphs 38, 39, 57 and 74.
+Patent A (see docs/method.md) describes learnable vectors around old prototypes in claims 4 and 5
+and in paragraphs 38, 39, 57 and 74. Where the vectors start is this project's choice.
 """
 
 from __future__ import annotations
@@ -133,7 +134,8 @@ def draw_features(
 
 
 def _root(covariance: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
-    """Return a matrix R for which `R Rᵀ` equals the covariance.
+    """Return a matrix R for which `R Rᵀ` equals the covariance, up to a thousandth of its mean
+    variance.
 
     With fewer images than features, some directions have no variance, and the Cholesky
     factorisation fails. A thousandth of the mean variance is then added to the variance of every
@@ -181,8 +183,8 @@ def optimize_vectors(
     The vectors have their own learning rate.
 
     After every step, vectors longer than the largest length allowed for their class are shortened
-    to this length. The loss only requires a margin: maximising the classifier's confidence would
-    move all vectors of a class to the same point in the middle of the class.
+    to this length. Of the classifier, the loss requires only a margin: maximising its confidence
+    would move all vectors of a class to the same point in the middle of the class.
     """
     learnable = nn.Parameter(vectors.clone())
     optimizer = torch.optim.Adam([learnable], lr=config.learning_rate)

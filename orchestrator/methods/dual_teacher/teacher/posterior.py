@@ -38,7 +38,7 @@ class TeacherPosterior:
         lengths = means.norm(dim=1)
         self._points = lengths[:, None] * functional.normalize(directions, dim=1)
         # Do not divide by 0: the classifier's direction of a class is 0 if the embedded mean of the
-        # class is 0. All other directions have a length of at least 1.
+        # class is 0. A direction shorter than 1 belongs to a mean that is far shorter than most.
         self._squares = (lengths / directions.norm(dim=1).clamp_min(1)).square()
 
     @torch.no_grad()

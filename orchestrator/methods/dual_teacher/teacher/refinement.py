@@ -117,7 +117,7 @@ def refine(
     A batch consists of features of new images and augmented prototypes of old classes, which
     `BalancedBatches` takes from all classes in turn. The loss is the sum of three terms:
     cross-entropy over all seen classes, push and pull, and the keep loss. The keep loss penalises
-    every change of the embeddings of class means and new images.
+    changes of the directions of the embeddings of class means and new images.
     """
     num_old, num_vectors, _ = data.vectors.shape
     old_labels = torch.arange(num_old).repeat_interleave(num_vectors)

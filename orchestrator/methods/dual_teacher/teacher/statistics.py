@@ -103,9 +103,9 @@ def with_class(
     Args:
         statistics: Statistics of the previous classes.
         features: Features of the new class's images.
-        view_weight: Controls how much augmented copies count in the class mean. In a class with
-            this number of images, copies and original images weigh the same; with fewer images, the
-            copies weigh more.
+        view_weight: Weight of the mean of all views (originals and augmented copies) in the class
+            mean, as a number of images w. In a class of n images, the mean of all views has the
+            weight w / (w + n), and the mean of the originals alone the weight n / (w + n).
     """
     covariance, deviations = _spread(features)
     covariance = (covariance + covariance.T) / 2  # exactly symmetric, so that half can be stored
