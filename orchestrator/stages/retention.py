@@ -1,9 +1,8 @@
 """Find the parts of a stage store that have not been used for a long time, and remove them.
 
 The age of a stage, an evaluation or a feature table is the age of its manifest. Loading it, or a
-stage that was computed from it, renews the manifest. The age of checkpoints, of Ray's folders and
-of outputs of jobs is the age of their newest file. Files that a writer may be using are kept, and
-so are files with names that the store does not use.
+stage that was computed from it, renews the manifest. The age of other parts is the age of their
+newest file. Files that a writer may be using, and files with unknown names, are never removed.
 """
 
 from __future__ import annotations
